@@ -35,7 +35,7 @@ check:
 	"$$python" -m ruff check . || status=1; \
 	"$$python" -m mypy build/src/everact/actors build/src/everact/runtime \
 		tests benchmarks examples scripts || status=1; \
-	"$$(dirname "$$python")/lint-imports" || status=1; \
+	"$$(dirname "$$python")/lint-imports" --no-logo || status=1; \
 	exit $$status
 
 bench:

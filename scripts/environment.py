@@ -150,7 +150,7 @@ def link(root: Path, environment: Path) -> None:
     """Point `.venv` at the environment, in one step."""
     target = os.path.relpath(environment, root)
     public, fresh = root / ".venv", root / ".venv.new"
-    if public.is_symlink() and os.readlink(public) == target:
+    if public.is_symlink() and str(public.readlink()) == target:
         return
     if public.is_dir() and not public.is_symlink():
         say("replacing .venv: it was not built by make")
