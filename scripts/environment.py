@@ -23,13 +23,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 EXTRAS = {"base": "", "bench": "[bench]", "dev": "[dev]", "test": "[test]"}
 CHAIN = ("base", "bench", "dev")
 STAMP = "complete"
+
+# (checkout, folder of the environment, extras as pip spells them) -> success
+Install = Callable[[Path, Path, str], bool]
 
 
 def main() -> int:
@@ -40,17 +43,26 @@ def main() -> int:
     parser.add_argument("--unlinked", action="store_true", help="leave .venv alone")
     options = parser.parse_args()
     root = options.root.resolve()
-    with lock(root):
-        link_sources(root)
-        ready = find(root, options.level)
-        if ready is None:
-            ready = build(root, options.level)
-            if ready is None:
-                return 1
-        if not options.unlinked:
-            link(root, ready)
+    ready = ensure(root, options.level, linked=not options.unlinked)
+    if ready is None:
+        return 1
     print(python_of(ready))
     return 0
+
+
+def ensure(
+    root: Path, level: str, *, linked: bool = True, install: Install | None = None
+) -> Path | None:
+    """A whole environment of the level, old or new; None if it cannot be built.
+
+    `install` fills a folder and says whether it succeeded: venv and pip by default.
+    """
+    with lock(root):
+        link_sources(root)
+        ready = find(root, level) or build(root, level, install or install_with_pip)
+        if ready is not None and linked:
+            link(root, ready)
+        return ready
 
 
 @contextmanager
@@ -108,26 +120,36 @@ def python_of(environment: Path) -> Path:
     return environment / "bin" / "python"
 
 
-def build(root: Path, level: str) -> Path | None:
+def build(root: Path, level: str, install: Install) -> Path | None:
     """Build and stamp the environment; None, with the reason printed, if it failed."""
     folder = place(root, level)
-    for old in folder.parent.glob(f"{prefix(level)}*"):
-        shutil.rmtree(old)
+    if folder.exists():  # a killed installation
+        shutil.rmtree(folder)
     version = ".".join(map(str, sys.version_info[:3]))
     say(f"building an environment ({level}, Python {version}); this happens once")
+    if not install(root, folder, EXTRAS[level]):
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    (folder / STAMP).touch()
+    for old in folder.parent.glob(f"{prefix(level)}*"):
+        if old != folder:
+            shutil.rmtree(old)
+    return folder
+
+
+def install_with_pip(root: Path, folder: Path, extras: str) -> bool:
+    """Make a virtual environment and install the checkout into it, editable."""
     if not run([sys.executable, "-E", "-s", "-m", "venv", str(folder)], root):
         say("the virtual environment could not be made; Python's message is above.")
-        return None
+        return False
     pip = [str(python_of(folder)), "-m", "pip", "install", "--quiet", "--no-input"]
-    pip += ["--disable-pip-version-check", "--editable", f".{EXTRAS[level]}"]
+    pip += ["--disable-pip-version-check", "--editable", f".{extras}"]
     if not run(pip, root):
-        shutil.rmtree(folder, ignore_errors=True)
         say("the dependencies could not be installed; pip's message is above.")
         say("The first build needs a package index. Behind a proxy or a mirror, set")
         say("HTTPS_PROXY or PIP_INDEX_URL. Nothing half-installed is kept: run again.")
-        return None
-    (folder / STAMP).touch()
-    return folder
+        return False
+    return True
 
 
 def run(command: list[str], root: Path) -> bool:
