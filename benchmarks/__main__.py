@@ -1,0 +1,151 @@
+"""`python -m benchmarks`: measure, print the tables, write JSON and a plot."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks import machine, report
+from benchmarks.engines.base import Engine
+from benchmarks.engines.catalog import ENGINES
+from benchmarks.plot import PlotUnavailable, draw
+from benchmarks.session import Course, Plan
+from benchmarks.works import DEFAULT, LATER, WORKS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 2 if there was nothing to measure."""
+    options = _parser().parse_args(arguments)
+    console = Console()
+    engines = _present(options.engine or list(ENGINES), console)
+    works = [WORKS[name] for name in options.work or DEFAULT]
+    for work in works:
+        if options.work and work.name in LATER:
+            console.print(f"note: {LATER[work.name]}")
+    works = [work for work in works if work.kind != "later"]
+    if not works or not engines:
+        console.print("nothing to measure")
+        return 2
+    plan = Plan(
+        works=works,
+        engines=engines,
+        concurrency=options.concurrency or (),
+        seconds=options.seconds,
+        samples=options.samples,
+        scale=options.scale,
+        directory=options.directory,
+    )
+    course = Course(plan)
+    before = machine.describe()
+    _run(course, console)
+    content = report.document(
+        before, machine.commit(), _versions(engines), course.raw(), course.results()
+    )
+    report.show(console, content, options.scale)
+    if options.json is not None:
+        options.json.write_text(json.dumps(content, indent=2) + "\n")
+    if options.plot is not None:
+        try:
+            draw(content["results"], options.plot)
+        except PlotUnavailable as error:
+            console.print(str(error), markup=False)
+            return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    works = "\n".join(f"  {name:6} {work.summary}" for name, work in WORKS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=(
+            "Measure everact beside its ceiling and its peers. A report, never a "
+            "gate: use a quiet machine.\n\nworks:\n" + works
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("work", nargs="*", type=_work, metavar="WORK", help="default: all")
+    add(
+        "--engine",
+        nargs="+",
+        action="extend",
+        choices=list(ENGINES),
+        metavar="NAME",
+        help=f"of {', '.join(ENGINES)}; default: all that are installed",
+    )
+    add("--concurrency", nargs="+", type=int, metavar="N", help="closed-loop callers")
+    add("--seconds", type=float, default=3.0, help="of each timed sample (3)")
+    add("--samples", type=int, default=3, help="median of so many (3)")
+    add("--json", type=Path, metavar="FILE", help="write all figures there")
+    add("--plot", type=Path, metavar="FILE", help="throughput by concurrency, PNG, SVG")
+    add(
+        "--scale",
+        type=float,
+        default=1.0,
+        help="shrink works of a fixed size, to try the harness",
+    )
+    add(
+        "--directory",
+        default=tempfile.gettempdir(),
+        help="where databases go: a real disk, not a RAM disk",
+    )
+    return parser
+
+
+def _work(text: str) -> str:
+    """A work's name, however it is capitalised."""
+    for name in WORKS:
+        if name.lower() == text.lower():
+            return name
+    raise argparse.ArgumentTypeError(f"{text} is none of {', '.join(WORKS)}")
+
+
+def _present(names: Sequence[str], console: Console) -> list[Engine]:
+    """The engines that can run; a message for each that cannot."""
+    engines = []
+    for name in dict.fromkeys(names):
+        reason = ENGINES[name].missing()
+        if reason is None:
+            engines.append(ENGINES[name])
+        else:
+            console.print(f"note: {name} is left out: {reason}", highlight=False)
+    return engines
+
+
+def _versions(engines: Sequence[Engine]) -> dict[str, str]:
+    return {
+        name: version
+        for engine in engines
+        for name, version in engine.versions().items()
+    }
+
+
+def _run(course: Course, console: Console) -> None:
+    planned = list(course.measurements())
+    columns = (
+        BarColumn(),
+        TextColumn("{task.completed:.1f}/{task.total}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=len(planned))
+        for index, (label, job) in enumerate(planned):
+            bar.update(task, description=label, completed=index)
+
+            def progress(share: float, done: int = index) -> None:
+                bar.update(task, completed=done + share)
+
+            course.measure(job, progress)
+        bar.update(task, completed=len(planned))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""The bars: what each figure is compared with, and by how much it is met or missed.
+
+A bar is a report, never a gate: nothing fails when one is missed. Ratios are taken
+within one run of the harness, because absolute figures drift between minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Row = Mapping[str, object]
+"""One result: work, concurrency, engine and the metrics that apply."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bar:
+    """`metric` of everact, `sense` a limit: a factor of the ceiling's, or absolute."""
+
+    work: str
+    metric: str
+    sense: Literal["at least", "at most"]
+    limit: float
+    of_ceiling: bool = True
+    concurrency: int = 1
+    engine: str = "everact"
+
+    @property
+    def text(self) -> str:
+        """The bar in words, as the table shows it."""
+        unit = " x ceiling" if self.of_ceiling else ""
+        return f"{self.metric} {self.sense} {self.limit:g}{unit}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """A bar beside what was measured; `ratio` is None when a side is missing."""
+
+    bar: Bar
+    measured: float | None
+    ceiling: float | None
+    ratio: float | None
+
+    @property
+    def margin(self) -> float | None:
+        """By how much the bar is met (positive) or missed, as a share of it."""
+        if self.ratio is None:
+            return None
+        share = self.ratio / self.bar.limit
+        return share - 1 if self.bar.sense == "at least" else 1 - share
+
+    @property
+    def text(self) -> str:
+        """Met or missed, and by how much."""
+        margin = self.margin
+        if margin is None:
+            return "not measured"
+        word = "met" if margin >= 0 else "missed"
+        return f"{word} by {abs(margin):.0%}"
+
+
+def _ceiling(
+    work: str,
+    metric: str,
+    sense: Literal["at least", "at most"],
+    limit: float,
+    concurrency: int = 1,
+) -> Bar:
+    return Bar(
+        work=work, metric=metric, sense=sense, limit=limit, concurrency=concurrency
+    )
+
+
+def _absolute(work: str, metric: str, limit: float) -> Bar:
+    return Bar(
+        work=work, metric=metric, sense="at most", limit=limit, of_ceiling=False
+    )
+
+
+BARS: Final = (
+    _ceiling("W10", "steps_per_s", "at least", 0.6, 256),
+    _ceiling("W1", "runs_per_s", "at least", 0.75, 256),
+    _ceiling("W1", "p50_ms", "at most", 1.2),
+    _ceiling("W10", "p50_ms", "at most", 1.2),
+    _ceiling("F100", "p50_ms", "at most", 2),
+    _ceiling("C100", "p50_ms", "at most", 2),
+    _absolute("S10k", "late_p99_ms", 100),
+    _absolute("S10k", "bytes_per_run", 3072),
+    _absolute("S100k", "rss_mb", 120),
+    _absolute("S100k", "startup_ms", 100),
+    _ceiling("R1000", "recovery_s", "at most", 2),
+    _absolute("H10k", "recovery_s", 0.3),
+    _absolute("H10k", "cost_ratio", 1.2),
+    _ceiling("M", "tell_per_s", "at least", 0.8),
+    _ceiling("M", "ask_per_s", "at least", 0.8),
+    _ceiling("M", "spawn_per_s", "at least", 0.8),
+)
+
+CEILING_OF_RAW: Final = 0.25
+"""A ceiling whose W10 rows/s are under this share of the raw rows/s has a bug."""
+
+
+def judge(results: Sequence[Row], bars: Sequence[Bar] = BARS) -> list[Verdict]:
+    """Compare every bar whose work was measured at all."""
+    found = {(r["work"], r["concurrency"], r["engine"]): r for r in results}
+    measured_works = {r["work"] for r in results if r["engine"] == "everact"}
+    verdicts = []
+    for bar in bars:
+        if bar.work not in measured_works:
+            continue
+        ours = _value(found.get((bar.work, bar.concurrency, bar.engine)), bar.metric)
+        top = _value(found.get((bar.work, bar.concurrency, "ceiling")), bar.metric)
+        verdicts.append(
+            Verdict(bar=bar, measured=ours, ceiling=top, ratio=_ratio(bar, ours, top))
+        )
+    return verdicts
+
+
+def _value(row: Row | None, metric: str) -> float | None:
+    value = row.get(metric) if row is not None else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _ratio(bar: Bar, ours: float | None, top: float | None) -> float | None:
+    if ours is None or not bar.of_ceiling:
+        return ours
+    return ours / top if top else None

@@ -1,0 +1,26 @@
+"""One measuring process: `python -m benchmarks.child JOB`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from benchmarks import raw
+from benchmarks.engines.catalog import ENGINES
+from benchmarks.loads import measure
+from benchmarks.protocol import Job, Reporter
+
+
+def main() -> None:
+    """Measure the job of the command line and report to standard output."""
+    job = Job.decode(sys.argv[1])
+    reporter = Reporter()
+    if job.engine == raw.NAME:
+        reporter.result(asyncio.run(raw.measure(job)))
+    else:
+        engine = ENGINES[job.engine]
+        reporter.result(asyncio.run(measure(engine, job, reporter)))
+
+
+if __name__ == "__main__":
+    main()
