@@ -1,0 +1,60 @@
+"""Actors on asyncio: real pykka actors with a mailbox of callbacks, and supervision."""
+
+from everact.actors.actor import Actor
+from everact.actors.clock import (
+    Clock,
+    SystemClock,
+    TimerHandle,
+    VirtualClock,
+    VirtualLoop,
+    run_virtual,
+)
+from everact.actors.errors import (
+    ActorDeadError,
+    ActorError,
+    AskTimeout,
+    BlockingCallError,
+    EveractError,
+    MailboxFull,
+    NameTakenError,
+    RestartIntensityExceeded,
+    SystemStoppedError,
+    WrongThreadError,
+)
+from everact.actors.exit import NORMAL, STOPPED, Exit, Failed, Killed, Normal, Stopped
+from everact.actors.future import ActorFuture
+from everact.actors.ref import ActorRef, Terminated
+from everact.actors.registry import Registry
+from everact.actors.system import ActorSystem
+
+__all__ = [
+    "NORMAL",
+    "STOPPED",
+    "Actor",
+    "ActorDeadError",
+    "ActorError",
+    "ActorFuture",
+    "ActorRef",
+    "ActorSystem",
+    "AskTimeout",
+    "BlockingCallError",
+    "Clock",
+    "EveractError",
+    "Exit",
+    "Failed",
+    "Killed",
+    "MailboxFull",
+    "NameTakenError",
+    "Normal",
+    "Registry",
+    "RestartIntensityExceeded",
+    "Stopped",
+    "SystemClock",
+    "SystemStoppedError",
+    "Terminated",
+    "TimerHandle",
+    "VirtualClock",
+    "VirtualLoop",
+    "WrongThreadError",
+    "run_virtual",
+]
