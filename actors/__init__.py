@@ -25,7 +25,9 @@ from everact.actors.exit import NORMAL, STOPPED, Exit, Failed, Killed, Normal, S
 from everact.actors.future import ActorFuture
 from everact.actors.ref import ActorRef, Terminated
 from everact.actors.registry import Registry
+from everact.actors.supervision import ChildSpec, Restart, Strategy, Supervisor
 from everact.actors.system import ActorSystem
+from everact.actors.threads import ThreadActor
 
 __all__ = [
     "NORMAL",
@@ -38,6 +40,7 @@ __all__ = [
     "ActorSystem",
     "AskTimeout",
     "BlockingCallError",
+    "ChildSpec",
     "Clock",
     "EveractError",
     "Exit",
@@ -47,11 +50,15 @@ __all__ = [
     "NameTakenError",
     "Normal",
     "Registry",
+    "Restart",
     "RestartIntensityExceeded",
     "Stopped",
+    "Strategy",
+    "Supervisor",
     "SystemClock",
     "SystemStoppedError",
     "Terminated",
+    "ThreadActor",
     "TimerHandle",
     "VirtualClock",
     "VirtualLoop",

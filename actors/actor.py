@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
-from types import CoroutineType, TracebackType
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import pykka
@@ -299,7 +299,8 @@ class Actor(pykka.Actor):
             case messages.ProxyGetAttr(path):
                 return _attribute(self, path), reply
             case messages.ProxySetAttr(path, value):
-                return setattr(_attribute(self, path[:-1]), path[-1], value), reply
+                setattr(_attribute(self, path[:-1]), path[-1], value)
+                return None, reply
         if message is START:
             return self._actor_start(), None
         if reply is not None:
@@ -309,7 +310,7 @@ class Actor(pykka.Actor):
 
     def _actor_start(self) -> Any:
         try:
-            result = self.on_start()
+            result: Any = self.on_start()  # type: ignore[func-returns-value]
         except Exception as error:
             self._actor_not_started(error)
             return None

@@ -45,7 +45,8 @@ class TimerHandle(Protocol):
 
 class Clock(Protocol):
     """What actors know of time. All methods but ``now``, ``monotonic``, ``hold`` and
-    ``release`` belong on the thread of the loop."""
+    ``release`` belong on the thread of the loop.
+    """
 
     def now(self) -> float:
         """Wall-clock time in epoch seconds. It may jump, also backwards."""

@@ -52,8 +52,9 @@ class ActorFuture(pykka.Future[T]):
     _error: BaseException | None = None
     _traceback: TracebackType | None = None
     _waiters: list[Callable[[], object]] | None = None
-    _get_hook = None
-    _get_hook_result: Any = _PENDING
+    # What makes the value when it is first asked for, and what it made.
+    _hook: Any = None
+    _hook_value: Any = _PENDING
     #: Seconds that an await may take; set by an ask with a timeout on the loop.
     _await_timeout: float | None = None
 
@@ -66,13 +67,13 @@ class ActorFuture(pykka.Future[T]):
 
     def done(self) -> bool:
         """Whether the outcome is there."""
-        return self._value is not _PENDING or self._get_hook_result is not _PENDING
+        return self._value is not _PENDING or self._hook_value is not _PENDING
 
     # -- setting
 
     def set(self, value: T | None = None) -> None:
         """Set the value, once. Wakes waiters in their own threads and loops."""
-        if self._value is not _PENDING or self._get_hook is not None:
+        if self._value is not _PENDING or self._hook is not None:
             raise queue.Full("the future already has its outcome")
         self._value = value
         if self._waiters is not None:
@@ -91,7 +92,7 @@ class ActorFuture(pykka.Future[T]):
         self, error: BaseException, traceback: TracebackType | None = None
     ) -> None:
         """Set the exception object, once."""
-        if self._value is not _PENDING or self._get_hook is not None:
+        if self._value is not _PENDING or self._hook is not None:
             raise queue.Full("the future already has its outcome")
         self._traceback = traceback or error.__traceback__
         self._error = error
@@ -106,7 +107,7 @@ class ActorFuture(pykka.Future[T]):
         """
         if self._value is not _PENDING:
             raise queue.Full("the future already has its outcome")
-        self._get_hook = func  # type: ignore[assignment]
+        self._hook = func
         self._wake()
 
     # -- waiting
@@ -116,18 +117,18 @@ class ActorFuture(pykka.Future[T]):
 
         Raises :class:`AskTimeout` (a :class:`pykka.Timeout`) after ``timeout`` seconds.
         """
-        if self._get_hook is not None:
+        if self._hook is not None:
             return self._run_hook(timeout)
         if self._value is _PENDING:
             self._block(timeout)
-            if self._get_hook is not None:
+            if self._hook is not None:
                 return self._run_hook(timeout)
         return self._outcome()
 
     def __await__(self) -> Generator[Any, None, T]:
-        if self._value is _PENDING and self._get_hook is None:
+        if self._value is _PENDING and self._hook is None:
             yield from self._wait().__await__()
-        if self._get_hook is not None:
+        if self._hook is not None:
             return (yield from self._await_hook().__await__())
         return self._outcome()
 
@@ -194,24 +195,23 @@ class ActorFuture(pykka.Future[T]):
     # -- values made from other values
 
     def _run_hook(self, timeout: float | None) -> T:
-        if self._get_hook_result is _PENDING:
-            hook = cast("Callable[[float | None], T]", self._get_hook)
-            self._get_hook_result = hook(timeout)
-        return cast("T", self._get_hook_result)
+        if self._hook_value is _PENDING:
+            self._hook_value = self._hook(timeout)
+        return cast("T", self._hook_value)
 
     async def _await_hook(self) -> T:
-        if self._get_hook_result is _PENDING:
+        if self._hook_value is _PENDING:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(None, self._run_hook, None)
-        return cast("T", self._get_hook_result)
+        return cast("T", self._hook_value)
 
-    def filter(  # type: ignore[override]
+    def filter(
         self: ActorFuture[Iterable[J]], func: Callable[[J], bool]
     ) -> ActorFuture[Iterable[J]]:
         """A future of the list of items for which ``func`` is true."""
         return _Derived((self,), lambda values: list(filter(func, values[0])))
 
-    def join(  # type: ignore[override]
+    def join(
         self: ActorFuture[Any], *futures: pykka.Future[Any]
     ) -> ActorFuture[Iterable[Any]]:
         """A future of the list of the values of this and other futures."""
@@ -221,7 +221,7 @@ class ActorFuture(pykka.Future[T]):
         """A future of ``func(value)``."""
         return _Derived((self,), lambda values: func(values[0]))
 
-    def reduce(  # type: ignore[override]
+    def reduce(
         self: ActorFuture[Iterable[J]], func: Callable[[R, J], R], *args: R
     ) -> ActorFuture[R]:
         """A future of the items folded into one, from left to right."""
@@ -240,7 +240,7 @@ class _Derived(ActorFuture[T]):
     ) -> None:
         self._sources = sources
         self._compute = compute
-        self._get_hook = self._get_sources  # type: ignore[assignment]
+        self._hook = self._get_sources
 
     def _get_sources(self, timeout: float | None) -> T:
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -251,7 +251,7 @@ class _Derived(ActorFuture[T]):
         return self._compute(values)
 
     async def _await_hook(self) -> T:
-        if self._get_hook_result is _PENDING:
+        if self._hook_value is _PENDING:
             values = [await source for source in self._sources]
-            self._get_hook_result = self._compute(values)
-        return cast("T", self._get_hook_result)
+            self._hook_value = self._compute(values)
+        return cast("T", self._hook_value)

@@ -19,7 +19,7 @@ import pykka
 from everact.actors.errors import ActorDeadError, MailboxFull
 from everact.actors.exit import Exit, Killed
 from everact.actors.future import ActorFuture
-from everact.actors.mailbox import STOP, Ask, Inbox, is_stop
+from everact.actors.mailbox import STOP, Ask, Inbox, is_stop, reject
 
 if TYPE_CHECKING:
     from everact.actors.actor import Actor
@@ -163,7 +163,7 @@ class ActorRef(pykka.ActorRef[A]):
             system._wake()
         ready.append(actor)  # type: ignore[arg-type]
 
-    def ask(  # type: ignore[override]
+    def ask(
         self, message: Any, *, block: bool = True, timeout: float | None = None
     ) -> Any:
         """Send a message and get its answer.
@@ -200,9 +200,7 @@ class ActorRef(pykka.ActorRef[A]):
 
     # -- the end of an actor
 
-    def stop(  # type: ignore[override]
-        self, *, block: bool = True, timeout: float | None = None
-    ) -> Any:
+    def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
         """Ask the actor to stop after what was sent before.
 
         The answer, when it and its children have stopped: True, or False if it was
@@ -253,6 +251,16 @@ class ActorRef(pykka.ActorRef[A]):
         if self._event is not None:
             self._event.set()
 
+    def _abandoned(self, exit: Exit) -> None:
+        """On the loop thread: nobody gives the actor in limbo another life."""
+        limbo = self._actor
+        self._exit = exit
+        if isinstance(limbo, Limbo):
+            reject(limbo._actor_queue, self)
+        self._stopped()
+        self.system.registry._forget(self)
+        self._end_of_life(exit)
+
     def _end_of_life(self, exit: Exit) -> None:
         """On the loop thread: the actor has ended for good."""
         self._exit = exit
@@ -261,7 +269,7 @@ class ActorRef(pykka.ActorRef[A]):
         for told in watchers or ():
             told(self, exit)
 
-    def _actor_weakref(self) -> A | None:
+    def _actor_weakref(self) -> A | None:  # type: ignore[override]
         """The actor object, for pykka's proxies."""
         actor = self._actor
         return None if isinstance(actor, Limbo) else actor
