@@ -284,10 +284,20 @@ class Actor(pykka.Actor):
     def _actor_leave(self, pending: Iterator[Any]) -> None:
         """The actor has ended in the middle of its turn: what of the rest?"""
         ref = self._actor_ref
-        if ref is not None and isinstance(ref._actor, Limbo):
-            ref._actor._actor_queue[:0] = pending
-        else:
+        heir = self if ref is None else ref._actor
+        if heir is None or heir._actor_exit is not None:
             reject(pending, self)
+            return
+        # Its supervisor keeps them, or has already started its next life.
+        left = list(pending)
+        if not left:
+            return
+        queue = heir._actor_queue
+        if not isinstance(queue, list):
+            heir._actor_queue = queue = []
+            self.system._schedule(heir)  # type: ignore[arg-type]
+        place = 1 if queue and queue[0] is START else 0
+        queue[place:place] = left
 
     def _actor_internal(
         self, message: Any, reply: ActorFuture[Any] | None
