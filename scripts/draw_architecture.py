@@ -40,11 +40,12 @@ class Component:
     imports: set[str] = field(default_factory=set)
     top: int = 0
     height: int = 0
+    ports: list[str] = field(default_factory=list)
 
-    @property
-    def middle(self) -> int:
-        """The height at which its lane leaves."""
-        return self.top + self.height // 2
+    def port(self, name: str) -> int:
+        """The height at its right edge of the lane of component `name`."""
+        place = self.ports.index(name) + 1
+        return self.top + place * self.height // (len(self.ports) + 1)
 
 
 def main() -> int:
@@ -109,7 +110,7 @@ def purpose_of(file: Path) -> str:
     """The first sentence of a module's docstring."""
     text = ast.get_docstring(ast.parse(file.read_bytes())) or ""
     first = text.partition("\n\n")[0].replace("\n", " ")
-    return re.split(r"(?<=[.:;])\s", first)[0].rstrip(".:;")
+    return re.split(r"(?<=\.)\s", first)[0].rstrip(".")
 
 
 def imported_by(file: Path) -> Iterator[str]:
@@ -141,6 +142,9 @@ def draw(components: list[Component]) -> str:
         lines = 2 + len(wrap(component.modules))
         component.height = lines * LINE + 14
         top += component.height + GAP
+        # From above come the lanes of the higher ones; the last is its own.
+        above = [c.name for c in components if component.name in c.imports]
+        component.ports = [*above, component.name]
     # The lane of the top component is the outermost: lanes cross arrows, never lanes.
     lanes = {c.name: i for i, c in enumerate(reversed(components))}
     right = WIDTH + (len(components) + 1) * LANE + LEFT
@@ -206,30 +210,22 @@ def lane(
     """From the right edge of the source down its lane, into each target."""
     if not targets:
         return
-    lowest = max(entry(target, x) for target in targets)
+    start = source.port(source.name)
+    lowest = max(target.port(source.name) for target in targets)
     yield (
-        f'<path d="M {WIDTH} {source.middle} H {x} V {lowest}" fill="none" '
+        f'<path d="M {WIDTH} {start} H {x} V {lowest}" fill="none" '
         f'stroke="{colour}" stroke-width="1.5"/>'
     )
     for target in sorted(targets, key=lambda t: t.top):
-        y = entry(target, x)
+        y = target.port(source.name)
         yield (
             f'<path d="M {x} {y} H {WIDTH + 7}" fill="none" stroke="{colour}" '
             f'stroke-width="1.5"/>'
         )
         yield (
-            f'<path d="M {WIDTH} {y} l 8 -4 v 8 z" fill="{colour}">'
+            f'<path d="M {WIDTH} {y} l 8 -3 v 6 z" fill="{colour}">'
             f"<title>{escape(source.name)} imports {escape(target.name)}</title></path>"
         )
-
-
-def entry(target: Component, x: int) -> int:
-    """The height at which the lane at `x` enters a box: arrows of two never touch."""
-    lane_number = (x - WIDTH) // LANE
-    room = max(target.height - 16, 1)
-    y = target.top + 8 + (lane_number * 9) % room
-    # Where the box's own lane leaves is taken.
-    return y + 4 if abs(y - target.middle) < 3 else y
 
 
 if __name__ == "__main__":
