@@ -108,6 +108,7 @@ class Actor(pykka.Actor):
     _actor_one_by_one: bool = False
     _actor_orderly: bool = False
     _actor_no_hook: bool = False
+    _actor_starting: bool = False
     _actor_waits_for_child: bool = False
     _actor_in_pykka: bool = False
 
@@ -325,14 +326,9 @@ class Actor(pykka.Actor):
             self._actor_not_started(error)
             return None
         if type(result) is CoroutineType:
-            return self._actor_start_async(result)
+            self._actor_starting = True
+            return result
         return None
-
-    async def _actor_start_async(self, start: CoroutineType[Any, Any, Any]) -> None:
-        try:
-            await start
-        except Exception as error:
-            self._actor_not_started(error)
 
     def _actor_not_started(self, error: Exception) -> None:
         # As in pykka: no on_failure for what never began.
@@ -376,6 +372,7 @@ class Actor(pykka.Actor):
         if running is None or running.task is not task:
             return  # given up by the system's shutdown
         self._actor_running = None
+        starting, self._actor_starting = self._actor_starting, False
         ended = self._actor_exit is not None
         reply = running.reply
         if task.cancelled():
@@ -386,7 +383,10 @@ class Actor(pykka.Actor):
                 reject((Ask(None, reply),), self)
         elif (error := task.exception()) is not None:
             # KeyboardInterrupt and SystemExit have left the loop with the task.
-            self._actor_raised(error, reply)
+            if starting and isinstance(error, Exception):
+                self._actor_not_started(error)
+            else:
+                self._actor_raised(error, reply)
         elif reply is not None:
             reply.set(task.result())
         if ended:

@@ -19,7 +19,7 @@ import pykka
 from everact.actors.errors import ActorDeadError, MailboxFull
 from everact.actors.exit import Exit, Killed
 from everact.actors.future import ActorFuture
-from everact.actors.mailbox import STOP, Ask, Inbox, is_stop, reject
+from everact.actors.mailbox import START, STOP, Ask, Inbox, is_stop, reject
 
 if TYPE_CHECKING:
     from everact.actors.actor import Actor
@@ -196,7 +196,10 @@ class ActorRef(pykka.ActorRef[A]):
 
     def _unread(self) -> int:
         actor = self._actor
-        return 0 if actor is None else len(actor._actor_queue or ())
+        queue = None if actor is None else actor._actor_queue
+        if not isinstance(queue, list) or not queue:
+            return 0
+        return len(queue) - (queue[0] is START)  # not a message that anybody sent
 
     # -- the end of an actor
 

@@ -112,7 +112,8 @@ class ThreadActor(Actor):
             self._actor_next()
 
     def _actor_start(self) -> Any:
-        return self._actor_start_async(self._actor_on_thread(self.on_start))
+        self._actor_starting = True
+        return self._actor_on_thread(self.on_start)
 
     def _actor_hook(self) -> Any:
         return self._actor_on_thread(super()._actor_hook)

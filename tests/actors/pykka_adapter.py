@@ -26,7 +26,7 @@ RUNTIME: dict[str, Any] = {
     "sleep_func": time.sleep,
 }
 
-FIXTURE = '''
+FIXTURE = """
 
 import pykka_adapter
 
@@ -34,7 +34,7 @@ import pykka_adapter
 @pytest.fixture(scope="session")
 def runtime() -> Runtime:
     return Runtime(**pykka_adapter.RUNTIME)
-'''
+"""
 
 #: Tests of the suite that are not promises of ours, by node ID, with the reason.
 EXCEPTIONS = {

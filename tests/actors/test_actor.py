@@ -15,6 +15,7 @@ from everact.actors import (
     STOPPED,
     Actor,
     ActorDeadError,
+    ActorRef,
     ActorSystem,
     Failed,
     Killed,
@@ -238,7 +239,7 @@ async def test_a_failing_last_hook_is_logged_and_the_actor_has_ended(
 
     fragile = type("Fragile", (Recorder,), {hook: fail})
     async with ActorSystem() as system:
-        ref = system.spawn(fragile, [])
+        ref: ActorRef[Any] = system.spawn(fragile, [])
         if hook == "on_stop":
             assert await ref.stop()
         else:

@@ -90,7 +90,8 @@ async def test_tell_to_a_stopped_actor_is_refused() -> None:
 async def test_messages_may_be_anything_even_none() -> None:
     async with ActorSystem() as system:
         ref = system.spawn(Counter)
-        for message in (None, [], {}, ValueError(), Counter):
+        anything: list[Any] = [None, [], {}, ValueError(), Counter]
+        for message in anything:
             ref.tell(message)
         assert len(await ref.ask("seen")) == 6
 
@@ -145,8 +146,10 @@ async def test_ask_with_a_timeout_gives_up_and_the_message_is_still_handled() ->
 
 
 def test_a_blocking_ask_can_time_out(outside: ActorSystem) -> None:
+    ref = outside.spawn(Counter)
     with pytest.raises(pykka.Timeout):
-        outside.spawn(Counter).ask("wait", timeout=0.001)
+        ref.ask("wait", timeout=0.001)
+    ref.kill()
 
 
 async def test_ask_of_a_stopped_actor_raises_when_awaited() -> None:
