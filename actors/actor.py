@@ -504,6 +504,8 @@ class Actor(pykka.Actor):
 
     def _actor_give_up(self) -> None:
         """End now, whatever still runs: the system's shutdown has no more time."""
+        self._actor_no_hook = True
+        self._actor_waits_for_child = False
         for child in reversed(list((self._actor_children or {}).values())):
             child._actor_give_up()
         running, self._actor_running = self._actor_running, None
@@ -511,10 +513,9 @@ class Actor(pykka.Actor):
             running.task.cancel()
             if running.reply is not None:
                 reject((Ask(None, running.reply),), self)
-        self._actor_no_hook = True
         if self._actor_exit is None:
             self._actor_terminate(Killed("shutdown timed out"))
-        else:
+        elif self._actor_serial != ENDED:
             self._actor_wind_down()
 
 

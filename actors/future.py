@@ -127,7 +127,13 @@ class ActorFuture(pykka.Future[T]):
 
     def __await__(self) -> Generator[Any, None, T]:
         if self._value is _PENDING and self._hook is None:
-            yield from self._wait().__await__()
+            loop = asyncio.get_running_loop()
+            waiter: asyncio.Future[None] = loop.create_future()
+            self.add_waker(functools.partial(_wake_waiter, loop, waiter))
+            if self._await_timeout is None:
+                yield from waiter
+            else:
+                yield from _in_time(waiter, self._await_timeout).__await__()
         if self._hook is not None:
             return (yield from self._await_hook().__await__())
         return self._outcome()
@@ -168,30 +174,6 @@ class ActorFuture(pykka.Future[T]):
         if not arrived.wait(timeout):
             raise AskTimeout(f"{timeout} seconds")
 
-    async def _wait(self) -> None:
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] = loop.create_future()
-
-        def resolve() -> None:
-            if not waiter.done():
-                waiter.set_result(None)
-
-        def wake() -> None:
-            if running_loop() is loop:
-                resolve()
-            elif not loop.is_closed():
-                loop.call_soon_threadsafe(resolve)
-
-        self.add_waker(wake)
-        if self._await_timeout is None:
-            await waiter
-            return
-        try:
-            async with asyncio.timeout(self._await_timeout):
-                await waiter
-        except TimeoutError:
-            raise AskTimeout(f"{self._await_timeout} seconds") from None
-
     # -- values made from other values
 
     def _run_hook(self, timeout: float | None) -> T:
@@ -228,6 +210,27 @@ class ActorFuture(pykka.Future[T]):
         return _Derived(
             (self,), lambda values: functools.reduce(func, values[0], *args)
         )
+
+
+def _wake_waiter(loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[None]) -> None:
+    if running_loop() is not loop:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_resolve, waiter)
+    elif not waiter.done():
+        waiter.set_result(None)
+
+
+def _resolve(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+async def _in_time(waiter: asyncio.Future[None], seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await waiter
+    except TimeoutError:
+        raise AskTimeout(f"{seconds} seconds") from None
 
 
 class _Derived(ActorFuture[T]):

@@ -134,6 +134,15 @@ class ActorRef(pykka.ActorRef[A]):
     def __repr__(self) -> str:
         return f"<ActorRef for {self}>"
 
+    def __copy__(self) -> ActorRef[A]:
+        return self
+
+    def __deepcopy__(self, memo: object) -> ActorRef[A]:
+        return self
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"{self} belongs to its process: it cannot be pickled")
+
     def is_alive(self) -> bool:
         """Whether the actor takes messages. True between two lives of a restart."""
         actor = self._actor

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import itertools
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -40,6 +41,8 @@ T = TypeVar("T")
 
 #: Seconds that leaving ``async with`` (or ``with``) lets actors finish their work.
 SHUTDOWN_TIMEOUT = 10.0
+
+logger = logging.getLogger("everact.actors")
 
 _new = object.__new__
 _ref_lock = threading.Lock()
@@ -397,10 +400,13 @@ class ActorSystem:
                 while self._actor_children:
                     await self._stop_last()
         except TimeoutError:
+            logger.warning("%r: cut off after %s seconds", self, timeout)
+        finally:
+            # Nobody is left, unless time was up or the shutdown was cancelled.
             for actor in reversed(list(self._actor_children.values())):
                 actor._actor_give_up()
-        self._receive()
-        hosting.remove(self._loop, self)
+            self._receive()
+            hosting.remove(self._loop, self)
 
     async def _stop_last(self) -> None:
         actor = self._actor_children[next(reversed(self._actor_children))]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -323,6 +325,15 @@ def test_threads_that_ask_for_the_urn_at_once_get_the_same(
     for thread in threads:
         thread.join()
     assert len(urns) == 1
+
+
+async def test_a_reference_may_be_copied_within_its_process_and_not_pickled() -> None:
+    async with ActorSystem() as system:
+        ref = system.spawn(Counter)
+        assert copy.copy(ref) is ref
+        assert copy.deepcopy([ref]) == [ref]
+        with pytest.raises(TypeError, match="its process"):
+            pickle.dumps(ref)
 
 
 async def test_a_reference_made_after_the_end_is_dead() -> None:

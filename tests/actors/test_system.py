@@ -273,6 +273,33 @@ async def test_stop_cuts_off_what_takes_too_long() -> None:
             await answer
 
 
+async def test_a_parent_that_is_cut_off_while_it_waits_for_a_child() -> None:
+    async with ActorSystem() as system:
+        parent = system.launch(Worker, [], "parent")
+        child = parent.spawn(Sleeper)
+        child.tell(1e9)
+        stopped = parent.actor_ref.stop()
+        await system.stop(timeout=5)
+        assert await stopped
+        assert child.exit == Killed("shutdown timed out")
+        assert parent.actor_ref.exit == Stopped()
+        assert len(system.registry) == 0
+
+
+async def test_actors_end_even_if_the_shutdown_is_cancelled() -> None:
+    system = ActorSystem().bind()
+    ref = system.spawn(Sleeper)
+    ref.tell(1e9)
+    stopping = asyncio.ensure_future(system.stop())
+    await asyncio.sleep(1)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert isinstance(await ref.wait_stopped(), Killed)
+    assert not system.is_open
+
+
 async def test_new_actors_are_refused_once_a_stop_has_begun_but_not_children() -> None:
     log: list[Any] = []
 
