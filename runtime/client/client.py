@@ -1,0 +1,310 @@
+"""The client: start runs, and get handles to them."""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, ParamSpec, TypeVar, overload
+
+import msgspec
+
+from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.transport import Transport
+from everact.runtime.client.views import RunLine, run_line
+from everact.runtime.core.durations import Duration, optional_seconds, seconds
+from everact.runtime.core.records import StartOptions
+from everact.runtime.core.retry import RetryPolicy
+from everact.runtime.core.statuses import RunStatus
+from everact.runtime.definitions.tasks import Task
+from everact.runtime.definitions.workflows import Workflow, definition_of, name_of
+from everact.runtime.operations import runs
+from everact.runtime.programs.workflow_loop import encode_arguments
+from everact.runtime.values.calls import Call
+from everact.runtime.values.payloads import Converter, PickleConverter
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "<no argument>"
+
+
+UNSET: Any = _Unset()
+
+CONFLICTS = ("fail", "use_existing", "attach")
+TASK_TIMEOUT = timedelta(seconds=10)
+
+
+class Client:
+    """Starts and addresses runs of one namespace through a transport.
+
+    `default_query_reject_condition` applies to queries that give none.
+    """
+
+    def __init__(
+        self,
+        transport: Transport | None,
+        *,
+        namespace: str = "default",
+        values: Converter | None = None,
+        identity: str = "",
+        default_query_reject_condition: str = runs.REJECT_NONE,
+    ) -> None:
+        self._transport = transport
+        self.namespace = namespace
+        self.values = values or PickleConverter()
+        self.identity = identity or _identity()
+        self.default_query_reject_condition = default_query_reject_condition
+
+    @property
+    def transport(self) -> Transport:
+        """Where requests go; RuntimeStateError if there is nowhere."""
+        assert self._transport is not None
+        return self._transport
+
+    @overload
+    async def start(
+        self,
+        workflow: Workflow[..., R] | Task[..., R],
+        arg: Any = UNSET,
+        *,
+        args: Sequence[Any] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        id: str | None = None,
+        queue: str = "default",
+        on_conflict: str = "fail",
+        retry: RetryPolicy | None = None,
+        run_timeout: Duration | None = None,
+        execution_timeout: Duration | None = None,
+        task_timeout: Duration = TASK_TIMEOUT,
+        start_delay: Duration | None = None,
+        parameters: dict[str, Any] | None = None,
+        context: dict[str, Any] | None = None,
+        run_name: str | None = None,
+        memo: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        request_id: str = "",
+        correlation_id: int | None = None,
+    ) -> RunHandle[R]: ...
+    @overload
+    async def start(
+        self,
+        workflow: Callable[..., Coroutine[Any, Any, R]],
+        arg: Any = UNSET,
+        **options: Any,
+    ) -> RunHandle[R]: ...
+    @overload
+    async def start(
+        self, workflow: str | type, arg: Any = UNSET, **options: Any
+    ) -> RunHandle[Any]: ...
+    async def start(
+        self,
+        workflow: Any,
+        arg: Any = UNSET,
+        *,
+        args: Sequence[Any] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        id: str | None = None,
+        queue: str = "default",
+        on_conflict: str = "fail",
+        retry: RetryPolicy | None = None,
+        run_timeout: Duration | None = None,
+        execution_timeout: Duration | None = None,
+        task_timeout: Duration = TASK_TIMEOUT,
+        start_delay: Duration | None = None,
+        parameters: dict[str, Any] | None = None,
+        context: dict[str, Any] | None = None,
+        run_name: str | None = None,
+        memo: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        request_id: str = "",
+        correlation_id: int | None = None,
+    ) -> RunHandle[Any]:
+        """Start a run; it is durable when this returns.
+
+        `workflow` is a workflow, the run method of a workflow class, a task, or a
+        name (a name that nothing here knows waits for a worker that does). `arg` is
+        a single argument, `args` several; giving both is a ValueError. `id` is the
+        workflow ID (default: a new UUID); `on_conflict` says what to do about a run
+        that has it: "fail", "use_existing" (an open one), "attach" (an open or
+        retained one). `retry` repeats the whole run when it fails; `run_timeout`
+        limits each run, `execution_timeout` the chain, `task_timeout` one activation
+        of the code. `start_delay` puts off the first step. `parameters` and
+        `context` are JSON-able and readable in the run. A repetition with the same
+        `request_id` within 24 hours gives the same run.
+
+        Raises WorkflowAlreadyStarted, ValueNotStorable naming the argument, TypeError
+        for arguments that do not fit, ValueError for bad options; nothing is stored
+        then.
+        """
+        name = workflow.everact_name if isinstance(workflow, Task) else name_of(workflow)
+        given = _arguments(arg, args)
+        named = kwargs or {}
+        _check_signature(workflow, given, named, name)
+        if id is not None and not id:
+            raise ValueError("id must not be empty")
+        if not queue:
+            raise ValueError("queue must not be empty")
+        if on_conflict not in CONFLICTS:
+            raise ValueError(f"on_conflict must be one of {', '.join(CONFLICTS)}")
+        encoded, encoded_named = encode_arguments(self.values, given, named, name)
+        options = StartOptions(
+            queue,
+            retry,
+            optional_seconds(run_timeout, what="run_timeout"),
+            optional_seconds(execution_timeout, what="execution_timeout"),
+            None,
+            10.0 if task_timeout is TASK_TIMEOUT else seconds(task_timeout),
+            None,
+            _json(parameters, "parameters"),
+            _json(context, "context"),
+            run_name or "",
+            {k: self.values.encode(v, f"memo {k!r}") for k, v in (memo or {}).items()},
+            headers or {},
+            self.identity,
+            correlation_id,
+        )
+        started = await self.transport.call(
+            runs.StartRun(
+                workflow=name,
+                workflow_id=id or "",
+                args=encoded,
+                kwargs=encoded_named,
+                options=options,
+                start_delay=optional_seconds(start_delay, what="start_delay"),
+                on_conflict=on_conflict,
+                request_id=request_id,
+                workspace=self.namespace,
+            )
+        )
+        return RunHandle(
+            self,
+            started.workflow_id,
+            result_run_id=started.run_id,
+            first_execution_run_id=started.first_run_id,
+            key=started.key,
+        )
+
+    @overload
+    async def execute(
+        self, workflow: Workflow[..., R] | Task[..., R], arg: Any = UNSET, **options: Any
+    ) -> R: ...
+    @overload
+    async def execute(
+        self,
+        workflow: Callable[..., Coroutine[Any, Any, R]],
+        arg: Any = UNSET,
+        **options: Any,
+    ) -> R: ...
+    @overload
+    async def execute(
+        self, workflow: str | type, arg: Any = UNSET, **options: Any
+    ) -> Any: ...
+    async def execute(self, workflow: Any, arg: Any = UNSET, **options: Any) -> Any:
+        """Start a run and wait for its result; parameters as `start`."""
+        handle = await self.start(workflow, arg, **options)
+        return await handle.result()
+
+    def handle(
+        self,
+        id: str,
+        *,
+        run_id: str | None = None,
+        first_execution_run_id: str | None = None,
+        result_type: type[R] | None = None,
+    ) -> RunHandle[R]:
+        """A handle to an existing run; asks nothing of the engine."""
+        if not id:
+            raise ValueError("id must not be empty")
+        return RunHandle(
+            self,
+            id,
+            run_id=run_id,
+            result_run_id=run_id,
+            first_execution_run_id=first_execution_run_id,
+        )
+
+    async def list(
+        self,
+        *,
+        status: RunStatus | None = None,
+        workflow: Any = None,
+        queue: str | None = None,
+        id: str | None = None,
+        page_size: int = 100,
+    ) -> AsyncIterator[RunLine]:
+        """Runs that match, newest first; makes requests only as it is iterated."""
+        after: int | None = None
+        while True:
+            page = await self.transport.call(
+                runs.ListRuns(
+                    workspace=self.namespace,
+                    status=status,
+                    workflow=None if workflow is None else name_of(workflow),
+                    queue=queue,
+                    workflow_id=id,
+                    after=after,
+                    limit=page_size,
+                )
+            )
+            for summary in page:
+                yield run_line(summary)
+            if len(page) < page_size:
+                return
+            after = page[-1].key
+
+    async def dispatch(self, call: Call) -> str:
+        """Start a call as a run of its own; returns its identifier at once.
+
+        The start is durable when this returns. The identifier is text without
+        structure: `handle(identifier)` gives its result, describes and cancels it.
+        """
+        given = call.arguments()
+        handle = await self.start(
+            call.function,
+            args=given.args,
+            kwargs=given.kwargs,
+            correlation_id=call.correlation_id,
+        )
+        return handle.id
+
+
+def _arguments(arg: Any, args: Sequence[Any] | None) -> tuple[Any, ...]:
+    if args is None:
+        return () if arg is UNSET else (arg,)
+    if arg is not UNSET:
+        raise ValueError("give arg or args, not both")
+    return tuple(args)
+
+
+def _check_signature(
+    workflow: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str
+) -> None:
+    if isinstance(workflow, Task):
+        workflow.signature.check(args, kwargs, name)
+        return
+    definition = definition_of(workflow)
+    if definition is not None:
+        definition.signature.check(args, kwargs, name)
+
+
+def _json(value: dict[str, Any] | None, what: str) -> bytes:
+    if value is None:
+        return b""
+    if not isinstance(value, dict):
+        raise TypeError(f"{what} must be a dictionary, not {type(value).__name__}")
+    try:
+        return msgspec.json.encode(value)
+    except (TypeError, ValueError, msgspec.EncodeError) as error:
+        raise TypeError(f"{what} must be JSON-able: {error}") from error
+
+
+def _identity() -> str:
+    try:
+        known = version("everact")
+    except PackageNotFoundError:
+        known = "0"
+    return f"everact-{known}-{os.getpid()}@{socket.gethostname()}"

@@ -1,0 +1,238 @@
+"""A handle: the client's side of one run. Making one asks nothing of the engine."""
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from everact.runtime.client.views import (
+    HistoryItem,
+    RunView,
+    history_items,
+    run_view,
+)
+from everact.runtime.core.failures import FailureKind
+from everact.runtime.core.statuses import RunStatus
+from everact.runtime.definitions.workflows import handler_name
+from everact.runtime.errors import ContinuedAsNew, WorkflowFailure
+from everact.runtime.operations import runs
+from everact.runtime.programs.workflow_loop import encode_arguments
+from everact.runtime.values.outcomes import cause_of
+
+if TYPE_CHECKING:
+    from everact.runtime.client.client import Client
+
+R = TypeVar("R")
+
+
+class RunHandle(Generic[R]):
+    """A run of workflow ID `id`.
+
+    `run_id` narrows it to one run (None: the open or latest one of the ID),
+    `first_execution_run_id` to one chain; `result_run_id` is the run whose result
+    `result` waits for. A wrong ID shows only on use, as an RPCError NOT_FOUND.
+    """
+
+    def __init__(
+        self,
+        client: "Client",
+        id: str,
+        *,
+        run_id: str | None = None,
+        result_run_id: str | None = None,
+        first_execution_run_id: str | None = None,
+        key: int = 0,
+    ) -> None:
+        self._client = client
+        self._id = id
+        self._run_id = run_id
+        self._result_run_id = result_run_id
+        self._first = first_execution_run_id
+        self._key = key
+
+    @property
+    def id(self) -> str:
+        """The workflow ID."""
+        return self._id
+
+    @property
+    def run_id(self) -> str | None:
+        """The run that operations address; None: the open or latest one."""
+        return self._run_id
+
+    @property
+    def result_run_id(self) -> str | None:
+        """The run whose result is waited for."""
+        return self._result_run_id
+
+    @property
+    def first_execution_run_id(self) -> str | None:
+        """The first run of the chain that cancel and terminate are limited to."""
+        return self._first
+
+    async def result(self, *, follow_runs: bool = True) -> R:
+        """Wait for the run's end and return its result.
+
+        Follows retries and continue-as-new to the last run of the chain unless told
+        otherwise. Raises WorkflowFailure (its cause tells the kind), ContinuedAsNew
+        if not following, RunPutAside while the run's code cannot run, RPCError
+        NOT_FOUND for an unknown run.
+        """
+        ref = runs.RunRef(
+            workflow_id=self._id,
+            run_id=self._result_run_id or self._run_id or "",
+            workspace=self._client.namespace,
+            key=self._key,
+        )
+        closed = await self._client.transport.call(
+            runs.AwaitRun(run=ref, follow=follow_runs)
+        )
+        values = self._client.values
+        if closed.result is not None:
+            return cast("R", values.decode(closed.result))
+        if closed.next_run_id and not follow_runs:
+            raise ContinuedAsNew(closed.next_run_id)
+        failure = closed.failure
+        assert failure is not None
+        status = RunStatus(closed.status)
+        text = f"run {self._id!r} ({closed.run_id}) {_ENDED[status]}"
+        if failure.kind is not FailureKind.CANCELLED or failure.message:
+            text += f": {failure.type}: {failure.message}"
+        raise WorkflowFailure(text, cause_of(failure, values=values))
+
+    async def value(self) -> R:
+        """Like `result`, but a failure raises the original error where it travelled."""
+        try:
+            return await self.result()
+        except WorkflowFailure as failure:
+            cause = failure.cause
+            original = getattr(cause, "original", None)
+            raise (original or cause or failure) from failure
+
+    async def describe(self) -> RunView:
+        """What is known of the run now."""
+        found = await self._client.transport.call(runs.DescribeRun(run=self._ref()))
+        return run_view(found, self._client.values)
+
+    async def history(self) -> list[HistoryItem]:
+        """All that happened to the run so far, in order."""
+        return [item async for item in self.follow_history(wait=False)]
+
+    async def follow_history(self, *, wait: bool = True) -> AsyncIterator[HistoryItem]:
+        """The run's history item by item; with `wait`, on to the run's end."""
+        after, limit = (-1, -1), 1000
+        while True:
+            entries = await self._client.transport.call(
+                runs.ReadHistory(run=self._ref(), after=after, limit=limit, wait=wait)
+            )
+            for item in history_items(entries, self._client.values):
+                yield item
+            if not entries or (len(entries) < limit and not wait):
+                return
+            after = (entries[-1].generation, entries[-1].seq)
+
+    async def signal(
+        self,
+        signal: Any,
+        *positional: Any,
+        args: tuple[Any, ...] | None = None,
+        request_id: str = "",
+    ) -> None:
+        """Send a one-way message, by handler or name; durable when this returns.
+
+        A repetition with the same `request_id` within 24 hours takes effect once.
+        RPCError NOT_FOUND if the run is closed or unknown.
+        """
+        name = handler_name(signal, "signal")
+        encoded = self._encode(positional, args, name)
+        await self._client.transport.call(
+            runs.SignalRun(
+                run=self._ref(),
+                name=name,
+                args=encoded,
+                request_id=request_id,
+                identity=self._client.identity,
+            )
+        )
+
+    async def query(
+        self,
+        query: Any,
+        *positional: Any,
+        args: tuple[Any, ...] | None = None,
+        reject_condition: str | None = None,
+    ) -> Any:
+        """Ask a read-only question, by handler or name; also of a closed run.
+
+        `reject_condition` is "none", "not_open" or "not_completed_cleanly" (default:
+        the client's). Raises QueryRejected, QueryFailed, RPCError NOT_FOUND, or
+        RPCError DEADLINE_EXCEEDED if nothing here knows the workflow.
+        """
+        name = handler_name(query, "query")
+        reject = reject_condition or self._client.default_query_reject_condition
+        if reject not in _REJECTS:
+            raise ValueError(f"reject_condition must be one of {', '.join(_REJECTS)}")
+        answer = await self._client.transport.call(
+            runs.QueryRun(
+                run=self._ref(),
+                name=name,
+                args=self._encode(positional, args, name),
+                reject=reject,
+            )
+        )
+        return self._client.values.decode(answer)
+
+    async def cancel(self, *, reason: str = "", request_id: str = "") -> None:
+        """Ask the run to stop; the request is durable when this returns.
+
+        Asking an open run again changes nothing. RPCError NOT_FOUND if the run is
+        closed or unknown.
+        """
+        await self._client.transport.call(
+            runs.CancelRun(
+                run=self._ref(),
+                reason=reason,
+                identity=self._client.identity,
+                request_id=request_id,
+            )
+        )
+
+    async def terminate(self, *details: Any, reason: str = "") -> None:
+        """End the run at once, without running its code; durable when this returns."""
+        values = self._client.values
+        await self._client.transport.call(
+            runs.TerminateRun(
+                run=self._ref(),
+                reason=reason,
+                details=tuple(
+                    values.encode(d, f"detail {n}") for n, d in enumerate(details, 1)
+                ),
+                identity=self._client.identity,
+            )
+        )
+
+    def __repr__(self) -> str:
+        return f"<RunHandle {self._id!r} run_id={self._run_id or self._result_run_id}>"
+
+    def _encode(
+        self, positional: tuple[Any, ...], args: tuple[Any, ...] | None, name: str
+    ) -> tuple[bytes, ...]:
+        if positional and args is not None:
+            raise ValueError("give positional arguments or args, not both")
+        given = positional if args is None else tuple(args)
+        return encode_arguments(self._client.values, given, {}, name)[0]
+
+    def _ref(self) -> runs.RunRef:
+        return runs.RunRef(
+            workflow_id=self._id,
+            run_id=self._run_id or "",
+            first_run_id=self._first or "",
+            workspace=self._client.namespace,
+        )
+
+
+_REJECTS = (runs.REJECT_NONE, runs.REJECT_NOT_OPEN, runs.REJECT_NOT_COMPLETED)
+_ENDED = {
+    RunStatus.FAILED: "failed",
+    RunStatus.CANCELLED: "was cancelled",
+    RunStatus.TERMINATED: "was terminated",
+    RunStatus.TIMED_OUT: "timed out",
+}

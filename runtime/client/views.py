@@ -1,0 +1,234 @@
+"""What a client shows of a run: descriptions and history with values decoded."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import msgspec
+
+from everact.runtime.core.failures import Failure
+from everact.runtime.core.statuses import RunStatus
+from everact.runtime.operations.runs import (
+    HistoryEntry,
+    PendingTask,
+    RunDescription,
+    RunSummary,
+)
+from everact.runtime.values.payloads import Converter
+
+
+def moment(seconds: float | None) -> datetime | None:
+    """Epoch seconds as an aware datetime in UTC."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """A task that is not done: queued, running, or waiting to be retried."""
+
+    name: str
+    attempt: int
+    state: str
+    last_failure: str | None
+    next_attempt_at: datetime | None
+    lost_attempts: int
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run as described: who it is, where it stands, what it waits for."""
+
+    workflow_id: str
+    run_id: str
+    first_run_id: str
+    root_run_id: str
+    parent_workflow_id: str | None
+    parent_run_id: str | None
+    workflow: str
+    run_name: str
+    status: RunStatus
+    aside: str | None
+    queue: str
+    attempt: int
+    generation: int
+    start_time: datetime
+    execution_time: datetime
+    close_time: datetime | None
+    next_run_id: str | None
+    history_length: int
+    code: str
+    identity: str
+    parameters: dict[str, Any]
+    context: dict[str, Any]
+    memo: dict[str, Any]
+    headers: dict[str, str]
+    pending_tasks: tuple[TaskView, ...]
+    pending_timers: tuple[datetime, ...]
+    pending_children: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One run of a list."""
+
+    workflow_id: str
+    run_id: str
+    first_run_id: str
+    workflow: str
+    run_name: str
+    status: RunStatus
+    aside: str | None
+    queue: str
+    start_time: datetime
+    close_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryItem:
+    """One thing that happened to a run, or that it asked for, in order.
+
+    `kind` is the record's name (Started, RunTask, TaskCompleted, …), `data` its
+    fields as JSON-able values, with user values shown as text if they are not.
+    """
+
+    generation: int
+    seq: int
+    time: datetime
+    kind: str
+    data: dict[str, Any]
+
+    def to_json(self) -> str:
+        """The item as one JSON object."""
+        return msgspec.json.encode(
+            {
+                "generation": self.generation,
+                "seq": self.seq,
+                "time": self.time,
+                "kind": self.kind,
+                "data": self.data,
+            }
+        ).decode()
+
+
+def run_view(found: RunDescription, values: Converter) -> RunView:
+    """A description with its values decoded."""
+    started = moment(found.started_at)
+    assert started is not None
+    return RunView(
+        found.workflow_id,
+        found.run_id,
+        found.first_run_id,
+        found.root_run_id,
+        found.parent_workflow_id or None,
+        found.parent_run_id or None,
+        found.workflow,
+        found.run_name,
+        found.status,
+        found.aside or None,
+        found.queue,
+        found.attempt,
+        found.generation,
+        started,
+        moment(found.begin_at) or started,
+        moment(found.closed_at),
+        found.next_run_id or None,
+        found.history_length,
+        found.code,
+        found.identity,
+        msgspec.json.decode(found.parameters or b"{}"),
+        msgspec.json.decode(found.context or b"{}"),
+        {name: values.decode(value) for name, value in found.memo.items()},
+        found.headers,
+        tuple(_task_view(task) for task in found.pending_tasks),
+        tuple(m for m in map(moment, found.pending_timers) if m is not None),
+        found.pending_children,
+    )
+
+
+def run_line(found: RunSummary) -> RunLine:
+    """A summary with its moments as datetimes."""
+    started = moment(found.started_at)
+    assert started is not None
+    return RunLine(
+        found.workflow_id,
+        found.run_id,
+        found.first_run_id,
+        found.workflow,
+        found.run_name,
+        found.status,
+        found.aside or None,
+        found.queue,
+        started,
+        moment(found.closed_at),
+    )
+
+
+def history_items(
+    entries: Iterable[HistoryEntry], values: Converter
+) -> list[HistoryItem]:
+    """Entries as single items: events first, then the commands they caused."""
+    return [
+        HistoryItem(
+            entry.generation,
+            entry.seq,
+            datetime.fromtimestamp(entry.time, timezone.utc),
+            type(record).__name__,
+            {
+                name: _shown(value, values)
+                for name, value in msgspec.structs.asdict(record).items()
+            },
+        )
+        for entry in entries
+        for record in (*entry.events, *entry.commands)
+    ]
+
+
+def _task_view(task: PendingTask) -> TaskView:
+    return TaskView(
+        task.name,
+        task.attempt,
+        task.state,
+        _failure_text(task.last_failure),
+        moment(task.next_attempt_at),
+        task.lost_attempts,
+        task.worker,
+    )
+
+
+def _failure_text(failure: Failure | None) -> str | None:
+    return None if failure is None else f"{failure.type}: {failure.message}"
+
+
+def _shown(value: Any, values: Converter) -> Any:
+    """A record's field as JSON-able data; payloads decoded where they are simple."""
+    if isinstance(value, bytes):
+        return _shown_payload(value, values)
+    if isinstance(value, Failure):
+        return {
+            "kind": value.kind.name.lower(),
+            "type": value.type,
+            "message": value.message,
+            "status": str(value.status),
+            "cause": _shown(value.cause, values),
+        }
+    if isinstance(value, msgspec.Struct):
+        fields = msgspec.structs.asdict(value)
+        return {name: _shown(field, values) for name, field in fields.items()}
+    if isinstance(value, (list, tuple)):
+        return [_shown(item, values) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _shown(item, values) for key, item in value.items()}
+    return value
+
+
+def _shown_payload(payload: bytes, values: Converter) -> Any:
+    if not payload:
+        return None
+    try:
+        value = values.decode(payload)
+        msgspec.json.encode(value)
+    except Exception:
+        return f"<{len(payload)} bytes>"
+    return value

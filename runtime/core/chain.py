@@ -1,0 +1,102 @@
+"""How one run, or one generation of it, follows another: pure, ids come in.
+
+A chain is the runs that share a workflow ID and a first run ID: retries of a failed
+run and continue-as-new. A tail call stays in the run and raises its generation.
+"""
+
+from msgspec.structs import replace
+
+from everact.runtime.core.failures import FailureKind
+from everact.runtime.core.records import (
+    ContinueAsNew,
+    Fail,
+    SignalReceived,
+    Started,
+    TailCall,
+)
+from everact.runtime.core.state import RunState
+
+_RETRIED = (
+    FailureKind.APPLICATION,
+    FailureKind.TIMED_OUT,
+    FailureKind.CHILD,
+    FailureKind.LOST,
+)
+
+
+def unread(state: RunState) -> tuple[SignalReceived, ...]:
+    """Signals that were stored and never shown to the program, in order."""
+    return tuple(e for e in state.pending if type(e) is SignalReceived)
+
+
+def successor(
+    state: RunState, carried: tuple[SignalReceived, ...], run_id: str, now: float
+) -> Started | None:
+    """The start of the run that follows a closed `state`; None if it was the last.
+
+    `carried` are the unread signals, `run_id` the ID for a successor.
+    """
+    command, start = state.closing, state.start
+    options = start.options
+    if type(command) is ContinueAsNew:
+        options = replace(
+            options,
+            begin_at=None,
+            queue=command.queue or options.queue,
+            run_timeout=_or(command.run_timeout, options.run_timeout),
+            task_timeout=_or(command.task_timeout, options.task_timeout)
+            or options.task_timeout,
+            memo=options.memo if command.memo is None else command.memo,
+            run_deadline=None,
+        )
+        return replace(
+            start,
+            name=command.name,
+            args=command.args,
+            kwargs=command.kwargs,
+            run_id=run_id,
+            options=options,
+            attempt=1,
+            carried=(*command.unread, *carried),
+        )
+    if type(command) is Fail and options.retry is not None:
+        failure = command.failure
+        if failure.kind not in _RETRIED:
+            return None
+        if not options.retry.allows(failure, start.attempt):
+            return None
+        begin = now + options.retry.delay(failure, start.attempt)
+        deadline = options.execution_deadline
+        if deadline is not None and begin >= deadline:
+            return None
+        return replace(
+            start,
+            run_id=run_id,
+            attempt=start.attempt + 1,
+            options=replace(options, begin_at=begin, run_deadline=None),
+            carried=carried,
+        )
+    return None
+
+
+def next_generation(state: RunState) -> RunState:
+    """The state after a tail call, before its first event; same run, same deadlines."""
+    command = state.closing
+    assert type(command) is TailCall
+    deadline = state.run_deadline()
+    start = replace(
+        state.start,
+        name=command.name,
+        args=command.args,
+        kwargs=command.kwargs,
+        options=replace(state.start.options, begin_at=None, run_deadline=deadline),
+        carried=(*command.unread, *unread(state)),
+    )
+    fresh = RunState(start)
+    fresh.generation = state.generation + 1
+    fresh.inbox_seq = state.inbox_seq
+    return fresh
+
+
+def _or(given: float | None, kept: float | None) -> float | None:
+    return kept if given is None else given

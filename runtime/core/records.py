@@ -1,0 +1,360 @@
+"""What a journal row holds: events in, commands out, as tagged records.
+
+Events are past tense: something happened to the run. Commands are imperative: what
+the run's program asked for in answer. A `Transition` is one row: the events that
+were taken in together and the commands that they caused. User values are opaque
+payloads inside (`everact.runtime.values`); reading a record never runs user code.
+
+Records travel as MessagePack arrays. Fields may only ever be appended, with a
+default; `tests/golden/` holds rows of every landed version.
+"""
+
+from typing import TypeAlias
+
+import msgspec
+
+from everact.runtime.core.failures import Failure, TimeoutKind
+from everact.runtime.core.retry import ONCE, RetryPolicy
+
+FORMAT = b"\x01"
+"""First byte of every encoded row and checkpoint: the version of the framing."""
+
+Args: TypeAlias = tuple[bytes, ...]
+Kwargs: TypeAlias = dict[str, bytes]
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Base of all records."""
+
+
+class TaskOptions(Record):
+    """How a task's attempts are run; all times in seconds, None meaning no limit."""
+
+    retry: RetryPolicy = ONCE
+    timeout: float | None = None
+    heartbeat_timeout: float | None = None
+    queue_timeout: float | None = None
+    queue: str | None = None
+
+
+DEFAULT_TASK = TaskOptions()
+
+TERMINATE, REQUEST_CANCEL, ABANDON = 0, 1, 2
+"""What becomes of an open child when its parent closes."""
+
+
+class Parent(Record):
+    """The call by which another run started this one."""
+
+    key: int
+    run_id: str
+    workflow_id: str
+    generation: int
+    call: int
+    on_close: int = TERMINATE
+
+
+class StartOptions(Record):
+    """Everything about a start that is not its code and input.
+
+    Durations are seconds, moments epoch seconds. `begin_at` is the end of a start
+    delay, `execution_deadline` bounds the whole chain of runs, `run_deadline` is what
+    a tail call inherits of the run timeout.
+    """
+
+    queue: str = "default"
+    retry: RetryPolicy | None = None
+    run_timeout: float | None = None
+    execution_timeout: float | None = None
+    execution_deadline: float | None = None
+    task_timeout: float = 10.0
+    begin_at: float | None = None
+    parameters: bytes = b""
+    context: bytes = b""
+    run_name: str = ""
+    memo: dict[str, bytes] = {}
+    headers: dict[str, str] = {}
+    identity: str = ""
+    correlation_id: int | None = None
+    run_deadline: float | None = None
+
+
+class Started(Record, tag=1):
+    """The run, or a new generation of it, was asked for: who it is and its input."""
+
+    name: str
+    workflow_id: str
+    run_id: str
+    first_run_id: str
+    root_run_id: str
+    args: Args = ()
+    kwargs: Kwargs = {}
+    options: StartOptions = StartOptions()
+    attempt: int = 1
+    parent: Parent | None = None
+    workspace: str = "default"
+    code: str = ""
+    carried: tuple["SignalReceived", ...] = ()
+
+
+class Began(Record, tag=2):
+    """The program is shown events from now on, first of all those kept for it."""
+
+
+class Held(Record, tag=3):
+    """The program is shown no events until it begins again; they are kept."""
+
+    reason: str
+
+
+class TaskCompleted(Record, tag=4):
+    """The current attempt of task `call` returned."""
+
+    call: int
+    result: bytes
+
+
+class TaskFailed(Record, tag=5):
+    """The current attempt of task `call` failed; the policy decides what follows."""
+
+    call: int
+    failure: Failure
+
+
+class AttemptStarted(Record, tag=6):
+    """A task that was open when the engine died is dispatched again.
+
+    `lost` says that the attempt before it is known, or must be assumed, to have died
+    with the engine.
+    """
+
+    call: int
+    lost: bool
+
+
+class HeartbeatRecorded(Record, tag=7):
+    """The current attempt of task `call` reported progress."""
+
+    call: int
+    details: Args
+
+
+class TimerFired(Record, tag=8):
+    """The moment of timer `call` has come."""
+
+    call: int
+
+
+class SignalReceived(Record, tag=9):
+    """A one-way message for the run's code."""
+
+    name: str
+    args: Args = ()
+    kwargs: Kwargs = {}
+    request_id: str = ""
+    identity: str = ""
+    headers: dict[str, str] = {}
+
+
+class CancelRequested(Record, tag=10):
+    """Somebody asked the run to stop."""
+
+    reason: str = ""
+    identity: str = ""
+    request_id: str = ""
+
+
+class TerminateRequested(Record, tag=11):
+    """Somebody ended the run without asking its code."""
+
+    reason: str = ""
+    details: Args = ()
+    identity: str = ""
+
+
+class RunTimedOut(Record, tag=12):
+    """A limit on the run or on its chain was exceeded."""
+
+    kind: TimeoutKind
+
+
+class ChildStarted(Record, tag=13):
+    """The child run of `call` is durably there."""
+
+    call: int
+    run_id: str
+
+
+class ChildClosed(Record, tag=14):
+    """The child run of `call` ended, or could not be started."""
+
+    call: int
+    result: bytes = b""
+    failure: Failure | None = None
+
+
+class MessageSent(Record, tag=15):
+    """The message that `call` sent to another run was stored, or refused."""
+
+    call: int
+    failure: Failure | None = None
+
+
+class AttemptsInterrupted(Record, tag=16):
+    """The engine shut down in good order while attempts were under way."""
+
+    calls: tuple[int, ...]
+
+
+class RunTask(Record, tag=32):
+    """Start a task."""
+
+    call: int
+    name: str
+    args: Args = ()
+    kwargs: Kwargs = {}
+    options: TaskOptions | None = None
+
+
+class StartTimer(Record, tag=33):
+    """Fire timer `call` at `due` (epoch seconds)."""
+
+    call: int
+    due: float
+
+
+class StartChild(Record, tag=34):
+    """Start a child run; `announce` asks for `ChildStarted` as well."""
+
+    call: int
+    name: str
+    workflow_id: str
+    run_id: str
+    args: Args = ()
+    kwargs: Kwargs = {}
+    options: StartOptions = StartOptions()
+    on_close: int = TERMINATE
+    announce: bool = False
+
+
+class SignalRun(Record, tag=35):
+    """Send a signal to another run."""
+
+    call: int
+    workflow_id: str
+    run_id: str
+    name: str
+    args: Args = ()
+    kwargs: Kwargs = {}
+
+
+class CancelRun(Record, tag=36):
+    """Ask another run to stop."""
+
+    call: int
+    workflow_id: str
+    run_id: str
+    reason: str = ""
+
+
+class CancelCall(Record, tag=37):
+    """Nobody waits for `call` any more: stop it and ignore its outcome."""
+
+    call: int
+
+
+class Complete(Record, tag=48):
+    """Close the run with a result."""
+
+    result: bytes
+
+
+class Fail(Record, tag=49):
+    """Close the run without one; `failure.kind` decides the status."""
+
+    failure: Failure
+
+
+class ContinueAsNew(Record, tag=50):
+    """Close the run and start its successor with fresh history.
+
+    A None keeps what this run has.
+    """
+
+    name: str
+    args: Args = ()
+    kwargs: Kwargs = {}
+    queue: str | None = None
+    run_timeout: float | None = None
+    task_timeout: float | None = None
+    memo: dict[str, bytes] | None = None
+    unread: tuple[SignalReceived, ...] = ()
+
+
+class TailCall(Record, tag=51):
+    """Drop this generation's frames and history and call `name` in its place."""
+
+    name: str
+    args: Args = ()
+    kwargs: Kwargs = {}
+    unread: tuple[SignalReceived, ...] = ()
+
+
+Event: TypeAlias = (
+    Started
+    | Began
+    | Held
+    | TaskCompleted
+    | TaskFailed
+    | AttemptStarted
+    | HeartbeatRecorded
+    | TimerFired
+    | SignalReceived
+    | CancelRequested
+    | TerminateRequested
+    | RunTimedOut
+    | ChildStarted
+    | ChildClosed
+    | MessageSent
+    | AttemptsInterrupted
+)
+CallCommand: TypeAlias = RunTask | StartTimer | StartChild | SignalRun | CancelRun
+ClosingCommand: TypeAlias = Complete | Fail | ContinueAsNew | TailCall
+Command: TypeAlias = CallCommand | CancelCall | ClosingCommand
+Message: TypeAlias = SignalReceived | CancelRequested | TerminateRequested
+"""What one run may send to another."""
+
+
+class Transition(Record):
+    """One journal row: at `time` the run took in `events` and answered `commands`."""
+
+    time: float
+    events: tuple[Event, ...]
+    commands: tuple[Command, ...] = ()
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Transition)
+_message_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+
+
+def encode(transition: Transition) -> bytes:
+    """Return `transition` as the body of a journal row."""
+    return FORMAT + _encoder.encode(transition)
+
+
+def decode(body: bytes) -> Transition:
+    """Return the transition of a row; msgspec.ValidationError if it is none."""
+    if body[:1] != FORMAT:
+        raise msgspec.ValidationError(f"row of unknown format {body[:1]!r}")
+    return _decoder.decode(memoryview(body)[1:])
+
+
+def encode_message(message: Message) -> bytes:
+    """Return a message from one run to another as an inbox row."""
+    return FORMAT + _encoder.encode(message)
+
+
+def decode_message(body: bytes) -> Message:
+    """Return the message of an inbox row."""
+    return _message_decoder.decode(memoryview(body)[1:])

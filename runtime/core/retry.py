@@ -1,0 +1,84 @@
+"""When a failed attempt is tried again: pure arithmetic, no clock.
+
+Waiting times grow geometrically from `first` by `growth` up to `longest`; the
+formula is the usual exponential backoff, ``first * growth ** (attempt - 1)``.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import msgspec
+
+from everact.runtime.core.durations import Duration, seconds
+from everact.runtime.core.failures import Failure
+from everact.runtime.core.statuses import RETRIED
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """How often, and how long apart, an attempt is repeated.
+
+    `first` and `longest` are seconds; `attempts` counts all tries, 0 meaning without
+    limit; failures whose type name is in `never` are final. Build one with `retry`,
+    which takes durations and refuses nonsense.
+    """
+
+    first: float = 1.0
+    growth: float = 2.0
+    longest: float = 100.0
+    attempts: int = 0
+    never: tuple[str, ...] = ()
+    temporary_only: bool = False
+
+    def allows(self, failure: Failure, attempt: int) -> bool:
+        """Whether another attempt follows attempt number `attempt` (from 1)."""
+        if failure.non_retryable or (self.attempts and attempt >= self.attempts):
+            return False
+        if self.temporary_only and failure.status not in RETRIED:
+            return False
+        return not any(_named(failure.type, name) for name in self.never)
+
+    def delay(self, failure: Failure, attempt: int) -> float:
+        """Seconds to wait after failed attempt number `attempt` (from 1)."""
+        if failure.retry_after is not None:
+            return failure.retry_after
+        try:
+            wait = self.first * self.growth ** (attempt - 1)
+        except OverflowError:
+            return self.longest
+        return min(wait, self.longest)
+
+
+ONCE = RetryPolicy(attempts=1)
+
+
+def retry(
+    *,
+    first: Duration = timedelta(seconds=1),
+    growth: float = 2.0,
+    longest: Duration | None = None,
+    attempts: int = 0,
+    never: Sequence[str | type[BaseException]] = (),
+) -> RetryPolicy:
+    """Return a checked retry policy.
+
+    Defaults: first wait 1 s, doubling, at most 100 times the first wait, no limit of
+    attempts. Raises ValueError for a negative wait, a growth below 1, a longest wait
+    below the first, or negative attempts. With `attempts=1` nothing is ever retried,
+    so the rest is not checked.
+    """
+    if attempts < 0:
+        raise ValueError(f"attempts must not be negative: {attempts}")
+    names = tuple(n if isinstance(n, str) else n.__qualname__ for n in never)
+    if attempts == 1:
+        return RetryPolicy(attempts=1, never=names)
+    wait = seconds(first, what="first")
+    limit = wait * 100 if longest is None else seconds(longest, what="longest")
+    if growth < 1:
+        raise ValueError(f"growth must be at least 1: {growth}")
+    if limit < wait:
+        raise ValueError(f"longest ({limit} s) must not be below first ({wait} s)")
+    return RetryPolicy(wait, growth, limit, attempts, names)
+
+
+def _named(type_name: str, listed: str) -> bool:
+    return type_name == listed or type_name.rpartition(".")[2] == listed

@@ -1,0 +1,489 @@
+"""The state of one run, and the only code that changes it.
+
+`RunState.apply` folds an event, `RunState.issue` folds the commands that a program
+answered with; recovery folds the same events and commands from journal rows. The
+state refuses to know how author code is driven, where rows are stored and what time
+it is: every reading of a clock arrives as an argument.
+
+A run is *held* while its program may not be shown events (a start delay, no worker,
+code that is missing or does not fit). Events are still folded; what the program
+would have been shown waits in `pending` and is shown by `Began`.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heappop, heappush
+from typing import Any, TypeAlias
+
+from everact.runtime.core import failures
+from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
+from everact.runtime.core.records import (
+    DEFAULT_TASK,
+    FORMAT,
+    AttemptsInterrupted,
+    AttemptStarted,
+    Began,
+    CallCommand,
+    CancelCall,
+    CancelRequested,
+    CancelRun,
+    ChildClosed,
+    ChildStarted,
+    ClosingCommand,
+    Command,
+    Complete,
+    ContinueAsNew,
+    Event,
+    Fail,
+    HeartbeatRecorded,
+    Held,
+    MessageSent,
+    RunTask,
+    RunTimedOut,
+    SignalReceived,
+    SignalRun,
+    StartChild,
+    Started,
+    StartTimer,
+    TailCall,
+    TaskCompleted,
+    TaskFailed,
+    TaskOptions,
+    TerminateRequested,
+    TimerFired,
+    Transition,
+    encode,
+)
+from everact.runtime.core.statuses import RunStatus
+
+LOST_LIMIT = 3
+"""Attempts of one task that may die with the engine before the task fails."""
+
+RUN_DEADLINE, EXECUTION_DEADLINE, BEGIN = 0, -1, -2
+"""Timer numbers that no call has: the run's own moments."""
+
+ACTIVE = 0.0
+"""The wake time of a run that must be loaded as soon as an engine starts."""
+
+Shown: TypeAlias = tuple[Event, ...]
+
+
+class Answer:
+    """What `apply` made of an event: what to show, and commands of the core's own."""
+
+    __slots__ = ("commands", "shown")
+
+    def __init__(self, shown: Shown = (), commands: tuple[Command, ...] = ()) -> None:
+        self.shown = shown
+        self.commands = commands
+
+
+NOTHING = Answer()
+"""The event changed the state, and the program is not concerned."""
+
+
+class Tries:
+    """Retry state of one open task: made when its first attempt did not settle it."""
+
+    __slots__ = ("announced", "attempt", "details", "due", "failure", "lost")
+
+    def __init__(self) -> None:
+        self.attempt = 1
+        self.lost = 0
+        self.announced = False
+        self.due: float | None = None
+        self.details: tuple[bytes, ...] = ()
+        self.failure: Failure | None = None
+
+
+class RunState:
+    """All that is known of one run; see the module's header for who may change it."""
+
+    __slots__ = (
+        "began",
+        "calls",
+        "cancel_reason",
+        "children",
+        "closing",
+        "generation",
+        "held",
+        "inbox_seq",
+        "pending",
+        "running",
+        "script",
+        "seq",
+        "start",
+        "status",
+        "time",
+        "timers",
+        "tries",
+    )
+
+    def __init__(self, start: Started) -> None:
+        self.start = start
+        self.status = RunStatus.RUNNING
+        self.generation = 0
+        self.seq = 0
+        self.inbox_seq = 0
+        self.time = 0.0
+        self.began = False
+        self.held: str | None = ""
+        self.cancel_reason: str | None = None
+        self.closing: ClosingCommand | None = None
+        self.calls: dict[int, CallCommand] = {}
+        self.running = 0
+        self.children = 0
+        self.tries: dict[int, Tries] | None = None
+        self.timers: list[tuple[float, int]] | None = None
+        self.pending: list[Event] = []
+        self.script: list[bytes] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        RunState.__init__(self, saved["start"])
+        for name, value in saved.items():
+            setattr(self, name, value)
+
+    # -- taking in ----------------------------------------------------------------
+
+    def apply(self, event: Event, now: float) -> Answer | None:
+        """Fold `event`; None if it is stale, and then nothing changed."""
+        if self.status:
+            return None
+        return _APPLY[type(event)](self, event, now)
+
+    def issue(self, commands: Iterable[Command]) -> None:
+        """Fold what the program, or the core itself, answered."""
+        for command in commands:
+            kind = type(command)
+            if kind is RunTask:
+                self.calls[command.call] = command  # type: ignore[assignment,union-attr]
+                self.running += 1
+            else:
+                _ISSUE[kind](self, command)
+
+    def record(
+        self, body: bytes, transition: Transition, shown: Shown, now: float
+    ) -> None:
+        """Count the row and keep what replaying the program needs of it."""
+        self.seq += 1
+        self.time = now
+        if shown:
+            if shown is not transition.events and shown != transition.events:
+                body = encode(Transition(now, shown, transition.commands))
+            self.script.append(body)
+
+    def fold(self, body: bytes, transition: Transition) -> None:
+        """Fold a recorded row: the same path as live, without a program."""
+        now = transition.time
+        shown: Shown = ()
+        for event in transition.events:
+            answer = self.apply(event, now)
+            if answer is None:
+                raise ValueError(f"recorded event {event!r} does not fit the state")
+            shown += answer.shown
+        self.issue(transition.commands)
+        self.record(body, transition, shown, now)
+
+    # -- what is open --------------------------------------------------------------
+
+    def wake(self) -> float | None:
+        """When the run must be in memory: `ACTIVE`, a moment, or None for never.
+
+        None means that only a message can move it. Epoch seconds.
+        """
+        if self.status:
+            return None
+        if self.running and self._running_now():
+            return ACTIVE
+        if type(self.closing) is TailCall:
+            return ACTIVE
+        if self.held == "" and self._moment(BEGIN) is None and not self.began:
+            return ACTIVE
+        return self._next_moment()
+
+    def options(self, call: int) -> TaskOptions:
+        """The options of open task `call`."""
+        command = self.calls[call]
+        assert isinstance(command, RunTask)
+        return command.options or DEFAULT_TASK
+
+    def trial(self, call: int) -> Tries:
+        """The retry state of open task `call`, made on first need."""
+        if self.tries is None:
+            self.tries = {}
+        found = self.tries.get(call)
+        if found is None:
+            found = self.tries[call] = Tries()
+        return found
+
+    def attempt(self, call: int) -> int:
+        """The number of the current attempt of task `call`, from 1."""
+        found = self.tries.get(call) if self.tries else None
+        return found.attempt if found else 1
+
+    def moments(self) -> list[tuple[float, int]]:
+        """All moments at which something is due, with their timer numbers."""
+        self._next_moment()
+        live = [(due, n) for due, n in self.timers or () if self._moment(n) == due]
+        return sorted(live)
+
+    def _running_now(self) -> bool:
+        if not self.tries:
+            return True
+        waiting = sum(1 for t in self.tries.values() if t.due is not None)
+        return self.running > waiting
+
+    def _add_moment(self, due: float, number: int) -> None:
+        if self.timers is None:
+            self.timers = []
+        heappush(self.timers, (due, number))
+
+    def _moment(self, number: int) -> float | None:
+        """When timer `number` is due now; None if there is none."""
+        if number > 0:
+            command = self.calls.get(number)
+            if type(command) is StartTimer:
+                return command.due
+            found = self.tries.get(number) if self.tries else None
+            return found.due if found and type(command) is RunTask else None
+        options = self.start.options
+        if number == BEGIN:
+            return options.begin_at if not self.began else None
+        if number == EXECUTION_DEADLINE:
+            return options.execution_deadline
+        return self.run_deadline()
+
+    def run_deadline(self) -> float | None:
+        if not self.timers:
+            return None
+        return next((due for due, n in self.timers if n == RUN_DEADLINE), None)
+
+    def _next_moment(self) -> float | None:
+        timers = self.timers
+        while timers:
+            due, number = timers[0]
+            if self._moment(number) == due:
+                return due
+            heappop(timers)
+        return None
+
+    def _forget(self, call: int) -> CallCommand | None:
+        command = self.calls.pop(call, None)
+        if command is not None:
+            if type(command) is RunTask:
+                self.running -= 1
+            elif type(command) is StartChild:
+                self.children -= 1
+            if self.tries:
+                self.tries.pop(call, None)
+        return command
+
+    def _show(self, event: Event) -> Answer:
+        if self.held is None:
+            return Answer((event,))
+        self.pending.append(event)
+        return NOTHING
+
+    # -- events --------------------------------------------------------------------
+
+    def _started(self, event: Started, now: float) -> Answer:
+        options = event.options
+        self.pending.append(event)
+        self.pending.extend(event.carried)
+        begin = options.begin_at if options.begin_at and options.begin_at > now else now
+        if options.begin_at is not None:
+            self._add_moment(options.begin_at, BEGIN)
+        if options.run_deadline is not None:
+            self._add_moment(options.run_deadline, RUN_DEADLINE)
+        elif options.run_timeout is not None:
+            self._add_moment(begin + options.run_timeout, RUN_DEADLINE)
+        if options.execution_deadline is not None:
+            self._add_moment(options.execution_deadline, EXECUTION_DEADLINE)
+        return NOTHING
+
+    def _began(self, event: Began, now: float) -> Answer | None:
+        if self.held is None:
+            return None
+        self.held = None
+        self.began = True
+        shown, self.pending = tuple(self.pending), []
+        return Answer(shown)
+
+    def _held(self, event: Held, now: float) -> Answer:
+        self.held = event.reason
+        return NOTHING
+
+    def _task_completed(self, event: TaskCompleted, now: float) -> Answer | None:
+        if type(self.calls.get(event.call)) is not RunTask:
+            return None
+        del self.calls[event.call]
+        self.running -= 1
+        if self.tries:
+            self.tries.pop(event.call, None)
+        if self.held is None:
+            return Answer((event,))
+        self.pending.append(event)
+        return NOTHING
+
+    def _task_failed(self, event: TaskFailed, now: float) -> Answer | None:
+        if type(self.calls.get(event.call)) is not RunTask:
+            return None
+        options, tries = self.options(event.call), self.trial(event.call)
+        tries.failure = event.failure
+        if options.retry.allows(event.failure, tries.attempt):
+            tries.due = now + options.retry.delay(event.failure, tries.attempt)
+            tries.attempt += 1
+            tries.lost, tries.announced = 0, False
+            self._add_moment(tries.due, event.call)
+            return NOTHING
+        self._forget(event.call)
+        return self._show(event)
+
+    def _attempt_started(self, event: AttemptStarted, now: float) -> Answer | None:
+        if type(self.calls.get(event.call)) is not RunTask:
+            return None
+        tries = self.trial(event.call)
+        tries.announced, tries.due = True, None
+        if event.lost:
+            tries.lost += 1
+        if tries.lost >= LOST_LIMIT:
+            self._forget(event.call)
+            return self._show(TaskFailed(event.call, failures.lost(tries.lost)))
+        return NOTHING
+
+    def _attempts_interrupted(self, event: AttemptsInterrupted, now: float) -> Answer:
+        for call in event.calls:
+            if call in self.calls:
+                self.trial(call).announced = False
+        return NOTHING
+
+    def _heartbeat(self, event: HeartbeatRecorded, now: float) -> Answer | None:
+        if type(self.calls.get(event.call)) is not RunTask:
+            return None
+        self.trial(event.call).details = event.details
+        return NOTHING
+
+    def _timer_fired(self, event: TimerFired, now: float) -> Answer | None:
+        if type(self.calls.get(event.call)) is not StartTimer:
+            return None
+        del self.calls[event.call]
+        return self._show(event)
+
+    def _signal(self, event: SignalReceived, now: float) -> Answer:
+        self.inbox_seq += 1
+        return self._show(event)
+
+    def _cancel(self, event: CancelRequested, now: float) -> Answer | None:
+        if self.cancel_reason is not None:
+            return None
+        self.cancel_reason = event.reason
+        if not self.began:
+            return Answer((), (Fail(failures.cancelled(event.reason)),))
+        return self._show(event)
+
+    def _terminate(self, event: TerminateRequested, now: float) -> Answer:
+        failure = failures.terminated(event.reason, event.details)
+        return Answer((), (Fail(failure),))
+
+    def _timed_out(self, event: RunTimedOut, now: float) -> Answer:
+        limit = "execution" if event.kind is TimeoutKind.EXECUTION else "run"
+        message = f"the {limit} timeout of {self.start.name!r} expired"
+        return Answer((), (Fail(failures.timed_out(event.kind, message)),))
+
+    def _child_started(self, event: ChildStarted, now: float) -> Answer | None:
+        return self._show(event) if event.call in self.calls else None
+
+    def _child_closed(self, event: ChildClosed, now: float) -> Answer | None:
+        if type(self.calls.get(event.call)) is not StartChild:
+            return None
+        self._forget(event.call)
+        return self._show(event)
+
+    def _message_sent(self, event: MessageSent, now: float) -> Answer | None:
+        if self._forget(event.call) is None:
+            return None
+        return self._show(event)
+
+    # -- commands ------------------------------------------------------------------
+
+    def _open_timer(self, command: StartTimer) -> None:
+        self.calls[command.call] = command
+        self._add_moment(command.due, command.call)
+
+    def _open_child(self, command: StartChild) -> None:
+        self.calls[command.call] = command
+        self.children += 1
+
+    def _open_message(self, command: SignalRun | CancelRun) -> None:
+        self.calls[command.call] = command
+
+    def _drop_call(self, command: CancelCall) -> None:
+        self._forget(command.call)
+
+    def _close(self, command: ClosingCommand) -> None:
+        self.closing = command
+        self.calls = {}
+        self.running = self.children = 0
+        self.tries = self.timers = None
+        self.pending = []
+        self.status = closing_status(command)
+
+    def _tail_call(self, command: TailCall) -> None:
+        self.closing = command
+        self.calls = {}
+        self.running = self.children = 0
+        self.tries = None
+        self.held, self.began = "", False
+
+
+def closing_status(command: ClosingCommand) -> RunStatus:
+    """The status that `command` gives a run; a tail call leaves it running."""
+    if type(command) is Fail:
+        return _STATUS_OF_FAILURE[command.failure.kind]
+    return _STATUS_OF_CLOSING[type(command)]
+
+
+_STATUS_OF_CLOSING: dict[type, RunStatus] = {
+    Complete: RunStatus.COMPLETED,
+    ContinueAsNew: RunStatus.CONTINUED_AS_NEW,
+    TailCall: RunStatus.RUNNING,
+}
+_STATUS_OF_FAILURE = {
+    FailureKind.APPLICATION: RunStatus.FAILED,
+    FailureKind.CANCELLED: RunStatus.CANCELLED,
+    FailureKind.TERMINATED: RunStatus.TERMINATED,
+    FailureKind.TIMED_OUT: RunStatus.TIMED_OUT,
+    FailureKind.CHILD: RunStatus.FAILED,
+    FailureKind.LOST: RunStatus.FAILED,
+}
+_APPLY: dict[type, Callable[[RunState, Any, float], Answer | None]] = {
+    Started: RunState._started,
+    Began: RunState._began,
+    Held: RunState._held,
+    TaskCompleted: RunState._task_completed,
+    TaskFailed: RunState._task_failed,
+    AttemptStarted: RunState._attempt_started,
+    AttemptsInterrupted: RunState._attempts_interrupted,
+    HeartbeatRecorded: RunState._heartbeat,
+    TimerFired: RunState._timer_fired,
+    SignalReceived: RunState._signal,
+    CancelRequested: RunState._cancel,
+    TerminateRequested: RunState._terminate,
+    RunTimedOut: RunState._timed_out,
+    ChildStarted: RunState._child_started,
+    ChildClosed: RunState._child_closed,
+    MessageSent: RunState._message_sent,
+}
+_ISSUE: dict[type, Callable[[RunState, Any], None]] = {
+    StartTimer: RunState._open_timer,
+    StartChild: RunState._open_child,
+    SignalRun: RunState._open_message,
+    CancelRun: RunState._open_message,
+    CancelCall: RunState._drop_call,
+    Complete: RunState._close,
+    Fail: RunState._close,
+    ContinueAsNew: RunState._close,
+    TailCall: RunState._tail_call,
+}

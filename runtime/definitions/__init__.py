@@ -1,0 +1,1 @@
+"""How an author writes tasks and workflows, and what they can ask for."""

@@ -1,0 +1,280 @@
+"""What workflow code can ask for beside its tasks and plain asyncio.
+
+Everything here is deterministic: it gives the same on every replay. Outside of a
+workflow `now`, `random`, `uuid4` and `sleep` do what their plain namesakes do.
+"""
+
+import asyncio
+import random as _random
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+from typing import Any, Generic, TypeVar, overload
+
+from everact.runtime.core.durations import Duration, seconds
+from everact.runtime.core.records import ABANDON, REQUEST_CANCEL, TERMINATE
+from everact.runtime.core.retry import RetryPolicy
+from everact.runtime.definitions.durable import (
+    RunInfo,
+    durable_loop,
+    new_uuid,
+    required_loop,
+)
+from everact.runtime.definitions.workflows import Workflow, handler_name, name_of
+
+R = TypeVar("R")
+
+_outside = _random.SystemRandom()
+
+ON_PARENT_CLOSE = {
+    "terminate": TERMINATE,
+    "cancel": REQUEST_CANCEL,
+    "abandon": ABANDON,
+}
+
+
+def now() -> datetime:
+    """The current time, aware and in UTC; in a workflow the run's own."""
+    loop = durable_loop()
+    if loop is None:
+        return datetime.now(timezone.utc)
+    return datetime.fromtimestamp(loop.wall_time(), timezone.utc)
+
+
+def random() -> _random.Random:
+    """A generator of random numbers; in a workflow one seeded by the run."""
+    loop = durable_loop()
+    return _outside if loop is None else loop.random
+
+
+def uuid4() -> uuid.UUID:
+    """A random UUID; in a workflow out of the run's own generator."""
+    loop = durable_loop()
+    return uuid.uuid4() if loop is None else new_uuid(loop.random)
+
+
+async def sleep(duration: Duration) -> timedelta:
+    """Sleep durably; returns the time slept.
+
+    The moment of waking is fixed when the sleep is recorded; after a crash only the
+    rest is waited. Holds no slot and no thread. ValueError for a negative duration.
+    """
+    wait = seconds(duration, what="sleep")
+    before = now()
+    await asyncio.sleep(wait)
+    return now() - before
+
+
+async def wait_condition(
+    predicate: Callable[[], bool], *, timeout: Duration | None = None
+) -> None:
+    """Wait until `predicate()` holds; TimeoutError when `timeout` is over first.
+
+    It is evaluated at once and after each message and step of the run; it must be
+    quick and must change nothing.
+    """
+    loop = required_loop("wait_condition")
+    if predicate():
+        return
+    future = loop.wait_until(predicate)
+    if timeout is None:
+        await future
+        return
+    async with asyncio.timeout(seconds(timeout, what="timeout")):
+        await future
+
+
+async def receive(name: str, *, timeout: Duration | None = None) -> Any:
+    """The argument of the next signal `name` that no handler took, oldest first.
+
+    None for a signal without argument, a tuple for one with several. TimeoutError
+    when `timeout` is over first; the signal then stays for the next receiver.
+    """
+    future = required_loop("receive").receive(name)
+    if timeout is None:
+        return await future
+    async with asyncio.timeout(seconds(timeout, what="timeout")):
+        return await future
+
+
+def on_signal(name: str, handler: Callable[..., Any]) -> None:
+    """Let `handler` (async or not) take the signals `name`, those waiting first."""
+    required_loop("on_signal").handle("signal", name, handler)
+
+
+def on_query(name: str, handler: Callable[..., Any]) -> None:
+    """Let `handler` answer the queries `name`; it must change nothing."""
+    required_loop("on_query").handle("query", name, handler)
+
+
+def run_info() -> RunInfo:
+    """Who the current run is: IDs, attempt, parameters, context."""
+    return required_loop("run_info").info
+
+
+def cancel_reason() -> str | None:
+    """Why the current run was asked to stop; None if it was not."""
+    return required_loop("cancel_reason").cancel_reason
+
+
+class ChildHandle(Generic[R]):
+    """A child run, for its parent: await it for the result.
+
+    `workflow_id` and `run_id` name it. It can be signalled and cancelled.
+    """
+
+    def __init__(
+        self, workflow_id: str, run_id: str, result: "asyncio.Future[R]"
+    ) -> None:
+        self.workflow_id = workflow_id
+        self.run_id = run_id
+        self._result = result
+
+    def __await__(self) -> Any:
+        return self._result.__await__()
+
+    async def result(self) -> R:
+        """The child's result; `ChildFailure` if it did not succeed."""
+        return await self._result
+
+    def cancel(self) -> bool:
+        """Ask the child to stop and stop waiting for it."""
+        return self._result.cancel()
+
+    async def signal(self, signal: Any, *args: Any) -> None:
+        """Send the child a signal; returns when it is stored."""
+        loop = required_loop("a child's signal")
+        name = handler_name(signal, "signal")
+        await loop.send(self.workflow_id, self.run_id, name, args)
+
+
+@overload
+async def start_child(
+    workflow: Workflow[..., R], /, *positional: Any, **options: Any
+) -> ChildHandle[R]: ...
+@overload
+async def start_child(
+    workflow: Any, /, *positional: Any, **options: Any
+) -> ChildHandle[Any]: ...
+async def start_child(
+    workflow: Any,
+    /,
+    *positional: Any,
+    args: tuple[Any, ...] | None = None,
+    kwargs: dict[str, Any] | None = None,
+    id: str | None = None,
+    on_parent_close: str = "terminate",
+    queue: str | None = None,
+    retry: RetryPolicy | None = None,
+    run_timeout: Duration | None = None,
+    execution_timeout: Duration | None = None,
+    parameters: dict[str, Any] | None = None,
+    context: dict[str, Any] | None = None,
+    run_name: str = "",
+    memo: dict[str, Any] | None = None,
+) -> ChildHandle[Any]:
+    """Start a child run; returns its handle once the child is durably there.
+
+    `id` defaults to one derived from the parent; `on_parent_close` is "terminate",
+    "cancel" or "abandon". `ChildFailure` if the ID is taken by an open run.
+    """
+    child, started = _child(
+        workflow,
+        positional if args is None else tuple(args),
+        kwargs or {},
+        {
+            "id": id,
+            "on_parent_close": _on_close(on_parent_close),
+            "queue": queue,
+            "retry": retry,
+            "run_timeout": run_timeout,
+            "execution_timeout": execution_timeout,
+            "parameters": parameters,
+            "context": context,
+            "run_name": run_name,
+            "memo": memo,
+        },
+        announce=True,
+    )
+    assert started is not None
+    await started
+    return child
+
+
+async def execute_child(workflow: Any, /, *positional: Any, **options: Any) -> Any:
+    """Run a workflow as a child and return its result; options as `start_child`.
+
+    Calling the workflow, ``await other(argument)``, is the same without options.
+    """
+    args = options.pop("args", None)
+    kwargs = options.pop("kwargs", None)
+    options["on_parent_close"] = _on_close(options.pop("on_parent_close", "terminate"))
+    unknown = set(options) - _CHILD_OPTIONS
+    if unknown:
+        raise TypeError(f"unknown options of a child run: {', '.join(sorted(unknown))}")
+    child, _ = _child(
+        workflow,
+        positional if args is None else tuple(args),
+        kwargs or {},
+        options,
+        announce=False,
+    )
+    try:
+        return await child
+    except asyncio.CancelledError:
+        with suppress(asyncio.InvalidStateError):
+            child.cancel()
+        raise
+
+
+_CHILD_OPTIONS = {
+    "id",
+    "on_parent_close",
+    "queue",
+    "retry",
+    "run_timeout",
+    "execution_timeout",
+    "parameters",
+    "context",
+    "run_name",
+    "memo",
+}
+
+
+async def signal_run(workflow_id: str, signal: Any, *args: Any, run_id: str = "") -> None:
+    """Send a signal to another run from workflow code; returns when it is stored.
+
+    `RPCError` with status NOT_FOUND if there is no open run of that ID.
+    """
+    loop = required_loop("signal_run")
+    await loop.send(workflow_id, run_id, handler_name(signal, "signal"), args)
+
+
+async def cancel_run(workflow_id: str, *, run_id: str = "") -> None:
+    """Ask another run to stop from workflow code; returns when that is stored."""
+    await required_loop("cancel_run").send(workflow_id, run_id, None, ())
+
+
+def _child(
+    workflow: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    options: dict[str, Any],
+    *,
+    announce: bool,
+) -> tuple[ChildHandle[Any], asyncio.Future[Any] | None]:
+    loop = required_loop("a child run")
+    name_of(workflow)
+    workflow_id, run_id, started, result = loop.start_child(
+        workflow, args, kwargs, options, announce
+    )
+    return ChildHandle(workflow_id, run_id, result), started
+
+
+def _on_close(given: str) -> int:
+    if given not in ON_PARENT_CLOSE:
+        raise ValueError(
+            f"on_parent_close must be one of {', '.join(ON_PARENT_CLOSE)}, not {given!r}"
+        )
+    return ON_PARENT_CLOSE[given]

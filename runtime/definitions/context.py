@@ -1,0 +1,138 @@
+"""What a task attempt knows of itself, and what it may tell the engine."""
+
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from everact.runtime.core.durations import Duration, seconds
+
+
+class Attempt(Protocol):
+    """The engine's side of an attempt; every method may be called from any thread."""
+
+    cancelled: bool
+    number: int
+
+    @property
+    def identity(self) -> "AttemptIdentity":
+        """Who the attempt belongs to."""
+
+    def heartbeat(self, details: tuple[Any, ...]) -> None:
+        """Note a sign of life."""
+
+    def extend(self, increment: float) -> None:
+        """Move the deadline of this attempt by seconds."""
+
+    def last_details(self) -> tuple[Any, ...]:
+        """The details that the last heartbeat of an earlier attempt left."""
+
+
+class AttemptIdentity(Protocol):
+    """The names of an attempt's task and run."""
+
+    task_id: str
+    task_name: str
+    workflow_id: str
+    run_id: str
+    parent_run_id: str | None
+
+
+current_attempt: ContextVar[Attempt | None] = ContextVar(
+    "everact_attempt", default=None
+)
+
+
+class TaskContext:
+    """The current attempt, as its code sees it.
+
+    Valid for that attempt only; may be used from threads that the task starts. A
+    task gets it as the parameter that it annotates with this class, or by calling
+    `context()`.
+    """
+
+    __slots__ = ("_attempt",)
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+
+    @property
+    def task_id(self) -> str:
+        """The identifier of this task, the same in all its attempts."""
+        return self._attempt.identity.task_id
+
+    @property
+    def task_name(self) -> str:
+        """The registered name of this task."""
+        return self._attempt.identity.task_name
+
+    @property
+    def workflow_id(self) -> str:
+        """The workflow ID of the run that this task belongs to."""
+        return self._attempt.identity.workflow_id
+
+    @property
+    def run_id(self) -> str:
+        """The run that this task belongs to."""
+        return self._attempt.identity.run_id
+
+    @property
+    def parent_run_id(self) -> str | None:
+        """The run that started this task's run as a child, or None."""
+        return self._attempt.identity.parent_run_id
+
+    @property
+    def attempt_number(self) -> int:
+        """The number of this attempt, from 1."""
+        return self._attempt.number
+
+    @property
+    def retry_count(self) -> int:
+        """How often the task was retried so far: one less than the attempt number."""
+        return self._attempt.number - 1
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether this attempt was told to stop: cheap, for tight loops and threads."""
+        return self._attempt.cancelled
+
+    def done(self) -> bool:
+        """The same as `cancelled`, as a method."""
+        return self._attempt.cancelled
+
+    def heartbeat(self, *details: Any) -> None:
+        """Tell the engine that the attempt lives, with details for a later attempt.
+
+        Details are recorded soon after, not when this returns; of several in quick
+        succession the last one counts. Raises ValueNotStorable for details that do
+        not pickle.
+        """
+        self._attempt.heartbeat(details)
+
+    @property
+    def heartbeat_details(self) -> tuple[Any, ...]:
+        """The details of the last heartbeat that an earlier attempt recorded."""
+        return self._attempt.last_details()
+
+    def refresh_timeout(self, increment_by: Duration) -> None:
+        """Add to the deadline of this attempt only; repeatable.
+
+        Raises ValueError for a malformed or non-positive amount. Without a timeout
+        there is nothing to extend, and nothing happens.
+        """
+        increment = seconds(increment_by, what="increment_by")
+        if increment == 0:
+            raise ValueError("increment_by must be positive")
+        self._attempt.extend(increment)
+
+
+def context() -> TaskContext:
+    """The context of the attempt that runs here; RuntimeError outside of a task."""
+    attempt = current_attempt.get()
+    if attempt is None:
+        raise RuntimeError("context() works inside a task only")
+    return TaskContext(attempt)
+
+
+def task_identifier() -> str | None:
+    """The identifier of the task executing now, or None outside a task."""
+    attempt = current_attempt.get()
+    return None if attempt is None else attempt.identity.task_id

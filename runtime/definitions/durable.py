@@ -1,0 +1,116 @@
+"""What author code may ask of the loop that drives it: the port to the program.
+
+Calls made by author code find out where they are by the running loop: on a
+`DurableLoop` they are durable, elsewhere they are plain or go to a runtime.
+"""
+
+import asyncio
+import random
+import uuid
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from everact.runtime.definitions.tasks import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInfo:
+    """Who the current run is; the same on every replay."""
+
+    workflow_id: str
+    run_id: str
+    first_run_id: str
+    root_run_id: str
+    name: str
+    queue: str
+    attempt: int
+    generation: int
+    started_at: datetime
+    parent_workflow_id: str | None = None
+    parent_run_id: str | None = None
+    run_name: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    context: dict[str, Any] = field(default_factory=dict)
+    memo: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class DurableLoop(asyncio.AbstractEventLoop):
+    """A loop whose tasks survive the process."""
+
+    @property
+    @abstractmethod
+    def info(self) -> RunInfo:
+        """The current run."""
+
+    @property
+    @abstractmethod
+    def random(self) -> random.Random:
+        """A generator seeded by the run: the same numbers on every replay."""
+
+    @abstractmethod
+    def wall_time(self) -> float:
+        """The run's time, epoch seconds; stands still between activations."""
+
+    @abstractmethod
+    def call_task(
+        self, task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> asyncio.Future[Any]:
+        """Start a task; its future can be cancelled."""
+
+    @abstractmethod
+    def start_child(
+        self,
+        target: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: dict[str, Any],
+        announce: bool,
+    ) -> tuple[str, str, asyncio.Future[Any] | None, asyncio.Future[Any]]:
+        """Start a child run: workflow ID, run ID, future of start, of the result."""
+
+    @abstractmethod
+    def send(
+        self, workflow_id: str, run_id: str, name: str | None, args: tuple[Any, ...]
+    ) -> asyncio.Future[None]:
+        """Signal another run, or with no name ask it to stop."""
+
+    @abstractmethod
+    def wait_until(self, predicate: Callable[[], bool]) -> asyncio.Future[None]:
+        """A future that is done as soon as `predicate()` holds after a turn."""
+
+    @abstractmethod
+    def receive(self, name: str) -> asyncio.Future[Any]:
+        """The next unread signal of that name that no handler took."""
+
+    @abstractmethod
+    def handle(self, kind: str, name: str, handler: Callable[..., Any]) -> None:
+        """Declare a handler (kind "signal" or "query") from function workflows."""
+
+    @property
+    @abstractmethod
+    def cancel_reason(self) -> str | None:
+        """Why the run was asked to stop; None if it was not."""
+
+
+def durable_loop() -> DurableLoop | None:
+    """The loop of the current run; None outside workflow code."""
+    loop = asyncio._get_running_loop()
+    return loop if isinstance(loop, DurableLoop) else None
+
+
+def required_loop(what: str) -> DurableLoop:
+    """The loop of the current run; RuntimeError naming `what` outside of one."""
+    loop = durable_loop()
+    if loop is None:
+        raise RuntimeError(f"{what} works inside a workflow only")
+    return loop
+
+
+def new_uuid(generator: random.Random) -> uuid.UUID:
+    """A version 4 UUID out of `generator`."""
+    return uuid.UUID(int=generator.getrandbits(128), version=4)

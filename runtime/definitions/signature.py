@@ -1,0 +1,54 @@
+"""Whether arguments fit a function, checked before anything is stored."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+
+class Signature:
+    """The parameters of a task or workflow as its callers see them.
+
+    `injected` is the name of the parameter that the engine fills, if any; `bound`
+    leaves out the first parameter (self).
+    """
+
+    __slots__ = ("_largest", "_signature", "_smallest", "injected")
+
+    def __init__(
+        self, function: Callable[..., Any], *, bound: bool = False, inject: Any = None
+    ) -> None:
+        signature = inspect.signature(function)
+        parameters = list(signature.parameters.values())[1 if bound else 0 :]
+        self.injected: str | None = None
+        if inject is not None:
+            names = (inject.__name__, f"{inject.__module__}.{inject.__name__}")
+            for parameter in parameters:
+                if parameter.annotation is inject or parameter.annotation in names:
+                    self.injected = parameter.name
+        shown = [p for p in parameters if p.name != self.injected]
+        self._signature = signature.replace(parameters=shown)
+        self._smallest, self._largest = _limits(shown)
+
+    def check(self, args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> None:
+        """Raise TypeError, naming the target, if the arguments do not fit."""
+        if not kwargs and self._smallest <= len(args) <= self._largest:
+            return
+        try:
+            self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{name}{self._signature}: {error}") from None
+
+
+def _limits(parameters: list[inspect.Parameter]) -> tuple[int, float]:
+    smallest, largest = 0, 0.0
+    for parameter in parameters:
+        required = parameter.default is parameter.empty
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            largest = float("inf")
+        elif parameter.kind is parameter.KEYWORD_ONLY:
+            if required:
+                return 1, 0  # never by count alone
+        elif parameter.kind is not parameter.VAR_KEYWORD:
+            largest += 1
+            smallest += required
+    return smallest, largest

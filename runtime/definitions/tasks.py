@@ -1,0 +1,283 @@
+"""`@task`: functions whose calls are recorded, retried and never repeated once done.
+
+Where a call is made decides what it is: in a workflow a durable call, in a task a
+plain one, elsewhere a run of its own on the active runtime.
+"""
+
+import asyncio
+import functools
+import inspect
+import sys
+from asyncio import _get_running_loop
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from everact.runtime.core.durations import Duration, optional_seconds
+from everact.runtime.core.records import DEFAULT_TASK, TaskOptions
+from everact.runtime.core.retry import RetryPolicy
+from everact.runtime.definitions.active import active
+from everact.runtime.definitions.context import TaskContext, current_attempt
+from everact.runtime.definitions.durable import DurableLoop
+from everact.runtime.definitions.registry import Registry, default_registry
+from everact.runtime.definitions.signature import Signature
+from everact.runtime.values.calls import Arguments, Call
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Q = ParamSpec("Q")
+S = TypeVar("S")
+
+FUNCTION_RETRY = RetryPolicy(1.0, 2.0, 100.0, 10, (), True)
+"""What called functions of a registry get without a policy: ten attempts, 1 s
+doubling to 100 s, temporary statuses only."""
+
+EXECUTORS = ("loop", "thread")
+
+
+class Task(Generic[P, R]):
+    """A task: awaiting a call of it gives its function's value.
+
+    `function` is the plain function. Tasks are made by `@task`, which documents the
+    options.
+    """
+
+    def __init__(
+        self,
+        function: Callable[P, Any],
+        *,
+        name: str,
+        options: TaskOptions,
+        executor: str,
+        registry: Registry,
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.everact_name = name
+        self.options = options
+        self.recorded_options = None if options == DEFAULT_TASK else options
+        self.executor = executor
+        self.is_async = inspect.iscoroutinefunction(function)
+        self.signature = Signature(function, inject=TaskContext)
+        self.registry = registry
+        _mark_coroutine_function(self)
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        loop = _get_running_loop()
+        value: R
+        if isinstance(loop, DurableLoop):
+            value = await loop.call_task(self, args, kwargs)
+        elif current_attempt.get() is not None:
+            value = await self._plainly(args, kwargs)
+        else:
+            value = await active().call(self, args, kwargs)
+        return value
+
+    def with_options(
+        self,
+        *,
+        retries: int | None = None,
+        retry: RetryPolicy | None = None,
+        timeout: Duration | None = None,
+        heartbeat_timeout: Duration | None = None,
+        queue_timeout: Duration | None = None,
+        queue: str | None = None,
+    ) -> "Task[P, R]":
+        """This task with other options for the calls made through the answer."""
+        made = task_options(
+            self.options,
+            retries=retries,
+            retry=retry,
+            timeout=timeout,
+            heartbeat_timeout=heartbeat_timeout,
+            queue_timeout=queue_timeout,
+            queue=queue,
+        )
+        return Task(
+            self.function,
+            name=self.everact_name,
+            options=made,
+            executor=self.executor,
+            registry=self.registry,
+        )
+
+    def blocking(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call from a thread that may block; not from a running loop.
+
+        In a task a plain call, elsewhere a run of its own on the active runtime.
+        """
+        if _get_running_loop() is not None:
+            raise RuntimeError(
+                f"{self.everact_name}.blocking() would block the event loop: await "
+                "the task instead"
+            )
+        value: R
+        if current_attempt.get() is not None:
+            value = self.function(*args, **kwargs)
+            if inspect.isawaitable(value):
+                return asyncio.run(_awaited(value))  # type: ignore[no-any-return]
+            return value
+        caller = active()
+        value = caller.blocking(lambda: caller.call(self, args, kwargs))
+        return value
+
+    async def dispatch(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Start a call as a run of its own; returns its identifier at once.
+
+        The start is durable when this returns. The identifier is text without
+        structure, good for result, describe and cancel.
+        """
+        return await active().dispatch(self.build_call(*args, **kwargs))
+
+    def build_call(self, *args: P.args, **kwargs: P.kwargs) -> Call:
+        """A description of the call, nothing sent. TypeError if arguments misfit."""
+        self.signature.check(args, kwargs, self.everact_name)
+        return Call(self.everact_name, Arguments(args, kwargs), self.registry.endpoint)
+
+    def __repr__(self) -> str:
+        return f"<task {self.everact_name}>"
+
+    async def _plainly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+        if self.is_async:
+            return await self.function(*args, **kwargs)  # type: ignore[no-any-return]
+        return await asyncio.to_thread(self.function, *args, **kwargs)
+
+
+@overload
+def task(function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+@overload
+def task(function: Callable[P, R], /) -> Task[P, R]: ...
+@overload
+def task(
+    *,
+    name: str | None = None,
+    retries: int | None = None,
+    retry: RetryPolicy | None = None,
+    timeout: Duration | None = None,
+    heartbeat_timeout: Duration | None = None,
+    queue_timeout: Duration | None = None,
+    queue: str | None = None,
+    executor: str | None = None,
+    registry: Registry | None = None,
+) -> "_TaskDecorator": ...
+def task(function: Any = None, /, **given: Any) -> Any:
+    """Make a function a task.
+
+    Options: `name` (default: the qualified name without the module); `retries`, how
+    often a failed attempt is repeated (default 0), or `retry`, a policy made by
+    `retry(…)`; `timeout`, how long an attempt may run (default: no limit);
+    `heartbeat_timeout`, how long it may be silent; `queue_timeout`, how long it may
+    wait for a slot; `queue` (default: the run's own); `executor`, "loop" for async
+    functions and "thread" for the others.
+
+    Async functions run on the event loop, others in a thread each. The call's value
+    is durable before the workflow goes on. Raises ValueError for bad options or a
+    name that is taken.
+    """
+    decorator = _TaskDecorator(given)
+    return decorator if function is None else decorator(function)
+
+
+class _TaskDecorator:
+    """`@task(…)` with its options, waiting for the function."""
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        self._given = given
+
+    @overload
+    def __call__(self, function: Callable[Q, Coroutine[Any, Any, S]]) -> Task[Q, S]: ...
+    @overload
+    def __call__(self, function: Callable[Q, S]) -> Task[Q, S]: ...
+    def __call__(self, function: Callable[..., Any]) -> Task[..., Any]:
+        return make_task(function, **self._given)
+
+
+def make_task(
+    function: Callable[..., Any],
+    *,
+    name: str | None = None,
+    executor: str | None = None,
+    registry: Registry | None = None,
+    base: TaskOptions = DEFAULT_TASK,
+    **options: Any,
+) -> Task[..., Any]:
+    """Make a task and register it; see `task` for the options."""
+    if not callable(function):
+        raise TypeError(f"a task is a function, not {function!r}")
+    chosen = executor or (
+        "loop" if inspect.iscoroutinefunction(function) else "thread"
+    )
+    if chosen not in EXECUTORS:
+        raise ValueError(f"executor must be one of {EXECUTORS}, not {executor!r}")
+    if chosen == "thread" and inspect.iscoroutinefunction(function):
+        raise ValueError("an async function runs on the loop, not in a thread")
+    if chosen == "loop" and not inspect.iscoroutinefunction(function):
+        raise ValueError(
+            "a function that is not async would block the loop: leave executor out"
+        )
+    home = registry or default_registry()
+    made: Task[..., Any] = Task(
+        function,
+        name=name or function.__qualname__,
+        options=task_options(base, **options),
+        executor=chosen,
+        registry=home,
+    )
+    home.add_task(made)
+    return made
+
+
+def task_options(
+    base: TaskOptions,
+    *,
+    retries: int | None = None,
+    retry: RetryPolicy | None = None,
+    timeout: Duration | None = None,
+    heartbeat_timeout: Duration | None = None,
+    queue_timeout: Duration | None = None,
+    queue: str | None = None,
+) -> TaskOptions:
+    """`base` with the given options checked and put in."""
+    if retries is not None and retry is not None:
+        raise ValueError("give retries or retry, not both")
+    policy = base.retry if retry is None else retry
+    if retries is not None:
+        if not isinstance(retries, int) or retries < 0:
+            raise ValueError(f"retries must be 0 or more, not {retries!r}")
+        policy = RetryPolicy(attempts=retries + 1)
+
+    def limit(given: Duration | None, kept: float | None, what: str) -> float | None:
+        return kept if given is None else optional_seconds(given, what=what)
+
+    return TaskOptions(
+        policy,
+        limit(timeout, base.timeout, "timeout"),
+        limit(heartbeat_timeout, base.heartbeat_timeout, "heartbeat_timeout"),
+        limit(queue_timeout, base.queue_timeout, "queue_timeout"),
+        base.queue if queue is None else queue,
+    )
+
+
+def function(
+    registry: Registry | None = None, **options: Any
+) -> Callable[[Callable[P, Any]], Task[P, Any]]:
+    """Register a function for calls from anywhere, retried on temporary statuses.
+
+    Like `task`, but without a policy a call gets `FUNCTION_RETRY`.
+    """
+
+    def decorate(plain: Callable[P, Any]) -> Task[P, Any]:
+        base = TaskOptions(retry=FUNCTION_RETRY)
+        return make_task(plain, registry=registry, base=base, **options)
+
+    return decorate
+
+
+async def _awaited(value: Any) -> Any:
+    return await value
+
+
+def _mark_coroutine_function(made: Any) -> None:
+    if sys.version_info >= (3, 12):
+        inspect.markcoroutinefunction(made)
+    else:
+        made._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]

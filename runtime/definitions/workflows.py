@@ -1,0 +1,282 @@
+"""`@workflow`: async functions, or classes with one run method, that survive.
+
+A class may declare handlers: `@workflow.signal` (one-way messages), `@workflow.query`
+(read-only questions) and `@workflow.update` (messages with an answer).
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, overload
+
+from everact.runtime.definitions.active import active
+from everact.runtime.definitions.durable import durable_loop
+from everact.runtime.definitions.registry import Registry, default_registry
+from everact.runtime.definitions.signature import Signature
+
+P = ParamSpec("P")
+R = TypeVar("R")
+C = TypeVar("C", bound=type)
+F = TypeVar("F", bound=Callable[..., Any])
+
+_ROLE = "__everact_role__"
+_DEFINITION = "__everact_workflow__"
+
+
+class Handler(NamedTuple):
+    """A method of a workflow class that takes messages."""
+
+    name: str
+    function: Callable[..., Any]
+    signature: Signature
+
+
+class WorkflowDefinition:
+    """All that is known of a workflow: its name, its code, its handlers."""
+
+    def __init__(
+        self, name: str, function: Callable[..., Any], cls: type | None = None
+    ) -> None:
+        self.name = name
+        self.function = function
+        self.cls = cls
+        self.signature = Signature(function, bound=cls is not None)
+        self.signals: dict[str, Handler] = {}
+        self.queries: dict[str, Handler] = {}
+        self.updates: dict[str, Handler] = {}
+        self.any_signal: Handler | None = None
+
+    def __repr__(self) -> str:
+        return f"<workflow {self.name}>"
+
+
+class Workflow(Generic[P, R]):
+    """An async function as a workflow.
+
+    Awaiting a call of it inside a workflow runs it as a child; elsewhere it runs on
+    the active runtime.
+    """
+
+    def __init__(
+        self, function: Callable[P, Coroutine[Any, Any, R]], name: str
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.everact_name = name
+        self.definition = WorkflowDefinition(name, function)
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        from everact.runtime.definitions.author import execute_child
+
+        if durable_loop() is not None:
+            value: R = await execute_child(self, args=args, kwargs=kwargs)
+            return value
+        runtime: Any = active()
+        value = await runtime.execute(self, args=args, kwargs=kwargs)
+        return value
+
+    def __repr__(self) -> str:
+        return f"<workflow {self.everact_name}>"
+
+
+class _WorkflowDecorator:
+    """The `workflow` decorator and the marks for methods of workflow classes."""
+
+    @overload
+    def __call__(
+        self, target: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> Workflow[P, R]: ...
+    @overload
+    def __call__(self, target: C, /) -> C: ...
+    @overload
+    def __call__(
+        self, *, name: str | None = None, registry: Registry | None = None
+    ) -> "_NamedWorkflow": ...
+    def __call__(
+        self,
+        target: Any = None,
+        /,
+        *,
+        name: str | None = None,
+        registry: Registry | None = None,
+    ) -> Any:
+        """Make an async function or a class a workflow.
+
+        `name` defaults to the qualified name without the module. A class needs
+        exactly one method marked `@workflow.run`. Raises TypeError listing every
+        problem of the definition, ValueError if the name is taken.
+        """
+        decorator = _NamedWorkflow(name, registry)
+        return decorator if target is None else decorator(target)
+
+    def run(self, method: F) -> F:
+        """Mark the one method that is the workflow's code."""
+        setattr(method, _ROLE, ("run", getattr(method, "__name__", "run")))
+        return method
+
+    @overload
+    def signal(self, method: F, /) -> F: ...
+    @overload
+    def signal(
+        self, *, name: str | None = None, dynamic: bool = False
+    ) -> Callable[[F], F]: ...
+    def signal(
+        self, method: Any = None, /, *, name: str | None = None, dynamic: bool = False
+    ) -> Any:
+        """Mark a handler of signals, async or not.
+
+        A `dynamic` one takes every signal that no other handles, as (name, args).
+        """
+        return _mark("any_signal" if dynamic else "signal", method, name)
+
+    @overload
+    def query(self, method: F, /) -> F: ...
+    @overload
+    def query(self, *, name: str | None = None) -> Callable[[F], F]: ...
+    def query(self, method: Any = None, /, *, name: str | None = None) -> Any:
+        """Mark a handler of queries; it must not be async and must not change state."""
+        return _mark("query", method, name)
+
+    @overload
+    def update(self, method: F, /) -> F: ...
+    @overload
+    def update(self, *, name: str | None = None) -> Callable[[F], F]: ...
+    def update(self, method: Any = None, /, *, name: str | None = None) -> Any:
+        """Mark a handler of updates: messages whose sender waits for an answer."""
+        return _mark("update", method, name)
+
+
+class _NamedWorkflow:
+    """`@workflow(…)` with its options, waiting for the function or class."""
+
+    def __init__(self, name: str | None, registry: Registry | None) -> None:
+        self._name = name
+        self._registry = registry
+
+    @overload
+    def __call__(
+        self, target: Callable[P, Coroutine[Any, Any, R]]
+    ) -> Workflow[P, R]: ...
+    @overload
+    def __call__(self, target: C) -> C: ...
+    def __call__(self, target: Any) -> Any:
+        registry = self._registry or default_registry()
+        if isinstance(target, type):
+            definition = _class_definition(target, self._name or target.__qualname__)
+            registry.add_workflow(definition)
+            setattr(target, _DEFINITION, definition)
+            setattr(definition.function, _DEFINITION, definition)
+            return target
+        if not inspect.iscoroutinefunction(target):
+            raise TypeError(
+                f"a workflow is an async function or a class, not {target!r}; write "
+                "`async def`"
+            )
+        made: Workflow[..., Any] = Workflow(target, self._name or target.__qualname__)
+        registry.add_workflow(made.definition)
+        return made
+
+
+workflow = _WorkflowDecorator()
+
+
+def definition_of(target: Any) -> WorkflowDefinition | None:
+    """The workflow that `target` (function, class or run method) stands for."""
+    if isinstance(target, Workflow):
+        return target.definition
+    if isinstance(target, type):
+        found = target.__dict__.get(_DEFINITION)
+    else:
+        found = getattr(target, _DEFINITION, None)
+    return found if isinstance(found, WorkflowDefinition) else None
+
+
+def name_of(target: Any) -> str:
+    """The workflow name of a target of a start, by reference or by name.
+
+    Raises TypeError for a callable that is no workflow, ValueError for empty text.
+    """
+    if isinstance(target, str):
+        if not target:
+            raise ValueError("the name of a workflow must not be empty")
+        return target
+    definition = definition_of(target)
+    if definition is None:
+        raise TypeError(
+            f"{target!r} is not a workflow: decorate it with @workflow, or pass the "
+            "method marked @workflow.run, or a name"
+        )
+    return definition.name
+
+
+def handler_name(target: Any, role: str) -> str:
+    """The message name that a handler reference or a name stands for."""
+    if isinstance(target, str):
+        if not target:
+            raise ValueError(f"the name of a {role} must not be empty")
+        return target
+    marked = getattr(target, _ROLE, None)
+    if marked is None or marked[0] != role:
+        raise TypeError(f"{target!r} is not marked @workflow.{role}")
+    name: str = marked[1]
+    return name
+
+
+def _mark(role: str, method: Any, name: str | None) -> Any:
+    def decorate(function: Any) -> Any:
+        setattr(function, _ROLE, (role, name or function.__name__))
+        return function
+
+    return decorate if method is None else decorate(method)
+
+
+def _class_definition(cls: type, name: str) -> WorkflowDefinition:
+    problems: list[str] = []
+    marked: dict[str, tuple[str, str, Any]] = {}
+    for owner in reversed(cls.__mro__):
+        for attribute, member in vars(owner).items():
+            role = getattr(member, _ROLE, None)
+            if role is not None:
+                marked[attribute] = (*role, member)
+            else:
+                marked.pop(attribute, None)
+    runs = [member for role, _, member in marked.values() if role == "run"]
+    if len(runs) != 1:
+        problems.append(f"{len(runs)} methods are marked @workflow.run, one is needed")
+    problems += [
+        f"the run method {run.__name__!r} is not async"
+        for run in runs
+        if not inspect.iscoroutinefunction(run)
+    ]
+    definition: WorkflowDefinition | None = None
+    if not problems:
+        definition = WorkflowDefinition(name, runs[0], cls)
+    seen: set[tuple[str, str]] = set()
+    for role, message, member in marked.values():
+        if role == "run":
+            continue
+        if (role, message) in seen:
+            problems.append(f"two handlers take the {role} {message!r}")
+        seen.add((role, message))
+        if role == "query" and inspect.iscoroutinefunction(member):
+            problems.append(f"the query handler {message!r} must not be async")
+        if definition is not None:
+            _add_handler(definition, role, message, member)
+    if problems or definition is None:
+        raise TypeError(f"workflow class {cls.__qualname__}: " + "; ".join(problems))
+    return definition
+
+
+def _add_handler(
+    definition: WorkflowDefinition, role: str, name: str, member: Any
+) -> None:
+    handler = Handler(name, member, Signature(member, bound=True))
+    if role == "any_signal":
+        definition.any_signal = handler
+    else:
+        table = {
+            "signal": definition.signals,
+            "query": definition.queries,
+            "update": definition.updates,
+        }[role]
+        table[name] = handler

@@ -1,0 +1,240 @@
+"""`Runtime`: engine, workers and client in one process, on one database."""
+
+import asyncio
+import os
+import random
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+from everact.actors import Actor, ActorRef, ActorSystem, Clock, SystemClock
+from everact.runtime.client.client import Client
+from everact.runtime.client.transport import InProcess, Transport
+from everact.runtime.core.durations import Duration, seconds
+from everact.runtime.definitions import active
+from everact.runtime.definitions.registry import Registry, default_registry
+from everact.runtime.definitions.tasks import Task
+from everact.runtime.engine.engine import IDLE_RUNS, Engine
+from everact.runtime.engine.retention import Retention
+from everact.runtime.engine.workers import Worker
+from everact.runtime.errors import RuntimeStateError
+from everact.runtime.operations import runs
+from everact.runtime.store.base import Store
+from everact.runtime.store.sqlite import SqliteStore
+from everact.runtime.values.payloads import Converter
+
+P = ParamSpec("P")
+R = TypeVar("R")
+A = TypeVar("A", bound=Actor)
+
+DEFAULT_FILE = "everact.db"
+
+
+class Runtime(Client):
+    """Durable workflows on one SQLite file; also the client of its runs.
+
+    Use it as ``async with Runtime("file.db") as runtime:``; `blocking` is the form
+    for programs without a loop. Without a path the file is ``everact.db`` in the
+    working directory; ``":memory:"`` keeps nothing after the end.
+
+    `workers` serve queues (default: one for the queue "default"; an empty list
+    serves none). `grace` is how long attempts may take to finish when the runtime
+    closes. `wait_for_lock` is how long to wait for another process to let go of the
+    file. `retention` is how long closed runs are kept (None: for ever). `idle_runs`
+    is how many waiting runs stay in memory. `clock`, `store` and `generator` are for
+    tests.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] = DEFAULT_FILE,
+        *,
+        workers: Iterable[Worker] | None = None,
+        registry: Registry | None = None,
+        namespace: str = "default",
+        values: Converter | None = None,
+        identity: str = "",
+        default_query_reject_condition: str = runs.REJECT_NONE,
+        grace: Duration = 10.0,
+        wait_for_lock: Duration = 0.0,
+        retention: Duration | None = "30d",
+        idle_runs: int = IDLE_RUNS,
+        clock: Clock | None = None,
+        store: Store | None = None,
+        generator: random.Random | None = None,
+    ) -> None:
+        super().__init__(
+            None,
+            namespace=namespace,
+            values=values,
+            identity=identity,
+            default_query_reject_condition=default_query_reject_condition,
+        )
+        self._registry = registry or default_registry()
+        self._workers = (Worker(),) if workers is None else tuple(workers)
+        self._grace = seconds(grace, what="grace")
+        self._keep = None if retention is None else seconds(retention, what="retention")
+        self._clock = clock or SystemClock()
+        self._store = store or SqliteStore(
+            path, wait=seconds(wait_for_lock, what="wait_for_lock")
+        )
+        self._generator = generator
+        self._idle_runs = idle_runs
+        self._engine: Engine | None = None
+        self._leave: Callable[[], None] | None = None
+
+    @property
+    def transport(self) -> Transport:
+        if self._transport is None:
+            raise RuntimeStateError(
+                "the runtime is not running: use it inside `async with`"
+            )
+        return self._transport
+
+    @property
+    def engine(self) -> Engine:
+        """The engine; RuntimeStateError while the runtime is not running."""
+        if self._engine is None:
+            raise RuntimeStateError("the runtime is not running")
+        return self._engine
+
+    @property
+    def actors(self) -> ActorSystem:
+        """The actor system that hosts the runs; `spawn` adds actors of your own."""
+        return self.engine.system
+
+    def spawn(self, cls: type[A], *args: Any, **kwargs: Any) -> ActorRef[A]:
+        """Start an actor beside the runs; it stops with the runtime."""
+        return self.actors.spawn(cls, *args, **kwargs)
+
+    async def __aenter__(self) -> Self:
+        if self._engine is not None:
+            raise RuntimeStateError("a runtime runs once; make another one")
+        engine = Engine(
+            self._store,
+            clock=self._clock,
+            registry=self._registry,
+            workers=self._workers,
+            values=self.values,
+            generator=self._generator,
+            idle_runs=self._idle_runs,
+        )
+        await engine.open()
+        self._engine = engine
+        self._transport = InProcess(engine)
+        self._retention = Retention(engine, self._keep)
+        self._leave = active.enter(self)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Take no more work, let attempts finish for the grace time, and close.
+
+        Nothing is lost: what is open goes on when the database is opened again.
+        Closing twice is harmless.
+        """
+        if self._leave is not None:
+            self._leave()
+            self._leave = None
+            self._retention.stop()
+            await self.engine.close(self._grace)
+
+    def add_worker(self, worker: Worker) -> None:
+        """Let another worker serve its queues from now on."""
+        self.engine.add_worker(worker)
+
+    async def call(
+        self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run a task as a run of its own and return its value, or raise its error."""
+        handle = await self.start(task, args=args, kwargs=kwargs)
+        return await handle.value()
+
+    def blocking(self, function: Callable[[], Awaitable[R]]) -> R:
+        """Run what `function` makes on the runtime's loop, from another thread."""
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeStateError("a blocking call would block a running loop")
+        loop = self.engine.loop
+        return asyncio.run_coroutine_threadsafe(_awaited(function()), loop).result()
+
+
+async def _awaited(awaitable: Awaitable[R]) -> R:
+    return await awaitable
+
+
+class RuntimeThread:
+    """The blocking form: a runtime on a thread of its own.
+
+    ``with RuntimeThread("file.db") as runtime:`` gives an object whose methods block
+    until the answer is there. Not to be used on a running loop.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._make = lambda: Runtime(*args, **options)
+        self._ready = threading.Event()
+        self._error: BaseException | None = None
+        self._stop: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._runtime: Runtime | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeStateError(
+                "the blocking form would block a running loop: use `async with Runtime`"
+            )
+        self._thread = threading.Thread(target=self._run, name="everact", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        if self._error is not None:
+            raise self._error
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime behind, for use on its own loop."""
+        if self._runtime is None:
+            raise RuntimeStateError("the runtime is not running")
+        return self._runtime
+
+    def close(self) -> None:
+        """Close as `Runtime.close` does; harmless when repeated."""
+        if self._thread is not None and self._loop is not None and self._stop:
+            if self._thread.is_alive():
+                self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+
+    def wait(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        """Run a coroutine on the runtime's loop and wait for its value."""
+        if self._loop is None or self._thread is None or not self._thread.is_alive():
+            coroutine.close()
+            raise RuntimeStateError("the runtime is not running")
+        if asyncio._get_running_loop() is not None:
+            coroutine.close()
+            raise RuntimeStateError("a blocking call would block a running loop")
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as error:
+            self._error = error
+            self._ready.set()
+
+    async def _main(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        async with self._make() as runtime:
+            self._runtime = runtime
+            self._ready.set()
+            await self._stop.wait()

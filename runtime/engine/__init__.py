@@ -1,0 +1,1 @@
+"""The engine: runs as supervising actors, and what they share."""

@@ -1,0 +1,428 @@
+"""The task actor: one attempt of one task, child of its run's actor.
+
+It waits for a slot, runs the function (async functions on the loop, others in a
+thread), watches its limits, and reports one outcome to its run. An attempt that was
+told to stop, or that exceeded a limit, has reported already: whatever it still
+returns goes nowhere, and it keeps its slot until its function ends.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from everact.actors import Actor, TimerHandle
+from everact.runtime.core import failures
+from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
+from everact.runtime.core.records import (
+    DEFAULT_TASK,
+    AttemptStarted,
+    HeartbeatRecorded,
+    RunTask,
+    TaskCompleted,
+    TaskFailed,
+)
+from everact.runtime.core.statuses import Status
+from everact.runtime.definitions.context import TaskContext, current_attempt
+from everact.runtime.definitions.tasks import Task
+from everact.runtime.engine.workers import Worker
+from everact.runtime.errors import ValueNotStorable
+from everact.runtime.values.outcomes import failure_of, task_timed_out
+
+if TYPE_CHECKING:
+    from everact.runtime.engine.run import RunActor
+
+HEARTBEAT_INTERVAL = 1.0
+"""Seconds at least between two recordings of heartbeat details of an attempt."""
+
+
+class Identity(NamedTuple):
+    """Who an attempt belongs to."""
+
+    task_id: str
+    task_name: str
+    workflow_id: str
+    run_id: str
+    parent_run_id: str | None
+
+
+class TaskActor(Actor):
+    """One attempt. All methods but those of the `Attempt` protocol: loop thread."""
+
+    __slots__ = (
+        "_limits",
+        "_task",
+        "_worker",
+        "announce",
+        "cancelled",
+        "command",
+        "number",
+        "run",
+        "settled",
+    )
+
+    def __init__(
+        self, run: "RunActor", command: RunTask, number: int, announce: bool
+    ) -> None:
+        self.run = run
+        self.command = command
+        self.number = number
+        self.announce = announce
+        self.cancelled = False
+        self.settled = False
+        self._worker: Worker | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._limits: Limits | None = None
+
+    # -- a slot ---------------------------------------------------------------------
+
+    @property
+    def gone(self) -> bool:
+        return self.settled
+
+    def queued(self, limit: float) -> None:
+        """Give up if no slot is free within `limit` seconds."""
+        self.limits().start_queue(limit)
+
+    def enter(self, worker: Worker) -> None:
+        self._worker = worker
+        if self._limits is not None:
+            self._limits.stop_queue()
+        if self.announce:
+            self.run.post(AttemptStarted(self.command.call, True))
+        else:
+            self.begin()
+
+    def begin(self) -> None:
+        """Run the function; the start of a repeated attempt is durable by now."""
+        if self.settled:
+            self._ended()
+            return
+        engine, command = self.run.engine, self.command
+        task = engine.registry.tasks.get(command.name)
+        if task is None:
+            known = ", ".join(sorted(engine.registry.tasks)) or "none"
+            text = f"no task {command.name!r} is registered here; known: {known}"
+            self._settle_failed(_not_found(text))
+            self._ended()
+            return
+        decode = engine.values.decode
+        try:
+            args = tuple([decode(a) for a in command.args])
+            kwargs = {k: decode(a) for k, a in command.kwargs.items()}
+        except Exception as error:
+            self._settle_failed(failure_of(error, values=engine.values))
+            self._ended()
+            return
+        if task.signature.injected is not None:
+            kwargs[task.signature.injected] = TaskContext(self)
+        options = command.options or DEFAULT_TASK
+        if options.timeout is not None or options.heartbeat_timeout is not None:
+            self.limits().start(options.timeout, options.heartbeat_timeout)
+        context = copy_context()
+        context.run(current_attempt.set, self)
+        if task.is_async:
+            self._run_async(task, args, kwargs, context)
+        else:
+            self._run_in_thread(task, args, kwargs, context)
+
+    def _run_async(
+        self,
+        task: Task[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        context: Context,
+    ) -> None:
+        try:
+            coroutine = task.function(*args, **kwargs)
+        except Exception as error:
+            self._returned(None, error)
+            return
+        running = start_eagerly(coroutine, context)
+        if running.done():
+            self._done(running)
+        else:
+            self._task = running
+            running.add_done_callback(self._done)
+
+    def _run_in_thread(
+        self,
+        task: Task[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        context: Context,
+    ) -> None:
+        engine = self.run.engine
+        engine.clock.hold()
+
+        def done(value: Any, error: BaseException | None) -> None:
+            engine.clock.release()
+            self._returned(value, error)
+
+        engine.threads.run(lambda: context.run(task.function, *args, **kwargs), done)
+
+    def _done(self, running: "asyncio.Task[Any]") -> None:
+        if running.cancelled():
+            if not self.settled:
+                self._settle_failed(failures.cancelled("the task was cancelled"))
+            self._ended()
+            return
+        error = running.exception()
+        self._returned(running.result() if error is None else None, error)
+
+    def _returned(self, value: Any, error: BaseException | None) -> None:
+        if not self.settled:
+            command, values = self.command, self.run.engine.values
+            if error is None:
+                try:
+                    result = values.encode(value, f"the result of {command.name}")
+                except ValueNotStorable as unstorable:
+                    error = unstorable
+                else:
+                    self.settled = True
+                    self.run.post(Outcome(self, TaskCompleted(command.call, result)))
+            if error is not None:
+                self._settle_failed(failure_of(error, values=values))
+        self._ended()
+
+    # -- the end ----------------------------------------------------------------------
+
+    def stop_now(self) -> None:
+        """Nobody waits for the outcome any more: tell the function, forget it."""
+        self.settled = True
+        self.cancelled = True
+        if self._task is not None:
+            self._task.cancel()
+        if self._worker is None:
+            self._ended()
+
+    def exceeded(self, kind: TimeoutKind, limit: float) -> None:
+        """A limit is over: the attempt has failed, whatever its function does."""
+        if self.settled:
+            return
+        failure = task_timed_out(kind, self.command.name, limit)
+        if kind is TimeoutKind.QUEUE:
+            failure = _final(failure)
+        self._settle_failed(failure)
+        self.stop_now()
+
+    def _settle_failed(self, failure: Failure) -> None:
+        self.settled = True
+        self.run.post(Outcome(self, TaskFailed(self.command.call, failure)))
+
+    def _ended(self) -> None:
+        """The function is over, or never began: the slot is free."""
+        if self._limits is not None:
+            self._limits.stop()
+        if self._worker is not None:
+            worker, self._worker = self._worker, None
+            worker.leave()
+        self._task = None
+        self.finish()
+
+    # -- what the function may ask, from any thread ----------------------------------
+
+    @property
+    def identity(self) -> Identity:
+        run, command = self.run, self.command
+        start = run.state.start
+        return Identity(
+            f"{start.run_id}/{run.state.generation}/{command.call}",
+            command.name,
+            start.workflow_id,
+            start.run_id,
+            start.parent.run_id if start.parent else None,
+        )
+
+    @property
+    def worker_name(self) -> str:
+        """The worker in whose slot the attempt runs."""
+        return self._worker.name if self._worker else ""
+
+    def heartbeat(self, details: tuple[Any, ...]) -> None:
+        encode = self.run.engine.values.encode
+        stored = tuple(
+            encode(d, f"detail {n} of a heartbeat") for n, d in enumerate(details, 1)
+        )
+        self._on_loop(lambda: self.limits().beat(stored))
+
+    def extend(self, increment: float) -> None:
+        self._on_loop(lambda: self.limits().extend(increment))
+
+    def last_details(self) -> tuple[Any, ...]:
+        tries = self.run.state.tries
+        found = tries.get(self.command.call) if tries else None
+        decode = self.run.engine.values.decode
+        return tuple(decode(d) for d in found.details) if found else ()
+
+    def limits(self) -> "Limits":
+        """The limits of this attempt, made on first need."""
+        if self._limits is None:
+            self._limits = Limits(self)
+        return self._limits
+
+    def _on_loop(self, function: Callable[[], None]) -> None:
+        loop = self.run.engine.loop
+        if asyncio._get_running_loop() is loop:
+            function()
+        else:
+            try:
+                loop.call_soon_threadsafe(function)
+            except RuntimeError:  # the engine is gone; the attempt will be lost
+                return
+
+
+class Outcome:
+    """What an attempt reports; it counts only while the attempt is the current one."""
+
+    __slots__ = ("attempt", "event")
+
+    def __init__(self, attempt: TaskActor, event: TaskCompleted | TaskFailed) -> None:
+        self.attempt = attempt
+        self.event = event
+
+
+class Limits:
+    """The timers of one attempt that has limits or sends heartbeats."""
+
+    def __init__(self, attempt: TaskActor) -> None:
+        self._attempt = attempt
+        self._clock = attempt.run.engine.clock
+        self._handles: dict[TimeoutKind, TimerHandle] = {}
+        self._timeout = 0.0
+        self._deadline = 0.0
+        self._silence = 0.0
+        self._last_beat = 0.0
+        self._recorded_at = float("-inf")
+        self._details: tuple[bytes, ...] | None = None
+        self._recorder: TimerHandle | None = None
+
+    def start_queue(self, limit: float) -> None:
+        self._arm(TimeoutKind.QUEUE, limit, self._attempt.exceeded, limit)
+
+    def stop_queue(self) -> None:
+        handle = self._handles.pop(TimeoutKind.QUEUE, None)
+        if handle is not None:
+            handle.cancel()
+
+    def start(self, timeout: float | None, silence: float | None) -> None:
+        now = self._clock.monotonic()
+        if timeout is not None:
+            self._timeout, self._deadline = timeout, now + timeout
+            self._arm(TimeoutKind.ATTEMPT, timeout, self._attempt.exceeded, timeout)
+        if silence is not None:
+            self._silence, self._last_beat = silence, now
+            self._arm(TimeoutKind.HEARTBEAT, silence, self._silent, silence)
+
+    def extend(self, increment: float) -> None:
+        """Move the deadline of the attempt, if it has one."""
+        handle = self._handles.get(TimeoutKind.ATTEMPT)
+        if handle is None or self._attempt.settled:
+            return
+        handle.cancel()
+        self._deadline += increment
+        self._timeout += increment
+        left = max(0.0, self._deadline - self._clock.monotonic())
+        self._arm(TimeoutKind.ATTEMPT, left, self._attempt.exceeded, self._timeout)
+
+    def beat(self, details: tuple[bytes, ...]) -> None:
+        """Note a sign of life; record its details soon, the last of several."""
+        if self._attempt.settled:
+            return
+        now = self._last_beat = self._clock.monotonic()
+        if not details:
+            return
+        self._details = details
+        if self._recorder is None:
+            wait = max(0.0, self._recorded_at + HEARTBEAT_INTERVAL - now)
+            if wait == 0:
+                self._record()
+            else:
+                self._recorder = self._clock.call_later(wait, self._record)
+
+    def stop(self) -> None:
+        for handle in self._handles.values():
+            handle.cancel()
+        self._handles.clear()
+        if self._recorder is not None:
+            self._recorder.cancel()
+
+    def flush(self) -> HeartbeatRecorded | None:
+        """Details that were not recorded yet, as the event that records them."""
+        details, self._details = self._details, None
+        if details is None:
+            return None
+        return HeartbeatRecorded(self._attempt.command.call, details)
+
+    def _record(self) -> None:
+        self._recorder = None
+        event = self.flush()
+        if event is not None and not self._attempt.settled:
+            self._recorded_at = self._clock.monotonic()
+            self._attempt.run.post(event)
+
+    def _silent(self, kind: TimeoutKind, limit: float) -> None:
+        left = self._last_beat + limit - self._clock.monotonic()
+        if left > 0:
+            self._arm(kind, left, self._silent, limit)
+        else:
+            self._attempt.exceeded(kind, limit)
+
+    def _arm(
+        self,
+        kind: TimeoutKind,
+        delay: float,
+        then: Callable[[TimeoutKind, float], None],
+        limit: float,
+    ) -> None:
+        self._handles[kind] = self._clock.call_later(delay, then, kind, limit)
+
+
+def start_eagerly(
+    coroutine: Coroutine[Any, Any, Any], context: Context
+) -> "asyncio.Task[Any]":
+    """A task whose first step has been run: a no-op ends without a turn of the loop.
+
+    Only from a callback of the running loop, not from within a task.
+    """
+    loop = asyncio.get_running_loop()
+    if asyncio.current_task() is not None:
+        return loop.create_task(coroutine, context=context)
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
+    return _first_step_now(loop, coroutine, context)
+
+
+def _first_step_now(
+    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], context: Context
+) -> "asyncio.Task[Any]":
+    """On Python 3.11: catch the step that a new task schedules, and run it."""
+    steps: list[Callable[[], None]] = []
+    try:
+        loop.call_soon = lambda step, *, context=None: steps.append(step)  # type: ignore
+    except AttributeError:  # a loop in C, which schedules it as usual
+        return loop.create_task(coroutine, context=context)
+    try:
+        task = asyncio.Task(coroutine, loop=loop, context=context)
+    finally:
+        del loop.call_soon
+    context.run(steps[0])
+    return task
+
+
+def _not_found(text: str) -> Failure:
+    return Failure(
+        FailureKind.APPLICATION, "LookupError", text, Status.NOT_FOUND, True
+    )
+
+
+def _final(failure: Failure) -> Failure:
+    return Failure(
+        failure.kind,
+        failure.type,
+        failure.message,
+        failure.status,
+        non_retryable=True,
+        timeout=failure.timeout,
+    )

@@ -1,0 +1,100 @@
+"""Group commit: every transition that waits goes into one transaction.
+
+Writes gather while a commit is in flight and at the end of a turn of the loop; they
+are acknowledged in the order in which they came. The rule kept here: what a write
+would release is released only by its `done`, and a write that is not known to be
+durable never is.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from everact.actors import Clock
+from everact.runtime.errors import StoreFull
+from everact.runtime.store.base import Outcome, Store, Write
+
+logger = logging.getLogger("everact.engine")
+
+FULL_RETRY = 1.0
+"""Seconds between two tries while the disk is full."""
+
+
+class GroupCommit:
+    """The one way to the store for transitions; lives on the engine's loop.
+
+    `lost` is told the writes of a commit whose outcome is unknown.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        lost: Callable[[list[Write], BaseException], None],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._lost = lost
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[Write] = []
+        self._in_flight: list[Write] = []
+        self._announced = False
+        self._idle: asyncio.Future[None] | None = None
+        self.full: StoreFull | None = None
+        self.stopped = False
+
+    def add(self, write: Write) -> None:
+        """Commit `write` with the next batch; its `done` tells when."""
+        self._waiting.append(write)
+        if not self._announced and not self._in_flight:
+            self._announced = True
+            self._loop.call_soon(self._flush)
+
+    async def idle(self) -> None:
+        """Wait until everything that was added is answered."""
+        while self._waiting or self._in_flight:
+            if self._idle is None:
+                self._idle = self._loop.create_future()
+            await asyncio.shield(self._idle)
+
+    def _flush(self) -> None:
+        self._announced = False
+        if self._in_flight or not self._waiting or self.stopped:
+            return
+        self._in_flight, self._waiting = self._waiting, []
+        self._clock.hold()
+        self._store.commit(self._in_flight, self._committed)
+
+    def _committed(self, outcome: Outcome) -> None:
+        self._clock.release()
+        if isinstance(outcome, StoreFull):
+            self._held(outcome)
+            return
+        writes, self._in_flight = self._in_flight, []
+        self.full = None
+        if isinstance(outcome, BaseException):
+            waiting, self._waiting = self._waiting, []
+            self._lost(writes + waiting, outcome)
+        elif not outcome:
+            for write in writes:
+                write.done(write, None)
+        else:
+            for write, refusal in zip(writes, outcome):
+                write.done(write, refusal)
+        if self._waiting:
+            self._flush()
+        elif self._idle is not None and not self._in_flight:
+            self._idle.set_result(None)
+            self._idle = None
+
+    def _held(self, full: StoreFull) -> None:
+        """Keep the batch and try again: it was refused whole, nothing is in doubt."""
+        if self.full is None:
+            logger.error("%s", full)
+        self.full = full
+        self._clock.call_later(FULL_RETRY, self._again)
+
+    def _again(self) -> None:
+        if not self.stopped:
+            self._clock.hold()
+            self._store.commit(self._in_flight, self._committed)

@@ -1,0 +1,927 @@
+"""The engine: the runs in memory, how they come and go, and what they share.
+
+Runs are looked up by key. One that only waits may be put away: its row says when it
+must be in memory again, so leaving writes nothing and coming back is a load and a
+replay. Everything that a run may ask of another run, or of the outside, is here.
+"""
+
+import asyncio
+import logging
+import random
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from everact.actors import ActorSystem, Clock
+from everact.runtime.core import chain, failures, records
+from everact.runtime.core.failures import Failure, FailureKind
+from everact.runtime.core.records import (
+    ABANDON,
+    TERMINATE,
+    CancelRequested,
+    CancelRun,
+    ChildClosed,
+    Complete,
+    Held,
+    Parent,
+    SignalReceived,
+    SignalRun,
+    StartChild,
+    Started,
+    TerminateRequested,
+)
+from everact.runtime.core.state import RunState
+from everact.runtime.core.statuses import RPCStatus, RunStatus, Status
+from everact.runtime.definitions.registry import Registry
+from everact.runtime.engine.commits import GroupCommit
+from everact.runtime.engine.identifiers import make_ids
+from everact.runtime.engine.loading import closing_of, load_state
+from everact.runtime.engine.run import WAITING, Asked, Question, RunActor
+from everact.runtime.engine.seal import Seal
+from everact.runtime.engine.threads import TaskThreads
+from everact.runtime.engine.timers import TimerActor
+from everact.runtime.engine.watchdog import Watchdog
+from everact.runtime.engine.workers import Worker, Workers
+from everact.runtime.errors import (
+    EveractError,
+    RPCError,
+    RunPutAside,
+    RuntimeStateError,
+    StoreError,
+    StoreTampered,
+    WorkflowAlreadyStarted,
+)
+from everact.runtime.programs.coroutine import make_program
+from everact.runtime.programs.loop import GeneratorHooks
+from everact.runtime.store.base import RunRow, Store, Write
+from everact.runtime.values.outcomes import child_failure
+from everact.runtime.values.payloads import Converter, PickleConverter
+
+logger = logging.getLogger("everact.engine")
+
+HORIZON = 5.0
+"""Seconds before its moment that a run that was put away is loaded."""
+
+LOAD_BATCH = 200
+"""Runs loaded in one turn of the loop."""
+
+IDLE_RUNS = 16_384
+"""Waiting runs kept in memory, unless told otherwise."""
+
+
+class Closed:
+    """How a run ended, for those who wait for its result."""
+
+    __slots__ = ("command", "key", "next_run_id", "status")
+
+    def __init__(
+        self, key: int, status: RunStatus, command: Any, next_run_id: str
+    ) -> None:
+        self.key = key
+        self.status = status
+        self.command = command
+        self.next_run_id = next_run_id
+
+
+class Engine:
+    """Runs workflows of one store in one process; all methods on its loop."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock,
+        registry: Registry,
+        workers: tuple[Worker, ...],
+        values: Converter | None = None,
+        generator: random.Random | None = None,
+        idle_runs: int = IDLE_RUNS,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.registry = registry
+        self.values = values or PickleConverter()
+        self.workers = Workers(workers)
+        self.runs: dict[int, RunActor] = {}
+        self.stopping = False
+        self.new_id = make_ids(clock.now, generator or random.SystemRandom())
+        self._idle: OrderedDict[int, None] = OrderedDict()
+        self._idle_runs = idle_runs
+        self._opening: dict[tuple[str, str], RunActor] = {}
+        self._requests: dict[tuple[str, str], asyncio.Future[Any]] = {}
+        self._waiters: dict[int, list[asyncio.Future[Closed]]] = {}
+        self._aside: dict[int, str] = {}
+        self.followers: dict[int, list[asyncio.Future[None]]] = {}
+        self._next_key = 1
+        self._unclean: set[int] | None = None
+        self._crashed_before = 0
+        self._loader: Any = None
+        self._loader_at = float("inf")
+        self._undo: list[Callable[[], None]] = []
+
+    # -- starting and stopping -----------------------------------------------------
+
+    async def open(self) -> None:
+        """Open the store and bring back every run that must be in memory."""
+        self.loop = asyncio.get_running_loop()
+        opened = self.store.open()
+        self.epoch = opened.epoch
+        self._next_key = opened.last_key + 1
+        self._crashed_before = 0 if opened.clean else self._next_key
+        self.seal = Seal(self.store.key())
+        self.system = ActorSystem("everact", clock=self.clock)
+        await self.system.__aenter__()
+        self.commits = GroupCommit(self.store, self.clock, self._lost)
+        self.watchdog = Watchdog()
+        self.threads = TaskThreads()
+        self.timers = self.system.launch(
+            TimerActor, self.clock, self._fire, self.runs.__contains__
+        )
+        hooks = GeneratorHooks()
+        hooks.install()
+        self._undo = [hooks.remove, self.registry.on_change(self._code_changed)]
+        await self._recover()
+
+    async def close(self, grace: float) -> None:
+        """Stop in good order: attempts get `grace` seconds to finish."""
+        if self.stopping:
+            return
+        self.stopping = True
+        if self._loader is not None:
+            self._loader.cancel()
+        clean = await self._let_finish(grace)
+        await self.commits.idle()
+        self.commits.stopped = True
+        for run in list(self.runs.values()):
+            self._forget(run)
+        for waiting in self._waiters.values():
+            for waiter in waiting:
+                _fail(waiter, RuntimeStateError("the runtime was closed"))
+        for following in self.followers.values():
+            for follower in following:
+                _fail(follower, RuntimeStateError("the runtime was closed"))
+        for undo in reversed(self._undo):
+            undo()
+        self.threads.close()
+        self.watchdog.stop()
+        await self.system.stop()
+        self.store.close(clean=clean)
+
+    async def _let_finish(self, grace: float) -> bool:
+        """Wait for attempts; whether none had to be cut off in the middle."""
+        deadline = self.clock.monotonic() + grace
+        waiting = self.loop.create_future()
+        handle = self.clock.call_later(grace, _settle, waiting)
+        try:
+            while any(run.attempts for run in self.runs.values()):
+                if self.clock.monotonic() >= deadline or waiting.done():
+                    break
+                self._on_idle = self.loop.create_future()
+                await asyncio.wait(
+                    (waiting, self._on_idle), return_when=asyncio.FIRST_COMPLETED
+                )
+        finally:
+            handle.cancel()
+            self._on_idle = None
+        for run in self.runs.values():
+            for attempt in run.attempts.values():
+                attempt.stop_now()
+        await asyncio.sleep(0)
+        return True
+
+    _on_idle: "asyncio.Future[None] | None" = None
+
+    async def _recover(self) -> None:
+        await self._load_due(self.clock.now() + HORIZON)
+        for key in self.store.select("orphans"):
+            self._bury(key)
+        for key in self.store.select("aside"):
+            self._aside.setdefault(key, "")
+        self._retry_aside()
+
+    async def _load_due(self, until: float) -> None:
+        """Load every run due by `until`, earliest first, in bounded batches."""
+        after = (-1.0, 0)
+        while not self.stopping:
+            found = self.store.due(until, after, LOAD_BATCH)
+            for _, key in found:
+                self.resident(key)
+            if len(found) < LOAD_BATCH:
+                break
+            after = (found[-1][0], found[-1][1])
+            await asyncio.sleep(0)
+        self._schedule_loader(until)
+
+    def _schedule_loader(self, loaded_until: float) -> None:
+        found = self.store.select("next_due", loaded_until)
+        if found:
+            self._load_at(found[0] - HORIZON)
+
+    def _load_at(self, when: float) -> None:
+        if when >= self._loader_at or self.stopping:
+            return
+        if self._loader is not None:
+            self._loader.cancel()
+        self._loader_at = when
+        self._loader = self.clock.call_at(when, self._load_now)
+
+    def _load_now(self) -> None:
+        self._loader_at = float("inf")
+        self._loader = None
+        if not self.stopping:
+            self._loading = self.loop.create_task(
+                self._load_due(self.clock.now() + 2 * HORIZON)
+            )
+
+    # -- runs in memory --------------------------------------------------------------
+
+    def resident(self, key: int) -> RunActor | None:
+        """The run, loaded if it is not in memory; None if it is closed or unknown."""
+        run = self.runs.get(key)
+        if run is not None:
+            self._idle.pop(key, None)
+            return run
+        stored = self.store.load(key)
+        if stored is None or stored.run.status:
+            return None
+        try:
+            loaded = load_state(self.seal, stored)
+        except (StoreTampered, msgspec.MsgspecError, ValueError) as error:
+            self._quarantine(stored.run, error)
+            return None
+        run = self.system.launch(RunActor, self, stored.run, loaded.state)
+        run.grown, run.checkpoint_bytes = loaded.grown, loaded.checkpoint_bytes
+        self.runs[key] = run
+        state = run.state
+        held_now = False
+        if state.held is None:
+            reason = self.build(run)
+            if reason is not None:
+                held_now = True
+                self._hold_loaded(run, reason)
+        run.release_open(unclean=key < self._crashed_before, held_now=held_now)
+        if not run.attempts:
+            self.idle(run)
+        return run
+
+    def _hold_loaded(self, run: RunActor, reason: str) -> None:
+        if not reason.startswith(WAITING):
+            logger.error("%s is put aside: %s", run, reason)
+        run.take(Held(reason), None)
+        self.put_aside(run, reason)
+
+    def _quarantine(self, row: RunRow, error: Exception) -> None:
+        """A run that cannot be read: it alone is set apart, and says why."""
+        reason = str(error)
+        if self._aside.get(row.key) != reason:
+            logger.error(
+                "run %r (%s) cannot be read and is put aside: %s",
+                row.workflow_id,
+                row.run_id,
+                reason,
+            )
+        self._aside[row.key] = reason
+        self._tell_aside(row.key, row.workflow_id, row.run_id, reason)
+
+    def build(self, run: RunActor) -> str | None:
+        """Give the run a program that fits its history; why not, or None."""
+        obstacle = self._no_code(run.state.start)
+        if obstacle is not None:
+            return obstacle
+        state = run.state
+        run.program = make_program(
+            self.registry, state.start, state.generation, self.values
+        )
+        reason = run.fits()
+        if reason is not None:
+            run.drop_program()
+        return reason
+
+    def obstacle(self, run: RunActor) -> str | None:
+        """Why the run's code cannot be run here and now; None if it can."""
+        if run.program is not None:
+            return None
+        return self.build(run)
+
+    def _no_code(self, start: Started) -> str | None:
+        queue = start.options.queue
+        if not self.workers.serve(queue):
+            return f"{WAITING}no worker serves queue {queue!r}"
+        if start.name in self.registry.workflows:
+            return None
+        if start.name in self.registry.tasks:
+            return None
+        return f"{WAITING}no workflow named {start.name!r} is registered"
+
+    def idle(self, run: RunActor) -> None:
+        """The run only waits: it may be put away when memory is short."""
+        key = run.row.key
+        if self._on_idle is not None:
+            _settle(self._on_idle)
+        self._idle[key] = None
+        self._idle.move_to_end(key)
+        while len(self._idle) > self._idle_runs:
+            oldest, _ = self._idle.popitem(last=False)
+            self._put_away(oldest)
+
+    def _put_away(self, key: int) -> None:
+        run = self.runs.get(key)
+        if run is None or run.in_flight or run.attempts or run.paused is not None:
+            return
+        if run._actor_queue is not None:
+            return  # a message is on its way in
+        moment = run.state.wake()
+        now = self.clock.now()
+        if moment is not None and moment <= now + HORIZON:
+            return
+        self._forget(run)
+        self.timers.forget(len(run.state.timers or ()))
+        if moment is not None:
+            self._load_at(moment - HORIZON)
+
+    def _forget(self, run: RunActor) -> None:
+        """Take the run out of memory; nothing is written."""
+        run.dropped = True
+        run.drop_program()
+        self.runs.pop(run.row.key, None)
+        self._idle.pop(run.row.key, None)
+        for attempt in run.attempts.values():
+            attempt.stop_now()
+        run.attempts = {}
+        run.finish()
+
+    def discard(self, run: RunActor, error: BaseException | None) -> None:
+        """Drop a run whose memory is not to be trusted, and load it again."""
+        if error is not None:
+            logger.error("%s is loaded again after an error", run, exc_info=error)
+        self._forget(run)
+        self.loop.call_soon(self._reload, run.row.key)
+
+    def _reload(self, key: int) -> None:
+        if not self.stopping:
+            self.resident(key)
+
+    def put_aside(self, run: RunActor, reason: str) -> None:
+        """The run is held with `reason`: remember it, and tell who waits."""
+        self._aside[run.row.key] = reason
+        start = run.state.start
+        if not reason.startswith(WAITING):
+            self._tell_aside(run.row.key, start.workflow_id, start.run_id, reason)
+
+    def _tell_aside(self, key: int, workflow_id: str, run_id: str, why: str) -> None:
+        for waiter in self._waiters.pop(key, ()):
+            _fail(waiter, RunPutAside(workflow_id, run_id, why))
+
+    def stuck(self, run: RunActor, where: str) -> None:
+        """Nothing open can wake the run: those who wait for it are told."""
+        start = run.state.start
+        reason = f"stuck: {where}"
+        self._tell_aside(run.row.key, start.workflow_id, start.run_id, reason)
+
+    def aside_reason(self, key: int) -> str | None:
+        """Why a waiter for the run's result should be told now; None to wait."""
+        run = self.runs.get(key)
+        reason = self._aside.get(key) if run is None else (run.state.held or None)
+        if reason and not reason.startswith(WAITING):
+            return reason
+        if run is not None and run.program is not None and not run.state.calls:
+            where = run.program.stuck if not run.in_flight else None
+            return f"stuck: {where}" if where else None
+        return None
+
+    def add_worker(self, worker: Worker) -> None:
+        """Let another worker serve; what waited for it goes on."""
+        self.workers.add(worker)
+        self._retry_aside()
+
+    def _code_changed(self) -> None:
+        if self._aside and not self.stopping:
+            self.loop.call_soon(self._retry_aside)
+
+    def _retry_aside(self) -> None:
+        """Look again whether runs that were held can go on."""
+        for key in list(self._aside):
+            run = self.resident(key)
+            if run is None:
+                stored = self.store.load(key)
+                if stored is None or stored.run.status:
+                    self._aside.pop(key, None)
+                continue
+            if run.state.held is not None:
+                run.begin()
+            if run.state.held is None or run.state.status:
+                self._aside.pop(key, None)
+
+    # -- what comes from outside -------------------------------------------------------
+
+    def start(
+        self, started: Started, request: tuple[str, str, float] | None = None
+    ) -> tuple[RunActor, "asyncio.Future[Any]"]:
+        """Make a run; the future is done when the start is durable, or refused."""
+        self.check_open()
+        reply = self.loop.create_future()
+        run = self._make(started, Asked(started, reply, request), None)
+        return run, reply
+
+    def check_open(self) -> None:
+        """Raise what tells a caller that no new work is taken."""
+        if self.stopping:
+            raise RuntimeStateError("the runtime is closed or closing")
+        if self.commits.full is not None:
+            raise RPCError(str(self.commits.full), RPCStatus.RESOURCE_EXHAUSTED)
+
+    def open_run(self, workspace: str, workflow_id: str) -> RunActor | RunRow | None:
+        """The open run of an ID: in memory, durable or not; else its row; else None."""
+        run = self._opening.get((workspace, workflow_id))
+        if run is not None and not run.state.status:
+            return run
+        row = self.store.find(workspace, workflow_id)
+        if row is None or row.status:
+            return None
+        run = self.runs.get(row.key)
+        if run is None:
+            return row
+        return None if run.state.status else run
+
+    def _make(
+        self, started: Started, asked: Asked | None, within: Write | None
+    ) -> RunActor:
+        key, self._next_key = self._next_key, self._next_key + 1
+        options, parent = started.options, started.parent
+        now = self.clock.now()
+        row = RunRow(
+            key=key,
+            workspace=started.workspace,
+            workflow_id=started.workflow_id,
+            run_id=started.run_id,
+            first_run_id=started.first_run_id,
+            root_run_id=started.root_run_id,
+            parent_key=parent.key if parent else None,
+            name=started.name,
+            queue=options.queue,
+            code=started.code,
+            attempt=started.attempt,
+            run_name=options.run_name,
+            identity=options.identity,
+            started_at=now,
+            execution_deadline=options.execution_deadline,
+            epoch=self.epoch,
+        )
+        run = self.system.launch(RunActor, self, row, RunState(started))
+        self.runs[key] = run
+        self._opening[started.workspace, started.workflow_id] = run
+        self._begin(run, asked, within)
+        return run
+
+    def _begin(
+        self, run: RunActor, asked: Asked | None, within: Write | None
+    ) -> None:
+        begin_at = run.state.start.options.begin_at
+        hold: str | None = None
+        if begin_at is not None and begin_at > self.clock.now():
+            hold = ""
+        else:
+            hold = self.obstacle(run)
+        run.begin_new(asked, within, hold=hold)
+        if hold:
+            self.put_aside(run, hold)
+
+    def opened(self, run: RunActor) -> None:
+        """The start is durable: the database now knows the ID."""
+        start = run.state.start
+        place = (start.workspace, start.workflow_id)
+        if self._opening.get(place) is run:
+            del self._opening[place]
+
+    async def deliver(
+        self, key: int, event: Any, request: tuple[str, str, float] | None = None
+    ) -> None:
+        """Give an event to a run; returns when it is durable.
+
+        RPCError with status NOT_FOUND if the run is closed or unknown.
+        """
+        self.check_open()
+        run = self.resident(key)
+        reply = self.loop.create_future()
+        if run is not None:
+            run.post(Asked(event, reply, request))
+        elif key in self._aside and type(event) is TerminateRequested:
+            self._close_unreadable(key, event, reply)
+        else:
+            raise RPCError(f"run {key} is not open", RPCStatus.NOT_FOUND)
+        await reply
+
+    def _close_unreadable(
+        self, key: int, event: TerminateRequested, reply: "asyncio.Future[Any]"
+    ) -> None:
+        """Terminate a run whose journal cannot be read: the one thing left to do."""
+        stored = self.store.load(key)
+        if stored is None or stored.run.status:
+            raise RPCError(f"run {key} is not open", RPCStatus.NOT_FOUND)
+        last = stored.rows[-1] if stored.rows else stored.checkpoint
+        generation, seq = (last.generation, last.seq + 1) if last else (0, 0)
+        now = self.clock.now()
+        fail = records.Fail(failures.terminated(event.reason, event.details))
+        body = records.encode(records.Transition(now, (event,), (fail,)))
+        row = replace(stored.run, status=int(RunStatus.TERMINATED), closed_at=now)
+        row.wake_at, row.aside = None, ""
+
+        def done(write: Write, error: BaseException | None) -> None:
+            if error is not None:
+                _fail(reply, error)
+                return
+            self._aside.pop(key, None)
+            closed = Closed(key, RunStatus.TERMINATED, fail, "")
+            for waiter in self._waiters.pop(key, ()):
+                if not waiter.done():
+                    waiter.set_result(closed)
+            _settle(reply)
+
+        sealed = self.seal.row(key, row.run_id, generation, seq, body)
+        write = Write(sealed, done, change=row)
+        write.effects = ((), (), None)
+        self.commits.add(write)
+
+    async def ask(
+        self, key: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Put a query to an open run in memory or not; see `Program.query`."""
+        run = self.resident(key)
+        if run is None:
+            return await self._ask_closed(key, name, args, kwargs)
+        reply = self.loop.create_future()
+        run.post(Question(name, args, kwargs, reply))
+        return await reply
+
+    async def _ask_closed(
+        self, key: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        stored = self.store.load(key)
+        if stored is None:
+            raise RPCError(f"run {key} is unknown", RPCStatus.NOT_FOUND)
+        state = load_state(self.seal, stored).state
+        obstacle = self._no_code(state.start)
+        if obstacle is not None:
+            raise RPCError(
+                obstacle.removeprefix(WAITING), RPCStatus.DEADLINE_EXCEEDED
+            )
+        program = make_program(
+            self.registry, state.start, state.generation, self.values
+        )
+        assert program is not None
+        try:
+            program.replay(state.script)
+            return program.query(name, args, kwargs)
+        finally:
+            program.close()
+
+    def served(self, workspace: str, request_id: str) -> "int | asyncio.Future[Any] | None":
+        """The run that a request ID made or reached, or the request under way."""
+        under_way = self._requests.get((workspace, request_id))
+        if under_way is not None:
+            return under_way
+        found = self.store.select("request", workspace, request_id)
+        return found[0] if found else None
+
+    def serving(
+        self, workspace: str, request_id: str, reply: "asyncio.Future[Any]"
+    ) -> None:
+        """Note a request under way, so that its repetition joins it."""
+        self._requests[workspace, request_id] = reply
+        reply.add_done_callback(
+            lambda _: self._requests.pop((workspace, request_id), None)
+        )
+
+    async def wait_closed(self, key: int) -> Closed:
+        """Wait for the durable end of a run; RunPutAside if its code cannot run."""
+        run = self.runs.get(key)
+        if run is None:
+            stored = self.store.load(key)
+            if stored is None:
+                raise RPCError(f"run {key} is unknown", RPCStatus.NOT_FOUND)
+            if stored.run.status:
+                command = closing_of(self.seal, stored)
+                return Closed(
+                    key, RunStatus(stored.run.status), command, stored.run.next_run_id
+                )
+        reason = self.aside_reason(key)
+        if reason is not None:
+            row = run.row if run is not None else stored.run
+            raise RunPutAside(row.workflow_id, row.run_id, reason)
+        waiter: asyncio.Future[Closed] = self.loop.create_future()
+        self._waiters.setdefault(key, []).append(waiter)
+        return await waiter
+
+    async def next_transition(self, key: int) -> None:
+        """Wait until the run has one more durable transition."""
+        waiter: asyncio.Future[None] = self.loop.create_future()
+        self.followers.setdefault(key, []).append(waiter)
+        await waiter
+
+    def transitioned(self, key: int) -> None:
+        """Tell those who follow a run that it has another durable transition."""
+        for waiter in self.followers.pop(key, ()):
+            _settle(waiter)
+
+    # -- what runs ask of each other -----------------------------------------------------
+
+    def send(self, sender: RunActor, command: Any, write: Write | None) -> None:
+        """Do what a command asks of another run, in the transaction of `write`.
+
+        Without a write, after a recovery: do it unless it was done.
+        """
+        if type(command) is StartChild:
+            if write is None:
+                self._find_child(sender, command)
+            else:
+                self._start_child(sender, command, write)
+        elif type(command) is SignalRun or type(command) is CancelRun:
+            self._send_message(sender, command, write)
+
+    def _start_child(
+        self, parent: RunActor, command: StartChild, write: Write | None
+    ) -> None:
+        start = parent.state.start
+        derived = command.workflow_id.startswith(start.run_id)
+        if not derived and self.open_run(start.workspace, command.workflow_id):
+            failure = Failure(
+                FailureKind.APPLICATION,
+                "WorkflowAlreadyStarted",
+                f"workflow ID {command.workflow_id!r} of a child is taken by an open run",
+                Status.PERMANENT_ERROR,
+                True,
+            )
+            wrapped = child_failure(failure, command.name, command.workflow_id)
+            parent.post(ChildClosed(command.call, b"", wrapped))
+            return
+        options, deadline = command.options, None
+        if options.execution_timeout is not None:
+            deadline = self.clock.now() + options.execution_timeout
+        started = Started(
+            command.name,
+            command.workflow_id,
+            command.run_id,
+            command.run_id,
+            start.root_run_id,
+            command.args,
+            command.kwargs,
+            replace(options, execution_deadline=deadline),
+            parent=Parent(
+                parent.row.key,
+                start.run_id,
+                start.workflow_id,
+                parent.state.generation,
+                command.call,
+                command.on_close,
+            ),
+            workspace=start.workspace,
+        )
+        self._make(started, None, write)
+
+    def _find_child(self, parent: RunActor, command: StartChild) -> None:
+        """After recovery: the child's outcome if it ended, its start if it is gone."""
+        start = parent.state.start
+        row = self.store.find(start.workspace, command.workflow_id, "", command.run_id)
+        if row is None:
+            self._start_child(parent, command, None)
+            return
+        if command.announce:
+            parent.post(records.ChildStarted(command.call, command.run_id))
+        if row.status:
+            stored = self.store.load(row.key)
+            assert stored is not None
+            closing = closing_of(self.seal, stored)
+            event = _child_outcome(command.call, row.name, row.workflow_id, closing)
+            if event is not None:
+                parent.post(event)
+
+    def leave_child(self, command: StartChild, cancel_only: bool, write: Write) -> None:
+        """The parent closed, or gave the call up: do with the child as was agreed."""
+        parent = self.runs[write.row.run_key].state.start
+        if not cancel_only and command.on_close == ABANDON:
+            return
+        run = self._addressed(parent.workspace, command.workflow_id, command.run_id)
+        if run is None:
+            return
+        if not cancel_only and command.on_close == TERMINATE:
+            run.take(TerminateRequested("its parent closed"), None, write)
+        elif run.paused is None:
+            reason = "its parent gave it up" if cancel_only else "its parent closed"
+            run.take(CancelRequested(reason), None, write)
+        else:
+            run.post(CancelRequested("its parent closed"))
+
+    def _bury(self, key: int) -> None:
+        """An open child of a closed parent: do with it as was agreed, if not done."""
+        run = self.resident(key)
+        parent = run.state.start.parent if run is not None else None
+        if run is None or parent is None or parent.on_close == ABANDON:
+            return
+        if parent.on_close == TERMINATE:
+            run.post(TerminateRequested("its parent closed"))
+        else:
+            run.post(CancelRequested("its parent closed"))
+
+    def _send_message(
+        self, sender: RunActor, command: SignalRun | CancelRun, write: Write | None
+    ) -> None:
+        start = sender.state.start
+        request_id = f"{start.run_id}/{sender.state.generation}/{command.call}"
+        reply: asyncio.Future[Any] = self.loop.create_future()
+        reply.add_done_callback(lambda done: self._sent(sender, command.call, done))
+        if write is None and self.store.select("request", start.workspace, request_id):
+            reply.set_result(None)
+            return
+        run = self._addressed(start.workspace, command.workflow_id, command.run_id)
+        if run is None:
+            reply.set_exception(
+                RPCError(
+                    f"no open run of workflow ID {command.workflow_id!r}",
+                    RPCStatus.NOT_FOUND,
+                )
+            )
+            return
+        event: Any
+        if type(command) is SignalRun:
+            event = SignalReceived(
+                command.name, command.args, command.kwargs, request_id, start.run_id
+            )
+        else:
+            event = CancelRequested("asked by another run", start.run_id, request_id)
+        request = (start.workspace, request_id, self.clock.now())
+        asked = Asked(event, reply, request)
+        if run.paused is not None or run is sender:
+            run.post(asked)
+        else:
+            run.take(event, asked, write)
+
+    def _sent(self, sender: RunActor, call: int, done: "asyncio.Future[Any]") -> None:
+        failure: Failure | None = None
+        if not done.cancelled() and (error := done.exception()) is not None:
+            failure = Failure(
+                FailureKind.APPLICATION,
+                type(error).__qualname__,
+                str(error),
+                Status.NOT_FOUND,
+                True,
+                value=b"c" + _pickled(error),
+            )
+        sender.sent(call, failure)
+
+    def _addressed(
+        self, workspace: str, workflow_id: str, run_id: str
+    ) -> RunActor | None:
+        """The open run of an ID (of the chain that begins with `run_id`), loaded."""
+        run = self._opening.get((workspace, workflow_id))
+        if run is not None and not run.state.status:
+            return run
+        row = self.store.find(workspace, workflow_id, "", run_id)
+        if row is None or row.status:
+            return None
+        found = self.resident(row.key)
+        if found is None or not found.state.status:
+            return found
+        return found.successor
+
+    def start_successor(self, started: Started, write: Write) -> RunActor:
+        """The next run of a chain, in the transaction that closes the one before."""
+        return self._make(started, None, write)
+
+    def next_generation(self, run: RunActor) -> None:
+        """A tail call is durable: the run begins anew under its identity."""
+        for attempt in run.attempts.values():
+            attempt.stop_now()
+        run.attempts = {}
+        run.drop_program()
+        run.state = chain.next_generation(run.state)
+        run.grown = run.checkpoint_bytes = 0
+        self._begin(run, None, None)
+
+    def run_closed(self, run: RunActor) -> None:
+        """The end of a run is durable."""
+        key, state, row = run.row.key, run.state, run.row
+        self._aside.pop(key, None)
+        if self._on_idle is not None:
+            _settle(self._on_idle)
+        assert state.closing is not None
+        closed = Closed(key, state.status, state.closing, row.next_run_id)
+        for waiter in self._waiters.pop(key, ()):
+            if not waiter.done():
+                waiter.set_result(closed)
+        parent = state.start.parent
+        if parent is not None and not row.next_run_id:
+            event = _child_outcome(
+                parent.call, state.start.name, state.start.workflow_id, state.closing
+            )
+            above = self.resident(parent.key)
+            if above is not None and event is not None:
+                if above.state.generation == parent.generation:
+                    above.post(event)
+        self._forget(run)
+
+    # -- when a commit does not go well ------------------------------------------------
+
+    def refused(
+        self, run: RunActor, asked: Asked | None, error: BaseException
+    ) -> None:
+        """One transition was refused: its run is dropped, and loaded if it exists."""
+        start = run.state.start
+        if asked is not None:
+            asked.fail(self._conflict(start) or error)
+        if run.dropped:
+            return
+        logger.error("%s: a transition was refused: %s", run, error)
+        self._opening.pop((start.workspace, start.workflow_id), None)
+        self._fail_replies(run, error)
+        self.discard(run, None)
+
+    def _conflict(self, start: Started) -> BaseException | None:
+        row = self.store.find(start.workspace, start.workflow_id)
+        if row is None or row.status or row.run_id == start.run_id:
+            return None
+        return WorkflowAlreadyStarted(start.workflow_id, row.name, row.run_id)
+
+    def _lost(self, writes: list[Write], error: BaseException) -> None:
+        """Nobody knows what became of a commit: forget all that rests on it."""
+        logger.error("a commit failed, %d transitions are read back: %s", len(writes), error)
+        runs: dict[int, RunActor] = {}
+        for write in writes:
+            asked = write.effects[2]
+            if asked is not None:
+                asked.fail(_copy_error(error))
+            run = self.runs.get(write.row.run_key)
+            if run is not None:
+                runs[write.row.run_key] = run
+        for key, run in runs.items():
+            start = run.state.start
+            self._opening.pop((start.workspace, start.workflow_id), None)
+            self._fail_replies(run, error)
+            self._forget(run)
+            self.loop.call_soon(self._reload_or_tell, key, error)
+
+    def _reload_or_tell(self, key: int, error: BaseException) -> None:
+        if self.stopping:
+            return
+        if self.resident(key) is None:
+            stored = self.store.load(key)
+            for waiter in self._waiters.pop(key, ()):
+                if stored is None:
+                    _fail(waiter, _copy_error(error))
+                else:
+                    command = closing_of(self.seal, stored)
+                    status = RunStatus(stored.run.status)
+                    waiter.set_result(
+                        Closed(key, status, command, stored.run.next_run_id)
+                    )
+
+    @staticmethod
+    def _fail_replies(run: RunActor, error: BaseException) -> None:
+        for reply, _ in run.after_commit or ():
+            _fail(reply, _copy_error(error))
+        run.after_commit = None
+
+    # -- time ------------------------------------------------------------------------------
+
+    def _fire(self, key: int, number: int, due: float) -> None:
+        run = self.runs.get(key)
+        if run is not None:
+            run.moment(number, due)
+
+
+def _child_outcome(
+    call: int, name: str, workflow_id: str, closing: Any
+) -> ChildClosed | None:
+    """What the parent is told of a child that closed for good."""
+    if type(closing) is Complete:
+        return ChildClosed(call, closing.result)
+    if type(closing) is records.Fail:
+        return ChildClosed(call, b"", child_failure(closing.failure, name, workflow_id))
+    return None
+
+
+def _settle(waiting: "asyncio.Future[None]") -> None:
+    if not waiting.done():
+        waiting.set_result(None)
+
+
+def _fail(waiting: "asyncio.Future[Any]", error: BaseException) -> None:
+    if not waiting.done():
+        waiting.set_exception(error)
+
+
+def _copy_error(error: BaseException) -> BaseException:
+    """An error of its own for each who is told: tracebacks must not pile up."""
+    made = StoreError(str(error)) if isinstance(error, EveractError) else error
+    if made is not error:
+        made.__cause__ = error
+    return made
+
+
+def _pickled(error: BaseException) -> bytes:
+    import pickle
+
+    return pickle.dumps(error, 5)
+

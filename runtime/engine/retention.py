@@ -1,0 +1,49 @@
+"""Closed runs leave the database after a while, a few at a time."""
+
+from typing import TYPE_CHECKING
+
+from everact.actors import TimerHandle
+
+if TYPE_CHECKING:
+    from everact.runtime.engine.engine import Engine
+
+INTERVAL = 600.0
+"""Seconds between two looks for runs to delete."""
+
+BATCH = 200
+"""Runs deleted in one transaction."""
+
+
+class Retention:
+    """Deletes runs closed longer than `keep` seconds ago; None keeps all.
+
+    A run stays while its parent, or a later run of its chain, is open. The first look
+    is one interval after the start.
+    """
+
+    def __init__(self, engine: "Engine", keep: float | None) -> None:
+        self._engine = engine
+        self._keep = keep
+        self._handle: TimerHandle | None = None
+        if keep is not None:
+            self._arm(INTERVAL)
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._keep = None
+        if self._handle is not None:
+            self._handle.cancel()
+
+    def run(self) -> int:
+        """Delete one batch of what is due; how many runs were deleted."""
+        if self._keep is None:
+            return 0
+        now = self._engine.clock.now()
+        return self._engine.store.retire(now - self._keep, now, BATCH)
+
+    def _arm(self, delay: float) -> None:
+        self._handle = self._engine.clock.call_later(delay, self._look)
+
+    def _look(self) -> None:
+        deleted = self.run()
+        self._arm(0.05 if deleted == BATCH else INTERVAL)

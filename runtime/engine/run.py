@@ -1,0 +1,777 @@
+"""The run actor: one open run, its messages one at a time, its effects after commit.
+
+Whatever happens to a run is an event through this actor's mailbox. An event is folded
+into the state, what it shows to the program is run, and events and commands together
+become one journal row. Only when that row is durable does `committed` release what it
+asks for: attempts, timers, messages, answers.
+"""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from everact.actors import Actor
+from everact.runtime.core import chain, records
+from everact.runtime.core.failures import TimeoutKind
+from everact.runtime.core.records import (
+    AttemptStarted,
+    Began,
+    CancelCall,
+    CancelRun,
+    ChildStarted,
+    Command,
+    Complete,
+    ContinueAsNew,
+    Event,
+    Fail,
+    Held,
+    MessageSent,
+    RunTask,
+    RunTimedOut,
+    SignalReceived,
+    SignalRun,
+    StartChild,
+    Started,
+    StartTimer,
+    TailCall,
+    TaskFailed,
+    TerminateRequested,
+    TimerFired,
+    Transition,
+)
+from everact.runtime.core.state import (
+    BEGIN,
+    EXECUTION_DEADLINE,
+    RUN_DEADLINE,
+    RunState,
+    Shown,
+)
+from everact.runtime.core.statuses import RPCStatus, RunStatus
+from everact.runtime.engine.attempt import Outcome, TaskActor
+from everact.runtime.engine.watchdog import ActivationOverrun
+from everact.runtime.errors import NonDeterminismError, QueryFailed, RPCError
+from everact.runtime.programs.base import Program
+from everact.runtime.store.base import RunRow, Write
+
+if TYPE_CHECKING:
+    from everact.runtime.engine.engine import Engine
+
+logger = logging.getLogger("everact.engine")
+
+WAITING = "waiting: "
+"""How the reason of a run begins that is held for want of a worker or of its code."""
+
+OVERRUNS = 3
+"""Activations over their limit after which a run is put aside."""
+
+CHECKPOINT_BYTES = 16 * 1024
+"""Journal bytes since the last checkpoint below which none is written."""
+
+_CLOSING = frozenset({Complete, Fail, ContinueAsNew, TailCall})
+_MESSAGES = frozenset({StartChild, SignalRun, CancelRun})
+"""Commands that concern another run: done in the same transaction."""
+
+
+class Asked:
+    """An event whose sender waits until it is durable, or refused."""
+
+    __slots__ = ("event", "reply", "request")
+
+    def __init__(
+        self,
+        event: Event,
+        reply: "asyncio.Future[Any]",
+        request: tuple[str, str, float] | None = None,
+    ) -> None:
+        self.event = event
+        self.reply = reply
+        self.request = request
+
+    def settle(self, value: Any = None) -> None:
+        if not self.reply.done():
+            self.reply.set_result(value)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.reply.done():
+            self.reply.set_exception(error)
+
+
+class Question:
+    """A query, answered once the state that it saw is durable."""
+
+    __slots__ = ("args", "kwargs", "name", "reply")
+
+    def __init__(
+        self,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        reply: "asyncio.Future[Any]",
+    ) -> None:
+        self.name = name
+        self.args = args
+        self.kwargs = kwargs
+        self.reply = reply
+
+
+class Paused:
+    """An activation that was interrupted to give others a turn."""
+
+    __slots__ = ("asked", "deferred", "events", "now", "shown", "since")
+
+    def __init__(
+        self,
+        events: tuple[Event, ...],
+        shown: Shown,
+        now: float,
+        asked: Asked | None,
+        since: float,
+    ) -> None:
+        self.events = events
+        self.shown = shown
+        self.now = now
+        self.asked = asked
+        self.since = since
+        self.deferred: list[Any] = []
+
+
+class RunActor(Actor):
+    """One open run in memory; all of it on the loop's thread."""
+
+    __slots__ = (
+        "after_commit",
+        "attempts",
+        "checkpoint_bytes",
+        "dropped",
+        "engine",
+        "grown",
+        "in_flight",
+        "overruns",
+        "paused",
+        "program",
+        "row",
+        "state",
+        "successor",
+    )
+
+    def __init__(self, engine: "Engine", row: RunRow, state: RunState) -> None:
+        self.engine = engine
+        self.row = row
+        self.state = state
+        self.program: Program | None = None
+        self.attempts: dict[int, TaskActor] = {}
+        self.in_flight = 0
+        self.grown = 0
+        self.checkpoint_bytes = 0
+        self.overruns = 0
+        self.dropped = False
+        self.paused: Paused | None = None
+        self.successor: RunActor | None = None
+        self.after_commit: list[tuple[asyncio.Future[Any], Any]] | None = None
+
+    def __str__(self) -> str:
+        start = self.state.start
+        return f"run {start.workflow_id!r} ({start.run_id}) of {start.name!r}"
+
+    # -- the mailbox -----------------------------------------------------------------
+
+    def on_receive(self, message: Any) -> None:
+        kind = type(message)
+        if self.paused is not None and not _urgent(message):
+            self.paused.deferred.append(message)
+        elif kind is Outcome:
+            call = message.event.call
+            if self.attempts.get(call) is message.attempt:
+                del self.attempts[call]
+                if type(message.event) is TaskFailed:
+                    self._keep_details(message.attempt)
+                self.take(message.event, None)
+        elif kind is Asked:
+            self.take(message.event, message)
+        elif kind is Question:
+            self._answer(message)
+        else:
+            self.take(message, None)
+
+    def on_failure(self, *error: Any) -> None:
+        """A bug of ours: the run is dropped from memory and loaded again."""
+        self.engine.discard(self, error[1])
+
+    def take(
+        self, event: Event, asked: Asked | None, within: Write | None = None
+    ) -> None:
+        """One event: fold it, show it, record it.
+
+        `within` is another run's write that must be in the same transaction.
+        """
+        if self.dropped:
+            self._refuse(event, asked)
+            return
+        if self.paused is not None:
+            self._interrupt()
+        state = self.state
+        now = self.engine.clock.now()
+        if now < state.time:
+            now = state.time
+        answer = state.apply(event, now)
+        if answer is None:
+            self._refuse(event, asked)
+        elif answer.shown:
+            self._activate((event,), answer.shown, now, asked, within=within)
+        else:
+            self._record((event,), (), answer.commands, now, asked, within=within)
+
+    def begin_new(
+        self, asked: Asked | None, within: Write | None, *, hold: str | None
+    ) -> None:
+        """The first transition of a run or generation that was just made.
+
+        `hold` keeps the program from beginning: a reason, or "" for a start delay.
+        """
+        state, now = self.state, self.engine.clock.now()
+        started = state.start
+        state.apply(started, now)
+        second: Event | None = Began() if hold is None else None
+        if hold:
+            second = Held(hold)
+        events: tuple[Event, ...] = (started,) if second is None else (started, second)
+        shown: Shown = ()
+        if second is not None:
+            answer = state.apply(second, now)
+            assert answer is not None
+            shown = answer.shown
+        if shown:
+            self._activate(events, shown, now, asked, insert=True, within=within)
+        else:
+            self._record(events, (), (), now, asked, insert=True, within=within)
+
+    def begin(self) -> None:
+        """Show the program what is kept for it, if there is a program and a worker."""
+        if self.dropped or self.state.status or self.state.held is None:
+            return
+        obstacle = self.engine.obstacle(self)
+        if obstacle is None:
+            self.take(Began(), None)
+        elif self.state.held != obstacle:
+            self.take(Held(obstacle), None)
+            self.engine.put_aside(self, obstacle)
+
+    def moment(self, number: int, due: float) -> None:
+        """A moment of the run has come; dead ones are ignored."""
+        state = self.state
+        if self.dropped or state.status or state._moment(number) != due:
+            return
+        if number > 0:
+            command = state.calls[number]
+            if type(command) is StartTimer:
+                self.post(TimerFired(number))
+            elif type(command) is RunTask and number not in self.attempts:
+                self._dispatch(command)
+        elif number == BEGIN:
+            self.begin()
+        elif number == RUN_DEADLINE:
+            self.post(RunTimedOut(TimeoutKind.RUN))
+        elif number == EXECUTION_DEADLINE:
+            self.post(RunTimedOut(TimeoutKind.EXECUTION))
+
+    # -- one transition ----------------------------------------------------------------
+
+    def _activate(
+        self,
+        events: tuple[Event, ...],
+        shown: Shown,
+        now: float,
+        asked: Asked | None,
+        *,
+        insert: bool = False,
+        within: Write | None = None,
+        resumed: bool = False,
+    ) -> None:
+        engine, program = self.engine, self.program
+        assert program is not None
+        watchdog = engine.watchdog
+        over, commands = False, None
+        watchdog.enter(self, self.state.start.options.task_timeout)
+        try:
+            try:
+                commands = (
+                    program.resume() if resumed else program.activate(shown, now)
+                )
+            finally:
+                over = watchdog.leave()
+        except ActivationOverrun:
+            over = True
+        except (KeyboardInterrupt, SystemExit):
+            engine.discard(self, None)
+            raise
+        except Exception as error:
+            if not insert:
+                self._put_aside(events, shown, now, asked, f"its code failed: {error!r}")
+                return
+            raise
+        if commands is None and not over:
+            self._pause(events, shown, now, asked, insert, within)
+            return
+        if self.paused is not None:
+            self._unpause()
+        if over:
+            self._overrun(events, shown, now, asked, insert, within)
+        else:
+            assert commands is not None
+            self._record(
+                events, shown, tuple(commands), now, asked, insert=insert, within=within
+            )
+            if not commands and not self.state.calls and not self.state.status:
+                self._check_stuck()
+
+    def _record(
+        self,
+        events: tuple[Event, ...],
+        shown: Shown,
+        commands: tuple[Command, ...],
+        now: float,
+        asked: Asked | None,
+        *,
+        insert: bool = False,
+        within: Write | None = None,
+    ) -> None:
+        engine, state, row = self.engine, self.state, self.row
+        transition = Transition(now, events, commands)
+        body = records.encode(transition)
+        seq = state.seq
+        closes = bool(commands) and type(commands[-1]) in _CLOSING
+        children = self._left_children(commands, closes) if state.children else ()
+        state.issue(commands)
+        state.record(body, transition, shown, now)
+        sealed = engine.seal.row(
+            row.key, state.start.run_id, state.generation, seq, body
+        )
+        write = Write(sealed, self.committed)
+        write.effects = (events, commands, asked)
+        write.within = within
+        self.in_flight += 1
+        if asked is not None and asked.request is not None:
+            write.request = asked.request
+        wake, aside = state.wake(), _aside(state)
+        if state.status and not row.status:
+            self._close_row(write, now)
+        if insert and not state.generation:
+            row.wake_at, row.aside = wake, aside
+            write.insert = replace(row)
+        elif closes or wake != row.wake_at or aside != row.aside or insert:
+            row.wake_at, row.aside = wake, aside
+            row.generation, row.inbox_seq = state.generation, state.inbox_seq
+            write.change = replace(row)
+        if insert and state.generation:
+            write.drop_before = state.generation
+        self.grown += len(body)
+        if self.grown > CHECKPOINT_BYTES and self.grown > self.checkpoint_bytes:
+            self._checkpoint(write)
+        engine.commits.add(write)
+        for command in commands:
+            if type(command) in _MESSAGES:
+                engine.send(self, command, write)
+        for child, cancel_only in children:
+            engine.leave_child(child, cancel_only, write)
+        if closes:
+            self._succeed(write, now)
+
+    def _close_row(self, write: Write, now: float) -> None:
+        state, row = self.state, self.row
+        row.status, row.closed_at = int(state.status), now
+        parent = state.start.parent
+        if parent is not None and parent.key not in self.engine.runs:
+            write.wake = parent.key
+
+    def _succeed(self, write: Write, now: float) -> None:
+        """Start the successor of a closed run in the same transaction."""
+        engine, state = self.engine, self.state
+        if not state.status:
+            return
+        carried = chain.unread(state)
+        started = chain.successor(state, carried, engine.new_id(), now)
+        if started is None:
+            return
+        assert write.change is not None or write.insert is not None
+        row = write.change or write.insert
+        assert row is not None
+        self.row.next_run_id = row.next_run_id = started.run_id
+        self.successor = engine.start_successor(started, write)
+
+    def _checkpoint(self, write: Write) -> None:
+        if self.state.status:
+            return
+        write.checkpoint = self.engine.seal.checkpoint(self.row.key, self.state)
+        self.checkpoint_bytes = len(write.checkpoint.body)
+        self.grown = 0
+
+    def _left_children(
+        self, commands: tuple[Command, ...], closes: bool
+    ) -> list[tuple[StartChild, bool]]:
+        """The children that `commands` leave: all open ones, or those cancelled."""
+        calls = self.state.calls
+        if closes:
+            left = [(c, False) for c in (*calls.values(), *commands)]
+        else:
+            left = [(calls.get(c.call), True) for c in commands if type(c) is CancelCall]
+        return [(c, cancel) for c, cancel in left if type(c) is StartChild]
+
+    def _refuse(self, event: Event, asked: Asked | None) -> None:
+        """The event does not fit: forward, answer, or ignore it."""
+        if self.successor is not None and type(event) is SignalReceived:
+            self.successor.post(event if asked is None else asked)
+        elif asked is not None:
+            if self.state.status or self.dropped:
+                start = self.state.start
+                error = RPCError(
+                    f"run {start.workflow_id!r} ({start.run_id}) is not open: it is "
+                    f"{RunStatus(self.state.status)}",
+                    RPCStatus.NOT_FOUND,
+                )
+                self._when_durable(asked.reply, error)
+            else:
+                self._when_durable(asked.reply, None)
+
+    def _when_durable(self, reply: "asyncio.Future[Any]", answer: Any) -> None:
+        """Answer once everything that the answer was computed from is durable."""
+        if not self.in_flight:
+            _reply(reply, answer)
+            return
+        if self.after_commit is None:
+            self.after_commit = []
+        self.after_commit.append((reply, answer))
+
+    # -- activations that take too long --------------------------------------------------
+
+    def _pause(
+        self,
+        events: tuple[Event, ...],
+        shown: Shown,
+        now: float,
+        asked: Asked | None,
+        insert: bool,
+        within: Write | None,
+    ) -> None:
+        """Let others run; go on with the same activation afterwards."""
+        monotonic = self.engine.clock.monotonic()
+        paused = self.paused
+        if paused is None:
+            paused = self.paused = Paused(events, shown, now, asked, monotonic)
+            if insert:
+                # The start must not wait for code that never waits.
+                self._unshow(shown)
+                self._record(events[:1], (), (), now, asked, insert=True, within=within)
+                paused.asked, paused.events = None, (Began(),)
+                self.state.held, self.state.began, self.state.pending = None, True, []
+        if monotonic - paused.since > self.state.start.options.task_timeout:
+            self._unpause()
+            self._overrun(paused.events, paused.shown, paused.now, paused.asked)
+        else:
+            self.engine.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        paused = self.paused
+        if paused is not None and not self.dropped:
+            self._activate(
+                paused.events, paused.shown, paused.now, paused.asked, resumed=True
+            )
+
+    def _interrupt(self) -> None:
+        """Something that cannot wait ends a paused activation: its events are kept."""
+        paused = self.paused
+        assert paused is not None
+        self._unpause()
+        self._hold(paused.events, paused.shown, paused.now, paused.asked, "interrupted")
+
+    def _unpause(self) -> None:
+        paused, self.paused = self.paused, None
+        if paused is not None:
+            self._deliver(paused)
+
+    def _deliver(self, paused: Paused) -> None:
+        for message in paused.deferred:
+            self.post(message)
+
+    def _overrun(
+        self,
+        events: tuple[Event, ...],
+        shown: Shown,
+        now: float,
+        asked: Asked | None,
+        insert: bool = False,
+        within: Write | None = None,
+    ) -> None:
+        """Abandon the activation and do it again; put the run aside in the end."""
+        self.overruns += 1
+        limit = self.state.start.options.task_timeout
+        assert self.program is not None
+        where = self.program.where()
+        logger.warning(
+            "%s: an activation took longer than %g s, at %s (%d of %d before it is "
+            "put aside)",
+            self,
+            limit,
+            where,
+            self.overruns,
+            OVERRUNS,
+        )
+        if insert:
+            self._unshow(shown)
+            self._record(events[:1], (), (), now, asked, insert=True, within=within)
+            asked, events = None, (Began(),)
+        elif self.overruns < OVERRUNS and self._rebuild():
+            self._activate(events, shown, now, asked)
+            return
+        if self.overruns >= OVERRUNS:
+            reason = (
+                f"its code does not come to a wait within {limit:g} s, at {where}; "
+                "do long or blocking work in a @task"
+            )
+            self._put_aside(events, shown, now, asked, reason)
+        elif insert and self._rebuild():
+            self.state.held = ""
+            self.take(Began(), asked)
+
+    def _unshow(self, shown: Shown) -> None:
+        """What the program was to be shown is kept for later."""
+        state = self.state
+        state.pending = list(shown) + state.pending
+        state.held = ""
+        if not state.script:
+            state.began = False
+
+    def _put_aside(
+        self,
+        events: tuple[Event, ...],
+        shown: Shown,
+        now: float,
+        asked: Asked | None,
+        reason: str,
+    ) -> None:
+        """Hold the run with `reason` and say so; nothing of it is lost."""
+        logger.error("%s is put aside: %s", self, reason)
+        self._hold(events, shown, now, asked, reason)
+        self.engine.put_aside(self, reason)
+
+    def _hold(
+        self,
+        events: tuple[Event, ...],
+        shown: Shown,
+        now: float,
+        asked: Asked | None,
+        reason: str,
+    ) -> None:
+        """Record events without the activation that they were to cause."""
+        self._unshow(shown)
+        self.state.held = reason
+        kept = tuple(e for e in events if type(e) is not Began)
+        self.drop_program()
+        self._record((Held(reason), *kept), (), (), now, asked)
+
+    def _rebuild(self) -> bool:
+        """Make the program anew from what is recorded; False puts the run aside."""
+        self.drop_program()
+        return self.engine.build(self) is None
+
+    def drop_program(self) -> None:
+        """Forget the code's frames; the state stays."""
+        if self.program is not None:
+            self.program.close()
+            self.program = None
+
+    def _check_stuck(self) -> None:
+        assert self.program is not None
+        where = self.program.stuck
+        if where is not None:
+            logger.error("%s is stuck: %s", self, where)
+            self.engine.stuck(self, where)
+
+    # -- after the commit ---------------------------------------------------------------
+
+    def committed(self, write: Write, error: BaseException | None) -> None:
+        """The transition is durable, or refused: release its effects, or drop all."""
+        self.in_flight -= 1
+        events, commands, asked = write.effects
+        if error is not None:
+            self.engine.refused(self, asked, error)
+            return
+        if self.dropped:
+            return
+        state = self.state
+        for command in commands:
+            kind = type(command)
+            if kind is RunTask:
+                if state.calls.get(command.call) is command:
+                    self._dispatch(command)
+            else:
+                self._release(kind, command)
+        for event in events:
+            kind = type(event)
+            if kind is TaskFailed:
+                self._arm_retry(event.call)
+            elif kind is AttemptStarted:
+                self._announced(event)
+            elif kind is Started:
+                self.engine.opened(self)
+                self._arm_all()
+        if asked is not None:
+            asked.settle(self)
+        if self.engine.followers:
+            self.engine.transitioned(self.row.key)
+        if self.after_commit and not self.in_flight:
+            waiting, self.after_commit = self.after_commit, None
+            for reply, answer in waiting:
+                _reply(reply, answer)
+        if not self.attempts and not self.in_flight and not state.status:
+            self.engine.idle(self)
+
+    def _release(self, kind: type, command: Any) -> None:
+        state, engine = self.state, self.engine
+        if kind is StartTimer:
+            if state.calls.get(command.call) is command:
+                engine.timers.add(command.due, self.row.key, command.call)
+        elif kind is CancelCall:
+            attempt = self.attempts.pop(command.call, None)
+            if attempt is not None:
+                attempt.stop_now()
+        elif kind is StartChild:
+            if command.announce and state.calls.get(command.call) is command:
+                self.post(ChildStarted(command.call, command.run_id))
+        elif kind is TailCall:
+            engine.next_generation(self)
+        elif kind in _CLOSING:
+            self._closed()
+
+    def _closed(self) -> None:
+        """The run's end is durable: tell everybody whom it concerns, and leave."""
+        for attempt in self.attempts.values():
+            attempt.stop_now()
+        self.attempts = {}
+        self.drop_program()
+        self.engine.run_closed(self)
+
+    def _dispatch(self, command: RunTask, announce: bool = False) -> None:
+        """Start an attempt of an open task, as soon as a slot is free."""
+        call, state, engine = command.call, self.state, self.engine
+        if engine.stopping or call in self.attempts:
+            return
+        number = 1 if state.tries is None else state.attempt(call)
+        attempt = self.system.launch(
+            TaskActor, self, command, number, announce, parent=self
+        )
+        self.attempts[call] = attempt
+        options = command.options
+        queue = state.start.options.queue
+        if options is not None:
+            queue = options.queue or queue
+            if options.queue_timeout is not None:
+                attempt.queued(options.queue_timeout)
+        engine.workers.admit(attempt, queue)
+
+    def _announced(self, event: AttemptStarted) -> None:
+        attempt = self.attempts.get(event.call)
+        if attempt is None:
+            return
+        if event.call in self.state.calls:
+            attempt.begin()
+        else:  # it was lost too often
+            del self.attempts[event.call]
+            attempt.stop_now()
+            attempt.begin()
+
+    def _keep_details(self, attempt: TaskActor) -> None:
+        """Record the last heartbeat of an attempt that failed, before its failure."""
+        if attempt._limits is not None:
+            event = attempt._limits.flush()
+            if event is not None:
+                self.take(event, None)
+
+    def _arm_retry(self, call: int) -> None:
+        tries = self.state.tries.get(call) if self.state.tries else None
+        if tries is not None and tries.due is not None:
+            self.engine.timers.add(tries.due, self.row.key, call)
+
+    def _arm_all(self) -> None:
+        for due, number in self.state.moments():
+            self.engine.timers.add(due, self.row.key, number)
+
+    def _answer(self, question: Question) -> None:
+        """A query: answered from the state as it is, when that is durable."""
+        program = self.program
+        if program is None:
+            reason = self.state.held or "it has not begun"
+            if not self.state.held:
+                self.begin()
+                program = self.program
+        if program is None:
+            error: Any = QueryFailed(f"{self} cannot answer: {reason}")
+            self._when_durable(question.reply, error)
+            return
+        try:
+            answer = program.query(question.name, question.args, question.kwargs)
+        except QueryFailed as failed:
+            answer = failed
+            if "changed" in failed.message:
+                self._rebuild()
+        self._when_durable(question.reply, answer)
+
+    # -- coming back ----------------------------------------------------------------------
+
+    def release_open(self, *, unclean: bool, held_now: bool) -> None:
+        """After loading: release again all that is recorded as open.
+
+        `unclean` says that attempts may have died with the engine before, `held_now`
+        that the code was just found not to fit.
+        """
+        state = self.state
+        if type(state.closing) is TailCall:
+            self.engine.next_generation(self)
+            return
+        if state.held is not None and not held_now:
+            if state.began or state._moment(BEGIN) is None:
+                self.begin()
+        self._arm_all()
+        for command in list(state.calls.values()):
+            if type(command) is RunTask:
+                tries = state.tries.get(command.call) if state.tries else None
+                due = tries.due if tries else None
+                if due is None or due <= self.engine.clock.now():
+                    self._dispatch(command, announce=unclean)
+            elif type(command) in _MESSAGES:
+                self.engine.send(self, command, None)
+
+    def sent(self, call: int, failure: Any) -> None:
+        """A message to another run is durable there, or refused."""
+        self.post(MessageSent(call, failure))
+
+    def fits(self) -> str | None:
+        """Replay the recorded activations; why they do not fit the code, or None."""
+        assert self.program is not None
+        try:
+            self.program.replay(self.state.script)
+        except NonDeterminismError as error:
+            return str(error)
+        except Exception as error:
+            return f"its recorded values cannot be loaded: {error!r}"
+        return None
+
+
+def _urgent(message: Any) -> bool:
+    event = message.event if type(message) is Asked else message
+    return type(event) in (TerminateRequested, RunTimedOut)
+
+
+def _aside(state: RunState) -> str:
+    return "" if state.status else (state.held or "")
+
+
+def _reply(reply: "asyncio.Future[Any]", answer: Any) -> None:
+    if reply.done():
+        return
+    if isinstance(answer, BaseException):
+        reply.set_exception(answer)
+    else:
+        reply.set_result(answer)
+

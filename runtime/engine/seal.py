@@ -1,0 +1,76 @@
+"""Authentication of what is read back, and the encoding of checkpoints.
+
+A row carries a keyed MAC over its place (run ID, generation, seq) and its body, so
+that nothing in the database can be changed, moved or replayed into another run
+without the key. It is verified before anything in the body is loaded.
+"""
+
+import hashlib
+import hmac
+import pickle
+import sys
+from struct import Struct
+
+import cloudpickle
+
+from everact.runtime.core.records import FORMAT
+from everact.runtime.core.state import RunState
+from everact.runtime.errors import StoreTampered
+from everact.runtime.store.base import CheckpointRow, JournalRow
+
+_PLACE = Struct("<cqq").pack
+_ROW, _CHECKPOINT = b"r", b"c"
+_MAC_BYTES = 16
+
+
+class Seal:
+    """Signs and verifies rows with one key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._start = hashlib.blake2b(
+            key=key[:64], digest_size=_MAC_BYTES, person=b"everact journal"
+        )
+
+    def row(
+        self, key: int, run_id: str, generation: int, seq: int, body: bytes
+    ) -> JournalRow:
+        """A sealed journal row."""
+        mac = self._start.copy()
+        mac.update(_PLACE(_ROW, generation, seq) + run_id.encode() + body)
+        return JournalRow(key, generation, seq, mac.digest(), body)
+
+    def checkpoint(self, key: int, state: RunState) -> CheckpointRow:
+        """The whole state as a sealed checkpoint, version header first."""
+        body = FORMAT + _interpreter() + cloudpickle.dumps(state, 5)
+        place = _PLACE(_CHECKPOINT, state.generation, state.seq)
+        mac = self._start.copy()
+        mac.update(place + state.start.run_id.encode() + body)
+        return CheckpointRow(key, state.generation, state.seq, mac.digest(), body)
+
+    def verify(self, row: JournalRow, run_id: str) -> None:
+        """StoreTampered if the row is not what was written at its place."""
+        self._verify(_ROW, row.generation, row.seq, run_id, row.mac, row.body)
+
+    def open_checkpoint(self, row: CheckpointRow, run_id: str) -> RunState:
+        """The state of a checkpoint, loaded only after its MAC is found right."""
+        self._verify(_CHECKPOINT, row.generation, row.seq, run_id, row.mac, row.body)
+        state = pickle.loads(memoryview(row.body)[3:])
+        assert isinstance(state, RunState)
+        return state
+
+    def _verify(
+        self, kind: bytes, generation: int, seq: int, run_id: str, mac: bytes, body: bytes
+    ) -> None:
+        found = self._start.copy()
+        found.update(_PLACE(kind, generation, seq) + run_id.encode() + body)
+        if not hmac.compare_digest(found.digest(), mac):
+            what = "checkpoint" if kind == _CHECKPOINT else "journal row"
+            raise StoreTampered(
+                f"the {what} {generation}/{seq} of run {run_id} is not what was "
+                "written: it was changed or damaged. Restore the database from a "
+                "backup, or terminate the run; other runs are not touched."
+            )
+
+
+def _interpreter() -> bytes:
+    return bytes(sys.version_info[:2])

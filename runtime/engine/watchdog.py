@@ -1,0 +1,107 @@
+"""A thread that sees workflow code block the loop, names it, and interrupts it.
+
+The engine says when an activation begins and ends. One that takes longer than its
+limit is reported with run and line; if it is in Python code it is interrupted there,
+otherwise as soon as it returns to Python code. Only the thread of the loop can be
+interrupted, and only while an activation is on it.
+"""
+
+import ctypes
+import logging
+import sys
+import threading
+import time
+
+logger = logging.getLogger("everact.engine")
+
+POLL = 0.05
+"""Seconds between two looks."""
+
+
+class ActivationOverrun(BaseException):
+    """Raised in workflow code that ran longer than its limit."""
+
+
+class Watchdog:
+    """Watches the thread that creates it."""
+
+    def __init__(self) -> None:
+        self._thread_id = threading.get_ident()
+        self._lock = threading.Lock()
+        self._serial = 0
+        self._run: object | None = None
+        self._limit = 0.0
+        self._seen = -1
+        self._since = 0.0
+        self._fired = False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=self._watch, name="everact-watchdog", daemon=True
+        )
+        self._thread.start()
+
+    def enter(self, run: object, limit: float) -> None:
+        """An activation of `run` begins; it may take `limit` seconds."""
+        self._serial += 1
+        self._limit = limit
+        self._run = run
+
+    def leave(self) -> bool:
+        """The activation ended; whether it ran over its limit."""
+        self._run = None
+        if not self._fired:
+            return False
+        with self._lock:
+            self._fired = False
+            _clear(self._thread_id)
+        return True
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(POLL):
+            run, serial = self._run, self._serial
+            if run is None:
+                continue
+            now = time.monotonic()
+            if serial != self._seen:
+                self._seen, self._since = serial, now
+                continue
+            if now - self._since >= self._limit and not self._fired:
+                self._interrupt(run, serial, now - self._since)
+
+    def _interrupt(self, run: object, serial: int, took: float) -> None:
+        place = _line_of(self._thread_id)
+        with self._lock:
+            if self._run is None or self._serial != serial:
+                return
+            self._fired = True
+            _raise(self._thread_id, ActivationOverrun)
+        logger.error(
+            "%s blocks the event loop for %.1f s, at %s: workflow code must await; "
+            "do blocking work in a @task",
+            run,
+            took,
+            place,
+        )
+
+
+def _line_of(thread_id: int) -> str:
+    frame = sys._current_frames().get(thread_id)
+    if frame is None:
+        return "an unknown line"
+    code = frame.f_code
+    return f"{code.co_filename}:{frame.f_lineno} in {code.co_name}"
+
+
+def _raise(thread_id: int, kind: type[BaseException]) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread_id), ctypes.py_object(kind)
+    )
+
+
+def _clear(thread_id: int) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), None)

@@ -1,0 +1,357 @@
+"""Every error that a user of the runtime can meet, split by who must act.
+
+All derive from `EveractError`. The author of a workflow meets failures
+(`ApplicationError`, `TaskTimeout`, …), a caller meets refusals (`RPCError`,
+`WorkflowAlreadyStarted`, …), an operator meets the store's errors. All can be
+pickled. Control flow that must not be caught by accident is not here but in
+`everact.runtime.definitions.control`.
+"""
+
+from typing import Any
+
+from everact.actors import EveractError
+from everact.runtime.core.failures import TimeoutKind
+from everact.runtime.core.statuses import RPCStatus, RunStatus
+
+__all__ = [
+    "ApplicationError",
+    "AsyncTaskCancelled",
+    "AttemptLost",
+    "ChildFailure",
+    "ContinuedAsNew",
+    "EveractError",
+    "ForeignAwait",
+    "NonDeterminismError",
+    "QueryFailed",
+    "QueryRejected",
+    "RPCError",
+    "ReadOnlyError",
+    "RunCancelled",
+    "RunPutAside",
+    "RunTerminated",
+    "RunTimedOut",
+    "RuntimeStateError",
+    "ScheduleAlreadyRunning",
+    "StoreError",
+    "StoreFull",
+    "StoreInUse",
+    "StoreKeyError",
+    "StoreTampered",
+    "StoreTooNew",
+    "TaskCancelled",
+    "TaskTimeout",
+    "UpdateFailed",
+    "ValueNotStorable",
+    "WorkflowAlreadyStarted",
+    "WorkflowFailure",
+]
+
+
+class _Carrying(EveractError):
+    """An error whose constructor arguments are kept, so that it can be pickled."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "_Carrying":
+        self = super().__new__(cls, *args)
+        self._made_from = (args, kwargs)
+        return self
+
+    _made_from: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        args, kwargs = self._made_from
+        state = {"__cause__": self.__cause__} if self.__cause__ else None
+        return (_remake, (type(self), args, kwargs), state)
+
+    def __setstate__(self, state: dict[str, Any] | None) -> None:
+        if state:
+            self.__cause__ = state["__cause__"]
+
+
+def _remake(kind: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return kind(*args, **kwargs)
+
+
+# -- failures: met in workflows, and as causes of a failed run -----------------------
+
+
+class ApplicationError(_Carrying):
+    """A failure of author code, as recorded.
+
+    Raise it to choose what is recorded: `type` (default: this class), `details` (any
+    storable values), `non_retryable`, and `retry_after` (seconds or a duration before
+    the next attempt). Errors of other classes arrive as one, with `type` naming the
+    class; `original` then is the exception itself if it could be carried.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *details: Any,
+        type: str | None = None,
+        non_retryable: bool = False,
+        retry_after: Any = None,
+        traceback: str = "",
+        original: BaseException | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+        self.type = type or "ApplicationError"
+        self.non_retryable = non_retryable
+        self.retry_after = retry_after
+        self.traceback = traceback
+        self.original = original
+
+    def __str__(self) -> str:
+        shown = self.type != "ApplicationError"
+        return f"{self.type}: {self.message}" if shown else self.message
+
+    @property
+    def cause(self) -> BaseException | None:
+        """What this failure was raised from."""
+        return self.__cause__
+
+
+class TaskTimeout(_Carrying, TimeoutError):
+    """A task exceeded one of its limits; `kind` tells which."""
+
+    def __init__(self, message: str, kind: TimeoutKind = TimeoutKind.ATTEMPT) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind
+
+
+class TaskCancelled(_Carrying):
+    """A task was cancelled by something other than its own run."""
+
+    def __init__(self, message: str = "the task was cancelled") -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class AttemptLost(_Carrying):
+    """Too many attempts of a task died together with the engine."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class ChildFailure(_Carrying):
+    """A child run did not succeed; `cause` tells how it ended."""
+
+    def __init__(self, message: str, workflow_id: str = "", run_id: str = "") -> None:
+        super().__init__(message)
+        self.workflow_id = workflow_id
+        self.run_id = run_id
+
+    @property
+    def cause(self) -> BaseException | None:
+        """How the child ended."""
+        return self.__cause__
+
+
+class RunCancelled(_Carrying):
+    """The run was cancelled; `details` are what its code supplied."""
+
+    def __init__(self, message: str = "", *details: Any) -> None:
+        super().__init__(message or "the run was cancelled")
+        self.reason = message
+        self.details = details
+
+
+class RunTerminated(_Carrying):
+    """The run was ended from outside without running its code."""
+
+    def __init__(self, reason: str = "", *details: Any) -> None:
+        super().__init__(reason or "the run was terminated")
+        self.reason = reason
+        self.details = details
+
+
+class RunTimedOut(_Carrying, TimeoutError):
+    """The run, or its chain, exceeded the limit named by `kind`."""
+
+    def __init__(self, message: str, kind: TimeoutKind = TimeoutKind.RUN) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind
+
+
+# -- refusals: met by callers --------------------------------------------------------
+
+
+class WorkflowFailure(_Carrying):
+    """A run did not succeed; `cause` tells how it ended.
+
+    The cause is an `ApplicationError`, `RunCancelled`, `RunTerminated`, or
+    `RunTimedOut`.
+    """
+
+    def __init__(self, message: str, cause: BaseException | None = None) -> None:
+        super().__init__(message)
+        self.__cause__ = cause
+
+    @property
+    def cause(self) -> BaseException | None:
+        """How the run ended."""
+        return self.__cause__
+
+
+class ContinuedAsNew(_Carrying):
+    """The addressed run was succeeded by the run `next_run_id` of its chain."""
+
+    def __init__(self, next_run_id: str) -> None:
+        super().__init__(f"the run was continued by run {next_run_id}")
+        self.next_run_id = next_run_id
+
+
+class RPCError(_Carrying):
+    """A request was refused; `status` tells why, `details` may tell more."""
+
+    def __init__(
+        self, message: str, status: RPCStatus, details: tuple[Any, ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.details = details
+
+
+class WorkflowAlreadyStarted(_Carrying):
+    """A run of that workflow ID is in the way of the start."""
+
+    def __init__(self, workflow_id: str, workflow_type: str, run_id: str) -> None:
+        super().__init__(
+            f"workflow ID {workflow_id!r} is taken by run {run_id} of "
+            f"{workflow_type!r}; wait for it, or start with on_conflict="
+            "'use_existing' or 'attach'"
+        )
+        self.workflow_id = workflow_id
+        self.workflow_type = workflow_type
+        self.run_id = run_id
+
+
+class QueryRejected(_Carrying):
+    """The query's reject condition holds; `status` is the run's."""
+
+    def __init__(self, status: RunStatus) -> None:
+        super().__init__(f"query rejected: the run is {status}")
+        self.status = status
+
+
+class QueryFailed(_Carrying):
+    """The query handler raised, changed state, or does not exist."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class UpdateFailed(_Carrying):
+    """The update was refused or its handler raised; `cause` tells why."""
+
+    def __init__(self, message: str, cause: BaseException | None = None) -> None:
+        super().__init__(message)
+        self.__cause__ = cause
+
+    @property
+    def cause(self) -> BaseException | None:
+        """Why the update failed."""
+        return self.__cause__
+
+
+class AsyncTaskCancelled(_Carrying):
+    """A task that is completed from outside was cancelled; `details` tell more."""
+
+    def __init__(self, message: str = "the task was cancelled", *details: Any) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class ScheduleAlreadyRunning(_Carrying):
+    """A schedule of that ID exists."""
+
+    def __init__(self, schedule_id: str = "") -> None:
+        super().__init__(f"schedule {schedule_id!r} is already running")
+        self.schedule_id = schedule_id
+
+
+class RunPutAside(_Carrying):
+    """The run's code cannot be run now; it waits, and nothing of it is lost."""
+
+    def __init__(self, workflow_id: str, run_id: str, reason: str) -> None:
+        super().__init__(f"run {workflow_id!r} ({run_id}) is put aside: {reason}")
+        self.workflow_id = workflow_id
+        self.run_id = run_id
+        self.reason = reason
+
+
+class RuntimeStateError(_Carrying):
+    """The runtime or client is not in a state for this call (closed, other loop)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+# -- mistakes in workflow code -------------------------------------------------------
+
+
+class NonDeterminismError(_Carrying):
+    """Replaying the run's code gave other commands than were recorded."""
+
+    def __init__(self, message: str, recorded: str = "", produced: str = "") -> None:
+        super().__init__(message)
+        self.recorded = recorded
+        self.produced = produced
+
+
+class ForeignAwait(_Carrying):
+    """Workflow code awaited, or called, something that is not durable."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+class ReadOnlyError(_Carrying):
+    """A query handler tried to do what only a workflow may do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+class ValueNotStorable(_Carrying, TypeError):
+    """A value cannot be stored, or is too large; the message names it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+# -- the store: met by operators -----------------------------------------------------
+
+
+class StoreError(_Carrying):
+    """The database refused or failed; nothing acknowledged is lost."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+class StoreInUse(StoreError):
+    """Another process has the database open."""
+
+
+class StoreTooNew(StoreError):
+    """The database was written by a newer version of everact."""
+
+
+class StoreKeyError(StoreError):
+    """The key that authenticates the database is missing or another one."""
+
+
+class StoreTampered(StoreError):
+    """A row or checkpoint does not carry the right authentication code."""
+
+
+class StoreFull(StoreError):
+    """The disk is full; work is held until there is room again."""

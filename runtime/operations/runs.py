@@ -1,0 +1,629 @@
+"""Operations on runs: start, address, wait, look at, talk to, end."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from everact.runtime.core.failures import Failure
+from everact.runtime.core.records import (
+    CancelRequested,
+    Command,
+    Complete,
+    Event,
+    Fail,
+    RunTask,
+    SignalReceived,
+    StartChild,
+    Started,
+    StartOptions,
+    TerminateRequested,
+    decode,
+)
+from everact.runtime.core.statuses import RPCStatus, RunStatus
+from everact.runtime.engine.loading import load_state
+from everact.runtime.errors import (
+    QueryRejected,
+    RPCError,
+    WorkflowAlreadyStarted,
+)
+from everact.runtime.operations.base import Request, operation
+from everact.runtime.store.base import RunFilter, RunRow
+
+if TYPE_CHECKING:
+    from everact.runtime.engine.engine import Engine
+    from everact.runtime.engine.run import RunActor
+
+REJECT_NONE, REJECT_NOT_OPEN, REJECT_NOT_COMPLETED = (
+    "none",
+    "not_open",
+    "not_completed_cleanly",
+)
+
+
+class RunRef(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run is addressed.
+
+    Without a run ID the open run of the ID is meant, or else its latest; with
+    `first_run_id`, the same within that chain. `key` is only a hint for speed.
+    """
+
+    workflow_id: str
+    run_id: str = ""
+    first_run_id: str = ""
+    workspace: str = "default"
+    key: int = 0
+
+
+class StartedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The run that a start made, or found."""
+
+    workflow_id: str
+    run_id: str
+    first_run_id: str
+    created: bool
+    key: int = 0
+
+
+class StartRun(Request[StartedRun], frozen=True, kw_only=True):
+    """Start a run. Arguments are payloads; see `StartOptions` for the rest.
+
+    `on_conflict`: "fail" refuses while a run of the ID is open, "use_existing" takes
+    that run, "attach" takes it or the latest one that is still retained.
+    """
+
+    workflow: str
+    workflow_id: str = ""
+    args: tuple[bytes, ...] = ()
+    kwargs: dict[str, bytes] = {}
+    options: StartOptions = StartOptions()
+    start_delay: float | None = None
+    on_conflict: str = "fail"
+    request_id: str = ""
+    workspace: str = "default"
+
+
+class RunClosed(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run ended: a result, a failure, or the run that followed it."""
+
+    run_id: str
+    status: RunStatus
+    result: bytes | None = None
+    failure: Failure | None = None
+    next_run_id: str = ""
+
+
+class AwaitRun(Request[RunClosed], frozen=True, kw_only=True):
+    """Wait for a run's durable end; `follow` goes on to the last run of its chain."""
+
+    run: RunRef
+    follow: bool = True
+
+
+class PendingTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that is not done. `next_attempt_at` is epoch seconds while it waits."""
+
+    call: int
+    name: str
+    attempt: int
+    state: str
+    last_failure: Failure | None = None
+    next_attempt_at: float | None = None
+    lost_attempts: int = 0
+    worker: str = ""
+
+
+class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a run. Moments are epoch seconds."""
+
+    workflow_id: str
+    run_id: str
+    first_run_id: str
+    root_run_id: str
+    parent_workflow_id: str
+    parent_run_id: str
+    workflow: str
+    run_name: str
+    status: RunStatus
+    aside: str
+    queue: str
+    attempt: int
+    generation: int
+    started_at: float
+    begin_at: float | None
+    closed_at: float | None
+    next_run_id: str
+    history_length: int
+    code: str
+    identity: str
+    parameters: bytes
+    context: bytes
+    memo: dict[str, bytes]
+    headers: dict[str, str]
+    pending_tasks: tuple[PendingTask, ...]
+    pending_timers: tuple[float, ...]
+    pending_children: tuple[str, ...]
+
+
+class DescribeRun(Request[RunDescription], frozen=True, kw_only=True):
+    """Describe one run."""
+
+    run: RunRef
+
+
+class SignalRun(Request[None], frozen=True, kw_only=True):
+    """Send a one-way message; durable when answered."""
+
+    run: RunRef
+    name: str
+    args: tuple[bytes, ...] = ()
+    kwargs: dict[str, bytes] = {}
+    request_id: str = ""
+    identity: str = ""
+    headers: dict[str, str] = {}
+
+
+class QueryRun(Request[bytes], frozen=True, kw_only=True):
+    """Ask a read-only question; the answer is a payload."""
+
+    run: RunRef
+    name: str
+    args: tuple[bytes, ...] = ()
+    kwargs: dict[str, bytes] = {}
+    reject: str = REJECT_NONE
+
+
+class CancelRun(Request[None], frozen=True, kw_only=True):
+    """Ask a run to stop; durable when answered, the run may go on to clean up."""
+
+    run: RunRef
+    reason: str = ""
+    identity: str = ""
+    request_id: str = ""
+
+
+class TerminateRun(Request[None], frozen=True, kw_only=True):
+    """End a run without running its code."""
+
+    run: RunRef
+    reason: str = ""
+    details: tuple[bytes, ...] = ()
+    identity: str = ""
+
+
+class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One journal row: where it stands, when, what came in and what went out."""
+
+    generation: int
+    seq: int
+    time: float
+    events: tuple[Event, ...]
+    commands: tuple[Command, ...]
+
+
+class ReadHistory(Request[tuple[HistoryEntry, ...]], frozen=True, kw_only=True):
+    """A page of a run's history after (generation, seq).
+
+    `wait` waits for at least one new entry, unless the run is closed.
+    """
+
+    run: RunRef
+    after: tuple[int, int] = (-1, -1)
+    limit: int = 1000
+    wait: bool = False
+
+
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a list of runs. `key` is the cursor of the page that ends here."""
+
+    key: int
+    workflow_id: str
+    run_id: str
+    first_run_id: str
+    workflow: str
+    run_name: str
+    status: RunStatus
+    aside: str
+    queue: str
+    started_at: float
+    closed_at: float | None
+
+
+class ListRuns(Request[tuple[RunSummary, ...]], frozen=True, kw_only=True):
+    """A page of runs, newest first, older than the cursor `after`."""
+
+    workspace: str = "default"
+    status: RunStatus | None = None
+    workflow: str | None = None
+    queue: str | None = None
+    workflow_id: str | None = None
+    after: int | None = None
+    limit: int = 100
+
+
+@operation("runs.start", StartRun)
+async def start_run(engine: "Engine", request: StartRun) -> StartedRun:
+    engine.check_open()
+    place = (request.workspace, request.request_id)
+    if request.request_id:
+        known = engine.served(*place)
+        if known is not None:
+            return await _served_start(engine, known)
+    if request.workflow_id:
+        found = await _taken(engine, request)
+        if found is not None:
+            return found
+    run_id = engine.new_id()
+    now, options = engine.clock.now(), request.options
+    delay, limit = request.start_delay, options.execution_timeout
+    begin = now if delay is None else now + delay
+    if delay is not None or limit is not None:
+        options = replace(
+            options,
+            begin_at=None if delay is None else begin,
+            execution_deadline=None if limit is None else begin + limit,
+        )
+    started = Started(
+        request.workflow,
+        request.workflow_id or run_id,
+        run_id,
+        run_id,
+        run_id,
+        request.args,
+        request.kwargs,
+        options,
+        workspace=request.workspace,
+    )
+    _, reply = engine.start(started, (*place, now) if request.request_id else None)
+    if request.request_id:
+        engine.serving(*place, reply)
+    run = await reply
+    return StartedRun(
+        workflow_id=started.workflow_id,
+        run_id=run_id,
+        first_run_id=run_id,
+        created=True,
+        key=run.row.key,
+    )
+
+
+async def _taken(engine: "Engine", request: StartRun) -> StartedRun | None:
+    """What the conflict policy makes of a run that has the ID; None to start."""
+    found = engine.open_run(request.workspace, request.workflow_id)
+    if found is None:
+        if request.on_conflict != "attach":
+            return None
+        row = engine.store.find(request.workspace, request.workflow_id)
+        return None if row is None else _started(row, False)
+    if not isinstance(found, RunRow):
+        start = found.state.start
+        await _durable(found)
+        found_name, found_run = start.name, start.run_id
+        answer = _started(start, False)
+    else:
+        found_name, found_run = found.name, found.run_id
+        answer = _started(found, False)
+    if request.on_conflict in ("use_existing", "attach"):
+        return answer
+    raise WorkflowAlreadyStarted(request.workflow_id, found_name, found_run)
+
+
+async def _durable(run: "RunActor") -> None:
+    """Wait until what the run's memory shows now is durable."""
+    if run.in_flight:
+        reply: asyncio.Future[Any] = run.engine.loop.create_future()
+        run._when_durable(reply, None)
+        await reply
+
+
+async def _served_start(engine: "Engine", known: Any) -> StartedRun:
+    if isinstance(known, int):
+        stored = engine.store.load(known)
+        if stored is None:
+            raise RPCError("the run of that request is gone", RPCStatus.NOT_FOUND)
+        return _started(stored.run, False)
+    run = await asyncio.shield(known)
+    return _started(run.state.start, False)
+
+
+def _started(found: Any, created: bool) -> StartedRun:
+    return StartedRun(
+        workflow_id=found.workflow_id,
+        run_id=found.run_id,
+        first_run_id=found.first_run_id,
+        created=created,
+    )
+
+
+@operation("runs.result", AwaitRun)
+async def await_run(engine: "Engine", request: AwaitRun) -> RunClosed:
+    ref = request.run
+    row = _find(engine, ref)
+    key, run_id = row.key, row.run_id
+    while True:
+        closed = await engine.wait_closed(key)
+        if not (closed.next_run_id and request.follow):
+            command = closed.command
+            return RunClosed(
+                run_id=run_id,
+                status=closed.status,
+                result=command.result if isinstance(command, Complete) else None,
+                failure=command.failure if isinstance(command, Fail) else None,
+                next_run_id=closed.next_run_id,
+            )
+        run_id = closed.next_run_id
+        following = engine.store.find(ref.workspace, row.workflow_id, run_id)
+        assert following is not None
+        key = following.key
+
+
+@operation("runs.describe", DescribeRun)
+async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription:
+    row = _find(engine, request.run)
+    run = engine.runs.get(row.key)
+    if run is not None:
+        await _durable(run)
+        row, state, aside = run.row, run.state, engine.aside_reason(row.key) or ""
+        aside = aside or (state.held or "")
+    else:
+        stored = engine.store.load(row.key)
+        assert stored is not None
+        aside = engine.aside_reason(row.key) or row.aside
+        try:
+            state = load_state(engine.seal, stored).state
+        except Exception as error:
+            return _unreadable(row, f"{error}")
+    start, options = state.start, state.start.options
+    length = engine.store.select("history_length", row.key)[0]
+    return RunDescription(
+        workflow_id=row.workflow_id,
+        run_id=row.run_id,
+        first_run_id=row.first_run_id,
+        root_run_id=row.root_run_id,
+        parent_workflow_id=start.parent.workflow_id if start.parent else "",
+        parent_run_id=start.parent.run_id if start.parent else "",
+        workflow=start.name,
+        run_name=row.run_name,
+        status=RunStatus(row.status),
+        aside="" if row.status else aside,
+        queue=row.queue,
+        attempt=row.attempt,
+        generation=state.generation,
+        started_at=row.started_at,
+        begin_at=options.begin_at,
+        closed_at=row.closed_at,
+        next_run_id=row.next_run_id,
+        history_length=length,
+        code=row.code,
+        identity=row.identity,
+        parameters=options.parameters,
+        context=options.context,
+        memo=options.memo,
+        headers=options.headers,
+        pending_tasks=tuple(
+            _pending(state, run, command)
+            for command in state.calls.values()
+            if isinstance(command, RunTask)
+        ),
+        pending_timers=tuple(
+            due
+            for due, number in (state.moments() if not row.status else ())
+            if number > 0 and not isinstance(state.calls.get(number), RunTask)
+        ),
+        pending_children=tuple(
+            command.workflow_id
+            for command in state.calls.values()
+            if isinstance(command, StartChild)
+        ),
+    )
+
+
+def _pending(state: Any, run: "RunActor | None", command: RunTask) -> PendingTask:
+    tries = state.tries.get(command.call) if state.tries else None
+    attempt = run.attempts.get(command.call) if run is not None else None
+    waits = tries is not None and tries.due is not None and attempt is None
+    running = attempt is not None and bool(attempt.worker_name)
+    return PendingTask(
+        call=command.call,
+        name=command.name,
+        attempt=tries.attempt if tries else 1,
+        state="retrying" if waits else "running" if running else "queued",
+        last_failure=tries.failure if tries else None,
+        next_attempt_at=tries.due if tries and waits else None,
+        lost_attempts=tries.lost if tries else 0,
+        worker=attempt.worker_name if attempt is not None else "",
+    )
+
+
+def _unreadable(row: RunRow, reason: str) -> RunDescription:
+    return RunDescription(
+        workflow_id=row.workflow_id,
+        run_id=row.run_id,
+        first_run_id=row.first_run_id,
+        root_run_id=row.root_run_id,
+        parent_workflow_id="",
+        parent_run_id="",
+        workflow=row.name,
+        run_name=row.run_name,
+        status=RunStatus(row.status),
+        aside="" if row.status else reason,
+        queue=row.queue,
+        attempt=row.attempt,
+        generation=row.generation,
+        started_at=row.started_at,
+        begin_at=None,
+        closed_at=row.closed_at,
+        next_run_id=row.next_run_id,
+        history_length=0,
+        code=row.code,
+        identity=row.identity,
+        parameters=b"",
+        context=b"",
+        memo={},
+        headers={},
+        pending_tasks=(),
+        pending_timers=(),
+        pending_children=(),
+    )
+
+
+@operation("runs.signal", SignalRun)
+async def signal_run(engine: "Engine", request: SignalRun) -> None:
+    engine.check_open()
+    workspace, now = request.run.workspace, engine.clock.now()
+    if request.request_id and await _served(engine, workspace, request.request_id):
+        return
+    row = _find(engine, request.run)
+    event = SignalReceived(
+        request.name,
+        request.args,
+        request.kwargs,
+        request.request_id,
+        request.identity,
+        request.headers,
+    )
+    await _deliver(engine, row, event, workspace, request.request_id, now)
+
+
+@operation("runs.cancel", CancelRun)
+async def cancel_run(engine: "Engine", request: CancelRun) -> None:
+    engine.check_open()
+    workspace, now = request.run.workspace, engine.clock.now()
+    if request.request_id and await _served(engine, workspace, request.request_id):
+        return
+    row = _find(engine, request.run)
+    event = CancelRequested(request.reason, request.identity, request.request_id)
+    await _deliver(engine, row, event, workspace, request.request_id, now)
+
+
+@operation("runs.terminate", TerminateRun)
+async def terminate_run(engine: "Engine", request: TerminateRun) -> None:
+    row = _find(engine, request.run)
+    event = TerminateRequested(request.reason, request.details, request.identity)
+    await _deliver(engine, row, event, request.run.workspace, "", 0.0)
+
+
+async def _served(engine: "Engine", workspace: str, request_id: str) -> bool:
+    known = engine.served(workspace, request_id)
+    if isinstance(known, asyncio.Future):
+        await asyncio.shield(known)
+    return known is not None
+
+
+async def _deliver(
+    engine: "Engine",
+    row: RunRow,
+    event: Any,
+    workspace: str,
+    request_id: str,
+    now: float,
+) -> None:
+    if row.status:
+        raise RPCError(
+            f"run {row.workflow_id!r} ({row.run_id}) is {RunStatus(row.status)}, "
+            "not open",
+            RPCStatus.NOT_FOUND,
+        )
+    request = (workspace, request_id, now) if request_id else None
+    sending = engine.loop.create_task(engine.deliver(row.key, event, request))
+    if request_id:
+        engine.serving(workspace, request_id, sending)
+    await asyncio.shield(sending)
+
+
+@operation("runs.query", QueryRun)
+async def query_run(engine: "Engine", request: QueryRun) -> bytes:
+    row = _find(engine, request.run)
+    status = RunStatus(row.status)
+    if request.reject == REJECT_NOT_OPEN and status:
+        raise QueryRejected(status)
+    if request.reject == REJECT_NOT_COMPLETED and status not in (
+        RunStatus.RUNNING,
+        RunStatus.COMPLETED,
+    ):
+        raise QueryRejected(status)
+    decode_value = engine.values.decode
+    args = tuple(decode_value(a) for a in request.args)
+    kwargs = {k: decode_value(v) for k, v in request.kwargs.items()}
+    answer = await engine.ask(row.key, request.name, args, kwargs)
+    return engine.values.encode(answer, f"the answer to query {request.name!r}")
+
+
+@operation("runs.history", ReadHistory)
+async def read_history(
+    engine: "Engine", request: ReadHistory
+) -> tuple[HistoryEntry, ...]:
+    row = _find(engine, request.run)
+    while True:
+        rows = engine.store.history(row.key, request.after, request.limit)
+        if rows or not request.wait or _find_key(engine, row.key).status:
+            break
+        await engine.next_transition(row.key)
+    entries = []
+    for found in rows:
+        engine.seal.verify(found, row.run_id)
+        transition = decode(found.body)
+        entries.append(
+            HistoryEntry(
+                generation=found.generation,
+                seq=found.seq,
+                time=transition.time,
+                events=transition.events,
+                commands=transition.commands,
+            )
+        )
+    return tuple(entries)
+
+
+@operation("runs.list", ListRuns)
+async def list_runs(engine: "Engine", request: ListRuns) -> tuple[RunSummary, ...]:
+    chosen = RunFilter(
+        request.workspace,
+        None if request.status is None else int(request.status),
+        request.workflow,
+        request.queue,
+        request.workflow_id,
+    )
+    rows = engine.store.list(chosen, request.after, request.limit)
+    return tuple(
+        RunSummary(
+            key=row.key,
+            workflow_id=row.workflow_id,
+            run_id=row.run_id,
+            first_run_id=row.first_run_id,
+            workflow=row.name,
+            run_name=row.run_name,
+            status=RunStatus(row.status),
+            aside=row.aside,
+            queue=row.queue,
+            started_at=row.started_at,
+            closed_at=row.closed_at,
+        )
+        for row in rows
+    )
+
+
+def _find(engine: "Engine", ref: RunRef) -> RunRow:
+    if ref.key:
+        run = engine.runs.get(ref.key)
+        if run is not None and run.row.run_id == ref.run_id:
+            if run.row.workspace == ref.workspace and not run.row.status:
+                return run.row
+    row = engine.store.find(
+        ref.workspace, ref.workflow_id, ref.run_id, ref.first_run_id
+    )
+    if row is None:
+        which = f" run {ref.run_id or ref.first_run_id}" if ref.run_id else ""
+        raise RPCError(
+            f"no run of workflow ID {ref.workflow_id!r}{which} is known",
+            RPCStatus.NOT_FOUND,
+        )
+    return row
+
+
+def _find_key(engine: "Engine", key: int) -> RunRow:
+    stored = engine.store.load(key)
+    assert stored is not None
+    return stored.run
+

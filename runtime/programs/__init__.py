@@ -1,0 +1,1 @@
+"""Programs: how author code of each kind is driven by a run."""

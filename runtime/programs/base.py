@@ -1,0 +1,36 @@
+"""The port between a run and the code that it drives.
+
+A program turns what the run is shown into commands. It knows nothing of storage,
+clocks or other runs; the run knows nothing of coroutines.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from everact.runtime.core.records import Command, Event
+
+
+class Program(Protocol):
+    """One run's code, in memory."""
+
+    @property
+    def stuck(self) -> str | None:
+        """Where the code waits for something that cannot come; None if it does not."""
+
+    def activate(self, events: tuple[Event, ...], now: float) -> list[Command] | None:
+        """Show events and run until the code waits; None if it still wants to run."""
+
+    def resume(self) -> list[Command] | None:
+        """Go on after an `activate` or `resume` that gave None."""
+
+    def replay(self, script: Iterable[bytes]) -> None:
+        """Re-execute recorded activations; NonDeterminismError if commands differ."""
+
+    def query(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Answer a question from the present state; QueryFailed if that cannot be."""
+
+    def where(self) -> str:
+        """The file and line at which the code waits, for people."""
+
+    def close(self) -> None:
+        """Drop the code; clean-up blocks run, and what they ask for is refused."""

@@ -1,0 +1,61 @@
+"""Whether a produced command is the recorded one."""
+
+from typing import Any
+
+from everact.runtime.core.records import (
+    CancelCall,
+    Command,
+    Complete,
+    Fail,
+    StartTimer,
+)
+from everact.runtime.values.payloads import PickleConverter
+
+_BUILTIN = (int, str, bytes, float, bool, type(None), list, tuple, dict, set, frozenset)
+
+
+def same(recorded: Command, produced: Command) -> bool:
+    """Whether both ask for the same: type, call, name, then arguments.
+
+    Options (retries, timeouts) may have changed since; what was recorded holds.
+    """
+    if type(recorded) is not type(produced):
+        return False
+    if recorded == produced:
+        return True
+    if isinstance(recorded, Fail) and isinstance(produced, Fail):
+        return recorded.failure.type == produced.failure.type
+    if isinstance(recorded, Complete) and isinstance(produced, Complete):
+        return _same_payload(recorded.result, produced.result)
+    if isinstance(recorded, (StartTimer, CancelCall)):
+        return False
+    for field in ("call", "workflow_id"):
+        if getattr(recorded, field, None) != getattr(produced, field, None):
+            return False
+    return getattr(recorded, "name", None) == getattr(
+        produced, "name", None
+    ) and _same_arguments(recorded, produced)
+
+
+def _same_arguments(recorded: Any, produced: Any) -> bool:
+    old, new = getattr(recorded, "args", ()), getattr(produced, "args", ())
+    if len(old) != len(new) or not all(map(_same_payload, old, new)):
+        return False
+    old, new = getattr(recorded, "kwargs", {}), getattr(produced, "kwargs", {})
+    return old.keys() == new.keys() and all(_same_payload(old[k], new[k]) for k in old)
+
+
+def _same_payload(old: bytes, new: bytes) -> bool:
+    """Equal bytes, or equal builtin values, or values that cannot be compared.
+
+    Equal lists can pickle differently, and so can two instances of a class.
+    """
+    if old == new:
+        return True
+    if old[:1] == b"c" and new[:1] == b"c":
+        return True
+    values = PickleConverter()
+    first, second = values.decode(old), values.decode(new)
+    if isinstance(first, _BUILTIN) and isinstance(second, _BUILTIN):
+        return type(first) is type(second) and bool(first == second)
+    return True

@@ -1,0 +1,539 @@
+"""The coroutine program: async functions and classes on the deterministic loop.
+
+What the run is shown resolves futures; then the loop turns until nothing is ready,
+and the commands issued on the way are the answer. Recovery shows the recorded
+activations again and compares commands: by type, call and name, then by argument
+bytes, then by decoded value where both sides are builtin values.
+"""
+
+import asyncio
+import inspect
+import os
+import logging
+import pickle
+from asyncio import _get_running_loop
+from asyncio.events import _set_running_loop
+from collections.abc import Callable, Iterable
+from contextvars import Context
+from typing import Any
+
+import msgspec
+
+from everact.runtime import errors
+from everact.runtime.core import failures, records
+from everact.runtime.core.durations import optional_seconds
+from everact.runtime.core.records import (
+    CancelRequested,
+    ChildClosed,
+    ChildStarted,
+    ClosingCommand,
+    Command,
+    Complete,
+    Event,
+    Fail,
+    MessageSent,
+    SignalReceived,
+    Started,
+    TaskCompleted,
+    TaskFailed,
+    TimerFired,
+)
+from everact.runtime.definitions.control import (
+    ContinueAsNewError,
+    TailCall,
+    WorkflowControl,
+)
+from everact.runtime.definitions.registry import Registry
+from everact.runtime.definitions.workflows import (
+    WorkflowDefinition,
+    definition_of,
+    name_of,
+)
+from everact.runtime.programs import ordered
+from everact.runtime.programs.compare import same
+from everact.runtime.programs.loop import SLICE, OrderedTask
+from everact.runtime.programs.workflow_loop import WorkflowLoop, encode_arguments
+from everact.runtime.values.outcomes import exception_of, failure_of
+from everact.runtime.values.payloads import Converter
+
+ordered.install()
+
+_logger = logging.getLogger("everact.workflow")
+
+_ENDLESS = 50_000_000
+"""Callbacks in one replayed activation after which the code is taken for changed."""
+
+
+class CoroutineProgram:
+    """One generation of one run of a coroutine workflow; see `base.Program`."""
+
+    __slots__ = (
+        "_failure",
+        "_finished",
+        "_instance",
+        "_root",
+        "definition",
+        "loop",
+        "replaying",
+        "values",
+    )
+
+    def __init__(
+        self,
+        definition: WorkflowDefinition,
+        start: Started,
+        generation: int,
+        values: Converter,
+    ) -> None:
+        self.definition = definition
+        self.values = values
+        self.loop = _Loop(start, generation, values, self)
+        self.replaying = False
+        self._instance: Any = None
+        self._root: OrderedTask | None = None
+        self._failure: BaseException | None = None
+        self._finished = False
+
+    # -- driving -------------------------------------------------------------------
+
+    def activate(self, events: tuple[Event, ...], now: float) -> list[Command] | None:
+        loop = self.loop
+        loop.now = now
+        outer = _get_running_loop()
+        _set_running_loop(loop)
+        try:
+            for event in events:
+                kind = type(event)
+                if kind is TaskCompleted:
+                    loop.resolve(event.call, self.values.decode(event.result), None)
+                else:
+                    _SHOW[kind](self, event)
+            return self._turn(SLICE)
+        finally:
+            _set_running_loop(outer)
+
+    def resume(self) -> list[Command] | None:
+        outer = _get_running_loop()
+        _set_running_loop(self.loop)
+        try:
+            return self._turn(SLICE)
+        finally:
+            _set_running_loop(outer)
+
+    def replay(self, script: Iterable[bytes]) -> None:
+        self.replaying = True
+        outer = _get_running_loop()
+        _set_running_loop(self.loop)
+        try:
+            for number, body in enumerate(script, 1):
+                transition = records.decode(body)
+                self.loop.now = transition.time
+                for event in transition.events:
+                    _SHOW[type(event)](self, event)
+                produced = self._turn(_ENDLESS)
+                self._compare(number, transition.commands, produced)
+        finally:
+            _set_running_loop(outer)
+            self.replaying = False
+
+    def _turn(self, limit: int) -> list[Command] | None:
+        loop = self.loop
+        root = self._root
+        if not loop.turn(limit):
+            return None
+        if root is None:
+            root = self._root
+        if not self._finished and (
+            self._failure is not None or (root is not None and root.done())
+        ):
+            self._finished = True
+            loop.commands.append(self._closing())
+        commands, loop.commands = loop.commands, []
+        return commands
+
+    def _compare(
+        self,
+        number: int,
+        recorded: tuple[Command, ...],
+        produced: list[Command] | None,
+    ) -> None:
+        if produced is not None and len(recorded) == len(produced):
+            if recorded == tuple(produced):
+                return
+            if all(map(same, recorded, produced)):
+                return
+        old = _shown(recorded)
+        new = "code that does not come to a wait" if produced is None else _shown(produced)
+        raise errors.NonDeterminismError(
+            f"the code of {self.definition.name!r} does not fit what the run recorded: "
+            f"in activation {number} the run recorded [{old}], and the code now asks "
+            f"for [{new}]. Restore the code that the run was started with, or reset "
+            "or terminate the run.",
+            old,
+            new,
+        )
+
+    # -- what is shown -------------------------------------------------------------
+
+    def _started(self, event: Started) -> None:
+        loop, definition = self.loop, self.definition
+        args, kwargs = loop.decode(event.args, event.kwargs)
+        context = Context()
+        if definition.cls is not None:
+            try:
+                self._instance = context.run(definition.cls)
+            except Exception as error:
+                self._failure = error
+                return
+            args = (self._instance, *args)
+        try:
+            coroutine = definition.function(*args, **kwargs)
+        except TypeError as error:
+            self._failure = error
+            return
+        self._root = loop.create_task(coroutine, name=definition.name, context=context)
+
+    def _task_completed(self, event: TaskCompleted) -> None:
+        self.loop.resolve(event.call, self.values.decode(event.result), None)
+
+    def _task_failed(self, event: TaskFailed) -> None:
+        error = exception_of(event.failure, values=self.values)
+        self.loop.resolve(event.call, None, error)
+
+    def _timer_fired(self, event: TimerFired) -> None:
+        self.loop.resolve(event.call, None, None)
+
+    def _announced(self, call: int) -> "asyncio.Future[Any] | None":
+        """The future of a child's start, if somebody still waits for it."""
+        started = self.loop.announced and self.loop.announced.pop(call, None)
+        return None if not started or started.done() else started
+
+    def _child_started(self, event: ChildStarted) -> None:
+        started = self._announced(event.call)
+        if started is not None:
+            started.set_result(None)
+
+    def _child_closed(self, event: ChildClosed) -> None:
+        started = self._announced(event.call)
+        if event.failure is None:
+            if started is not None:
+                started.set_result(None)
+            value = self.values.decode(event.result)
+            self.loop.resolve(event.call, value, None)
+            return
+        error = exception_of(event.failure, values=self.values)
+        if started is not None:
+            self.loop.calls.pop(event.call, None)
+            started.set_exception(error)
+        else:
+            self.loop.resolve(event.call, None, error)
+
+    def _message_sent(self, event: MessageSent) -> None:
+        error = None
+        if event.failure is not None:
+            error = exception_of(event.failure, values=self.values)
+        self.loop.resolve(event.call, None, error)
+
+    def _cancel(self, event: CancelRequested) -> None:
+        self.loop.reason = event.reason
+        if self._root is not None:
+            self._root.cancel(event.reason or None)
+
+    def _signal(self, event: SignalReceived) -> None:
+        handler = self._signal_handler(event.name)
+        if handler is None:
+            self.loop.offer(event)
+            return
+        args, kwargs = self.loop.decode(event.args, event.kwargs)
+        try:
+            inspect.signature(handler).bind(*args, **kwargs)
+        except TypeError as error:
+            self._warn(f"signal {event.name!r} dropped, its arguments misfit: {error}")
+            return
+        try:
+            self.loop.run_handler(handler, args, kwargs)
+        except Exception as error:
+            self.fail(error)
+
+    def _signal_handler(self, name: str) -> Callable[..., Any] | None:
+        own = self.loop.handlers.get(name) if self.loop.handlers else None
+        if own is not None or self._instance is None:
+            return own
+        found = self.definition.signals.get(name)
+        if found is not None:
+            method: Callable[..., Any] = found.function.__get__(self._instance)
+            return method
+        catch_all = self.definition.any_signal
+        if catch_all is None:
+            return None
+        bound = catch_all.function.__get__(self._instance)
+        return lambda *args, **kwargs: bound(name, args)
+
+    def fail(self, error: BaseException) -> None:
+        """A handler raised: the run fails with it, its code is not asked further."""
+        if self._failure is None:
+            self._failure = error
+
+    def _warn(self, text: str) -> None:
+        if not self.replaying:
+            start = self.loop.start
+            _logger.warning("run %s (%s): %s", start.workflow_id, start.run_id, text)
+
+    # -- the end -------------------------------------------------------------------
+
+    def _closing(self) -> ClosingCommand:
+        if self._failure is not None:
+            error: BaseException | None = self._failure
+        else:
+            assert self._root is not None
+            error = self._root_error(self._root)
+            if error is None:
+                try:
+                    name = f"the result of {self.definition.name}"
+                    return Complete(self.values.encode(self._root.result(), name))
+                except errors.ValueNotStorable as unstorable:
+                    error = unstorable
+        control = _control(error)
+        if control is not None:
+            try:
+                return self._control_command(control)
+            except (TypeError, ValueError) as misuse:
+                error = misuse
+        return Fail(self._failed_with(error))
+
+    @staticmethod
+    def _root_error(root: OrderedTask) -> BaseException | None:
+        if root.cancelled():
+            try:
+                root.result()
+            except asyncio.CancelledError as error:
+                return error
+        return root.exception()
+
+    def _failed_with(self, error: BaseException) -> failures.Failure:
+        reason = self.loop.reason
+        if reason is not None:
+            if isinstance(error, errors.RunCancelled):
+                details = self.loop.encode(error.details, {}, "details")[0]
+                return failures.cancelled(error.reason or reason, details)
+            if isinstance(error, asyncio.CancelledError):
+                supplied = () if error.args == (reason,) else error.args
+                details = self.loop.encode(supplied, {}, "details")[0]
+                return failures.cancelled(reason, details)
+        return failure_of(_reworded(error), values=self.values)
+
+    def _control_command(self, control: WorkflowControl) -> ClosingCommand:
+        unread = tuple(self.loop.unread or ())
+        if isinstance(control, ContinueAsNewError):
+            target, options = control.target, control.options
+            definition = self.definition if target is None else definition_of(target)
+            name = self.definition.name if target is None else name_of(target)
+            if definition is not None:
+                definition.signature.check(control.args_given, {}, name)
+            args, kwargs = self.loop.encode(control.args_given, {}, name)
+            memo = options["memo"]
+            return records.ContinueAsNew(
+                name,
+                args,
+                kwargs,
+                options["queue"],
+                optional_seconds(options["run_timeout"], what="run_timeout"),
+                optional_seconds(options["task_timeout"], what="task_timeout"),
+                None
+                if memo is None
+                else {k: self.values.encode(v, f"memo {k!r}") for k, v in memo.items()},
+                unread,
+            )
+        assert isinstance(control, TailCall)
+        call = control.call
+        given = call.arguments()
+        args, kwargs = encode_arguments(
+            self.values, given.args, given.kwargs or {}, call.function
+        )
+        return records.TailCall(call.function, args, kwargs, unread)
+
+    # -- looking in ------------------------------------------------------------------
+
+    @property
+    def stuck(self) -> str | None:
+        loop = self.loop
+        if self._finished or loop.calls or loop.waits or loop.has_receivers():
+            return None
+        definition = self.definition
+        if definition.signals or definition.updates or definition.any_signal:
+            return None
+        if loop.handlers or loop.commands:
+            return None
+        return (
+            f"nothing is open that could wake it, and it waits at {self.where()}; "
+            "something awaits a future or an event that nobody will set"
+        )
+
+    def where(self) -> str:
+        if self._root is None:
+            return "its start"
+        return _deepest(self._root.get_coro())
+
+    def query(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        handler = self._query_handler(name)
+        before = self._fingerprint()
+        loop, outer = self.loop, _get_running_loop()
+        loop.read_only = True
+        _set_running_loop(loop)
+        try:
+            answer = handler(*args, **kwargs)
+        except Exception as error:
+            raise errors.QueryFailed(f"query {name!r} failed: {error!r}") from error
+        finally:
+            _set_running_loop(outer)
+            loop.read_only = False
+        if inspect.iscoroutine(answer):
+            answer.close()
+            raise errors.QueryFailed(f"query handler {name!r} must not be async")
+        if self._fingerprint() != before:
+            raise errors.QueryFailed(f"query handler {name!r} changed the run's state")
+        return answer
+
+    def _query_handler(self, name: str) -> Callable[..., Any]:
+        if self.loop.queries and name in self.loop.queries:
+            return self.loop.queries[name]
+        found = self.definition.queries.get(name)
+        if found is not None and self._instance is not None:
+            method: Callable[..., Any] = found.function.__get__(self._instance)
+            return method
+        known = sorted({*self.definition.queries, *(self.loop.queries or ())})
+        raise errors.QueryFailed(
+            f"{self.definition.name!r} answers no query {name!r}; it answers: "
+            + (", ".join(known) or "none")
+        )
+
+    def _fingerprint(self) -> dict[str, bytes | int]:
+        attributes = getattr(self._instance, "__dict__", None) or {}
+        return {name: _print_of(value) for name, value in attributes.items()}
+
+    def close(self) -> None:
+        outer = _get_running_loop()
+        _set_running_loop(self.loop)
+        try:
+            self.loop.close()
+        finally:
+            _set_running_loop(outer)
+        self._root = None
+
+
+class _Loop(WorkflowLoop):
+    """The loop that tells its program how async signal handlers end."""
+
+    __slots__ = ("_program",)
+
+    def __init__(
+        self,
+        start: Started,
+        generation: int,
+        values: Converter,
+        program: CoroutineProgram,
+    ) -> None:
+        super().__init__(start, generation, values)
+        self._program = program
+
+    def handler_done(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._program.fail(task.exception())  # type: ignore[arg-type]
+
+
+def make_program(
+    registry: Registry, start: Started, generation: int, values: Converter
+) -> CoroutineProgram | None:
+    """The program for `start`; None if the registry knows no such name.
+
+    A task can stand in a workflow's place: a run of its own that makes one call.
+    """
+    definition = registry.workflows.get(start.name)
+    if definition is None:
+        task = registry.tasks.get(start.name)
+        if task is None:
+            return None
+        definition = WorkflowDefinition(start.name, task)
+    return CoroutineProgram(definition, start, generation, values)
+
+
+def _control(error: BaseException | None) -> WorkflowControl | None:
+    if isinstance(error, WorkflowControl):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            found = _control(inner)
+            if found is not None:
+                return found
+    return None
+
+
+def _reworded(error: BaseException) -> BaseException:
+    """Name what asyncio reports in its own terms when something foreign is awaited."""
+    text = str(error)
+    foreign = "attached to a different loop" in text or "got bad yield" in text
+    if not (isinstance(error, RuntimeError) and foreign):
+        return error
+    made = errors.ForeignAwait(
+        f"workflow code awaited something that is not durable, at "
+        f"{_raised_at(error)}: {text}; do it in a @task and await the task"
+    )
+    made.__cause__ = error
+    return made
+
+
+def _raised_at(error: BaseException) -> str:
+    trace = error.__traceback__
+    place = "an unknown line"
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if os.sep + "asyncio" + os.sep not in code.co_filename:
+            place = f"{code.co_filename}:{trace.tb_lineno} in {code.co_name}"
+        trace = trace.tb_next
+    return place
+
+
+def _deepest(coroutine: Any) -> str:
+    place = "an unknown line"
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None) or getattr(
+            coroutine, "ag_frame", None
+        )
+        if frame is not None and os.sep + "asyncio" + os.sep not in (
+            frame.f_code.co_filename
+        ):
+            code = frame.f_code
+            place = f"{code.co_filename}:{frame.f_lineno} in {code.co_name}"
+        coroutine = getattr(coroutine, "cr_await", None)
+    return place
+
+
+def _print_of(value: Any) -> bytes | int:
+    try:
+        return pickle.dumps(value, 5)
+    except Exception:
+        return id(value)
+
+
+def _shown(commands: Iterable[Command]) -> str:
+    return ", ".join(_show_command(c) for c in commands) or "nothing"
+
+
+def _show_command(command: Command) -> str:
+    fields = msgspec.structs.asdict(command)
+    kept = {k: fields[k] for k in ("call", "name", "due") if k in fields}
+    inner = ", ".join(f"{k}={v!r}" for k, v in kept.items())
+    return f"{type(command).__name__}({inner})"
+
+
+_SHOW: dict[type, Callable[[CoroutineProgram, Any], None]] = {
+    Started: CoroutineProgram._started,
+    TaskCompleted: CoroutineProgram._task_completed,
+    TaskFailed: CoroutineProgram._task_failed,
+    TimerFired: CoroutineProgram._timer_fired,
+    SignalReceived: CoroutineProgram._signal,
+    CancelRequested: CoroutineProgram._cancel,
+    ChildStarted: CoroutineProgram._child_started,
+    ChildClosed: CoroutineProgram._child_closed,
+    MessageSent: CoroutineProgram._message_sent,
+}

@@ -1,0 +1,290 @@
+"""The loop of a coroutine workflow: the deterministic loop with the author's calls."""
+
+import asyncio
+import random as _random
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timezone
+from functools import partial
+from typing import Any
+from uuid import UUID, uuid5
+
+import msgspec
+
+from everact.runtime.core.durations import optional_seconds
+from everact.runtime.core.records import (
+    TERMINATE,
+    CancelRun,
+    RunTask,
+    SignalReceived,
+    SignalRun,
+    StartChild,
+    Started,
+    StartOptions,
+)
+from everact.runtime.definitions.durable import DurableLoop, RunInfo
+from everact.runtime.definitions.tasks import Task
+from everact.runtime.definitions.workflows import definition_of, name_of
+from everact.runtime.programs.loop import DeterministicLoop, OrderedFuture, seeded
+from everact.runtime.values.payloads import Converter
+
+
+class Receiver(OrderedFuture):
+    """Somebody waiting for a signal; a cancelled one takes none."""
+
+
+class WorkflowLoop(DeterministicLoop, DurableLoop):
+    """What author code finds as the running loop."""
+
+    __slots__ = (
+        "_random",
+        "_receivers",
+        "announced",
+        "generation",
+        "handlers",
+        "queries",
+        "reason",
+        "start",
+        "unread",
+        "values",
+    )
+
+    def __init__(self, start: Started, generation: int, values: Converter) -> None:
+        super().__init__(hash(UUID(start.run_id)))
+        self.start = start
+        self.generation = generation
+        self.values = values
+        self.reason: str | None = None
+        self.announced: dict[int, OrderedFuture] | None = None
+        self.unread: deque[SignalReceived] | None = None
+        self.handlers: dict[str, Callable[..., Any]] | None = None
+        self.queries: dict[str, Callable[..., Any]] | None = None
+        self._random: _random.Random | None = None
+        self._receivers: dict[str, deque[OrderedFuture]] | None = None
+
+    # -- the author's calls ----------------------------------------------------------
+
+    def call_task(
+        self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> asyncio.Future[Any]:
+        name = task.everact_name
+        task.signature.check(args, kwargs, name)
+        encode = self.values.encode
+        command = RunTask(
+            self.next_call(),
+            name,
+            tuple([encode(a, f"an argument of {name}") for a in args]),
+            {k: encode(a, f"argument {k} of {name}") for k, a in kwargs.items()}
+            if kwargs
+            else {},
+            task.recorded_options,
+        )
+        return self.open(command)
+
+    def start_child(
+        self,
+        target: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: dict[str, Any],
+        announce: bool,
+    ) -> tuple[str, str, asyncio.Future[Any] | None, asyncio.Future[Any]]:
+        name, definition = name_of(target), definition_of(target)
+        if definition is not None:
+            definition.signature.check(args, kwargs, name)
+        encoded = self.encode(args, kwargs, name)
+        child = self._child_options(options)
+        workflow_id = options.get("id")
+        call = self.next_call()
+        run_id = str(uuid5(UUID(self.start.run_id), f"{self.generation}/{call}"))
+        command = StartChild(
+            call,
+            name,
+            workflow_id or f"{self.start.run_id}/{self.generation}/{call}",
+            run_id,
+            *encoded,
+            child,
+            options.get("on_parent_close", TERMINATE),
+            announce,
+        )
+        started = OrderedFuture(loop=self) if announce else None
+        result = self.open(command)
+        if started is not None:
+            if self.announced is None:
+                self.announced = {}
+            self.announced[call] = started
+        return command.workflow_id, run_id, started, result
+
+    def send(
+        self, workflow_id: str, run_id: str, name: str | None, args: tuple[Any, ...]
+    ) -> asyncio.Future[None]:
+        if name is None:
+            return self.open(CancelRun(self.next_call(), workflow_id, run_id))
+        encoded = self.encode(args, {}, name)
+        return self.open(
+            SignalRun(self.next_call(), workflow_id, run_id, name, *encoded)
+        )
+
+    def receive(self, name: str) -> asyncio.Future[Any]:
+        future = Receiver(loop=self)
+        found = self.take_unread(name)
+        if found is not None:
+            future.set_result(self.argument(found))
+            return future
+        if self._receivers is None:
+            self._receivers = {}
+        self._receivers.setdefault(name, deque()).append(future)
+        return future
+
+    def handle(self, kind: str, name: str, handler: Callable[..., Any]) -> None:
+        if kind == "query":
+            if self.queries is None:
+                self.queries = {}
+            self.queries[name] = handler
+            return
+        if self.handlers is None:
+            self.handlers = {}
+        self.handlers[name] = handler
+        while (found := self.take_unread(name)) is not None:
+            args, kwargs = self.decode(found.args, found.kwargs)
+            self.call_soon(partial(self.run_handler, handler, args, kwargs))
+
+    def run_handler(
+        self, handler: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Run a signal handler: a sync one at once, an async one as a task."""
+        outcome = handler(*args, **kwargs)
+        if asyncio.iscoroutine(outcome):
+            self.create_task(outcome).add_done_callback(self.handler_done)
+
+    def handler_done(self, task: asyncio.Task[Any]) -> None:
+        """Overridden by the program: what an async handler's end means."""
+
+    # -- what the program uses -------------------------------------------------------
+
+    def offer(self, signal: SignalReceived) -> None:
+        """Give a signal that no handler takes to a receiver, or keep it."""
+        waiting = self._receivers.get(signal.name) if self._receivers else None
+        while waiting:
+            future = waiting.popleft()
+            if not future.done():
+                future.set_result(self.argument(signal))
+                return
+        if self.unread is None:
+            self.unread = deque()
+        self.unread.append(signal)
+
+    def take_unread(self, name: str) -> SignalReceived | None:
+        """The oldest kept signal of that name, no longer kept."""
+        for signal in self.unread or ():
+            if signal.name == name:
+                self.unread.remove(signal)  # type: ignore[union-attr]
+                return signal
+        return None
+
+    def has_receivers(self) -> bool:
+        """Whether anybody waits for a signal by name."""
+        return any(
+            not future.done()
+            for waiting in (self._receivers or {}).values()
+            for future in waiting
+        )
+
+    def argument(self, signal: SignalReceived) -> Any:
+        """What a receiver gets of a signal: nothing, its argument, or a tuple."""
+        args, _ = self.decode(signal.args, signal.kwargs)
+        return args[0] if len(args) == 1 else (args or None)
+
+    def encode(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], name: str
+    ) -> tuple[tuple[bytes, ...], dict[str, bytes]]:
+        """Arguments as payloads; an error names the argument."""
+        return encode_arguments(self.values, args, kwargs, name)
+
+    def decode(
+        self, args: tuple[bytes, ...], kwargs: dict[str, bytes]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Payloads as arguments."""
+        return decode_arguments(self.values, args, kwargs)
+
+    def _child_options(self, options: dict[str, Any]) -> StartOptions:
+        def limit(name: str) -> float | None:
+            return optional_seconds(options.get(name), what=name)
+
+        parameters, context = options.get("parameters"), options.get("context")
+        return StartOptions(
+            queue=options.get("queue") or self.start.options.queue,
+            retry=options.get("retry"),
+            run_timeout=limit("run_timeout"),
+            execution_timeout=limit("execution_timeout"),
+            parameters=msgspec.json.encode(parameters) if parameters else b"",
+            context=msgspec.json.encode(context) if context else b"",
+            run_name=options.get("run_name") or "",
+            memo={
+                key: self.values.encode(value, f"memo {key!r}")
+                for key, value in (options.get("memo") or {}).items()
+            },
+        )
+
+    # -- facts -----------------------------------------------------------------------
+
+    @property
+    def random(self) -> _random.Random:
+        if self.read_only:
+            return seeded(self.start.run_id, -1)
+        if self._random is None:
+            self._random = seeded(self.start.run_id, self.generation)
+        return self._random
+
+    @property
+    def cancel_reason(self) -> str | None:
+        return self.reason
+
+    def wall_time(self) -> float:
+        return self.now
+
+    @property
+    def info(self) -> RunInfo:
+        start = self.start
+        parent, options = start.parent, start.options
+        return RunInfo(
+            workflow_id=start.workflow_id,
+            run_id=start.run_id,
+            first_run_id=start.first_run_id,
+            root_run_id=start.root_run_id,
+            name=start.name,
+            queue=options.queue,
+            attempt=start.attempt,
+            generation=self.generation,
+            started_at=datetime.fromtimestamp(self.now, timezone.utc),
+            parent_workflow_id=parent.workflow_id if parent else None,
+            parent_run_id=parent.run_id if parent else None,
+            run_name=options.run_name,
+            parameters=msgspec.json.decode(options.parameters or b"{}"),
+            context=msgspec.json.decode(options.context or b"{}"),
+            memo={k: self.values.decode(v) for k, v in options.memo.items()},
+            headers=dict(options.headers),
+        )
+
+
+def encode_arguments(
+    values: Converter, args: tuple[Any, ...], kwargs: dict[str, Any], name: str
+) -> tuple[tuple[bytes, ...], dict[str, bytes]]:
+    """Arguments as payloads; ValueNotStorable names the one that cannot be."""
+    return (
+        tuple(
+            [values.encode(a, f"argument {n} of {name}") for n, a in enumerate(args, 1)]
+        ),
+        {k: values.encode(a, f"argument {k!r} of {name}") for k, a in kwargs.items()},
+    )
+
+
+def decode_arguments(
+    values: Converter, args: tuple[bytes, ...], kwargs: dict[str, bytes]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Payloads as arguments."""
+    decode = values.decode
+    return (
+        tuple([decode(a) for a in args]),
+        {k: decode(a) for k, a in kwargs.items()} if kwargs else {},
+    )

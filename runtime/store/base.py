@@ -1,0 +1,184 @@
+"""The store port: what the engine needs of a database, and the rows it speaks in.
+
+A `Write` is all that one transition changes: it is committed whole or refused whole.
+A commit takes many writes in one transaction and answers once they are durable.
+Bodies are opaque here; the engine seals and verifies them.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import msgspec
+
+from everact.runtime.core.statuses import RunStatus
+
+
+class RunRow(msgspec.Struct, kw_only=True):
+    """One run's index row. Moments are epoch seconds.
+
+    `wake_at` is when the run must be in memory: 0 at once, None only for a message.
+    `aside` is why its code does not run, empty if it does. `owner` and `epoch` name
+    the node and lease that may write it.
+    """
+
+    key: int
+    workspace: str
+    workflow_id: str
+    run_id: str
+    first_run_id: str
+    root_run_id: str
+    parent_key: int | None
+    name: str
+    queue: str
+    kind: str = "coroutine"
+    code: str = ""
+    status: int = RunStatus.RUNNING
+    wake_at: float | None = 0.0
+    aside: str = ""
+    generation: int = 0
+    inbox_seq: int = 0
+    attempt: int = 1
+    priority: int = 0
+    run_name: str = ""
+    identity: str = ""
+    started_at: float = 0.0
+    closed_at: float | None = None
+    next_run_id: str = ""
+    execution_deadline: float | None = None
+    owner: str = ""
+    epoch: int = 0
+
+
+class JournalRow(NamedTuple):
+    """One transition of one run, sealed."""
+
+    run_key: int
+    generation: int
+    seq: int
+    mac: bytes
+    body: bytes
+
+
+class CheckpointRow(NamedTuple):
+    """The state of one run after `seq` rows of `generation`, sealed."""
+
+    run_key: int
+    generation: int
+    seq: int
+    mac: bytes
+    body: bytes
+
+
+class Write:
+    """All that one transition changes.
+
+    `insert` is a new run's row, `change` an existing run's row as it is from now on;
+    `row` the transition itself; `drop_before` removes the journal of generations
+    before it; `wake` names another run to be loaded at the next start; `request`
+    remembers a request ID; `within` is the write without which this one must not be.
+    `effects` is the engine's own, for `done`.
+    """
+
+    __slots__ = (
+        "change",
+        "checkpoint",
+        "done",
+        "drop_before",
+        "effects",
+        "insert",
+        "request",
+        "row",
+        "wake",
+        "within",
+    )
+
+    def __init__(
+        self,
+        row: JournalRow,
+        done: Callable[["Write", BaseException | None], None],
+        insert: RunRow | None = None,
+        change: RunRow | None = None,
+    ) -> None:
+        self.row = row
+        self.done = done
+        self.insert = insert
+        self.change = change
+        self.checkpoint: CheckpointRow | None = None
+        self.drop_before: int | None = None
+        self.wake: int | None = None
+        self.request: tuple[str, str, float] | None = None
+        self.within: Write | None = None
+        self.effects: Any = None
+
+
+class Stored(NamedTuple):
+    """A run as it is on disk: its row, its last checkpoint, the rows after that."""
+
+    run: RunRow
+    checkpoint: CheckpointRow | None
+    rows: list[JournalRow]
+
+
+class Opened(NamedTuple):
+    """What opening found: the last run key given out, and how the last engine ended."""
+
+    last_key: int
+    clean: bool
+    epoch: int
+
+
+class RunFilter(NamedTuple):
+    """Which runs to list; None does not restrict."""
+
+    workspace: str = "default"
+    status: int | None = None
+    name: str | None = None
+    queue: str | None = None
+    workflow_id: str | None = None
+    parent_key: int | None = None
+
+
+Outcome: TypeAlias = list[BaseException | None] | BaseException
+"""Of a commit: per write None or why it was refused; or why none is known durable."""
+
+
+class Store(Protocol):
+    """A database of runs. Blocking methods are called on the engine's thread and must
+    be quick; `commit` works elsewhere and answers on the engine's loop."""
+
+    def open(self) -> Opened:
+        """Open and migrate; StoreInUse, StoreTooNew or StoreKeyError if refused."""
+
+    def key(self) -> bytes:
+        """The secret that rows are sealed with."""
+
+    def commit(
+        self, writes: Sequence[Write], done: Callable[[Outcome], object]
+    ) -> None:
+        """Make writes durable, all in one transaction where possible, then `done`."""
+
+    def load(self, key: int) -> Stored | None:
+        """A run with what is needed to recover it; None if it is unknown."""
+
+    def find(
+        self, workspace: str, workflow_id: str, run_id: str = "", first: str = ""
+    ) -> RunRow | None:
+        """A run by its IDs; without a run ID the open or else the latest one."""
+
+    def due(self, until: float, after: tuple[float, int], limit: int) -> list[Any]:
+        """(wake time, key) of open runs due by `until`, earliest first, after a pair."""
+
+    def select(self, what: str, *args: Any) -> list[Any]:
+        """Keys or values by a named query of the adapter's catalogue."""
+
+    def history(self, key: int, after: tuple[int, int], limit: int) -> list[JournalRow]:
+        """Journal rows of a run after (generation, seq), oldest first."""
+
+    def list(self, chosen: RunFilter, after: int | None, limit: int) -> list[RunRow]:
+        """Runs that match, newest first, with keys below `after`."""
+
+    def retire(self, closed_before: float, now: float, limit: int) -> int:
+        """Delete up to `limit` runs closed before a moment; how many were."""
+
+    def close(self, *, clean: bool) -> None:
+        """Close; `clean` says that no attempt was under way."""

@@ -1,0 +1,39 @@
+"""SQL lives in .sql files: named queries and numbered migrations of one dialect."""
+
+import re
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import NamedTuple
+
+_NAME = re.compile(r"^-- name: (\w+)\s*$", re.M)
+
+
+class Migration(NamedTuple):
+    """One step of the schema, run once, in a transaction."""
+
+    number: int
+    name: str
+    script: str
+
+
+def queries(dialect: str) -> dict[str, str]:
+    """The dialect's statements by name."""
+    text = (_folder(dialect) / "queries.sql").read_text(encoding="utf-8")
+    parts = _NAME.split(text)
+    return {name: sql.strip() for name, sql in zip(parts[1::2], parts[2::2])}
+
+
+def migrations(dialect: str) -> list[Migration]:
+    """The dialect's migrations in order; they are numbered without gaps from 1."""
+    found = sorted(
+        Migration(int(f.name[:4]), f.name, f.read_text(encoding="utf-8"))
+        for f in _folder(dialect).iterdir()
+        if re.fullmatch(r"\d{4}_\w+\.sql", f.name)
+    )
+    assert [m.number for m in found] == list(range(1, len(found) + 1)), found
+    return found
+
+
+def _folder(dialect: str) -> Traversable:
+    return files("everact.runtime.store") / "sql" / dialect
+

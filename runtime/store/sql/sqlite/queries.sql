@@ -1,0 +1,147 @@
+-- name: insert_run
+insert into runs (
+    key, workspace, workflow_id, run_id, first_run_id, root_run_id, parent_key, name,
+    queue, kind, code, status, wake_at, aside, generation, inbox_seq, attempt,
+    priority, run_name, identity, started_at, closed_at, next_run_id,
+    execution_deadline, owner, epoch
+) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: change_run
+update runs set
+    status = ?, wake_at = ?, aside = ?, generation = ?, inbox_seq = ?, run_name = ?,
+    closed_at = ?, next_run_id = ?
+where key = ?
+
+-- name: wake_run
+update runs set wake_at = 0 where key = ? and status = 0
+
+-- name: insert_row
+insert into journal (run_key, generation, seq, mac, body) values (?, ?, ?, ?, ?)
+
+-- name: put_checkpoint
+insert into checkpoints (run_key, generation, seq, mac, body) values (?, ?, ?, ?, ?)
+on conflict (run_key) do update set
+    generation = excluded.generation, seq = excluded.seq, mac = excluded.mac,
+    body = excluded.body
+
+-- name: drop_generations
+delete from journal where run_key = ? and generation < ?
+
+-- name: drop_old_checkpoint
+delete from checkpoints where run_key = ? and generation < ?
+
+-- name: insert_request
+insert or ignore into requests (workspace, request_id, run_key, at)
+values (?, ?, ?, ?)
+
+-- name: run_by_key
+select * from runs where key = ?
+
+-- name: run_by_run_id
+select * from runs where workspace = ? and workflow_id = ? and run_id = ?
+
+-- name: latest_run
+select * from runs where workspace = ? and workflow_id = ?
+order by status = 0 desc, key desc limit 1
+
+-- name: latest_of_chain
+select * from runs where workspace = ? and workflow_id = ? and first_run_id = ?
+order by status = 0 desc, key desc limit 1
+
+-- name: checkpoint
+select run_key, generation, seq, mac, body from checkpoints where run_key = ?
+
+-- name: last_generation
+select max(generation) from journal where run_key = ?
+
+-- name: rows_after
+select run_key, generation, seq, mac, body from journal
+where run_key = ? and generation = ? and seq > ? order by seq
+
+-- name: history
+select run_key, generation, seq, mac, body from journal
+where run_key = ? and (generation, seq) > (?, ?)
+order by generation, seq limit ?
+
+-- name: due
+select wake_at, key from runs
+where status = 0 and wake_at is not null
+    and (wake_at, key) > (?, ?) and wake_at <= ?
+order by wake_at, key limit ?
+
+-- name: next_due
+select wake_at from runs
+where status = 0 and wake_at is not null and wake_at > ?
+order by wake_at limit 1
+
+-- name: aside
+select key from runs where status = 0 and aside <> '' order by key
+
+-- name: children
+select key from runs where parent_key = ? order by key
+
+-- name: open_children
+select key from runs where parent_key = ? and status = 0 order by key
+
+-- name: orphans
+select child.key from runs as child join runs as parent on child.parent_key = parent.key
+where child.status = 0 and parent.status <> 0 and child.parent_key is not null
+order by child.key
+
+-- name: request
+select run_key from requests where workspace = ? and request_id = ?
+
+-- name: count_open
+select count(*) from runs where status = 0
+
+-- name: history_length
+select count(*) from journal where run_key = ?
+
+-- name: list
+select * from runs
+where workspace = :workspace and key < :after
+    and (:status is null or status = :status)
+    and (:name is null or name = :name)
+    and (:queue is null or queue = :queue)
+    and (:workflow_id is null or workflow_id = :workflow_id)
+    and (:parent_key is null or parent_key = :parent_key)
+order by key desc limit :limit
+
+-- name: retired
+select key from runs as run
+where closed_at is not null and closed_at < :before
+    and not exists (
+        select 1 from runs as parent
+        where parent.key = run.parent_key and parent.status = 0
+    )
+    and not exists (
+        select 1 from runs as later
+        where later.workspace = run.workspace and later.workflow_id = run.workflow_id
+            and later.first_run_id = run.first_run_id and later.status = 0
+    )
+order by closed_at limit :limit
+
+-- name: delete_run
+delete from runs where key = ?
+
+-- name: delete_journal
+delete from journal where run_key = ?
+
+-- name: delete_checkpoint
+delete from checkpoints where run_key = ?
+
+-- name: delete_blobs
+delete from blobs where run_key = ?
+
+-- name: delete_requests
+delete from requests where at < ?
+
+-- name: last_key
+select coalesce(max(key), 0) from runs
+
+-- name: get_meta
+select value from meta where name = ?
+
+-- name: put_meta
+insert into meta (name, value) values (?, ?)
+on conflict (name) do update set value = excluded.value

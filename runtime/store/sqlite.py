@@ -1,0 +1,450 @@
+"""Runs in one SQLite file: WAL, synchronous=FULL, one writer thread.
+
+The writer takes whole batches, one transaction each. A batch that the database
+refuses for one write's sake (a broken constraint) is done again write by write, so
+that only the guilty one is refused. Any other error leaves the outcome unknown: the
+connection is opened anew and the engine reloads what it cannot be sure of.
+
+A second process on the file is kept out by a lock on a file beside it, which the
+operating system drops with the process. The key that rows are sealed with is a file
+beside the database, readable by its owner only, unless the environment gives one.
+"""
+
+import asyncio
+import hashlib
+import os
+import secrets
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import msgspec
+
+from everact.runtime.errors import (
+    StoreError,
+    StoreFull,
+    StoreKeyError,
+    StoreTooNew,
+)
+from everact.runtime.store import catalogue
+from everact.runtime.store.base import (
+    CheckpointRow,
+    JournalRow,
+    Opened,
+    Outcome,
+    RunFilter,
+    RunRow,
+    Stored,
+    Write,
+)
+from everact.runtime.store.filelock import FileLock
+
+REQUEST_KEPT = 24 * 3600.0
+_OLDEST_SQLITE = (3, 35, 0)
+_KEY_BYTES = 32
+
+_row_values = msgspec.structs.astuple
+
+
+class SqliteStore:
+    """The store on one SQLite file, or in memory for ``":memory:"``.
+
+    `wait` is how many seconds to wait for another process to let go of the file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, wait: float = 0.0) -> None:
+        self.path = os.fspath(path)
+        self._in_memory = self.path == ":memory:"
+        self._wait = wait
+        self._sql = catalogue.queries("sqlite")
+        self._lock: FileLock | None = None
+        self._writer: threading.Thread | None = None
+        self._batches: SimpleQueue[Any] = SimpleQueue()
+        self._key = b""
+        self._guard = threading.RLock()
+
+    # -- opening and closing -------------------------------------------------------
+
+    def open(self) -> Opened:
+        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+            raise StoreError(
+                f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or later is needed"
+            )
+        if not self._in_memory:
+            self.path = os.path.abspath(self.path)
+            parent = os.path.dirname(self.path)
+            if not os.path.isdir(parent):
+                raise StoreError(f"the folder {parent!r} of the database is not there")
+            self._lock = FileLock(self.path + ".lock", self.path, self._wait)
+        try:
+            self._connect()
+            self._migrate()
+            self._key = self._find_key()
+            clean = self._meta("clean") != "0"
+            epoch = int(self._meta("epoch") or 0) + 1
+            with self._writing:
+                self._put_meta("epoch", str(epoch))
+                self._put_meta("clean", "0")
+            last_key: int = self._one("last_key")[0]
+        except BaseException as error:
+            self._disconnect()
+            if isinstance(error, sqlite3.Error):
+                raise StoreError(f"{self.path}: {error}") from error
+            raise
+        self._writer = threading.Thread(
+            target=self._write, name="everact-writer", daemon=True
+        )
+        self._writer.start()
+        return Opened(last_key, clean, epoch)
+
+    def key(self) -> bytes:
+        return self._key
+
+    def close(self, *, clean: bool) -> None:
+        if self._writer is not None:
+            self._batches.put(None)
+            self._writer.join()
+            self._writer = None
+            try:
+                if clean:
+                    with self._writing:
+                        self._put_meta("clean", "1")
+                self._writing.execute("pragma wal_checkpoint(truncate)")
+            except sqlite3.Error as error:
+                raise StoreError(f"{self.path}: {error}") from error
+            finally:
+                self._disconnect()
+
+    def _connect(self) -> None:
+        self._writing = sqlite3.connect(
+            self.path, isolation_level=None, check_same_thread=False, timeout=30
+        )
+        pragmas = ["synchronous = full", "foreign_keys = off", "temp_store = memory"]
+        if not self._in_memory:
+            pragmas = ["journal_mode = wal", "wal_autocheckpoint = 4000", *pragmas]
+        if sys.platform == "darwin":
+            pragmas += ["fullfsync = 1", "checkpoint_fullfsync = 1"]
+        for pragma in pragmas:
+            self._writing.execute(f"pragma {pragma}")
+        if self._in_memory:
+            self._reading = self._writing
+        else:
+            self._reading = sqlite3.connect(
+                self.path, isolation_level=None, check_same_thread=False, timeout=30
+            )
+
+    def _disconnect(self) -> None:
+        for connection in ("_reading", "_writing"):
+            found = getattr(self, connection, None)
+            if found is not None:
+                found.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _migrate(self) -> None:
+        steps = catalogue.migrations("sqlite")
+        (version,) = self._writing.execute("pragma user_version").fetchone()
+        if version > len(steps):
+            raise StoreTooNew(
+                f"{self.path} has schema {version}, and this version of everact knows "
+                f"{len(steps)}: it was written by a newer everact. Upgrade everact; "
+                "nothing was changed."
+            )
+        for step in steps[version:]:
+            self._writing.executescript(
+                f"begin immediate;\n{step.script}\n"
+                f"pragma user_version = {step.number};\ncommit;"
+            )
+
+    def _find_key(self) -> bytes:
+        key, source = self._read_key()
+        known = self._meta("key_id")
+        if known is None:
+            if key is None:
+                key = secrets.token_bytes(_KEY_BYTES)
+                if not self._in_memory:
+                    _write_owner_only(self.path + ".key", key.hex())
+            with self._writing:
+                self._put_meta("key_id", key_id(key))
+            return key
+        if key is None:
+            raise StoreKeyError(
+                f"the key of {self.path} is lost: {self.path}.key is not there and "
+                "EVERACT_KEY is not set. Restore the key file from a backup; without "
+                "it nothing in the database can be trusted."
+            )
+        if key_id(key) != known:
+            raise StoreKeyError(
+                f"the key in {source} (ID {key_id(key)}) is not the one that "
+                f"{self.path} was written with (ID {known}). Use the right key file, "
+                "or re-sign the database."
+            )
+        return key
+
+    def _read_key(self) -> tuple[bytes | None, str]:
+        given = os.environ.get("EVERACT_KEY")
+        path = Path(self.path + ".key")
+        if given:
+            text, source = given, "EVERACT_KEY"
+        elif not self._in_memory and path.exists():
+            text, source = path.read_text(encoding="ascii"), str(path)
+        else:
+            return None, ""
+        try:
+            key = bytes.fromhex(text.strip())
+        except ValueError:
+            key = b""
+        if len(key) < 16:
+            raise StoreKeyError(f"{source} does not hold a key: 64 hex digits are one")
+        return key, source
+
+    # -- writing -------------------------------------------------------------------
+
+    def commit(
+        self, writes: Sequence[Write], done: Callable[[Outcome], object]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._batches.put((writes, loop, done))
+
+    def _write(self) -> None:
+        while True:
+            batch = self._batches.get()
+            if batch is None:
+                return
+            writes, loop, done = batch
+            with self._guard:
+                outcome = self._commit(writes)
+            try:
+                loop.call_soon_threadsafe(done, outcome)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                return
+
+    def _commit(self, writes: Sequence[Write]) -> Outcome:
+        try:
+            self._transact(writes)
+            return []
+        except (sqlite3.IntegrityError, sqlite3.DataError, OverflowError):
+            return self._commit_singly(writes)
+        except sqlite3.Error as error:
+            return self._failed(error)
+
+    def _transact(self, writes: Sequence[Write]) -> None:
+        sql, connection = self._sql, self._writing
+        inserts, changes = _merged(writes)
+        connection.execute("begin immediate")
+        try:
+            if changes:
+                connection.executemany(sql["change_run"], changes)
+            if inserts:
+                connection.executemany(sql["insert_run"], inserts)
+            connection.executemany(sql["insert_row"], [w.row for w in writes])
+            for write in writes:
+                if write.checkpoint or write.drop_before or write.wake or write.request:
+                    self._rest(write)
+            connection.execute("commit")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("rollback")
+            raise
+
+    def _rest(self, write: Write) -> None:
+        sql, connection = self._sql, self._writing
+        key = write.row.run_key
+        if write.drop_before is not None:
+            old = (key, write.drop_before)
+            connection.execute(sql["drop_generations"], old)
+            connection.execute(sql["drop_old_checkpoint"], old)
+        if write.checkpoint is not None:
+            connection.execute(sql["put_checkpoint"], write.checkpoint)
+        if write.wake is not None:
+            connection.execute(sql["wake_run"], (write.wake,))
+        if write.request is not None:
+            workspace, request_id, at = write.request
+            connection.execute(sql["insert_request"], (workspace, request_id, key, at))
+
+    def _commit_singly(self, writes: Sequence[Write]) -> Outcome:
+        refused: dict[int, BaseException] = {}
+        outcome: list[BaseException | None] = []
+        broken: set[int] = set()
+        for write in writes:
+            found: BaseException | None = None
+            if write.within is not None and id(write.within) in broken:
+                found = StoreError("the transition that this one belongs to was refused")
+            elif write.row.run_key in refused:
+                found = refused[write.row.run_key]
+            else:
+                try:
+                    self._transact((write,))
+                except (sqlite3.IntegrityError, sqlite3.DataError, OverflowError) as why:
+                    found = StoreError(f"{self.path}: a transition was refused: {why}")
+                    found.__cause__ = why
+                except sqlite3.Error as error:
+                    return self._failed(error)
+            if found is not None:
+                refused[write.row.run_key] = found
+                broken.add(id(write))
+            outcome.append(found)
+        return outcome
+
+    def _failed(self, error: sqlite3.Error) -> BaseException:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            full = StoreFull(
+                f"the disk of {self.path} is full: make room; work is held until then"
+            )
+            full.__cause__ = error
+            return full
+        made = StoreError(f"{self.path}: {error}")
+        made.__cause__ = error
+        try:
+            self._writing.close()
+            if not self._in_memory:
+                self._reading.close()
+                self._connect()
+        except sqlite3.Error as again:
+            made.add_note(f"and it could not be opened again: {again}")
+        return made
+
+    # -- reading -------------------------------------------------------------------
+
+    def load(self, key: int) -> Stored | None:
+        found = self._one("run_by_key", key)
+        if found is None:
+            return None
+        run = RunRow(**dict(zip(RunRow.__struct_fields__, found)))
+        generation = self._one("last_generation", key)[0]
+        saved = self._one("checkpoint", key)
+        checkpoint = CheckpointRow(*saved) if saved else None
+        if checkpoint is not None and checkpoint.generation != generation:
+            checkpoint = None
+        after = checkpoint.seq if checkpoint else -1
+        rows = self._all("rows_after", key, generation, after)
+        return Stored(run, checkpoint, [JournalRow(*row) for row in rows])
+
+    def find(
+        self, workspace: str, workflow_id: str, run_id: str = "", first: str = ""
+    ) -> RunRow | None:
+        if run_id:
+            found = self._one("run_by_run_id", workspace, workflow_id, run_id)
+        elif first:
+            found = self._one("latest_of_chain", workspace, workflow_id, first)
+        else:
+            found = self._one("latest_run", workspace, workflow_id)
+        return _run(found) if found else None
+
+    def due(self, until: float, after: tuple[float, int], limit: int) -> list[Any]:
+        return self._all("due", *after, until, limit)
+
+    def select(self, what: str, *args: Any) -> list[Any]:
+        return [row[0] for row in self._all(what, *args)]
+
+    def history(self, key: int, after: tuple[int, int], limit: int) -> list[JournalRow]:
+        return [JournalRow(*row) for row in self._all("history", key, *after, limit)]
+
+    def list(self, chosen: RunFilter, after: int | None, limit: int) -> list[RunRow]:
+        given = {
+            **chosen._asdict(),
+            "after": 2**62 if after is None else after,
+            "limit": limit,
+        }
+        with self._read_guard():
+            rows = self._reading.execute(self._sql["list"], given).fetchall()
+        return [_run(row) for row in rows]
+
+    def retire(self, closed_before: float, now: float, limit: int) -> int:
+        sql = self._sql
+        with self._guard:
+            connection = self._writing
+            given = {"before": closed_before, "limit": limit}
+            keys = connection.execute(sql["retired"], given).fetchall()
+            with connection:
+                connection.execute("begin immediate")
+                for name in (
+                    "delete_journal",
+                    "delete_checkpoint",
+                    "delete_blobs",
+                    "delete_run",
+                ):
+                    connection.executemany(sql[name], keys)
+                connection.execute(sql["delete_requests"], (now - REQUEST_KEPT,))
+            return len(keys)
+
+    def _read_guard(self) -> Any:
+        return self._guard if self._in_memory else _unguarded
+
+    def _one(self, name: str, *args: Any) -> Any:
+        with self._read_guard():
+            return self._reading.execute(self._sql[name], args).fetchone()
+
+    def _all(self, name: str, *args: Any) -> Any:
+        with self._read_guard():
+            return self._reading.execute(self._sql[name], args).fetchall()
+
+    def _meta(self, name: str) -> str | None:
+        found = self._one("get_meta", name)
+        return found[0] if found else None
+
+    def _put_meta(self, name: str, value: str) -> None:
+        self._writing.execute(self._sql["put_meta"], (name, value))
+
+
+class _Unguarded:
+    def __enter__(self) -> None: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+
+_unguarded = _Unguarded()
+
+
+def key_id(key: bytes) -> str:
+    """A short public name of a key, which does not give it away."""
+    return hashlib.blake2b(key, digest_size=8, person=b"everact key id").hexdigest()
+
+
+def _run(found: Sequence[Any]) -> RunRow:
+    return RunRow(**dict(zip(RunRow.__struct_fields__, found)))
+
+
+def _merged(writes: Sequence[Write]) -> tuple[list[Any], list[Any]]:
+    """The rows to insert and the changes to make, a later change of a row winning.
+
+    A change of a row that the same batch inserts becomes part of the insert, so that
+    changes can go first: an ID that is given up is free for an insert.
+    """
+    inserted: dict[int, RunRow] = {}
+    changed: dict[int, RunRow] = {}
+    for write in writes:
+        if write.insert is not None:
+            inserted[write.insert.key] = write.insert
+        if write.change is not None:
+            key = write.change.key
+            (inserted if key in inserted else changed)[key] = write.change
+    return (
+        [_row_values(row) for row in inserted.values()],
+        [
+            (
+                row.status,
+                row.wake_at,
+                row.aside,
+                row.generation,
+                row.inbox_seq,
+                row.run_name,
+                row.closed_at,
+                row.next_run_id,
+                row.key,
+            )
+            for row in changed.values()
+        ],
+    )
+
+
+def _write_owner_only(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,1 @@
+"""Values and errors on their way into records and back."""

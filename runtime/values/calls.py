@@ -1,0 +1,94 @@
+"""Calls and errors as plain values: what travels between registries of functions."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from everact.runtime.core.failures import Failure
+from everact.runtime.core.statuses import Status
+from everact.runtime.values import outcomes
+from everact.runtime.values.payloads import PickleConverter
+from everact.runtime.values.status_of import status_of
+
+_LIBRARY = "everact.runtime.errors"
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """The arguments of a call; a call's `input` when it was built from a function."""
+
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A description of a call: a function's name and its input, nothing sent yet.
+
+    `input` is one value, or `Arguments`; `endpoint` names where the function lives
+    (None: this runtime); `correlation_id` is handed back with the result.
+    """
+
+    function: str
+    input: Any = None
+    endpoint: str | None = None
+    correlation_id: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.function, str) or not self.function:
+            raise ValueError("a call needs the name of a function")
+
+    def arguments(self) -> Arguments:
+        """The positional and keyword arguments that the function is called with."""
+        if isinstance(self.input, Arguments):
+            return self.input
+        return Arguments(() if self.input is None else (self.input,))
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """An error as a value (not an exception): status, human type, message.
+
+    `value` is the exception, `traceback` its text as bytes, filled from the value if
+    absent. Raises ValueError for a missing type or message, or for status OK.
+    """
+
+    status: Status
+    type: str
+    message: str
+    value: BaseException | None = None
+    traceback: bytes | None = None
+
+    def __post_init__(self) -> None:
+        if not self.type:
+            raise ValueError("an error needs a type")
+        if not self.message:
+            raise ValueError("an error needs a message")
+        if self.status is Status.OK:
+            raise ValueError("an error cannot have the status OK")
+        if self.traceback is None and self.value is not None:
+            text = outcomes._traceback(self.value).encode()
+            object.__setattr__(self, "traceback", text)
+
+    @classmethod
+    def from_exception(cls, ex: BaseException, status: Status | None = None) -> Self:
+        """Describe `ex`; its status is inferred (`status_of`) unless given."""
+        if not isinstance(ex, BaseException):
+            raise TypeError(f"an exception is needed, not {ex!r}")
+        kind = outcomes.type_name_of(ex)
+        given = status_of(ex) if status is None else status
+        return cls(given, kind, str(ex) or kind, ex)
+
+    def to_exception(self) -> BaseException:
+        """The exception: the original, else one of a known type, else RuntimeError."""
+        error = self.value or self._remade()
+        if self.traceback and error.__traceback__ is None:
+            text = self.traceback.decode(errors="replace").rstrip()
+            if text and text not in getattr(error, "__notes__", ()):
+                error.add_note(text)
+        return error
+
+    def _remade(self) -> BaseException:
+        failure = Failure(outcomes.FailureKind.APPLICATION, self.type, self.message)
+        found = outcomes._restored(failure, PickleConverter())
+        known = type(found).__qualname__ == self.type
+        return found if known else RuntimeError(self.message)

@@ -1,0 +1,203 @@
+"""Exceptions into recorded failures, and back.
+
+A failure keeps type name, message, details, traceback text and the whole cause
+chain as data; the exception itself travels beside them if it pickles. Coming back,
+a workflow gets the original exception (so that ``except ValueError`` works), and a
+caller gets an `ApplicationError` that names it.
+"""
+
+import builtins
+import traceback
+from typing import Any
+
+import cloudpickle
+
+from everact.runtime import errors
+from everact.runtime.core import failures
+from everact.runtime.core.durations import seconds
+from everact.runtime.core.failures import Failure, FailureKind
+from everact.runtime.core.statuses import Status
+from everact.runtime.values.payloads import Converter, PickleConverter
+from everact.runtime.values.status_of import status_of
+
+_DEEPEST = 20
+_TRACEBACK = 8000
+
+
+def failure_of(
+    error: BaseException,
+    *,
+    values: Converter,
+    status: Status | None = None,
+    skip_frames: int = 0,
+    depth: int = 0,
+) -> Failure:
+    """Record `error`, with its cause chain, as a failure of kind APPLICATION."""
+    details: tuple[bytes, ...] = ()
+    non_retryable, retry_after = False, getattr(error, "retry_after", None)
+    type_name, message = type_name_of(error), _text(error)
+    if isinstance(error, errors.ApplicationError):
+        details = tuple(
+            values.encode(d, f"detail {n} of the error")
+            for n, d in enumerate(error.details, 1)
+        )
+        non_retryable, type_name = error.non_retryable, error.type
+        message = error.message
+        if type_name == "ApplicationError" and type(error).__name__ != type_name:
+            type_name = type_name_of(error)
+    cause = error.__cause__
+    if cause is None and not error.__suppress_context__:
+        cause = error.__context__
+    return Failure(
+        FailureKind.APPLICATION,
+        type_name,
+        message,
+        status=status_of(error) if status is None else status,
+        non_retryable=bool(non_retryable),
+        retry_after=_retry_after(retry_after),
+        details=details,
+        traceback=_traceback(error),
+        value=_carried(error),
+        cause=failure_of(cause, values=values, depth=depth + 1)
+        if cause is not None and depth < _DEEPEST
+        else None,
+    )
+
+
+def exception_of(failure: Failure, *, values: Converter) -> BaseException:
+    """The exception that workflow code gets: the original one where it travelled."""
+    if failure.kind is FailureKind.TIMED_OUT:
+        return errors.TaskTimeout(failure.message, failure.timeout)
+    if failure.kind is FailureKind.LOST:
+        return errors.AttemptLost(failure.message)
+    if failure.kind is FailureKind.CANCELLED:
+        return errors.TaskCancelled(failure.message or "the task was cancelled")
+    if failure.kind is FailureKind.CHILD and failure.cause is not None:
+        error = errors.ChildFailure(failure.message)
+        error.__cause__ = cause_of(failure.cause, values=values)
+        return error
+    return _restored(failure, values)
+
+
+def cause_of(failure: Failure, *, values: Converter) -> BaseException:
+    """The exception that tells a caller how a run ended, its kind by its class."""
+    details = tuple(values.decode(d) for d in failure.details)
+    match failure.kind:
+        case FailureKind.CANCELLED:
+            return errors.RunCancelled(failure.message, *details)
+        case FailureKind.TERMINATED:
+            return errors.RunTerminated(failure.message, *details)
+        case FailureKind.TIMED_OUT:
+            return errors.RunTimedOut(failure.message, failure.timeout)
+    original = _load(failure)
+    if isinstance(original, errors.EveractError) and not isinstance(
+        original, errors.ApplicationError
+    ):
+        found: BaseException = original
+    else:
+        found = errors.ApplicationError(
+            failure.message,
+            *details,
+            type=failure.type,
+            non_retryable=failure.non_retryable,
+            retry_after=failure.retry_after,
+            traceback=failure.traceback,
+            original=original,
+        )
+    if failure.cause is not None:
+        found.__cause__ = cause_of(failure.cause, values=values)
+    return found
+
+
+def child_failure(failure: Failure, name: str, workflow_id: str) -> Failure:
+    """What the parent of a child run that ended with `failure` is shown."""
+    return Failure(
+        FailureKind.CHILD,
+        "ChildFailure",
+        f"child run {workflow_id!r} of {name!r} ended: "
+        f"{failure.type}: {failure.message}",
+        status=failure.status,
+        cause=failure,
+    )
+
+
+def task_timed_out(kind: failures.TimeoutKind, name: str, limit: float) -> Failure:
+    """The failure of a task attempt that exceeded the limit `kind`."""
+    what = {
+        failures.TimeoutKind.ATTEMPT: "ran longer than its timeout of",
+        failures.TimeoutKind.HEARTBEAT: "sent no heartbeat for",
+        failures.TimeoutKind.QUEUE: "waited for a slot longer than",
+    }[kind]
+    return failures.timed_out(kind, f"task {name!r} {what} {limit:g} s")
+
+
+def type_name_of(error: BaseException) -> str:
+    """The qualified class name of `error`, without the module."""
+    return type(error).__qualname__
+
+
+def _restored(failure: Failure, values: Converter) -> BaseException:
+    original = _load(failure)
+    if original is None:
+        known = getattr(builtins, failure.type, None)
+        if isinstance(known, type) and issubclass(known, Exception):
+            try:
+                original = known(failure.message)
+            except Exception:
+                original = None
+    if original is None:
+        original = errors.ApplicationError(
+            failure.message,
+            *(values.decode(d) for d in failure.details),
+            type=failure.type,
+            non_retryable=failure.non_retryable,
+            traceback=failure.traceback,
+        )
+    if failure.cause is not None and original.__cause__ is None:
+        original.__cause__ = _restored(failure.cause, values)
+    if failure.traceback:
+        original.add_note("raised in a task:\n" + failure.traceback.rstrip())
+    return original
+
+
+def _load(failure: Failure) -> BaseException | None:
+    if failure.value is None:
+        return None
+    try:
+        found = PickleConverter().decode(failure.value)
+    except Exception:
+        return None
+    return found if isinstance(found, BaseException) else None
+
+
+def _carried(error: BaseException) -> bytes | None:
+    try:
+        payload = b"c" + cloudpickle.dumps(error, 5)
+        PickleConverter().decode(payload)
+    except Exception:
+        return None
+    return payload if len(payload) <= 1 << 20 else None
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        text = "".join(
+            traceback.format_exception(type(error), error, error.__traceback__, chain=False)
+        )
+    except Exception:
+        return ""
+    return text if len(text) <= _TRACEBACK else "…" + text[-_TRACEBACK:]
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return f"<{type(error).__name__} whose text cannot be made>"
+
+
+def _retry_after(given: Any) -> float | None:
+    try:
+        return None if given is None else seconds(given, what="retry_after")
+    except (ValueError, TypeError):
+        return None

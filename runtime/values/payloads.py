@@ -1,0 +1,96 @@
+"""Values as opaque bytes, and back.
+
+A payload is one tag byte and a body: MessagePack for the scalars that are nearly all
+of the traffic, plain pickle for containers of builtin values, cloudpickle for
+everything else. Tags from 0x80 on are reserved for an extended header (codec, key).
+
+Payloads come out of authenticated rows only; decoding one from anywhere else would
+run what it says.
+"""
+
+import pickle
+from typing import Any, Final, Protocol
+
+import cloudpickle
+import msgspec
+
+from everact.runtime.errors import ValueNotStorable
+
+LARGEST: Final = 64 * 1024 * 1024
+"""Bytes that one value may take when encoded."""
+
+_MSGPACK, _PICKLE, _CLOUDPICKLE = b"m", b"p", b"c"
+_ATOMS: Final = frozenset({int, str, bytes, float, bool, type(None), complex})
+_SMALL = 1000
+
+_msgpack_encode = msgspec.msgpack.Encoder().encode
+_msgpack_decode = msgspec.msgpack.Decoder().decode
+
+NONE: Final = _MSGPACK + _msgpack_encode(None)
+
+
+class Converter(Protocol):
+    """How values become payloads: the port that other encodings implement."""
+
+    def encode(self, value: Any, what: str) -> bytes:
+        """Return `value` as a payload; ValueNotStorable naming `what` if it is none."""
+
+    def decode(self, payload: bytes) -> Any:
+        """Return the value of `payload`."""
+
+
+class PickleConverter:
+    """The default: any picklable value keeps its type, classes of `__main__` too."""
+
+    def encode(self, value: Any, what: str = "the value") -> bytes:
+        kind = type(value)
+        if kind is int:
+            if -(2**63) <= value < 2**63:
+                return _MSGPACK + _msgpack_encode(value)
+        elif kind is str or value is None or kind is bool or kind is float:
+            try:
+                return _checked(_MSGPACK + _msgpack_encode(value), what)
+            except UnicodeEncodeError:  # lone surrogates: pickle can
+                pass
+        try:
+            if _plain(value, [_SMALL]):
+                return _checked(_PICKLE + pickle.dumps(value, 5), what)
+            return _checked(_CLOUDPICKLE + cloudpickle.dumps(value, 5), what)
+        except ValueNotStorable:
+            raise
+        except Exception as error:
+            raise ValueNotStorable(
+                f"{what} cannot be stored: a value of type {kind.__qualname__} does "
+                f"not pickle ({error})"
+            ) from error
+
+    def decode(self, payload: bytes) -> Any:
+        if payload[:1] == _MSGPACK:
+            return _msgpack_decode(memoryview(payload)[1:])
+        if payload[:1] in (_PICKLE, _CLOUDPICKLE):
+            return pickle.loads(memoryview(payload)[1:])
+        raise ValueError(f"payload of unknown encoding {payload[:1]!r}")
+
+
+def _checked(payload: bytes, what: str) -> bytes:
+    if len(payload) > LARGEST:
+        raise ValueNotStorable(
+            f"{what} takes {len(payload):,} bytes, more than the {LARGEST:,} that one "
+            "value may have; store it elsewhere and pass a reference"
+        )
+    return payload
+
+
+def _plain(value: Any, budget: list[int]) -> bool:
+    """Whether `value` consists of builtin values only, so that plain pickle will do."""
+    kind = type(value)
+    if kind in _ATOMS:
+        return True
+    budget[0] -= 1
+    if budget[0] < 0:
+        return False
+    if kind is list or kind is tuple or kind is set or kind is frozenset:
+        return all(_plain(item, budget) for item in value)
+    if kind is dict:
+        return all(_plain(k, budget) and _plain(v, budget) for k, v in value.items())
+    return False

@@ -1,0 +1,84 @@
+"""Which status an exception, or a returned value, stands for.
+
+An exception class maps to a status, or to a function giving one; the most specific
+class wins, found by walking the class's method resolution order. Applications add
+their own with `register_status`. An exception that nothing maps counts as a
+temporary error: retries are always bounded by a finite policy.
+"""
+
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import aiohttp
+
+from everact.runtime import errors
+from everact.runtime.core.statuses import RETRIED, Status
+
+Mapping: TypeAlias = Status | Callable[[Any], Status]
+
+_of_exception: dict[type, Mapping] = {
+    TimeoutError: Status.TIMEOUT,
+    TypeError: Status.INVALID_ARGUMENT,
+    ValueError: Status.INVALID_ARGUMENT,
+    ConnectionError: Status.TCP_ERROR,
+    PermissionError: Status.PERMISSION_DENIED,
+    FileNotFoundError: Status.NOT_FOUND,
+    InterruptedError: Status.TEMPORARY_ERROR,
+    EOFError: Status.TEMPORARY_ERROR,
+    OSError: Status.TEMPORARY_ERROR,
+    ssl.SSLError: Status.TLS_ERROR,
+    socket.gaierror: Status.DNS_ERROR,
+    aiohttp.ClientError: Status.HTTP_ERROR,
+    aiohttp.ClientConnectorError: Status.TCP_ERROR,
+    aiohttp.ClientConnectorDNSError: Status.DNS_ERROR,
+    aiohttp.ClientSSLError: Status.TLS_ERROR,
+    errors.NonDeterminismError: Status.INCOMPATIBLE_STATE,
+    errors.ValueNotStorable: Status.INVALID_RESPONSE,
+    errors.TaskTimeout: Status.TIMEOUT,
+    errors.TaskCancelled: Status.PERMANENT_ERROR,
+    errors.AttemptLost: Status.TEMPORARY_ERROR,
+    errors.RunTimedOut: Status.TIMEOUT,
+    errors.RunTerminated: Status.PERMANENT_ERROR,
+    errors.RunCancelled: Status.PERMANENT_ERROR,
+    errors.WorkflowAlreadyStarted: Status.PERMANENT_ERROR,
+}
+_of_result: dict[type, Mapping] = {}
+
+
+def status_of(error: BaseException) -> Status:
+    """The status that `error` stands for; TEMPORARY_ERROR if nothing maps it."""
+    if isinstance(error, errors.ApplicationError) and error.original is None:
+        found = Status.PERMANENT_ERROR if error.non_retryable else None
+        return found or Status.TEMPORARY_ERROR
+    return _look_up(_of_exception, error) or Status.TEMPORARY_ERROR
+
+
+def status_of_result(value: object) -> Status:
+    """The status that a returned `value` stands for; OK if nothing maps it."""
+    return _look_up(_of_result, value) or Status.OK
+
+
+def register_status(kind: type, status: Mapping) -> None:
+    """Map an exception class, or a result class, to a status or a function of one.
+
+    Takes effect for the whole process. Raises TypeError for anything but a class.
+    """
+    if not isinstance(kind, type):
+        raise TypeError(f"a class is mapped to a status, not {kind!r}")
+    table = _of_exception if issubclass(kind, BaseException) else _of_result
+    table[kind] = status
+
+
+def is_retried(status: Status) -> bool:
+    """Whether a retry may cure `status`."""
+    return status in RETRIED
+
+
+def _look_up(table: dict[type, Mapping], value: object) -> Status | None:
+    for kind in type(value).__mro__:
+        found = table.get(kind)
+        if found is not None:
+            return found if isinstance(found, Status) else found(value)
+    return None
