@@ -23,6 +23,7 @@ from everact.actors.errors import (
 )
 from everact.actors.exit import NORMAL, STOPPED, Exit, Failed, Killed, Normal, Stopped
 from everact.actors.future import ActorFuture
+from everact.actors.observation import ActorState, ActorView
 from everact.actors.ref import ActorRef, Terminated
 from everact.actors.registry import Registry
 from everact.actors.supervision import ChildSpec, Restart, Strategy, Supervisor
@@ -37,7 +38,9 @@ __all__ = [
     "ActorError",
     "ActorFuture",
     "ActorRef",
+    "ActorState",
     "ActorSystem",
+    "ActorView",
     "AskTimeout",
     "BlockingCallError",
     "ChildSpec",

@@ -73,7 +73,10 @@ class Clock(Protocol):
         ...
 
     def release(self) -> None:
-        """Work outside the loop has ended. One release for every hold."""
+        """Work outside the loop has ended, and the loop was told of its outcome.
+
+        One release for every hold.
+        """
         ...
 
 
@@ -202,10 +205,13 @@ class _VirtualSelector(selectors.DefaultSelector):
     def select(
         self, timeout: float | None = None
     ) -> list[tuple[selectors.SelectorKey, int]]:
+        # Asked before looking: a thread announces its outcome first and releases its
+        # hold after, so without a hold here the look cannot miss the outcome.
+        held = self.loop.is_held
         ready = super().select(0)
         if ready or (timeout is not None and timeout <= 0):
             return ready
-        if self.loop.jump_to_next_timer():
+        if not held and self.loop.jump_to_next_timer():
             return ready
         return super().select(SLICE)
 
@@ -229,13 +235,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._virtual_time
 
+    @property
+    def is_held(self) -> bool:
+        """Whether work outside the loop is under way."""
+        return self._holds > 0
+
     def hold(self) -> None:
         """Keep virtual time from jumping. From any thread."""
         with self._holds_lock:
             self._holds += 1
 
     def release(self) -> None:
-        """End one hold. From any thread; wakes the loop."""
+        """End one hold. From any thread, after the outcome was handed to the loop."""
         with self._holds_lock:
             if self._holds == 0:
                 raise RuntimeError("release() without hold()")
@@ -262,10 +273,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self.release()
 
     def jump_to_next_timer(self) -> bool:
-        """Move time to the next timer. False if there is none, or time is held."""
+        """Move time to the next timer. False if there is none."""
         # The heap of timers is asyncio's own; only its head gives the exact due time.
         scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
-        if self._holds or not scheduled:
+        if not scheduled:
             return False
         self._virtual_time = max(self._virtual_time, scheduled[0].when())
         return True

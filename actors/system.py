@@ -28,6 +28,7 @@ from everact.actors.errors import (
     WrongThreadError,
 )
 from everact.actors.mailbox import START, STOP, reject
+from everact.actors.observation import ActorView, observe
 from everact.actors.ref import ActorRef, BoundedActorRef, Limbo
 from everact.actors.registry import Registry
 
@@ -110,6 +111,10 @@ class ActorSystem:
     def is_open(self) -> bool:
         """Whether it is hosted and takes new actors."""
         return self._open
+
+    def observe(self) -> tuple[ActorView, ...]:
+        """The tree of its actors as it is now. Only on the loop thread."""
+        return observe(self._actor_children.values())
 
     # -- where it runs
 
