@@ -171,6 +171,11 @@ class Actor(pykka.Actor):
         """Set once the actor takes no more messages."""
         return self.actor_ref.actor_stopped
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is unread and nothing under way. On the loop thread."""
+        return self._actor_queue is None
+
     # -- what an actor can do, on the loop thread
 
     def spawn(

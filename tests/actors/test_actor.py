@@ -290,6 +290,20 @@ async def test_post_appends_without_an_envelope_and_is_dropped_after_the_end() -
     assert log == ["start", "one", "two", "stop"]
 
 
+async def test_an_actor_is_idle_when_nothing_is_unread_or_under_way() -> None:
+    async with ActorSystem() as system:
+        quick, slow = system.launch(Recorder, []), system.launch(AsyncRecorder, [])
+        await asyncio.sleep(5)
+        for actor in (quick, slow):
+            assert actor.is_idle
+            actor.post("message")
+            assert not actor.is_idle
+        await asyncio.sleep(0.5)
+        assert (quick.is_idle, slow.is_idle) == (True, False)
+        await asyncio.sleep(1)
+        assert slow.is_idle
+
+
 async def test_finish_is_immediate_and_the_first_exit_counts() -> None:
     log: list[Any] = []
     async with ActorSystem() as system:
