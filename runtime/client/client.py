@@ -140,7 +140,9 @@ class Client:
         for arguments that do not fit, ValueError for bad options; nothing is stored
         then.
         """
-        name = workflow.everact_name if isinstance(workflow, Task) else name_of(workflow)
+        name = (
+            workflow.everact_name if isinstance(workflow, Task) else name_of(workflow)
+        )
         given = _arguments(arg, args)
         named = kwargs or {}
         _check_signature(workflow, given, named, name)
@@ -190,7 +192,10 @@ class Client:
 
     @overload
     async def execute(
-        self, workflow: Workflow[..., R] | Task[..., R], arg: Any = UNSET, **options: Any
+        self,
+        workflow: Workflow[..., R] | Task[..., R],
+        arg: Any = UNSET,
+        **options: Any,
     ) -> R: ...
     @overload
     async def execute(

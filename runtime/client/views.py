@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from everact.runtime.values.payloads import Converter
 
 def moment(seconds: float | None) -> datetime | None:
     """Epoch seconds as an aware datetime in UTC."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def history_items(
         HistoryItem(
             entry.generation,
             entry.seq,
-            datetime.fromtimestamp(entry.time, timezone.utc),
+            datetime.fromtimestamp(entry.time, UTC),
             type(record).__name__,
             {
                 name: _shown(value, values)

@@ -10,7 +10,7 @@ code that is missing or does not fit). Events are still folded; what the program
 would have been shown waits in `pending` and is shown by `Began`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from typing import Any, TypeAlias
 
@@ -18,7 +18,6 @@ from everact.runtime.core import failures
 from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
 from everact.runtime.core.records import (
     DEFAULT_TASK,
-    FORMAT,
     AttemptsInterrupted,
     AttemptStarted,
     Began,

@@ -9,7 +9,7 @@ import random as _random
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar, overload
 
 from everact.runtime.core.durations import Duration, seconds
@@ -38,8 +38,8 @@ def now() -> datetime:
     """The current time, aware and in UTC; in a workflow the run's own."""
     loop = durable_loop()
     if loop is None:
-        return datetime.now(timezone.utc)
-    return datetime.fromtimestamp(loop.wall_time(), timezone.utc)
+        return datetime.now(UTC)
+    return datetime.fromtimestamp(loop.wall_time(), UTC)
 
 
 def random() -> _random.Random:
@@ -242,7 +242,9 @@ _CHILD_OPTIONS = {
 }
 
 
-async def signal_run(workflow_id: str, signal: Any, *args: Any, run_id: str = "") -> None:
+async def signal_run(
+    workflow_id: str, signal: Any, *args: Any, run_id: str = ""
+) -> None:
     """Send a signal to another run from workflow code; returns when it is stored.
 
     `RPCError` with status NOT_FOUND if there is no open run of that ID.

@@ -15,7 +15,7 @@ from everact.runtime.definitions.durable import DurableLoop, required_loop
 T = TypeVar("T")
 
 
-async def all(*awaitables: Awaitable[T], cancel_losers: bool = False) -> list[T]:  # noqa: A001
+async def all(*awaitables: Awaitable[T], cancel_losers: bool = False) -> list[T]:
     """The values of all, in argument order; the first error as soon as it happens.
 
     An empty list for no arguments. TypeError, before any branch starts, for what is
@@ -68,7 +68,7 @@ async def race(*awaitables: Awaitable[T], cancel_losers: bool = False) -> T | No
     return value
 
 
-async def any(*awaitables: Awaitable[T], cancel_losers: bool = False) -> T | None:  # noqa: A001
+async def any(*awaitables: Awaitable[T], cancel_losers: bool = False) -> T | None:
     """The first value; if all fail, the sole error or a group of them in order.
 
     None for no arguments. TypeError as for `all`.

@@ -87,7 +87,9 @@ def _place(definition: Any) -> tuple[str, str, int]:
 
 def _interactive(found: Any, new: Any) -> bool:
     """A cell or line typed again: what people do at a prompt to redefine."""
-    return all(_place(d)[0] == "__main__" and _place(d)[1][:1] == "<" for d in (found, new))
+    return all(
+        _place(d)[0] == "__main__" and _place(d)[1][:1] == "<" for d in (found, new)
+    )
 
 
 _default: Registry | None = None

@@ -203,9 +203,7 @@ def make_task(
     """Make a task and register it; see `task` for the options."""
     if not callable(function):
         raise TypeError(f"a task is a function, not {function!r}")
-    chosen = executor or (
-        "loop" if inspect.iscoroutinefunction(function) else "thread"
-    )
+    chosen = executor or ("loop" if inspect.iscoroutinefunction(function) else "thread")
     if chosen not in EXECUTORS:
         raise ValueError(f"executor must be one of {EXECUTORS}, not {executor!r}")
     if chosen == "thread" and inspect.iscoroutinefunction(function):

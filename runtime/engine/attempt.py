@@ -395,7 +395,9 @@ def start_eagerly(
 
 
 def _first_step_now(
-    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], context: Context
+    loop: asyncio.AbstractEventLoop,
+    coroutine: Coroutine[Any, Any, Any],
+    context: Context,
 ) -> "asyncio.Task[Any]":
     """On Python 3.11: catch the step that a new task schedules, and run it."""
     steps: list[Callable[[], None]] = []
@@ -412,9 +414,7 @@ def _first_step_now(
 
 
 def _not_found(text: str) -> Failure:
-    return Failure(
-        FailureKind.APPLICATION, "LookupError", text, Status.NOT_FOUND, True
-    )
+    return Failure(FailureKind.APPLICATION, "LookupError", text, Status.NOT_FOUND, True)
 
 
 def _final(failure: Failure) -> Failure:

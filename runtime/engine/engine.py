@@ -476,9 +476,7 @@ class Engine:
         self._begin(run, asked, within)
         return run
 
-    def _begin(
-        self, run: RunActor, asked: Asked | None, within: Write | None
-    ) -> None:
+    def _begin(self, run: RunActor, asked: Asked | None, within: Write | None) -> None:
         begin_at = run.state.start.options.begin_at
         hold: str | None = None
         if begin_at is not None and begin_at > self.clock.now():
@@ -565,9 +563,7 @@ class Engine:
         state = load_state(self.seal, stored).state
         obstacle = self._no_code(state.start)
         if obstacle is not None:
-            raise RPCError(
-                obstacle.removeprefix(WAITING), RPCStatus.DEADLINE_EXCEEDED
-            )
+            raise RPCError(obstacle.removeprefix(WAITING), RPCStatus.DEADLINE_EXCEEDED)
         program = make_program(
             self.registry, state.start, state.generation, self.values
         )
@@ -578,7 +574,9 @@ class Engine:
         finally:
             program.close()
 
-    def served(self, workspace: str, request_id: str) -> "int | asyncio.Future[Any] | None":
+    def served(
+        self, workspace: str, request_id: str
+    ) -> "int | asyncio.Future[Any] | None":
         """The run that a request ID made or reached, or the request under way."""
         under_way = self._requests.get((workspace, request_id))
         if under_way is not None:
@@ -824,9 +822,7 @@ class Engine:
 
     # -- when a commit does not go well ------------------------------------------------
 
-    def refused(
-        self, run: RunActor, asked: Asked | None, error: BaseException
-    ) -> None:
+    def refused(self, run: RunActor, asked: Asked | None, error: BaseException) -> None:
         """One transition was refused: its run is dropped, and loaded if it exists."""
         start = run.state.start
         if asked is not None:
@@ -846,7 +842,9 @@ class Engine:
 
     def _lost(self, writes: list[Write], error: BaseException) -> None:
         """Nobody knows what became of a commit: forget all that rests on it."""
-        logger.error("a commit failed, %d transitions are read back: %s", len(writes), error)
+        logger.error(
+            "a commit failed, %d transitions are read back: %s", len(writes), error
+        )
         runs: dict[int, RunActor] = {}
         for write in writes:
             asked = write.effects[2]
@@ -924,4 +922,3 @@ def _pickled(error: BaseException) -> bytes:
     import pickle
 
     return pickle.dumps(error, 5)
-

@@ -213,8 +213,7 @@ class RunActor(Actor):
             self._interrupt()
         state = self.state
         now = self.engine.clock.now()
-        if now < state.time:
-            now = state.time
+        now = max(now, state.time)
         answer = state.apply(event, now)
         if answer is None:
             self._refuse(event, asked)
@@ -296,9 +295,7 @@ class RunActor(Actor):
         watchdog.enter(self, self.state.start.options.task_timeout)
         try:
             try:
-                commands = (
-                    program.resume() if resumed else program.activate(shown, now)
-                )
+                commands = program.resume() if resumed else program.activate(shown, now)
             finally:
                 over = watchdog.leave()
         except ActivationOverrun:
@@ -308,7 +305,9 @@ class RunActor(Actor):
             raise
         except Exception as error:
             if not insert:
-                self._put_aside(events, shown, now, asked, f"its code failed: {error!r}")
+                self._put_aside(
+                    events, shown, now, asked, f"its code failed: {error!r}"
+                )
                 return
             raise
         if commands is None and not over:
@@ -415,7 +414,9 @@ class RunActor(Actor):
         if closes:
             left = [(c, False) for c in (*calls.values(), *commands)]
         else:
-            left = [(calls.get(c.call), True) for c in commands if type(c) is CancelCall]
+            left = [
+                (calls.get(c.call), True) for c in commands if type(c) is CancelCall
+            ]
         return [(c, cancel) for c, cancel in left if type(c) is StartChild]
 
     def _refuse(self, event: Event, asked: Asked | None) -> None:
@@ -774,4 +775,3 @@ def _reply(reply: "asyncio.Future[Any]", answer: Any) -> None:
         reply.set_exception(answer)
     else:
         reply.set_result(answer)
-

@@ -59,7 +59,13 @@ class Seal:
         return state
 
     def _verify(
-        self, kind: bytes, generation: int, seq: int, run_id: str, mac: bytes, body: bytes
+        self,
+        kind: bytes,
+        generation: int,
+        seq: int,
+        run_id: str,
+        mac: bytes,
+        body: bytes,
     ) -> None:
         found = self._start.copy()
         found.update(_PLACE(kind, generation, seq) + run_id.encode() + body)

@@ -626,4 +626,3 @@ def _find_key(engine: "Engine", key: int) -> RunRow:
     stored = engine.store.load(key)
     assert stored is not None
     return stored.run
-

@@ -8,8 +8,8 @@ bytes, then by decoded value where both sides are builtin values.
 
 import asyncio
 import inspect
-import os
 import logging
+import os
 import pickle
 from asyncio import _get_running_loop
 from asyncio.events import _set_running_loop
@@ -163,7 +163,11 @@ class CoroutineProgram:
             if all(map(same, recorded, produced)):
                 return
         old = _shown(recorded)
-        new = "code that does not come to a wait" if produced is None else _shown(produced)
+        new = (
+            "code that does not come to a wait"
+            if produced is None
+            else _shown(produced)
+        )
         raise errors.NonDeterminismError(
             f"the code of {self.definition.name!r} does not fit what the run recorded: "
             f"in activation {number} the run recorded [{old}], and the code now asks "

@@ -4,7 +4,7 @@ import asyncio
 import random as _random
 from collections import deque
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
@@ -256,7 +256,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             queue=options.queue,
             attempt=start.attempt,
             generation=self.generation,
-            started_at=datetime.fromtimestamp(self.now, timezone.utc),
+            started_at=datetime.fromtimestamp(self.now, UTC),
             parent_workflow_id=parent.workflow_id if parent else None,
             parent_run_id=parent.run_id if parent else None,
             run_name=options.run_name,

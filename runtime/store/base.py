@@ -144,7 +144,8 @@ Outcome: TypeAlias = list[BaseException | None] | BaseException
 
 class Store(Protocol):
     """A database of runs. Blocking methods are called on the engine's thread and must
-    be quick; `commit` works elsewhere and answers on the engine's loop."""
+    be quick; `commit` works elsewhere and answers on the engine's loop.
+    """
 
     def open(self) -> Opened:
         """Open and migrate; StoreInUse, StoreTooNew or StoreKeyError if refused."""

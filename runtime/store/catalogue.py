@@ -5,7 +5,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import NamedTuple
 
-_NAME = re.compile(r"^-- name: (\w+)\s*$", re.M)
+_NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 
 
 class Migration(NamedTuple):
@@ -36,4 +36,3 @@ def migrations(dialect: str) -> list[Migration]:
 
 def _folder(dialect: str) -> Traversable:
     return files("everact.runtime.store") / "sql" / dialect
-

@@ -274,13 +274,19 @@ class SqliteStore:
         for write in writes:
             found: BaseException | None = None
             if write.within is not None and id(write.within) in broken:
-                found = StoreError("the transition that this one belongs to was refused")
+                found = StoreError(
+                    "the transition that this one belongs to was refused"
+                )
             elif write.row.run_key in refused:
                 found = refused[write.row.run_key]
             else:
                 try:
                     self._transact((write,))
-                except (sqlite3.IntegrityError, sqlite3.DataError, OverflowError) as why:
+                except (
+                    sqlite3.IntegrityError,
+                    sqlite3.DataError,
+                    OverflowError,
+                ) as why:
                     found = StoreError(f"{self.path}: a transition was refused: {why}")
                     found.__cause__ = why
                 except sqlite3.Error as error:

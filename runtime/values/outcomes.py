@@ -182,7 +182,9 @@ def _carried(error: BaseException) -> bytes | None:
 def _traceback(error: BaseException) -> str:
     try:
         text = "".join(
-            traceback.format_exception(type(error), error, error.__traceback__, chain=False)
+            traceback.format_exception(
+                type(error), error, error.__traceback__, chain=False
+            )
         )
     except Exception:
         return ""
