@@ -12,15 +12,19 @@ import sysconfig
 import warnings
 from pathlib import Path
 
-from everact.runtime import Runtime
+from everact.runtime import Runtime, Worker
 from examples.index_stdlib_work import find_packages, index
+
+SLOTS = 4
+"""Files parsed at once. Parsing holds the interpreter's lock: more threads would not be
+faster, they would only keep the loop, which records the outcomes, waiting for it."""
 
 
 async def main(database: str, log: str, limit: str | None = None) -> None:
     """Index the standard library of the Python that runs this."""
     library = Path(sysconfig.get_path("stdlib"))
     packages = find_packages(library, Path(log), int(limit) if limit else None)
-    async with Runtime(database) as runtime:
+    async with Runtime(database, workers=[Worker(slots=SLOTS)]) as runtime:
         handle = await runtime.start(index, packages, id="index", on_conflict="attach")
         await handle.result()
 
