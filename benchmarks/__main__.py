@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -14,17 +15,22 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import machine, report
 from benchmarks.engines.base import Engine
-from benchmarks.engines.catalog import ENGINES
+from benchmarks.engines.catalog import NAMES, engine
 from benchmarks.plot import PlotUnavailable, draw
 from benchmarks.session import Course, Plan
 from benchmarks.works import DEFAULT, LATER, WORKS
+
+WIDTH = 140
+"""Columns of the tables where no terminal says how wide it is."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 2 if there was nothing to measure."""
     options = _parser().parse_args(arguments)
     console = Console()
-    engines = _present(options.engine or list(ENGINES), console)
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    engines = _present(options.engine or NAMES, console)
     works = [WORKS[name] for name in options.work or DEFAULT]
     for work in works:
         if options.work and work.name in LATER:
@@ -76,9 +82,9 @@ def _parser() -> argparse.ArgumentParser:
         "--engine",
         nargs="+",
         action="extend",
-        choices=list(ENGINES),
+        choices=NAMES,
         metavar="NAME",
-        help=f"of {', '.join(ENGINES)}; default: all that are installed",
+        help=f"of {', '.join(NAMES)}; default: all that are installed",
     )
     add("--concurrency", nargs="+", type=int, metavar="N", help="closed-loop callers")
     add("--seconds", type=float, default=3.0, help="of each timed sample (3)")
@@ -111,9 +117,10 @@ def _present(names: Sequence[str], console: Console) -> list[Engine]:
     """The engines that can run; a message for each that cannot."""
     engines = []
     for name in dict.fromkeys(names):
-        reason = ENGINES[name].missing()
+        candidate = engine(name)
+        reason = candidate.missing()
         if reason is None:
-            engines.append(ENGINES[name])
+            engines.append(candidate)
         else:
             console.print(f"note: {name} is left out: {reason}", highlight=False)
     return engines
@@ -121,9 +128,7 @@ def _present(names: Sequence[str], console: Console) -> list[Engine]:
 
 def _versions(engines: Sequence[Engine]) -> dict[str, str]:
     return {
-        name: version
-        for engine in engines
-        for name, version in engine.versions().items()
+        name: version for one in engines for name, version in one.versions().items()
     }
 
 
@@ -148,4 +153,6 @@ def _run(course: Course, console: Console) -> None:
 
 
 if __name__ == "__main__":
+    # However it is ended, measuring processes end with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

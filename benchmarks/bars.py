@@ -73,9 +73,7 @@ def _ceiling(
 
 
 def _absolute(work: str, metric: str, limit: float) -> Bar:
-    return Bar(
-        work=work, metric=metric, sense="at most", limit=limit, of_ceiling=False
-    )
+    return Bar(work=work, metric=metric, sense="at most", limit=limit, of_ceiling=False)
 
 
 BARS: Final = (

@@ -6,7 +6,7 @@ import asyncio
 import sys
 
 from benchmarks import raw
-from benchmarks.engines.catalog import ENGINES
+from benchmarks.engines.catalog import engine
 from benchmarks.loads import measure
 from benchmarks.protocol import Job, Reporter
 
@@ -18,8 +18,9 @@ def main() -> None:
     if job.engine == raw.NAME:
         reporter.result(asyncio.run(raw.measure(job)))
     else:
-        engine = ENGINES[job.engine]
-        reporter.result(asyncio.run(measure(engine, job, reporter)))
+        measured = engine(job.engine)
+        measured.load()
+        reporter.result(asyncio.run(measure(measured, job, reporter)))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 from benchmarks import memory, probes
@@ -45,77 +47,97 @@ async def measure(engine: Engine, job: Job, reporter: Reporter) -> Metrics:
     async with engine.open(job.path) as session:
         opened = time.perf_counter() - begin
         match kind, job.stage:
-            case ("load" | "burst"), _:
-                return await _load(session, job, reporter)
+            case (("load" | "burst"), _):
+                return await _load(engine, session, job, reporter)
             case "signals", _:
-                return await _signals(session, job, reporter)
+                return await _signals(engine, session, job, reporter)
             case "sleep", "whole":
                 return await _sleepers(engine, session, job, reporter)
             case "sleep", "prepare":
                 return await _far_sleepers(engine, session, job, reporter)
             case "sleep", "recover":
                 return await _sleepers_again(job, opened)
-            case ("restart" | "history"), "prepare":
+            case (("restart" | "history"), "prepare"):
                 return await _up_to_the_gate(session, job, reporter)
-            case ("restart" | "history"), "recover":
+            case (("restart" | "history"), "recover"):
                 return await _beyond_the_gate(session, job, begin)
     raise ValueError(f"{job.work} cannot be measured in stage {job.stage!r}")
 
 
-async def _closed_loop(
-    call: Callable[[int], Awaitable[None]], callers: int, job: Job, reporter: Reporter
-) -> tuple[list[float], float]:
-    """Let so many callers call again and again; latencies and the time they took.
+@dataclass(frozen=True, slots=True)
+class _Calls:
+    """What a closed loop saw: completions per second, and the latencies."""
 
-    The first fifth of the time is for warming up. A caller that is in a call when
-    time is up finishes it, and its result counts, as does its time.
+    per_s: float
+    latencies: list[float]
+
+    def metrics(self) -> Metrics:
+        """Latencies; the longest one too, so that a stall is not hidden."""
+        return {
+            **milliseconds(self.latencies),
+            "max_ms": max(self.latencies) * 1000,
+            "rss_mb": _mb(memory.peak()),
+        }
+
+
+async def _closed_loop(
+    call: Callable[[int], Awaitable[None]], job: Job, warming: float, reporter: Reporter
+) -> _Calls:
+    """Let all callers call again and again, after a time to warm up.
+
+    Throughput is what was completed within the time that is measured. A caller that
+    is in a call when time is up finishes it: its latency counts, its completion not.
     """
-    warm = time.perf_counter() + job.seconds / 5
+    warming = max(warming, job.seconds / 5)
+    warm = time.perf_counter() + warming
     end = warm + job.seconds
     latencies: list[float] = []
-    number = 0
+    cold: list[float] = []
+    number = completed = 0
 
     async def caller() -> None:
-        nonlocal number
+        nonlocal number, completed
         begin = time.perf_counter()
         while begin < end:
             number += 1
             await call(number)
             now = time.perf_counter()
-            if begin >= warm:
-                latencies.append(now - begin)
+            (latencies if begin >= warm else cold).append(now - begin)
+            completed += warm <= now < end
             begin = now
-            reporter.progress(1 - max(0.0, end - now) / (job.seconds * 1.2))
+            reporter.progress(1 - max(0.0, end - now) / (warming + job.seconds))
 
-    await asyncio.gather(*(caller() for _ in range(callers)))
-    return latencies, time.perf_counter() - warm
+    await asyncio.gather(*(caller() for _ in range(job.concurrency)))
+    # An engine that completes nothing in time is measured over all it took.
+    elapsed = time.perf_counter() - warm
+    per_s = completed / job.seconds if completed else number / elapsed
+    return _Calls(per_s, latencies or cold)
 
 
-async def _load(session: Session, job: Job, reporter: Reporter) -> Metrics:
+async def _load(
+    engine: Engine, session: Session, job: Job, reporter: Reporter
+) -> Metrics:
     async def call(number: int) -> None:
         await session.run(job.work, number)
 
-    latencies, elapsed = await _closed_loop(call, job.concurrency, job, reporter)
+    calls = await _closed_loop(call, job, engine.warm_s, reporter)
     return {
-        "runs_per_s": len(latencies) / elapsed,
-        "steps_per_s": len(latencies) * job.steps / elapsed,
-        **milliseconds(latencies),
-        "rss_mb": _mb(memory.peak()),
+        "runs_per_s": calls.per_s,
+        "steps_per_s": calls.per_s * job.steps,
+        **calls.metrics(),
     }
 
 
-async def _signals(session: Session, job: Job, reporter: Reporter) -> Metrics:
+async def _signals(
+    engine: Engine, session: Session, job: Job, reporter: Reporter
+) -> Metrics:
     await _each(session.receiver, job.size, reporter)
 
     async def call(number: int) -> None:
         await session.signal(number % job.size, number)
 
-    latencies, elapsed = await _closed_loop(call, job.concurrency, job, reporter)
-    return {
-        "signals_per_s": len(latencies) / elapsed,
-        **milliseconds(latencies),
-        "rss_mb": _mb(memory.peak()),
-    }
+    calls = await _closed_loop(call, job, engine.warm_s, reporter)
+    return {"signals_per_s": calls.per_s, **calls.metrics()}
 
 
 async def _sleepers(
@@ -213,7 +235,7 @@ def _cost_of_steps(ticks: list[float]) -> Metrics:
     """Median time of a step near number 100, near the end, and their ratio."""
     width = max(1, min(500, len(ticks) // 4))
     first = min(100, len(ticks) // 4)
-    gaps = [after - before for before, after in zip(ticks, ticks[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(ticks)]
     early = percentile(gaps[first : first + width], 50)
     late = percentile(gaps[-width:], 50)
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import time
 from typing import Any, Final
@@ -23,33 +24,30 @@ async def measure_messages(actors: Actors, size: int) -> Metrics:
 
 async def _tells_per_s(actors: Actors, count: int) -> float:
     """One actor tells another in bursts; timed until the last was handled."""
+    bursts = max(1, count // BURST)
+    expected = bursts * BURST
     received = 0
+    done = asyncio.get_running_loop().create_future()
 
-    def take(message: Any) -> int:
+    def take(message: Any) -> None:
         nonlocal received
         received += 1
-        return received
+        if received == expected:
+            done.set_result(None)
 
     receiver = actors.spawn(take)
-    left = max(1, count // BURST)
 
-    def send(message: Any) -> None:
-        nonlocal left
-        for _ in range(BURST):
-            receiver.tell(message)
-        left -= 1
-        if left:
-            sender.tell(message)
+    def send(left: int) -> None:
+        for number in range(BURST):
+            receiver.tell(number)
+        if left > 1:
+            sender.tell(left - 1)
 
     sender = actors.spawn(send)
     begin = time.perf_counter()
-    sender.tell(1)
-    handled = 0
-    while left or handled < received:
-        handled = received
-        await receiver.ask(1)
-        handled += 1
-    return received / (time.perf_counter() - begin)
+    sender.tell(bursts)
+    await done
+    return expected / (time.perf_counter() - begin)
 
 
 async def _asks_per_s(actors: Actors, count: int) -> float:

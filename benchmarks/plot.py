@@ -19,14 +19,14 @@ class PlotUnavailable(Exception):
 def draw(results: Sequence[Result], path: Path) -> None:
     """Write a PNG or SVG, by the suffix of the path; both axes are logarithmic."""
     try:
-        import matplotlib
+        import matplotlib as mpl
     except ModuleNotFoundError as error:
         raise PlotUnavailable(PlotUnavailable.__doc__) from error
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
 
     works = [work for work in WORKS if _lines(results, work)]
-    figure, axes = pyplot.subplots(
+    figure, axes = plt.subplots(
         1, max(1, len(works)), figsize=(5.5 * max(1, len(works)), 4.2), squeeze=False
     )
     for axis, work in zip(axes[0], works, strict=False):
@@ -39,12 +39,10 @@ def draw(results: Sequence[Result], path: Path) -> None:
         axis.legend()
     figure.tight_layout()
     figure.savefig(path)
-    pyplot.close(figure)
+    plt.close(figure)
 
 
-def _lines(
-    results: Sequence[Result], work: str
-) -> dict[str, list[tuple[int, float]]]:
+def _lines(results: Sequence[Result], work: str) -> dict[str, list[tuple[int, float]]]:
     lines: dict[str, list[tuple[int, float]]] = {}
     for result in results:
         if result["work"] == work and "steps_per_s" in result:

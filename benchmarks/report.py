@@ -19,6 +19,7 @@ _COLUMNS: Final = {
     "steps/s": "steps_per_s",
     "p50 ms": "p50_ms",
     "p99 ms": "p99_ms",
+    "max ms": "max_ms",
     "peak MB": "rss_mb",
 }
 

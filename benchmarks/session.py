@@ -65,6 +65,11 @@ class Plan:
         return number if number == 1 else max(1, round(number * self.scale))
 
 
+def supported(engine: Engine, work: Work, callers: int) -> bool:
+    """Whether the engine can do the work with so many callers."""
+    return work.name in engine.works and callers <= engine.most_callers
+
+
 class Course:
     """Runs a plan; iterate over `measurements` and call each."""
 
@@ -80,7 +85,7 @@ class Course:
             yield "raw", self._raw_job()
             for sample in range(self._plan.samples):
                 for engine in self._plan.engines:
-                    if work.name in engine.works:
+                    if supported(engine, work, callers):
                         label = f"{work.name} c={callers} {engine.name} #{sample + 1}"
                         yield label, self._plan.job(work, callers, engine)
 
@@ -114,7 +119,7 @@ class Course:
     def _result(self, work: Work, callers: int, engine: Engine) -> Result:
         key = (work.name, callers, engine.name)
         result: Result = dict(zip(("work", "concurrency", "engine"), key, strict=True))
-        if work.name not in engine.works:
+        if not supported(engine, work, callers):
             return result | {"supported": False}
         if key in self._errors:
             return result | {"error": self._errors[key]}

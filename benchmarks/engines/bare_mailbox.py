@@ -60,7 +60,7 @@ class _Mailbox:
 class _BareActor(pykka.Actor):
     def __init__(self, receive: Callable[[Any], Any]) -> None:
         super().__init__()
-        self.on_receive = receive  # type: ignore[method-assign]
+        self.on_receive = receive  # type: ignore[method-assign,assignment]
 
     @staticmethod
     def _create_actor_inbox() -> Any:

@@ -54,7 +54,10 @@ class Actors(Protocol):
 class Engine(Protocol):
     """An engine that can be measured; instances hold no state."""
 
-    name: ClassVar[str]
+    @property
+    def name(self) -> str:
+        """As given on the command line."""
+
     works: ClassVar[frozenset[str]]
     """The works that it supports; all others are printed as not supported."""
     starts_per_s: ClassVar[float]
@@ -62,11 +65,19 @@ class Engine(Protocol):
     patience: ClassVar[float]
     """Factor on the seconds of a measurement, for engines that need longer."""
 
+    warm_s: ClassVar[float]
+    """Seconds of load before its figures hold still: connections, caches."""
+    most_callers: ClassVar[int]
+    """More callers than that are not supported."""
+
     def missing(self) -> str | None:
         """Say what to install, or None if the engine can run."""
 
     def versions(self) -> dict[str, str]:
         """Versions of the packages that make up the engine."""
+
+    def load(self) -> None:
+        """Import what is needed, before any clock runs."""
 
     def open(self, directory: Path) -> AbstractAsyncContextManager[Session]:
         """Open the engine on its files in the directory, recovering what is there."""
