@@ -7,7 +7,7 @@ pickled. Control flow that must not be caught by accident is not here but in
 `everact.runtime.definitions.control`.
 """
 
-from typing import Any
+from typing import Any, Self
 
 from everact.actors import EveractError
 from everact.runtime.core.failures import TimeoutKind
@@ -50,7 +50,7 @@ __all__ = [
 class _Carrying(EveractError):
     """An error whose constructor arguments are kept, so that it can be pickled."""
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> "_Carrying":
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls, *args)
         self._made_from = (args, kwargs)
         return self

@@ -2,40 +2,22 @@
 
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable, Coroutine
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, ParamSpec, TypeVar, overload
-
-import msgspec
+from typing import Any, TypeVar, Unpack, overload
 
 from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.starting import UNSET, Starting, start_request
 from everact.runtime.client.transport import Transport
 from everact.runtime.client.views import RunLine, run_line
-from everact.runtime.core.durations import Duration, optional_seconds, seconds
-from everact.runtime.core.records import StartOptions
-from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.definitions.tasks import Task
-from everact.runtime.definitions.workflows import Workflow, definition_of, name_of
+from everact.runtime.definitions.workflows import Workflow, name_of
 from everact.runtime.operations import runs
-from everact.runtime.programs.workflow_loop import encode_arguments
 from everact.runtime.values.calls import Call
 from everact.runtime.values.payloads import Converter, PickleConverter
 
-P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class _Unset:
-    def __repr__(self) -> str:
-        return "<no argument>"
-
-
-UNSET: Any = _Unset()
-
-CONFLICTS = ("fail", "use_existing", "attach")
-TASK_TIMEOUT = timedelta(seconds=10)
 
 
 class Client:
@@ -70,58 +52,24 @@ class Client:
         self,
         workflow: Workflow[..., R] | Task[..., R],
         arg: Any = UNSET,
-        *,
-        args: Sequence[Any] | None = None,
-        kwargs: dict[str, Any] | None = None,
-        id: str | None = None,
-        queue: str = "default",
-        on_conflict: str = "fail",
-        retry: RetryPolicy | None = None,
-        run_timeout: Duration | None = None,
-        execution_timeout: Duration | None = None,
-        task_timeout: Duration = TASK_TIMEOUT,
-        start_delay: Duration | None = None,
-        parameters: dict[str, Any] | None = None,
-        context: dict[str, Any] | None = None,
-        run_name: str | None = None,
-        memo: dict[str, Any] | None = None,
-        headers: dict[str, str] | None = None,
-        request_id: str = "",
-        correlation_id: int | None = None,
+        **options: Unpack[Starting],
     ) -> RunHandle[R]: ...
     @overload
     async def start(
         self,
         workflow: Callable[..., Coroutine[Any, Any, R]],
         arg: Any = UNSET,
-        **options: Any,
+        **options: Unpack[Starting],
     ) -> RunHandle[R]: ...
     @overload
     async def start(
-        self, workflow: str | type, arg: Any = UNSET, **options: Any
+        self,
+        workflow: str | type,
+        arg: Any = UNSET,
+        **options: Unpack[Starting],
     ) -> RunHandle[Any]: ...
     async def start(
-        self,
-        workflow: Any,
-        arg: Any = UNSET,
-        *,
-        args: Sequence[Any] | None = None,
-        kwargs: dict[str, Any] | None = None,
-        id: str | None = None,
-        queue: str = "default",
-        on_conflict: str = "fail",
-        retry: RetryPolicy | None = None,
-        run_timeout: Duration | None = None,
-        execution_timeout: Duration | None = None,
-        task_timeout: Duration = TASK_TIMEOUT,
-        start_delay: Duration | None = None,
-        parameters: dict[str, Any] | None = None,
-        context: dict[str, Any] | None = None,
-        run_name: str | None = None,
-        memo: dict[str, Any] | None = None,
-        headers: dict[str, str] | None = None,
-        request_id: str = "",
-        correlation_id: int | None = None,
+        self, workflow: Any, arg: Any = UNSET, **options: Unpack[Starting]
     ) -> RunHandle[Any]:
         """Start a run; it is durable when this returns.
 
@@ -140,48 +88,8 @@ class Client:
         for arguments that do not fit, ValueError for bad options; nothing is stored
         then.
         """
-        name = (
-            workflow.everact_name if isinstance(workflow, Task) else name_of(workflow)
-        )
-        given = _arguments(arg, args)
-        named = kwargs or {}
-        _check_signature(workflow, given, named, name)
-        if id is not None and not id:
-            raise ValueError("id must not be empty")
-        if not queue:
-            raise ValueError("queue must not be empty")
-        if on_conflict not in CONFLICTS:
-            raise ValueError(f"on_conflict must be one of {', '.join(CONFLICTS)}")
-        encoded, encoded_named = encode_arguments(self.values, given, named, name)
-        options = StartOptions(
-            queue,
-            retry,
-            optional_seconds(run_timeout, what="run_timeout"),
-            optional_seconds(execution_timeout, what="execution_timeout"),
-            None,
-            10.0 if task_timeout is TASK_TIMEOUT else seconds(task_timeout),
-            None,
-            _json(parameters, "parameters"),
-            _json(context, "context"),
-            run_name or "",
-            {k: self.values.encode(v, f"memo {k!r}") for k, v in (memo or {}).items()},
-            headers or {},
-            self.identity,
-            correlation_id,
-        )
-        started = await self.transport.call(
-            runs.StartRun(
-                workflow=name,
-                workflow_id=id or "",
-                args=encoded,
-                kwargs=encoded_named,
-                options=options,
-                start_delay=optional_seconds(start_delay, what="start_delay"),
-                on_conflict=on_conflict,
-                request_id=request_id,
-                workspace=self.namespace,
-            )
-        )
+        request = start_request(self, workflow, arg, **options)
+        started = await self.transport.call(request)
         return RunHandle(
             self,
             started.workflow_id,
@@ -195,20 +103,25 @@ class Client:
         self,
         workflow: Workflow[..., R] | Task[..., R],
         arg: Any = UNSET,
-        **options: Any,
+        **options: Unpack[Starting],
     ) -> R: ...
     @overload
     async def execute(
         self,
         workflow: Callable[..., Coroutine[Any, Any, R]],
         arg: Any = UNSET,
-        **options: Any,
+        **options: Unpack[Starting],
     ) -> R: ...
     @overload
     async def execute(
-        self, workflow: str | type, arg: Any = UNSET, **options: Any
+        self,
+        workflow: str | type,
+        arg: Any = UNSET,
+        **options: Unpack[Starting],
     ) -> Any: ...
-    async def execute(self, workflow: Any, arg: Any = UNSET, **options: Any) -> Any:
+    async def execute(
+        self, workflow: Any, arg: Any = UNSET, **options: Unpack[Starting]
+    ) -> Any:
         """Start a run and wait for its result; parameters as `start`."""
         handle = await self.start(workflow, arg, **options)
         return await handle.result()
@@ -275,36 +188,6 @@ class Client:
             correlation_id=call.correlation_id,
         )
         return handle.id
-
-
-def _arguments(arg: Any, args: Sequence[Any] | None) -> tuple[Any, ...]:
-    if args is None:
-        return () if arg is UNSET else (arg,)
-    if arg is not UNSET:
-        raise ValueError("give arg or args, not both")
-    return tuple(args)
-
-
-def _check_signature(
-    workflow: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str
-) -> None:
-    if isinstance(workflow, Task):
-        workflow.signature.check(args, kwargs, name)
-        return
-    definition = definition_of(workflow)
-    if definition is not None:
-        definition.signature.check(args, kwargs, name)
-
-
-def _json(value: dict[str, Any] | None, what: str) -> bytes:
-    if value is None:
-        return b""
-    if not isinstance(value, dict):
-        raise TypeError(f"{what} must be a dictionary, not {type(value).__name__}")
-    try:
-        return msgspec.json.encode(value)
-    except (TypeError, ValueError, msgspec.EncodeError) as error:
-        raise TypeError(f"{what} must be JSON-able: {error}") from error
 
 
 def _identity() -> str:

@@ -27,7 +27,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Base of all records."""
 
 
-class TaskOptions(Record):
+class TaskOptions(Record, frozen=True):
     """How a task's attempts are run; all times in seconds, None meaning no limit."""
 
     retry: RetryPolicy = ONCE
@@ -43,7 +43,7 @@ TERMINATE, REQUEST_CANCEL, ABANDON = 0, 1, 2
 """What becomes of an open child when its parent closes."""
 
 
-class Parent(Record):
+class Parent(Record, frozen=True):
     """The call by which another run started this one."""
 
     key: int
@@ -54,7 +54,7 @@ class Parent(Record):
     on_close: int = TERMINATE
 
 
-class StartOptions(Record):
+class StartOptions(Record, frozen=True):
     """Everything about a start that is not its code and input.
 
     Durations are seconds, moments epoch seconds. `begin_at` is the end of a start
@@ -79,7 +79,7 @@ class StartOptions(Record):
     run_deadline: float | None = None
 
 
-class Started(Record, tag=1):
+class Started(Record, tag=1, frozen=True):
     """The run, or a new generation of it, was asked for: who it is and its input."""
 
     name: str
@@ -97,31 +97,31 @@ class Started(Record, tag=1):
     carried: tuple["SignalReceived", ...] = ()
 
 
-class Began(Record, tag=2):
+class Began(Record, tag=2, frozen=True):
     """The program is shown events from now on, first of all those kept for it."""
 
 
-class Held(Record, tag=3):
+class Held(Record, tag=3, frozen=True):
     """The program is shown no events until it begins again; they are kept."""
 
     reason: str
 
 
-class TaskCompleted(Record, tag=4):
+class TaskCompleted(Record, tag=4, frozen=True):
     """The current attempt of task `call` returned."""
 
     call: int
     result: bytes
 
 
-class TaskFailed(Record, tag=5):
+class TaskFailed(Record, tag=5, frozen=True):
     """The current attempt of task `call` failed; the policy decides what follows."""
 
     call: int
     failure: Failure
 
 
-class AttemptStarted(Record, tag=6):
+class AttemptStarted(Record, tag=6, frozen=True):
     """A task that was open when the engine died is dispatched again.
 
     `lost` says that the attempt before it is known, or must be assumed, to have died
@@ -132,20 +132,20 @@ class AttemptStarted(Record, tag=6):
     lost: bool
 
 
-class HeartbeatRecorded(Record, tag=7):
+class HeartbeatRecorded(Record, tag=7, frozen=True):
     """The current attempt of task `call` reported progress."""
 
     call: int
     details: Args
 
 
-class TimerFired(Record, tag=8):
+class TimerFired(Record, tag=8, frozen=True):
     """The moment of timer `call` has come."""
 
     call: int
 
 
-class SignalReceived(Record, tag=9):
+class SignalReceived(Record, tag=9, frozen=True):
     """A one-way message for the run's code."""
 
     name: str
@@ -156,7 +156,7 @@ class SignalReceived(Record, tag=9):
     headers: dict[str, str] = {}
 
 
-class CancelRequested(Record, tag=10):
+class CancelRequested(Record, tag=10, frozen=True):
     """Somebody asked the run to stop."""
 
     reason: str = ""
@@ -164,7 +164,7 @@ class CancelRequested(Record, tag=10):
     request_id: str = ""
 
 
-class TerminateRequested(Record, tag=11):
+class TerminateRequested(Record, tag=11, frozen=True):
     """Somebody ended the run without asking its code."""
 
     reason: str = ""
@@ -172,20 +172,20 @@ class TerminateRequested(Record, tag=11):
     identity: str = ""
 
 
-class RunTimedOut(Record, tag=12):
+class RunTimedOut(Record, tag=12, frozen=True):
     """A limit on the run or on its chain was exceeded."""
 
     kind: TimeoutKind
 
 
-class ChildStarted(Record, tag=13):
+class ChildStarted(Record, tag=13, frozen=True):
     """The child run of `call` is durably there."""
 
     call: int
     run_id: str
 
 
-class ChildClosed(Record, tag=14):
+class ChildClosed(Record, tag=14, frozen=True):
     """The child run of `call` ended, or could not be started."""
 
     call: int
@@ -193,20 +193,20 @@ class ChildClosed(Record, tag=14):
     failure: Failure | None = None
 
 
-class MessageSent(Record, tag=15):
+class MessageSent(Record, tag=15, frozen=True):
     """The message that `call` sent to another run was stored, or refused."""
 
     call: int
     failure: Failure | None = None
 
 
-class AttemptsInterrupted(Record, tag=16):
+class AttemptsInterrupted(Record, tag=16, frozen=True):
     """The engine shut down in good order while attempts were under way."""
 
     calls: tuple[int, ...]
 
 
-class RunTask(Record, tag=32):
+class RunTask(Record, tag=32, frozen=True):
     """Start a task."""
 
     call: int
@@ -216,14 +216,14 @@ class RunTask(Record, tag=32):
     options: TaskOptions | None = None
 
 
-class StartTimer(Record, tag=33):
+class StartTimer(Record, tag=33, frozen=True):
     """Fire timer `call` at `due` (epoch seconds)."""
 
     call: int
     due: float
 
 
-class StartChild(Record, tag=34):
+class StartChild(Record, tag=34, frozen=True):
     """Start a child run; `announce` asks for `ChildStarted` as well."""
 
     call: int
@@ -237,7 +237,7 @@ class StartChild(Record, tag=34):
     announce: bool = False
 
 
-class SignalRun(Record, tag=35):
+class SignalRun(Record, tag=35, frozen=True):
     """Send a signal to another run."""
 
     call: int
@@ -248,7 +248,7 @@ class SignalRun(Record, tag=35):
     kwargs: Kwargs = {}
 
 
-class CancelRun(Record, tag=36):
+class CancelRun(Record, tag=36, frozen=True):
     """Ask another run to stop."""
 
     call: int
@@ -257,25 +257,25 @@ class CancelRun(Record, tag=36):
     reason: str = ""
 
 
-class CancelCall(Record, tag=37):
+class CancelCall(Record, tag=37, frozen=True):
     """Nobody waits for `call` any more: stop it and ignore its outcome."""
 
     call: int
 
 
-class Complete(Record, tag=48):
+class Complete(Record, tag=48, frozen=True):
     """Close the run with a result."""
 
     result: bytes
 
 
-class Fail(Record, tag=49):
+class Fail(Record, tag=49, frozen=True):
     """Close the run without one; `failure.kind` decides the status."""
 
     failure: Failure
 
 
-class ContinueAsNew(Record, tag=50):
+class ContinueAsNew(Record, tag=50, frozen=True):
     """Close the run and start its successor with fresh history.
 
     A None keeps what this run has.
@@ -291,7 +291,7 @@ class ContinueAsNew(Record, tag=50):
     unread: tuple[SignalReceived, ...] = ()
 
 
-class TailCall(Record, tag=51):
+class TailCall(Record, tag=51, frozen=True):
     """Drop this generation's frames and history and call `name` in its place."""
 
     name: str
@@ -325,7 +325,7 @@ Message: TypeAlias = SignalReceived | CancelRequested | TerminateRequested
 """What one run may send to another."""
 
 
-class Transition(Record):
+class Transition(Record, frozen=True):
     """One journal row: at `time` the run took in `events` and answered `commands`."""
 
     time: float

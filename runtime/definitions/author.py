@@ -277,6 +277,7 @@ def _child(
 def _on_close(given: str) -> int:
     if given not in ON_PARENT_CLOSE:
         raise ValueError(
-            f"on_parent_close must be one of {', '.join(ON_PARENT_CLOSE)}, not {given!r}"
+            f"on_parent_close must be one of {', '.join(ON_PARENT_CLOSE)}, "
+            f"not {given!r}"
         )
     return ON_PARENT_CLOSE[given]

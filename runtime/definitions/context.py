@@ -29,11 +29,16 @@ class Attempt(Protocol):
 class AttemptIdentity(Protocol):
     """The names of an attempt's task and run."""
 
-    task_id: str
-    task_name: str
-    workflow_id: str
-    run_id: str
-    parent_run_id: str | None
+    @property
+    def task_id(self) -> str: ...
+    @property
+    def task_name(self) -> str: ...
+    @property
+    def workflow_id(self) -> str: ...
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def parent_run_id(self) -> str | None: ...
 
 
 current_attempt: ContextVar[Attempt | None] = ContextVar(

@@ -10,7 +10,7 @@ import inspect
 import sys
 from asyncio import _get_running_loop
 from collections.abc import Callable, Coroutine
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from everact.runtime.core.durations import Duration, optional_seconds
 from everact.runtime.core.records import DEFAULT_TASK, TaskOptions
@@ -265,7 +265,8 @@ def function(
 
     def decorate(plain: Callable[P, Any]) -> Task[P, Any]:
         base = TaskOptions(retry=FUNCTION_RETRY)
-        return make_task(plain, registry=registry, base=base, **options)
+        made: Any = make_task(plain, registry=registry, base=base, **options)
+        return cast("Task[P, Any]", made)
 
     return decorate
 

@@ -72,8 +72,8 @@ class Workflow(Generic[P, R]):
             value: R = await execute_child(self, args=args, kwargs=kwargs)
             return value
         runtime: Any = active()
-        value = await runtime.execute(self, args=args, kwargs=kwargs)
-        return value
+        answer: R = await runtime.execute(self, args=args, kwargs=kwargs)
+        return answer
 
     def __repr__(self) -> str:
         return f"<workflow {self.everact_name}>"
@@ -92,21 +92,14 @@ class _WorkflowDecorator:
     def __call__(
         self, *, name: str | None = None, registry: Registry | None = None
     ) -> "_NamedWorkflow": ...
-    def __call__(
-        self,
-        target: Any = None,
-        /,
-        *,
-        name: str | None = None,
-        registry: Registry | None = None,
-    ) -> Any:
+    def __call__(self, target: Any = None, **options: Any) -> Any:
         """Make an async function or a class a workflow.
 
         `name` defaults to the qualified name without the module. A class needs
         exactly one method marked `@workflow.run`. Raises TypeError listing every
         problem of the definition, ValueError if the name is taken.
         """
-        decorator = _NamedWorkflow(name, registry)
+        decorator = _NamedWorkflow(**options)
         return decorator if target is None else decorator(target)
 
     def run(self, method: F) -> F:
@@ -120,36 +113,37 @@ class _WorkflowDecorator:
     def signal(
         self, *, name: str | None = None, dynamic: bool = False
     ) -> Callable[[F], F]: ...
-    def signal(
-        self, method: Any = None, /, *, name: str | None = None, dynamic: bool = False
-    ) -> Any:
+    def signal(self, method: Any = None, **options: Any) -> Any:
         """Mark a handler of signals, async or not.
 
         A `dynamic` one takes every signal that no other handles, as (name, args).
         """
-        return _mark("any_signal" if dynamic else "signal", method, name)
+        role = "any_signal" if options.pop("dynamic", False) else "signal"
+        return _mark(role, method, **options)
 
     @overload
     def query(self, method: F, /) -> F: ...
     @overload
     def query(self, *, name: str | None = None) -> Callable[[F], F]: ...
-    def query(self, method: Any = None, /, *, name: str | None = None) -> Any:
+    def query(self, method: Any = None, **options: Any) -> Any:
         """Mark a handler of queries; it must not be async and must not change state."""
-        return _mark("query", method, name)
+        return _mark("query", method, **options)
 
     @overload
     def update(self, method: F, /) -> F: ...
     @overload
     def update(self, *, name: str | None = None) -> Callable[[F], F]: ...
-    def update(self, method: Any = None, /, *, name: str | None = None) -> Any:
+    def update(self, method: Any = None, **options: Any) -> Any:
         """Mark a handler of updates: messages whose sender waits for an answer."""
-        return _mark("update", method, name)
+        return _mark("update", method, **options)
 
 
 class _NamedWorkflow:
     """`@workflow(…)` with its options, waiting for the function or class."""
 
-    def __init__(self, name: str | None, registry: Registry | None) -> None:
+    def __init__(
+        self, name: str | None = None, registry: Registry | None = None
+    ) -> None:
         self._name = name
         self._registry = registry
 
@@ -222,7 +216,7 @@ def handler_name(target: Any, role: str) -> str:
     return name
 
 
-def _mark(role: str, method: Any, name: str | None) -> Any:
+def _mark(role: str, method: Any, name: str | None = None) -> Any:
     def decorate(function: Any) -> Any:
         setattr(function, _ROLE, (role, name or function.__name__))
         return function

@@ -401,8 +401,12 @@ def _first_step_now(
 ) -> "asyncio.Task[Any]":
     """On Python 3.11: catch the step that a new task schedules, and run it."""
     steps: list[Callable[[], None]] = []
+
+    def catch(step: Callable[[], None], **_context: Any) -> None:
+        steps.append(step)
+
     try:
-        loop.call_soon = lambda step, *, context=None: steps.append(step)  # type: ignore
+        loop.call_soon = catch  # type: ignore[assignment, method-assign]
     except AttributeError:  # a loop in C, which schedules it as usual
         return loop.create_task(coroutine, context=context)
     try:

@@ -79,7 +79,7 @@ class GroupCommit:
             for write in writes:
                 write.done(write, None)
         else:
-            for write, refusal in zip(writes, outcome):
+            for write, refusal in zip(writes, outcome, strict=True):
                 write.done(write, refusal)
         if self._waiting:
             self._flush()

@@ -47,6 +47,7 @@ from everact.runtime.engine.watchdog import Watchdog
 from everact.runtime.engine.workers import Worker, Workers
 from everact.runtime.errors import (
     EveractError,
+    QueryFailed,
     RPCError,
     RunPutAside,
     RuntimeStateError,
@@ -527,7 +528,7 @@ class Engine:
         row = replace(stored.run, status=int(RunStatus.TERMINATED), closed_at=now)
         row.wake_at, row.aside = None, ""
 
-        def done(write: Write, error: BaseException | None) -> None:
+        def done(_: Write, error: BaseException | None) -> None:
             if error is not None:
                 _fail(reply, error)
                 return
@@ -553,6 +554,13 @@ class Engine:
         reply = self.loop.create_future()
         run.post(Question(name, args, kwargs, reply))
         return await reply
+
+    def no_answer(self, run: RunActor, reason: str) -> EveractError:
+        """Why a query to a run without its code is not answered."""
+        if reason.startswith(WAITING):
+            text = f"{run} cannot answer: {reason.removeprefix(WAITING)}"
+            return RPCError(text, RPCStatus.DEADLINE_EXCEEDED)
+        return QueryFailed(f"{run} cannot answer: {reason}")
 
     async def _ask_closed(
         self, key: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -596,18 +604,18 @@ class Engine:
     async def wait_closed(self, key: int) -> Closed:
         """Wait for the durable end of a run; RunPutAside if its code cannot run."""
         run = self.runs.get(key)
-        if run is None:
+        if run is not None:
+            row = run.row
+        else:
             stored = self.store.load(key)
             if stored is None:
                 raise RPCError(f"run {key} is unknown", RPCStatus.NOT_FOUND)
-            if stored.run.status:
+            row = stored.run
+            if row.status:
                 command = closing_of(self.seal, stored)
-                return Closed(
-                    key, RunStatus(stored.run.status), command, stored.run.next_run_id
-                )
+                return Closed(key, RunStatus(row.status), command, row.next_run_id)
         reason = self.aside_reason(key)
         if reason is not None:
-            row = run.row if run is not None else stored.run
             raise RunPutAside(row.workflow_id, row.run_id, reason)
         waiter: asyncio.Future[Closed] = self.loop.create_future()
         self._waiters.setdefault(key, []).append(waiter)
@@ -624,7 +632,7 @@ class Engine:
         for waiter in self.followers.pop(key, ()):
             _settle(waiter)
 
-    # -- what runs ask of each other -----------------------------------------------------
+    # -- what runs ask of each other -----------------------------------------------
 
     def send(self, sender: RunActor, command: Any, write: Write | None) -> None:
         """Do what a command asks of another run, in the transaction of `write`.
@@ -648,7 +656,7 @@ class Engine:
             failure = Failure(
                 FailureKind.APPLICATION,
                 "WorkflowAlreadyStarted",
-                f"workflow ID {command.workflow_id!r} of a child is taken by an open run",
+                f"workflow ID {command.workflow_id!r} is taken by an open run",
                 Status.PERMANENT_ERROR,
                 True,
             )
@@ -815,9 +823,9 @@ class Engine:
                 parent.call, state.start.name, state.start.workflow_id, state.closing
             )
             above = self.resident(parent.key)
-            if above is not None and event is not None:
-                if above.state.generation == parent.generation:
-                    above.post(event)
+            asking = above and above.state.generation == parent.generation
+            if above is not None and asking and event is not None:
+                above.post(event)
         self._forget(run)
 
     # -- when a commit does not go well ------------------------------------------------
@@ -881,7 +889,7 @@ class Engine:
             _fail(reply, _copy_error(error))
         run.after_commit = None
 
-    # -- time ------------------------------------------------------------------------------
+    # -- time ----------------------------------------------------------------------
 
     def _fire(self, key: int, number: int, due: float) -> None:
         run = self.runs.get(key)

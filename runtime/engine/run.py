@@ -70,6 +70,7 @@ CHECKPOINT_BYTES = 16 * 1024
 """Journal bytes since the last checkpoint below which none is written."""
 
 _CLOSING = frozenset({Complete, Fail, ContinueAsNew, TailCall})
+_FOLLOWED = frozenset({TaskFailed, AttemptStarted, Started})
 _MESSAGES = frozenset({StartChild, SignalRun, CancelRun})
 """Commands that concern another run: done in the same transaction."""
 
@@ -175,18 +176,18 @@ class RunActor(Actor):
         start = self.state.start
         return f"run {start.workflow_id!r} ({start.run_id}) of {start.name!r}"
 
-    # -- the mailbox -----------------------------------------------------------------
+    # -- the mailbox ---------------------------------------------------------------
 
     def on_receive(self, message: Any) -> None:
         kind = type(message)
         if self.paused is not None and not _urgent(message):
             self.paused.deferred.append(message)
         elif kind is Outcome:
-            call = message.event.call
-            if self.attempts.get(call) is message.attempt:
-                del self.attempts[call]
+            attempt: TaskActor = message.attempt
+            if self.attempts.get(attempt.command.call) is attempt:
+                del self.attempts[attempt.command.call]
                 if type(message.event) is TaskFailed:
-                    self._keep_details(message.attempt)
+                    self._keep_details(attempt)
                 self.take(message.event, None)
         elif kind is Asked:
             self.take(message.event, message)
@@ -275,7 +276,7 @@ class RunActor(Actor):
         elif number == EXECUTION_DEADLINE:
             self.post(RunTimedOut(TimeoutKind.EXECUTION))
 
-    # -- one transition ----------------------------------------------------------------
+    # -- one transition ------------------------------------------------------------
 
     def _activate(
         self,
@@ -411,6 +412,7 @@ class RunActor(Actor):
     ) -> list[tuple[StartChild, bool]]:
         """The children that `commands` leave: all open ones, or those cancelled."""
         calls = self.state.calls
+        left: list[tuple[Command | None, bool]]
         if closes:
             left = [(c, False) for c in (*calls.values(), *commands)]
         else:
@@ -444,7 +446,7 @@ class RunActor(Actor):
             self.after_commit = []
         self.after_commit.append((reply, answer))
 
-    # -- activations that take too long --------------------------------------------------
+    # -- activations that take too long --------------------------------------------
 
     def _pause(
         self,
@@ -589,7 +591,7 @@ class RunActor(Actor):
             logger.error("%s is stuck: %s", self, where)
             self.engine.stuck(self, where)
 
-    # -- after the commit ---------------------------------------------------------------
+    # -- after the commit ----------------------------------------------------------
 
     def committed(self, write: Write, error: BaseException | None) -> None:
         """The transition is durable, or refused: release its effects, or drop all."""
@@ -601,22 +603,16 @@ class RunActor(Actor):
         if self.dropped:
             return
         state = self.state
+        command: Any
         for command in commands:
-            kind = type(command)
-            if kind is RunTask:
-                if state.calls.get(command.call) is command:
+            if type(command) is RunTask:
+                if command.call in state.calls:
                     self._dispatch(command)
             else:
-                self._release(kind, command)
+                self._release(type(command), command)
         for event in events:
-            kind = type(event)
-            if kind is TaskFailed:
-                self._arm_retry(event.call)
-            elif kind is AttemptStarted:
-                self._announced(event)
-            elif kind is Started:
-                self.engine.opened(self)
-                self._arm_all()
+            if type(event) in _FOLLOWED:
+                self._follow(event)
         if asked is not None:
             asked.settle(self)
         if self.engine.followers:
@@ -628,17 +624,28 @@ class RunActor(Actor):
         if not self.attempts and not self.in_flight and not state.status:
             self.engine.idle(self)
 
+    def _follow(self, event: Any) -> None:
+        """What an event itself entails once it is durable."""
+        kind = type(event)
+        if kind is TaskFailed:
+            self._arm_retry(event.call)
+        elif kind is AttemptStarted:
+            self._announced(event)
+        else:
+            self.engine.opened(self)
+            self._arm_all()
+
     def _release(self, kind: type, command: Any) -> None:
-        state, engine = self.state, self.engine
+        calls, engine = self.state.calls, self.engine
         if kind is StartTimer:
-            if state.calls.get(command.call) is command:
+            if command.call in calls:
                 engine.timers.add(command.due, self.row.key, command.call)
         elif kind is CancelCall:
             attempt = self.attempts.pop(command.call, None)
             if attempt is not None:
                 attempt.stop_now()
         elif kind is StartChild:
-            if command.announce and state.calls.get(command.call) is command:
+            if command.announce and command.call in calls:
                 self.post(ChildStarted(command.call, command.run_id))
         elif kind is TailCall:
             engine.next_generation(self)
@@ -703,12 +710,7 @@ class RunActor(Actor):
         program = self.program
         if program is None:
             reason = self.state.held or "it has not begun"
-            if not self.state.held:
-                self.begin()
-                program = self.program
-        if program is None:
-            error: Any = QueryFailed(f"{self} cannot answer: {reason}")
-            self._when_durable(question.reply, error)
+            self._when_durable(question.reply, self.engine.no_answer(self, reason))
             return
         try:
             answer = program.query(question.name, question.args, question.kwargs)
@@ -718,7 +720,7 @@ class RunActor(Actor):
                 self._rebuild()
         self._when_durable(question.reply, answer)
 
-    # -- coming back ----------------------------------------------------------------------
+    # -- coming back ---------------------------------------------------------------
 
     def release_open(self, *, unclean: bool, held_now: bool) -> None:
         """After loading: release again all that is recorded as open.
@@ -730,9 +732,9 @@ class RunActor(Actor):
         if type(state.closing) is TailCall:
             self.engine.next_generation(self)
             return
-        if state.held is not None and not held_now:
-            if state.began or state._moment(BEGIN) is None:
-                self.begin()
+        delayed = not state.began and state._moment(BEGIN) is not None
+        if state.held is not None and not held_now and not delayed:
+            self.begin()
         self._arm_all()
         for command in list(state.calls.values()):
             if type(command) is RunTask:

@@ -244,6 +244,7 @@ class ListRuns(Request[tuple[RunSummary, ...]], frozen=True, kw_only=True):
 
 @operation("runs.start", StartRun)
 async def start_run(engine: "Engine", request: StartRun) -> StartedRun:
+    """Start a run, or answer with the one that is in the way."""
     engine.check_open()
     place = (request.workspace, request.request_id)
     if request.request_id:
@@ -338,6 +339,7 @@ def _started(found: Any, created: bool) -> StartedRun:
 
 @operation("runs.result", AwaitRun)
 async def await_run(engine: "Engine", request: AwaitRun) -> RunClosed:
+    """Wait for the end of a run or of its chain."""
     ref = request.run
     row = _find(engine, ref)
     key, run_id = row.key, row.run_id
@@ -360,6 +362,7 @@ async def await_run(engine: "Engine", request: AwaitRun) -> RunClosed:
 
 @operation("runs.describe", DescribeRun)
 async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription:
+    """Put together what is known of a run."""
     row = _find(engine, request.run)
     run = engine.runs.get(row.key)
     if run is not None:
@@ -470,6 +473,7 @@ def _unreadable(row: RunRow, reason: str) -> RunDescription:
 
 @operation("runs.signal", SignalRun)
 async def signal_run(engine: "Engine", request: SignalRun) -> None:
+    """Store a signal."""
     engine.check_open()
     workspace, now = request.run.workspace, engine.clock.now()
     if request.request_id and await _served(engine, workspace, request.request_id):
@@ -488,6 +492,7 @@ async def signal_run(engine: "Engine", request: SignalRun) -> None:
 
 @operation("runs.cancel", CancelRun)
 async def cancel_run(engine: "Engine", request: CancelRun) -> None:
+    """Store a request to stop."""
     engine.check_open()
     workspace, now = request.run.workspace, engine.clock.now()
     if request.request_id and await _served(engine, workspace, request.request_id):
@@ -499,6 +504,7 @@ async def cancel_run(engine: "Engine", request: CancelRun) -> None:
 
 @operation("runs.terminate", TerminateRun)
 async def terminate_run(engine: "Engine", request: TerminateRun) -> None:
+    """Close a run from outside."""
     row = _find(engine, request.run)
     event = TerminateRequested(request.reason, request.details, request.identity)
     await _deliver(engine, row, event, request.run.workspace, "", 0.0)
@@ -534,6 +540,7 @@ async def _deliver(
 
 @operation("runs.query", QueryRun)
 async def query_run(engine: "Engine", request: QueryRun) -> bytes:
+    """Put a question to a run."""
     row = _find(engine, request.run)
     status = RunStatus(row.status)
     if request.reject == REJECT_NOT_OPEN and status:
@@ -554,6 +561,7 @@ async def query_run(engine: "Engine", request: QueryRun) -> bytes:
 async def read_history(
     engine: "Engine", request: ReadHistory
 ) -> tuple[HistoryEntry, ...]:
+    """Read a page of the journal, verified."""
     row = _find(engine, request.run)
     while True:
         rows = engine.store.history(row.key, request.after, request.limit)
@@ -578,6 +586,7 @@ async def read_history(
 
 @operation("runs.list", ListRuns)
 async def list_runs(engine: "Engine", request: ListRuns) -> tuple[RunSummary, ...]:
+    """Read a page of the index."""
     chosen = RunFilter(
         request.workspace,
         None if request.status is None else int(request.status),
@@ -607,9 +616,9 @@ async def list_runs(engine: "Engine", request: ListRuns) -> tuple[RunSummary, ..
 def _find(engine: "Engine", ref: RunRef) -> RunRow:
     if ref.key:
         run = engine.runs.get(ref.key)
-        if run is not None and run.row.run_id == ref.run_id:
-            if run.row.workspace == ref.workspace and not run.row.status:
-                return run.row
+        row = run.row if run is not None and not run.row.status else None
+        if row and (row.workspace, row.run_id) == (ref.workspace, ref.run_id):
+            return row
     row = engine.store.find(
         ref.workspace, ref.workflow_id, ref.run_id, ref.first_run_id
     )

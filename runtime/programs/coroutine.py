@@ -87,7 +87,7 @@ class CoroutineProgram:
     ) -> None:
         self.definition = definition
         self.values = values
-        self.loop = _Loop(start, generation, values, self)
+        self.loop = _Loop(start, generation, values, self)  # type: ignore[abstract]
         self.replaying = False
         self._instance: Any = None
         self._root: OrderedTask | None = None
@@ -103,11 +103,7 @@ class CoroutineProgram:
         _set_running_loop(loop)
         try:
             for event in events:
-                kind = type(event)
-                if kind is TaskCompleted:
-                    loop.resolve(event.call, self.values.decode(event.result), None)
-                else:
-                    _SHOW[kind](self, event)
+                _SHOW[type(event)](self, event)
             return self._turn(SLICE)
         finally:
             _set_running_loop(outer)
@@ -209,8 +205,9 @@ class CoroutineProgram:
 
     def _announced(self, call: int) -> "asyncio.Future[Any] | None":
         """The future of a child's start, if somebody still waits for it."""
-        started = self.loop.announced and self.loop.announced.pop(call, None)
-        return None if not started or started.done() else started
+        announced = self.loop.announced
+        started = announced.pop(call, None) if announced else None
+        return None if started is None or started.done() else started
 
     def _child_started(self, event: ChildStarted) -> None:
         started = self._announced(event.call)
@@ -271,7 +268,7 @@ class CoroutineProgram:
         if catch_all is None:
             return None
         bound = catch_all.function.__get__(self._instance)
-        return lambda *args, **kwargs: bound(name, args)
+        return lambda *args: bound(name, args)
 
     def fail(self, error: BaseException) -> None:
         """A handler raised: the run fails with it, its code is not asked further."""
@@ -303,6 +300,7 @@ class CoroutineProgram:
                 return self._control_command(control)
             except (TypeError, ValueError) as misuse:
                 error = misuse
+        assert error is not None
         return Fail(self._failed_with(error))
 
     @staticmethod

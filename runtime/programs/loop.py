@@ -276,7 +276,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 coroutine = task.get_coro()
                 try:
-                    coroutine.close()  # type: ignore[union-attr]
+                    coroutine.close()
                 except BaseException as error:
                     logger.debug("clean-up of a dropped coroutine: %r", error)
         for generator in self._generators or ():
@@ -385,7 +385,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
 
 def _refuse(method: str, what: str) -> Callable[..., NoReturn]:
-    def refuse(self: DeterministicLoop, *args: Any, **kwargs: Any) -> NoReturn:
+    def refuse(*_args: Any, **_kwargs: Any) -> NoReturn:
         raise ForeignAwait(_REFUSED.format(what=what))
 
     refuse.__name__ = method
@@ -434,7 +434,8 @@ _FOREIGN = {
 }
 for _method, _what in _FOREIGN.items():
     setattr(DeterministicLoop, _method, _refuse(_method, _what))
-DeterministicLoop.__abstractmethods__ = frozenset()
+# All that is abstract and not above is refused.
+DeterministicLoop.__abstractmethods__ = frozenset()  # type: ignore[attr-defined]
 
 
 def seeded(run_id: str, generation: int) -> _random.Random:

@@ -18,6 +18,7 @@ _standard = asyncio.as_completed
 
 @functools.wraps(_standard)
 def as_completed(fs: Iterable[Any], *, timeout: float | None = None) -> Any:
+    """As the standard one; on a workflow's loop in the order given."""
     loop = asyncio._get_running_loop()
     if isinstance(loop, DeterministicLoop):
         fs = [asyncio.ensure_future(f, loop=loop) for f in fs]
@@ -26,5 +27,5 @@ def as_completed(fs: Iterable[Any], *, timeout: float | None = None) -> Any:
 
 def install() -> None:
     """Put the wrapper in place; calling it again changes nothing."""
-    asyncio.as_completed = as_completed  # type: ignore[assignment]
-    asyncio.tasks.as_completed = as_completed  # type: ignore[assignment]
+    asyncio.as_completed = as_completed
+    asyncio.tasks.as_completed = as_completed

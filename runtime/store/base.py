@@ -167,7 +167,7 @@ class Store(Protocol):
         """A run by its IDs; without a run ID the open or else the latest one."""
 
     def due(self, until: float, after: tuple[float, int], limit: int) -> list[Any]:
-        """(wake time, key) of open runs due by `until`, earliest first, after a pair."""
+        """(wake time, key) of open runs due by `until`, earliest first, after one."""
 
     def select(self, what: str, *args: Any) -> list[Any]:
         """Keys or values by a named query of the adapter's catalogue."""

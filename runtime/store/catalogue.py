@@ -20,7 +20,9 @@ def queries(dialect: str) -> dict[str, str]:
     """The dialect's statements by name."""
     text = (_folder(dialect) / "queries.sql").read_text(encoding="utf-8")
     parts = _NAME.split(text)
-    return {name: sql.strip() for name, sql in zip(parts[1::2], parts[2::2])}
+    return {
+        name: sql.strip() for name, sql in zip(parts[1::2], parts[2::2], strict=True)
+    }
 
 
 def migrations(dialect: str) -> list[Migration]:

@@ -20,7 +20,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -46,6 +46,8 @@ from everact.runtime.store.filelock import FileLock
 REQUEST_KEPT = 24 * 3600.0
 _OLDEST_SQLITE = (3, 35, 0)
 _KEY_BYTES = 32
+
+Rows: TypeAlias = list[Any]
 
 _row_values = msgspec.structs.astuple
 
@@ -75,10 +77,10 @@ class SqliteStore:
                 f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or later is needed"
             )
         if not self._in_memory:
-            self.path = os.path.abspath(self.path)
-            parent = os.path.dirname(self.path)
-            if not os.path.isdir(parent):
-                raise StoreError(f"the folder {parent!r} of the database is not there")
+            self.path = str(Path(self.path).absolute())
+            parent = Path(self.path).parent
+            if not parent.is_dir():
+                raise StoreError(f"the folder {parent} of the database is not there")
             self._lock = FileLock(self.path + ".lock", self.path, self._wait)
         try:
             self._connect()
@@ -321,7 +323,7 @@ class SqliteStore:
         found = self._one("run_by_key", key)
         if found is None:
             return None
-        run = RunRow(**dict(zip(RunRow.__struct_fields__, found)))
+        run = _run(found)
         generation = self._one("last_generation", key)[0]
         saved = self._one("checkpoint", key)
         checkpoint = CheckpointRow(*saved) if saved else None
@@ -386,7 +388,7 @@ class SqliteStore:
         with self._read_guard():
             return self._reading.execute(self._sql[name], args).fetchone()
 
-    def _all(self, name: str, *args: Any) -> Any:
+    def _all(self, name: str, *args: Any) -> Rows:
         with self._read_guard():
             return self._reading.execute(self._sql[name], args).fetchall()
 
@@ -412,7 +414,7 @@ def key_id(key: bytes) -> str:
 
 
 def _run(found: Sequence[Any]) -> RunRow:
-    return RunRow(**dict(zip(RunRow.__struct_fields__, found)))
+    return RunRow(**dict(zip(RunRow.__struct_fields__, found, strict=True)))
 
 
 def _merged(writes: Sequence[Write]) -> tuple[list[Any], list[Any]]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
-from everact.runtime.core.failures import Failure
+from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.statuses import Status
 from everact.runtime.values import outcomes
 from everact.runtime.values.payloads import PickleConverter
@@ -88,7 +88,7 @@ class Error:
         return error
 
     def _remade(self) -> BaseException:
-        failure = Failure(outcomes.FailureKind.APPLICATION, self.type, self.message)
+        failure = Failure(FailureKind.APPLICATION, self.type, self.message)
         found = outcomes._restored(failure, PickleConverter())
         known = type(found).__qualname__ == self.type
         return found if known else RuntimeError(self.message)

@@ -29,7 +29,6 @@ def failure_of(
     *,
     values: Converter,
     status: Status | None = None,
-    skip_frames: int = 0,
     depth: int = 0,
 ) -> Failure:
     """Record `error`, with its cause chain, as a failure of kind APPLICATION."""

@@ -1,0 +1,140 @@
+"""What a start takes, checked before anything is sent."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+import msgspec
+
+from everact.runtime.core.durations import Duration, optional_seconds, seconds
+from everact.runtime.core.records import StartOptions
+from everact.runtime.core.retry import RetryPolicy
+from everact.runtime.definitions.tasks import Task
+from everact.runtime.definitions.workflows import definition_of, name_of
+from everact.runtime.operations.runs import StartRun
+from everact.runtime.programs.workflow_loop import encode_arguments
+
+if TYPE_CHECKING:
+    from everact.runtime.client.client import Client
+
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "<no argument>"
+
+
+UNSET: Any = _Unset()
+"""Stands for an argument that was not given; an explicit None is an argument."""
+
+CONFLICTS = ("fail", "use_existing", "attach")
+TASK_TIMEOUT = timedelta(seconds=10)
+
+
+class Starting(TypedDict, total=False):
+    """The keyword options of `Client.start` and `Client.execute`."""
+
+    args: Sequence[Any] | None
+    kwargs: dict[str, Any] | None
+    id: str | None
+    queue: str
+    on_conflict: str
+    retry: RetryPolicy | None
+    run_timeout: Duration | None
+    execution_timeout: Duration | None
+    task_timeout: Duration
+    start_delay: Duration | None
+    parameters: dict[str, Any] | None
+    context: dict[str, Any] | None
+    run_name: str | None
+    memo: dict[str, Any] | None
+    headers: dict[str, str] | None
+    request_id: str
+    correlation_id: int | None
+
+
+_KNOWN = frozenset(Starting.__annotations__)
+
+
+def start_request(
+    client: "Client", workflow: Any, arg: Any, **options: Unpack[Starting]
+) -> StartRun:
+    """The request of a start; ValueError, TypeError, ValueNotStorable for bad input."""
+    unknown = options.keys() - _KNOWN
+    if unknown:
+        raise TypeError(f"unknown options of a start: {', '.join(sorted(unknown))}")
+    name = workflow.everact_name if isinstance(workflow, Task) else name_of(workflow)
+    args = _arguments(arg, options.get("args"))
+    kwargs = options.get("kwargs") or {}
+    _check_signature(workflow, args, kwargs, name)
+    workflow_id, queue = options.get("id"), options.get("queue", "default")
+    conflict = options.get("on_conflict", "fail")
+    if workflow_id is not None and not workflow_id:
+        raise ValueError("id must not be empty")
+    if not queue:
+        raise ValueError("queue must not be empty")
+    if conflict not in CONFLICTS:
+        raise ValueError(f"on_conflict must be one of {', '.join(CONFLICTS)}")
+    encoded, encoded_named = encode_arguments(client.values, args, kwargs, name)
+    return StartRun(
+        workflow=name,
+        workflow_id=workflow_id or "",
+        args=encoded,
+        kwargs=encoded_named,
+        options=_options(client, queue, options),
+        start_delay=optional_seconds(options.get("start_delay"), what="start_delay"),
+        on_conflict=conflict,
+        request_id=options.get("request_id", ""),
+        workspace=client.namespace,
+    )
+
+
+def _options(client: "Client", queue: str, options: Starting) -> StartOptions:
+    memo = options.get("memo") or {}
+    return StartOptions(
+        queue=queue,
+        retry=options.get("retry"),
+        run_timeout=optional_seconds(options.get("run_timeout"), what="run_timeout"),
+        execution_timeout=optional_seconds(
+            options.get("execution_timeout"), what="execution_timeout"
+        ),
+        task_timeout=seconds(
+            options.get("task_timeout", TASK_TIMEOUT), what="task_timeout"
+        ),
+        parameters=_json(options.get("parameters"), "parameters"),
+        context=_json(options.get("context"), "context"),
+        run_name=options.get("run_name") or "",
+        memo={k: client.values.encode(v, f"memo {k!r}") for k, v in memo.items()},
+        headers=options.get("headers") or {},
+        identity=client.identity,
+        correlation_id=options.get("correlation_id"),
+    )
+
+
+def _arguments(arg: Any, args: Sequence[Any] | None) -> tuple[Any, ...]:
+    if args is None:
+        return () if arg is UNSET else (arg,)
+    if arg is not UNSET:
+        raise ValueError("give arg or args, not both")
+    return tuple(args)
+
+
+def _check_signature(
+    workflow: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str
+) -> None:
+    if isinstance(workflow, Task):
+        workflow.signature.check(args, kwargs, name)
+        return
+    definition = definition_of(workflow)
+    if definition is not None:
+        definition.signature.check(args, kwargs, name)
+
+
+def _json(value: dict[str, Any] | None, what: str) -> bytes:
+    if value is None:
+        return b""
+    if not isinstance(value, dict):
+        raise TypeError(f"{what} must be a dictionary, not {type(value).__name__}")
+    try:
+        return msgspec.json.encode(value)
+    except (TypeError, ValueError, msgspec.EncodeError) as error:
+        raise TypeError(f"{what} must be JSON-able: {error}") from error
