@@ -52,6 +52,9 @@ class ActorFuture(pykka.Future[T]):
     _error: BaseException | None = None
     _traceback: TracebackType | None = None
     _waiters: list[Callable[[], object]] | None = None
+    # The way of nearly every ask: one task of the loop that also sets the outcome.
+    _loop: asyncio.AbstractEventLoop | None = None
+    _waiter: asyncio.Future[T] | None = None
     # What makes the value when it is first asked for, and what it made.
     _hook: Any = None
     _hook_value: Any = _PENDING
@@ -76,6 +79,12 @@ class ActorFuture(pykka.Future[T]):
         if self._value is not _PENDING or self._hook is not None:
             raise queue.Full("the future already has its outcome")
         self._value = value
+        waiter = self._waiter
+        if waiter is not None:
+            if running_loop() is self._loop and not waiter.done():
+                waiter.set_result(value)  # type: ignore[arg-type]
+            else:
+                self._wake_own(waiter)
         if self._waiters is not None:
             self._wake()
 
@@ -97,6 +106,8 @@ class ActorFuture(pykka.Future[T]):
         self._traceback = traceback or error.__traceback__
         self._error = error
         self._value = None
+        if self._waiter is not None:
+            self._wake_own(self._waiter)
         if self._waiters is not None:
             self._wake()
 
@@ -105,8 +116,9 @@ class ActorFuture(pykka.Future[T]):
 
         An await runs it in a thread of the loop's default executor.
         """
-        if self._value is not _PENDING:
-            raise queue.Full("the future already has its outcome")
+        if self._value is not _PENDING or self._waiter is not None:
+            raise queue.Full("the future has its outcome, or an actor will set it")
+        self._loop = None
         self._hook = func
         self._wake()
 
@@ -126,6 +138,17 @@ class ActorFuture(pykka.Future[T]):
         return self._outcome()
 
     def __await__(self) -> Generator[Any, None, T]:
+        if self._value is _PENDING and self._await_timeout is None:
+            loop = self._loop
+            if loop is not None and running_loop() is loop:
+                waiter = self._waiter
+                if waiter is None or waiter.done():
+                    waiter = self._waiter = loop.create_future()
+                    return waiter.__await__()
+        return self._await_generally()
+
+    def _await_generally(self) -> Generator[Any, None, T]:
+        """Any number of tasks on any loops, time limits, and derived values."""
         if self._value is _PENDING and self._hook is None:
             loop = asyncio.get_running_loop()
             waiter: asyncio.Future[None] = loop.create_future()
@@ -148,6 +171,19 @@ class ActorFuture(pykka.Future[T]):
             self._waiters.append(wake)
         if self._value is not _PENDING:
             self._wake()
+
+    def _wake_own(self, waiter: asyncio.Future[T]) -> None:
+        """Hand the outcome to the task of the future's own loop."""
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            return
+        if running_loop() is not loop:
+            loop.call_soon_threadsafe(self._wake_own, waiter)
+        elif not waiter.done():
+            if self._error is None:
+                waiter.set_result(self._value)
+            else:
+                waiter.set_exception(_raisable(self._error))
 
     def _wake(self) -> None:
         with _waiters_lock:
@@ -210,6 +246,15 @@ class ActorFuture(pykka.Future[T]):
         return _Derived(
             (self,), lambda values: functools.reduce(func, values[0], *args)
         )
+
+
+def _raisable(error: BaseException) -> BaseException:
+    """What a coroutine may raise: not StopIteration, which would end it normally."""
+    if not isinstance(error, StopIteration):
+        return error
+    replaced = RuntimeError(f"the actor raised {error!r}")
+    replaced.__cause__ = error
+    return replaced
 
 
 def _wake_waiter(loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[None]) -> None:

@@ -29,6 +29,8 @@ __all__ = ["ActorRef", "BoundedActorRef", "Limbo", "Terminated"]
 
 A = TypeVar("A", bound="Actor")
 
+_new = object.__new__
+
 # Guards what is made lazily and must exist once: URN and stop event of a reference.
 _lazy_lock = threading.Lock()
 
@@ -185,13 +187,23 @@ class ActorRef(pykka.ActorRef[A]):
         What the actor raises is raised here. A stopped actor gives
         :class:`ActorDeadError`, now or when it stops before it answers.
         """
-        reply: ActorFuture[Any] = ActorFuture()
-        self._put(message, reply)
-        if running_loop() is not None:
-            if timeout is not None:
-                reply._await_timeout = timeout
-            return reply
-        return reply.get(timeout=timeout) if block else reply
+        # Without their __init__: this is the hot path of every conversation.
+        reply: ActorFuture[Any] = _new(ActorFuture)
+        asked = _new(Ask)
+        asked.message = message
+        asked.reply = reply
+        try:
+            self.tell(asked)
+        except (ActorDeadError, MailboxFull) as error:
+            reply.set_error(error)
+        loop = running_loop()
+        if loop is None:
+            return reply.get(timeout=timeout) if block else reply
+        if loop is self.system._loop:
+            reply._loop = loop
+        if timeout is not None:
+            reply._await_timeout = timeout
+        return reply
 
     def _put(self, message: Any, reply: ActorFuture[Any] | None) -> None:
         """Send; every refusal becomes the answer, if one is wanted."""

@@ -67,6 +67,10 @@ def prepare(actor: Actor, system: ActorSystem, parent: Actor | None) -> None:
     actor._actor_running = None
 
 
+def _not_hosted(*_args: Any, **_kwargs: Any) -> None:
+    raise SystemStoppedError
+
+
 class ActorSystem:
     """A family of actors on one event loop, with its own registry and clock.
 
@@ -81,6 +85,7 @@ class ActorSystem:
         self.registry = Registry()
         self._clock = clock
         self._loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]
+        self._call_soon: Callable[..., object] = _not_hosted
         self._thread: int | None = None
         self._context = contextvars.copy_context()
         self._ready: list[Actor] = []
@@ -123,6 +128,7 @@ class ActorSystem:
         if self._thread is not None:
             raise SystemStoppedError("an actor system can be hosted only once")
         self._loop = asyncio.get_running_loop()
+        self._call_soon = self._loop.call_soon
         self._thread = get_ident()
         self._open = True
         if self._clock is None:
@@ -309,7 +315,7 @@ class ActorSystem:
     # -- turns
 
     def _wake(self) -> None:
-        self._loop.call_soon(self._drain, context=self._context)
+        self._call_soon(self._drain, context=self._context)
 
     def _schedule(self, actor: Actor) -> None:
         ready = self._ready

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
+import queue
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -183,6 +184,52 @@ async def test_an_ask_whose_handler_is_cancelled_by_a_stranger_is_an_error() -> 
     async with ActorSystem() as system:
         with pytest.raises(ActorError, match="cancelled"):
             await system.spawn(Cancelled).ask("go")
+
+
+async def test_several_tasks_may_await_one_answer() -> None:
+    async with ActorSystem() as system:
+        ref = system.spawn(Counter)
+        answer = ref.ask("wait")
+        tasks = [asyncio.create_task(wait(answer)) for _ in range(3)]
+        await asyncio.sleep(1)
+        tasks[0].cancel()
+        late = asyncio.create_task(wait(answer))
+        assert await asyncio.gather(*tasks[1:], late) == ["waited"] * 3
+        assert tasks[0].cancelled()
+        assert await answer == "waited"
+        assert answer.get() == "waited"
+
+
+async def test_an_answer_may_be_awaited_in_another_loop_than_it_was_asked_on(
+    outside: ActorSystem,
+) -> None:
+    class Relay(Actor):
+        async def on_receive(self, message: ActorFuture[Any]) -> Any:
+            return await message
+
+    async with ActorSystem() as system:
+        answer = system.spawn(Counter).ask("one")
+        assert await outside.spawn(Relay).ask(answer) == 1
+
+
+async def test_even_stop_iteration_reaches_who_awaits() -> None:
+    class Odd(Actor):
+        def on_receive(self, message: Any) -> Any:
+            raise StopIteration(message)
+
+    async with ActorSystem() as system:
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await system.spawn(Odd).ask(1)
+
+
+async def test_an_answer_that_an_actor_will_set_takes_no_hook() -> None:
+    async with ActorSystem() as system:
+        answer = system.spawn(Counter).ask("wait")
+        task = asyncio.create_task(wait(answer))
+        await asyncio.sleep(1)
+        with pytest.raises(queue.Full):
+            answer.set_get_hook(lambda _timeout: "forged")
+        assert await task == "waited"
 
 
 # -- stop
