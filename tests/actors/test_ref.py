@@ -186,6 +186,16 @@ async def test_an_ask_whose_handler_is_cancelled_by_a_stranger_is_an_error() -> 
             await system.spawn(Cancelled).ask("go")
 
 
+async def test_answers_work_with_gather_and_wait_for() -> None:
+    async with ActorSystem() as system:
+        ref = system.spawn(Counter)
+        both = await asyncio.gather(ref.ask("one"), ref.ask("two"))
+        assert list(both) == [1, 2]
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(ref.ask("wait"), 3)
+        assert system.clock.monotonic() == 3
+
+
 async def test_several_tasks_may_await_one_answer() -> None:
     async with ActorSystem() as system:
         ref = system.spawn(Counter)
