@@ -3,7 +3,8 @@
 The rule kept here: one message at a time, in order of arrival, and an actor's life has
 one path to its end (:meth:`Actor._actor_terminate`), whatever ends it. Everything that
 starts with ``_actor_`` is between this module, its system and its references; all of it
-runs on the loop thread.
+runs on the loop thread. The file is long because turns and the end share one state: a
+second file would own half of it.
 """
 
 from __future__ import annotations
