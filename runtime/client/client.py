@@ -126,15 +126,35 @@ class Client:
         handle = await self.start(workflow, arg, **options)
         return await handle.result()
 
+    @overload
     def handle(
         self,
         id: str,
         *,
         run_id: str | None = None,
         first_execution_run_id: str | None = None,
-        result_type: type[R] | None = None,
-    ) -> RunHandle[R]:
-        """A handle to an existing run; asks nothing of the engine."""
+        result_type: type[R],
+    ) -> RunHandle[R]: ...
+    @overload
+    def handle(
+        self,
+        id: str,
+        *,
+        run_id: str | None = None,
+        first_execution_run_id: str | None = None,
+    ) -> RunHandle[Any]: ...
+    def handle(
+        self,
+        id: str,
+        *,
+        run_id: str | None = None,
+        first_execution_run_id: str | None = None,
+        result_type: type[Any] | None = None,
+    ) -> RunHandle[Any]:
+        """A handle to an existing run; asks nothing of the engine.
+
+        `result_type` is for type checkers only.
+        """
         if not id:
             raise ValueError("id must not be empty")
         return RunHandle(

@@ -170,13 +170,9 @@ class RunHandle(Generic[R]):
         reject = reject_condition or self._client.default_query_reject_condition
         if reject not in _REJECTS:
             raise ValueError(f"reject_condition must be one of {', '.join(_REJECTS)}")
+        encoded = self._encode(positional, args, name)
         answer = await self._client.transport.call(
-            runs.QueryRun(
-                run=self._ref(),
-                name=name,
-                args=self._encode(positional, args, name),
-                reject=reject,
-            )
+            runs.QueryRun(run=self._ref(), name=name, args=encoded, reject=reject)
         )
         return self._client.values.decode(answer)
 
@@ -197,14 +193,13 @@ class RunHandle(Generic[R]):
 
     async def terminate(self, *details: Any, reason: str = "") -> None:
         """End the run at once, without running its code; durable when this returns."""
-        values = self._client.values
+        encode = self._client.values.encode
+        encoded = tuple(encode(d, f"detail {n}") for n, d in enumerate(details, 1))
         await self._client.transport.call(
             runs.TerminateRun(
                 run=self._ref(),
                 reason=reason,
-                details=tuple(
-                    values.encode(d, f"detail {n}") for n, d in enumerate(details, 1)
-                ),
+                details=encoded,
                 identity=self._client.identity,
             )
         )
