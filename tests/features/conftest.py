@@ -1,0 +1,90 @@
+"""The site that client tests run on: an engine on one SQLite file, and clients of it.
+
+Every test of what a client promises takes its verbs from `runtime`, or from
+``site.up()`` where it needs several lives of the engine. Another way to reach an
+engine is another entry of `SITES`: the tests do not change.
+
+Author code is registered in the module's own `REGISTRY`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import pytest_asyncio
+
+from everact.actors import VirtualClock, VirtualLoop
+from everact.runtime import Client, Registry, Runtime, Worker
+from tests.features.stage import stage
+
+
+class Site(Protocol):
+    """Where an engine lives. One engine at a time, on one file, in virtual time."""
+
+    path: Path
+    clock: VirtualClock
+
+    def up(
+        self,
+        *,
+        workers: Sequence[Worker] | None = None,
+        registry: Registry | None = None,
+        **options: Any,
+    ) -> AbstractAsyncContextManager[Client]:
+        """Bring the engine up; a client of it, made with `options`.
+
+        At the end the engine is closed in good order. `workers` are its workers
+        (default: one for the queue "default").
+        """
+
+
+class EmbeddedSite:
+    """Engine and client are one `Runtime`."""
+
+    def __init__(self, path: Path, clock: VirtualClock, registry: Registry) -> None:
+        self.path = path
+        self.clock = clock
+        self._registry = registry
+
+    @asynccontextmanager
+    async def up(
+        self,
+        *,
+        workers: Sequence[Worker] | None = None,
+        registry: Registry | None = None,
+        **options: Any,
+    ) -> AsyncIterator[Client]:
+        async with Runtime(
+            self.path,
+            workers=workers,
+            registry=registry or self._registry,
+            clock=self.clock,
+            **options,
+        ) as runtime:
+            yield runtime
+
+
+SITES = {"embedded": EmbeddedSite}
+
+
+@pytest_asyncio.fixture(params=list(SITES))
+async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Site]:
+    """A place for an engine, where nothing is running yet, and an empty stage."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    made = SITES[request.param]
+    stage.open(loop)
+    yield made(tmp_path / "everact.db", VirtualClock(loop), request.module.REGISTRY)
+    stage.open(None)
+
+
+@pytest_asyncio.fixture
+async def runtime(site: Site) -> AsyncIterator[Client]:
+    """A client of a running engine with one worker."""
+    async with site.up() as client:
+        yield client
