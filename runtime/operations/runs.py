@@ -341,7 +341,12 @@ def _started(found: Any, created: bool) -> StartedRun:
 async def await_run(engine: "Engine", request: AwaitRun) -> RunClosed:
     """Wait for the end of a run or of its chain."""
     ref = request.run
-    row = _find(engine, ref)
+    run = engine.runs.get(ref.key)
+    hinted = run is not None and run.row.run_id == ref.run_id
+    if run is not None and hinted and run.row.workspace == ref.workspace:
+        row = run.row
+    else:
+        row = _find(engine, ref)
     key, run_id = row.key, row.run_id
     while True:
         closed = await engine.wait_closed(key)
@@ -614,11 +619,6 @@ async def list_runs(engine: "Engine", request: ListRuns) -> tuple[RunSummary, ..
 
 
 def _find(engine: "Engine", ref: RunRef) -> RunRow:
-    if ref.key:
-        run = engine.runs.get(ref.key)
-        row = run.row if run is not None and not run.row.status else None
-        if row and (row.workspace, row.run_id) == (ref.workspace, ref.run_id):
-            return row
     row = engine.store.find(
         ref.workspace, ref.workflow_id, ref.run_id, ref.first_run_id
     )
