@@ -58,6 +58,7 @@ def successor(
             options=options,
             attempt=1,
             carried=(*command.unread, *carried),
+            inbox_seq=0,
         )
     if type(command) is Fail and options.retry is not None:
         failure = command.failure
@@ -75,6 +76,7 @@ def successor(
             attempt=start.attempt + 1,
             options=replace(options, begin_at=begin, run_deadline=None),
             carried=carried,
+            inbox_seq=0,
         )
     return None
 
@@ -91,10 +93,10 @@ def next_generation(state: RunState) -> RunState:
         kwargs=command.kwargs,
         options=replace(state.start.options, begin_at=None, run_deadline=deadline),
         carried=(*command.unread, *unread(state)),
+        inbox_seq=state.inbox_seq,
     )
     fresh = RunState(start)
     fresh.generation = state.generation + 1
-    fresh.inbox_seq = state.inbox_seq
     return fresh
 
 

@@ -80,7 +80,11 @@ class StartOptions(Record, frozen=True):
 
 
 class Started(Record, tag=1, frozen=True):
-    """The run, or a new generation of it, was asked for: who it is and its input."""
+    """The run, or a new generation of it, was asked for: who it is and its input.
+
+    `carried` are signals that the one before did not read, `inbox_seq` is how many
+    messages the run had taken in before this generation.
+    """
 
     name: str
     workflow_id: str
@@ -95,6 +99,7 @@ class Started(Record, tag=1, frozen=True):
     workspace: str = "default"
     code: str = ""
     carried: tuple["SignalReceived", ...] = ()
+    inbox_seq: int = 0
 
 
 class Began(Record, tag=2, frozen=True):

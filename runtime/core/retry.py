@@ -4,6 +4,7 @@ Waiting times grow geometrically from `first` by `growth` up to `longest`; the
 formula is the usual exponential backoff, ``first * growth ** (attempt - 1)``.
 """
 
+import math
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -73,8 +74,8 @@ def retry(
         return RetryPolicy(attempts=1, never=names)
     wait = seconds(first, what="first")
     limit = wait * 100 if longest is None else seconds(longest, what="longest")
-    if growth < 1:
-        raise ValueError(f"growth must be at least 1: {growth}")
+    if not 1 <= growth < math.inf:
+        raise ValueError(f"growth must be at least 1 and finite: {growth}")
     if limit < wait:
         raise ValueError(f"longest ({limit} s) must not be below first ({wait} s)")
     return RetryPolicy(wait, growth, limit, attempts, names)

@@ -122,7 +122,7 @@ class RunState:
         self.status = RunStatus.RUNNING
         self.generation = 0
         self.seq = 0
-        self.inbox_seq = 0
+        self.inbox_seq = start.inbox_seq
         self.time = 0.0
         self.began = False
         self.held: str | None = ""
