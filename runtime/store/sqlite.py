@@ -329,7 +329,7 @@ class SqliteStore:
         checkpoint = CheckpointRow(*saved) if saved else None
         if checkpoint is not None and checkpoint.generation != generation:
             checkpoint = None
-        after = checkpoint.seq if checkpoint else -1
+        after = checkpoint.seq - 1 if checkpoint else -1
         rows = self._all("rows_after", key, generation, after)
         return Stored(run, checkpoint, [JournalRow(*row) for row in rows])
 
