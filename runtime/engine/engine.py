@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from everact.actors import ActorSystem, Clock
 from everact.runtime.core import chain, failures, records
 from everact.runtime.core.failures import Failure, FailureKind
+from everact.runtime.core.naming import generated_name
 from everact.runtime.core.records import (
     ABANDON,
     TERMINATE,
@@ -465,7 +466,7 @@ class Engine:
             queue=options.queue,
             code=started.code,
             attempt=started.attempt,
-            run_name=options.run_name,
+            run_name=options.run_name or generated_name(started.run_id),
             identity=options.identity,
             started_at=now,
             execution_deadline=options.execution_deadline,

@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from everact.runtime.core.durations import optional_seconds
+from everact.runtime.core.naming import generated_name
 from everact.runtime.core.records import (
     TERMINATE,
     CancelRun,
@@ -259,7 +260,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             started_at=datetime.fromtimestamp(self.now, UTC),
             parent_workflow_id=parent.workflow_id if parent else None,
             parent_run_id=parent.run_id if parent else None,
-            run_name=options.run_name,
+            run_name=options.run_name or generated_name(start.run_id),
             parameters=msgspec.json.decode(options.parameters or b"{}"),
             context=msgspec.json.decode(options.context or b"{}"),
             memo={k: self.values.decode(v) for k, v in options.memo.items()},
