@@ -16,6 +16,9 @@ class Attempt(Protocol):
     def identity(self) -> "AttemptIdentity":
         """Who the attempt belongs to."""
 
+    def run_input(self, what: str) -> dict[str, Any]:
+        """What the run was given as "parameters" or as "context"."""
+
     def heartbeat(self, details: tuple[Any, ...]) -> None:
         """Note a sign of life."""
 
@@ -83,6 +86,16 @@ class TaskContext:
     def parent_run_id(self) -> str | None:
         """The run that started this task's run as a child, or None."""
         return self._attempt.identity.parent_run_id
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that the run was started with; a copy."""
+        return self._attempt.run_input("parameters")
+
+    @property
+    def run_context(self) -> dict[str, Any]:
+        """The context that the run was started with; a copy."""
+        return self._attempt.run_input("context")
 
     @property
     def attempt_number(self) -> int:

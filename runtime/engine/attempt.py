@@ -12,6 +12,8 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from everact.actors import Actor, TimerHandle
 from everact.runtime.core import failures
 from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
@@ -239,6 +241,12 @@ class TaskActor(Actor):
     def worker_name(self) -> str:
         """The worker in whose slot the attempt runs."""
         return self._worker.name if self._worker else ""
+
+    def run_input(self, what: str) -> dict[str, Any]:
+        options = self.run.state.start.options
+        stored = options.parameters if what == "parameters" else options.context
+        found: dict[str, Any] = msgspec.json.decode(stored or b"{}")
+        return found
 
     def heartbeat(self, details: tuple[Any, ...]) -> None:
         encode = self.run.engine.values.encode
