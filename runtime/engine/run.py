@@ -706,19 +706,33 @@ class RunActor(Actor):
             self.engine.timers.add(due, self.row.key, number)
 
     def _answer(self, question: Question) -> None:
-        """A query: answered from the state as it is, when that is durable."""
-        program = self.program
-        if program is None:
-            reason = self.state.held or "it has not begun"
-            self._when_durable(question.reply, self.engine.no_answer(self, reason))
+        """A query: answered from the state as it is, when that is durable.
+
+        A run that has not begun is asked without beginning it.
+        """
+        begun = self.program is not None
+        obstacle = self.engine.obstacle(self)
+        if obstacle is not None:
+            self._when_durable(question.reply, self._cannot_answer(obstacle))
             return
+        program = self.program
+        assert program is not None
+        answer: Any
         try:
             answer = program.query(question.name, question.args, question.kwargs)
         except QueryFailed as failed:
             answer = failed
             if "changed" in failed.message:
                 self._rebuild()
+        if not begun:
+            self.drop_program()
         self._when_durable(question.reply, answer)
+
+    def _cannot_answer(self, obstacle: str) -> BaseException:
+        if obstacle.startswith(WAITING):
+            reason = obstacle.removeprefix(WAITING)
+            return RPCError(f"{self}: {reason}", RPCStatus.DEADLINE_EXCEEDED)
+        return QueryFailed(f"{self} cannot answer: {obstacle}")
 
     # -- coming back ---------------------------------------------------------------
 

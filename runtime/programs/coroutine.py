@@ -377,13 +377,14 @@ class CoroutineProgram:
         return _deepest(self._root.get_coro())
 
     def query(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        handler = self._query_handler(name)
         before = self._fingerprint()
         loop, outer = self.loop, _get_running_loop()
         loop.read_only = True
         _set_running_loop(loop)
         try:
-            answer = handler(*args, **kwargs)
+            answer = self._query_handler(name)(*args, **kwargs)
+        except errors.QueryFailed:
+            raise
         except Exception as error:
             raise errors.QueryFailed(f"query {name!r} failed: {error!r}") from error
         finally:
@@ -400,8 +401,12 @@ class CoroutineProgram:
         if self.loop.queries and name in self.loop.queries:
             return self.loop.queries[name]
         found = self.definition.queries.get(name)
-        if found is not None and self._instance is not None:
-            method: Callable[..., Any] = found.function.__get__(self._instance)
+        if found is not None:
+            instance = self._instance
+            if instance is None:  # not begun: asked of one that is thrown away
+                assert self.definition.cls is not None
+                instance = self.definition.cls()
+            method: Callable[..., Any] = found.function.__get__(instance)
             return method
         known = sorted({*self.definition.queries, *(self.loop.queries or ())})
         raise errors.QueryFailed(
