@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from everact.runtime import HistoryItem, Runtime
-from examples.index_stdlib_work import Count, index, index_package
+from examples.index_stdlib_work import Count, index_package
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,11 +57,11 @@ def test_the_first_program_survives_kill_9(program: Path) -> None:
     if after[0] == before[-1]:
         del after[0]
     left = [f"squaring {number}" for number in range(len(before), 6)]
-    assert after == [*left, "sum 15"]
+    assert after == [*left, "sum 55"]
 
     with start(program) as third:
         assert third.stdout
-        assert third.stdout.read().splitlines() == ["sum 15"]
+        assert third.stdout.read().splitlines() == ["sum 55"]
     assert third.returncode == 0
 
 

@@ -1,0 +1,55 @@
+"""What is public: exactly these names, each there on purpose."""
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+PUBLIC = {
+    "everact.actors": """
+        Actor ActorDeadError ActorError ActorFuture ActorRef ActorState ActorSystem
+        ActorView AskTimeout BlockingCallError ChildSpec Clock EveractError Exit
+        Failed Killed MailboxFull NORMAL NameTakenError Normal Registry Restart
+        RestartIntensityExceeded STOPPED Stopped Strategy Supervisor SystemClock
+        SystemStoppedError Terminated ThreadActor TimerHandle VirtualClock
+        VirtualLoop WrongThreadError run_virtual
+    """,
+    "everact.runtime": """
+        ApplicationError Arguments AsyncTaskCancelled AttemptLost Call ChildFailure
+        ChildHandle Client ContinuedAsNew Duration Error EveractError ForeignAwait
+        HistoryItem NonDeterminismError QueryFailed QueryRejected RPCError RPCStatus
+        ReadOnlyError Registry Reset RetryPolicy RunCancelled RunHandle RunInfo
+        RunLine RunPutAside RunStatus RunTerminated RunTimedOut RunView Runtime
+        RuntimeStateError RuntimeThread ScheduleAlreadyRunning Status StoreError
+        StoreFull StoreInUse StoreKeyError StoreTampered StoreTooNew TailCall Task
+        TaskCancelled TaskContext TaskTimeout TaskView TimeoutKind UpdateFailed
+        ValueNotStorable Worker Workflow WorkflowAlreadyStarted WorkflowFailure all
+        any cancel_reason cancel_run context continue_as_new default_registry
+        execute_child function gather is_retried now on_query on_signal race random
+        receive register_status retry run_info signal_run sleep start_child
+        status_of status_of_result task task_identifier uuid4 wait_condition
+        workflow
+    """,
+}
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_exactly_these_names_are_public(package: str) -> None:
+    module = importlib.import_module(package)
+    listed: list[str] = module.__all__
+    assert sorted(listed) == sorted(PUBLIC[package].split())
+    assert [name for name in listed if not hasattr(module, name)] == []
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_a_package_only_re_exports(package: str) -> None:
+    source = ROOT / package.removeprefix("everact.") / "__init__.py"
+    body = ast.parse(source.read_bytes()).body
+    assert ast.get_docstring(ast.Module(body, [])) is not None
+    *imports, names = body[1:]
+    assert {type(node) for node in imports} == {ast.ImportFrom}
+    assert isinstance(names, ast.Assign)
+    assert ast.unparse(names.targets[0]) == "__all__"
