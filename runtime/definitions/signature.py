@@ -1,6 +1,7 @@
 """Whether arguments fit a function, checked before anything is stored."""
 
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ class Signature:
     leaves out the first parameter (self).
     """
 
-    __slots__ = ("_largest", "_signature", "_smallest", "injected")
+    __slots__ = ("_largest", "_place", "_signature", "_smallest", "injected")
 
     def __init__(
         self, function: Callable[..., Any], *, bound: bool = False, inject: Any = None
@@ -26,8 +27,19 @@ class Signature:
                 if parameter.annotation is inject or parameter.annotation in names:
                     self.injected = parameter.name
         shown = [p for p in parameters if p.name != self.injected]
+        self._place = _place(parameters, self.injected)
         self._signature = signature.replace(parameters=shown)
         self._smallest, self._largest = _limits(shown)
+
+    def inject(
+        self, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments together with `value` for the injected parameter, if any."""
+        if self.injected is None:
+            return args, kwargs
+        if self._place <= len(args):
+            return (*args[: self._place], value, *args[self._place :]), kwargs
+        return args, {**kwargs, self.injected: value}
 
     def check(self, args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> None:
         """Raise TypeError, naming the target, if the arguments do not fit."""
@@ -37,6 +49,14 @@ class Signature:
             self._signature.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{name}{self._signature}: {error}") from None
+
+
+def _place(parameters: list[inspect.Parameter], name: str | None) -> int:
+    """How many positional arguments come before parameter `name`."""
+    for place, parameter in enumerate(parameters):
+        if parameter.name == name and parameter.kind is not parameter.KEYWORD_ONLY:
+            return place
+    return sys.maxsize
 
 
 def _limits(parameters: list[inspect.Parameter]) -> tuple[int, float]:

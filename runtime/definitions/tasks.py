@@ -17,6 +17,7 @@ from everact.runtime.core.records import DEFAULT_TASK, TaskOptions
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.definitions.active import active
 from everact.runtime.definitions.context import TaskContext, current_attempt
+from everact.runtime.definitions.context import context as _context
 from everact.runtime.definitions.durable import DurableLoop
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.signature import Signature
@@ -112,7 +113,8 @@ class Task(Generic[P, R]):
             )
         value: R
         if current_attempt.get() is not None:
-            value = self.function(*args, **kwargs)
+            given, named = self.signature.inject(_context(), args, kwargs)
+            value = self.function(*given, **named)
             if inspect.isawaitable(value):
                 return asyncio.run(_awaited(value))  # type: ignore[no-any-return]
             return value
@@ -137,6 +139,7 @@ class Task(Generic[P, R]):
         return f"<task {self.everact_name}>"
 
     async def _plainly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+        args, kwargs = self.signature.inject(_context(), args, kwargs)
         if self.is_async:
             return await self.function(*args, **kwargs)  # type: ignore[no-any-return]
         return await asyncio.to_thread(self.function, *args, **kwargs)

@@ -118,7 +118,7 @@ class TaskActor(Actor):
             self._ended()
             return
         if task.signature.injected is not None:
-            kwargs[task.signature.injected] = TaskContext(self)
+            args, kwargs = task.signature.inject(TaskContext(self), args, kwargs)
         options = command.options or DEFAULT_TASK
         if options.timeout is not None or options.heartbeat_timeout is not None:
             self.limits().start(options.timeout, options.heartbeat_timeout)
