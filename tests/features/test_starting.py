@@ -1,4 +1,4 @@
-"""Starting runs: targets, arguments, queues, delays, and what an acknowledgement means."""
+"""Starting runs: targets, arguments, queues, delays, what an acknowledgement means."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from everact.runtime import (
     RunHandle,
     RunStatus,
     RunTimedOut,
-    TaskContext,
     TimeoutKind,
     Worker,
     WorkflowFailure,
+    context,
     now,
     receive,
     run_info,
@@ -48,8 +48,8 @@ async def occupy(label: str) -> str:
 
 
 @task(registry=REGISTRY)
-async def what_the_run_was_given(context: TaskContext) -> list[dict[str, Any]]:
-    return [context.parameters, context.run_context]
+async def what_the_run_was_given() -> list[dict[str, Any]]:
+    return [context().parameters, context().run_context]
 
 
 @workflow(registry=REGISTRY)
@@ -366,10 +366,11 @@ async def test_looking_at_a_delayed_run_does_not_begin_it(runtime: Client) -> No
     ],
 )
 async def test_a_negative_or_malformed_duration_is_refused(
-    runtime: Client, option: str, value: object
+    runtime: Client, option: str, value: Any
 ) -> None:
+    options: dict[str, Any] = {option: value}
     with pytest.raises(ValueError, match=option):
-        await runtime.start(nothing, **{option: value})  # type: ignore[arg-type]
+        await runtime.start(nothing, **options)
     assert [line async for line in runtime.list()] == []
 
 
@@ -378,11 +379,11 @@ async def test_parameters_and_context_are_readable_in_run_and_task(
     runtime: Client,
 ) -> None:
     parameters = {"depth": 3, "names": ["a", "b"], "deep": {"x": None}}
-    context = {"tenant": "acme", "dry": True}
-    handle = await runtime.start(given, parameters=parameters, context=context)
-    assert await handle.result() == [parameters, context, parameters, context]
+    about = {"tenant": "acme", "dry": True}
+    handle = await runtime.start(given, parameters=parameters, context=about)
+    assert await handle.result() == [parameters, about, parameters, about]
     view = await handle.describe()
-    assert (view.parameters, view.context) == (parameters, context)
+    assert (view.parameters, view.context) == (parameters, about)
 
 
 @pytest.mark.feature("ST-13")
@@ -394,10 +395,11 @@ async def test_a_run_without_parameters_sees_none(runtime: Client) -> None:
 @pytest.mark.parametrize("option", ["parameters", "context"])
 @pytest.mark.parametrize("value", [{"x": object()}, {"x": {1j}}, ["x"], "x"])
 async def test_parameters_and_context_must_be_json_able_dictionaries(
-    runtime: Client, option: str, value: object
+    runtime: Client, option: str, value: Any
 ) -> None:
+    options: dict[str, Any] = {option: value}
     with pytest.raises(TypeError, match=option):
-        await runtime.start(given, **{option: value})  # type: ignore[arg-type]
+        await runtime.start(given, **options)
     assert [line async for line in runtime.list()] == []
 
 
