@@ -51,7 +51,9 @@ class _Carrying(EveractError):
     """An error whose constructor arguments are kept, so that it can be pickled."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        self = super().__new__(cls, *args)
+        # An OSError, as timeouts are, takes two arguments for a number and its text.
+        shown = args[:1] if issubclass(cls, OSError) else args
+        self = super().__new__(cls, *shown)
         self._made_from = (args, kwargs)
         return self
 

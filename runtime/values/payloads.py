@@ -22,6 +22,7 @@ LARGEST: Final = 64 * 1024 * 1024
 _MSGPACK, _PICKLE, _CLOUDPICKLE = b"m", b"p", b"c"
 _ATOMS: Final = frozenset({int, str, bytes, float, bool, type(None), complex})
 _SMALL = 1000
+_SHALLOW = 50
 
 _msgpack_encode = msgspec.msgpack.Encoder().encode
 _msgpack_decode = msgspec.msgpack.Decoder().decode
@@ -53,7 +54,7 @@ class PickleConverter:
             except UnicodeEncodeError:  # lone surrogates: pickle can
                 pass
         try:
-            if _plain(value, [_SMALL]):
+            if _plain(value, [_SMALL], _SHALLOW):
                 return _checked(_PICKLE + pickle.dumps(value, 5), what)
             return _checked(_CLOUDPICKLE + cloudpickle.dumps(value, 5), what)
         except ValueNotStorable:
@@ -81,16 +82,23 @@ def _checked(payload: bytes, what: str) -> bytes:
     return payload
 
 
-def _plain(value: Any, budget: list[int]) -> bool:
-    """Whether `value` consists of builtin values only, so that plain pickle will do."""
+def _plain(value: Any, budget: list[int], depth: int) -> bool:
+    """Whether `value` consists of builtin values only, so that plain pickle will do.
+
+    False as well for what is too large or too deep to find out quickly.
+    """
     kind = type(value)
     if kind in _ATOMS:
         return True
     budget[0] -= 1
-    if budget[0] < 0:
+    depth -= 1
+    if budget[0] < 0 or depth < 0:
         return False
     if kind is list or kind is tuple or kind is set or kind is frozenset:
-        return all(_plain(item, budget) for item in value)
+        return all(_plain(item, budget, depth) for item in value)
     if kind is dict:
-        return all(_plain(k, budget) and _plain(v, budget) for k, v in value.items())
+        return all(
+            _plain(k, budget, depth) and _plain(v, budget, depth)
+            for k, v in value.items()
+        )
     return False
