@@ -22,10 +22,13 @@ demo:
 	@python=$$(scripts/environment.sh base) && \
 	"$$python" -m examples.index_stdlib $(ARGS)
 
+# The other interpreters are tried also when the first has failed.
 test:
-	@python=$$(scripts/environment.sh dev) && \
-	"$$python" -m pytest $(ARGS)
-	@scripts/test_other_pythons.sh
+	@python=$$(scripts/environment.sh dev) && status=0; \
+	[ -n "$$python" ] || exit 1; \
+	"$$python" -m pytest $(ARGS) || status=1; \
+	scripts/test_other_pythons.sh || status=1; \
+	exit $$status
 
 # Every checker speaks, also after another has failed.
 check:

@@ -101,7 +101,8 @@ def test_a_file_that_cannot_be_parsed_is_an_outcome(
     log = tmp_path / "log"
 
     def count(file: str) -> Count:
-        return count_file.function(str(library), file, str(log))
+        counted: Count = count_file.function(str(library), file, str(log))
+        return counted
 
     assert count("one.py") == Count(files=1, functions=2, classes=1, lines=4)
     for file, problem in {
