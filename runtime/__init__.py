@@ -3,6 +3,7 @@
 Everything that a user needs is re-exported here; see `Runtime`, `workflow`, `task`.
 """
 
+from everact.runtime.client.blocking import BlockingHandle
 from everact.runtime.client.client import Client
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.views import HistoryItem, RunLine, RunView, TaskView
@@ -34,7 +35,7 @@ from everact.runtime.definitions.durable import RunInfo
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.tasks import Task, function, task
 from everact.runtime.definitions.workflows import Workflow, workflow
-from everact.runtime.embedded import Runtime, RuntimeThread
+from everact.runtime.embedded import Runtime
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import (
     ApplicationError,
@@ -68,6 +69,7 @@ from everact.runtime.errors import (
     WorkflowAlreadyStarted,
     WorkflowFailure,
 )
+from everact.runtime.threaded import RuntimeThread
 from everact.runtime.values.calls import Arguments, Call, Error
 from everact.runtime.values.status_of import (
     is_retried,
@@ -81,6 +83,7 @@ __all__ = [
     "Arguments",
     "AsyncTaskCancelled",
     "AttemptLost",
+    "BlockingHandle",
     "Call",
     "ChildFailure",
     "ChildHandle",

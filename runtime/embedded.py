@@ -3,8 +3,7 @@
 import asyncio
 import os
 import random
-import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -34,9 +33,9 @@ DEFAULT_FILE = "everact.db"
 class Runtime(Client):
     """Durable workflows on one SQLite file; also the client of its runs.
 
-    Use it as ``async with Runtime("file.db") as runtime:``; `blocking` is the form
-    for programs without a loop. Without a path the file is ``everact.db`` in the
-    working directory; ``":memory:"`` keeps nothing after the end.
+    Use it as ``async with Runtime("file.db") as runtime:``; `RuntimeThread` is the
+    form for programs without a loop. Without a path the file is ``everact.db`` in
+    the working directory; ``":memory:"`` keeps nothing after the end.
 
     `workers` serve queues (default: one for the queue "default"; an empty list
     serves none). `grace` is how long attempts may take to finish when the runtime
@@ -168,73 +167,3 @@ class Runtime(Client):
 
 async def _awaited(awaitable: Awaitable[R]) -> R:
     return await awaitable
-
-
-class RuntimeThread:
-    """The blocking form: a runtime on a thread of its own.
-
-    ``with RuntimeThread("file.db") as runtime:`` gives an object whose methods block
-    until the answer is there. Not to be used on a running loop.
-    """
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        self._make = lambda: Runtime(*args, **options)
-        self._ready = threading.Event()
-        self._error: BaseException | None = None
-        self._stop: asyncio.Event | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._runtime: Runtime | None = None
-        self._thread: threading.Thread | None = None
-
-    def __enter__(self) -> Self:
-        if asyncio._get_running_loop() is not None:
-            raise RuntimeStateError(
-                "the blocking form would block a running loop: use `async with Runtime`"
-            )
-        self._thread = threading.Thread(target=self._run, name="everact", daemon=True)
-        self._thread.start()
-        self._ready.wait()
-        if self._error is not None:
-            raise self._error
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    @property
-    def runtime(self) -> Runtime:
-        """The runtime behind, for use on its own loop."""
-        if self._runtime is None:
-            raise RuntimeStateError("the runtime is not running")
-        return self._runtime
-
-    def close(self) -> None:
-        """Close as `Runtime.close` does; harmless when repeated."""
-        if self._thread is not None and self._loop is not None and self._stop:
-            if self._thread.is_alive():
-                self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join()
-
-    def wait(self, coroutine: Coroutine[Any, Any, R]) -> R:
-        """Run a coroutine on the runtime's loop and wait for its value."""
-        if self._loop is None or self._thread is None or not self._thread.is_alive():
-            coroutine.close()
-            raise RuntimeStateError("the runtime is not running")
-        if asyncio._get_running_loop() is not None:
-            coroutine.close()
-            raise RuntimeStateError("a blocking call would block a running loop")
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._main())
-        except BaseException as error:
-            self._error = error
-            self._ready.set()
-
-    async def _main(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        async with self._make() as runtime:
-            self._runtime = runtime
-            self._ready.set()
-            await self._stop.wait()

@@ -118,7 +118,7 @@ class TaskTimeout(_Carrying, TimeoutError):
     """A task exceeded one of its limits; `kind` tells which."""
 
     def __init__(self, message: str, kind: TimeoutKind = TimeoutKind.ATTEMPT) -> None:
-        super().__init__(message)
+        self.args = (message,)
         self.message = message
         self.kind = kind
 
@@ -175,7 +175,7 @@ class RunTimedOut(_Carrying, TimeoutError):
     """The run, or its chain, exceeded the limit named by `kind`."""
 
     def __init__(self, message: str, kind: TimeoutKind = TimeoutKind.RUN) -> None:
-        super().__init__(message)
+        self.args = (message,)
         self.message = message
         self.kind = kind
 

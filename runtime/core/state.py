@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from typing import Any, TypeAlias
 
+import msgspec
+
 from everact.runtime.core import failures
 from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
 from everact.runtime.core.records import (
@@ -66,14 +68,11 @@ ACTIVE = 0.0
 Shown: TypeAlias = tuple[Event, ...]
 
 
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What `apply` made of an event: what to show, and commands of the core's own."""
 
-    __slots__ = ("commands", "shown")
-
-    def __init__(self, shown: Shown = (), commands: tuple[Command, ...] = ()) -> None:
-        self.shown = shown
-        self.commands = commands
+    shown: Shown = ()
+    commands: tuple[Command, ...] = ()
 
 
 NOTHING = Answer()

@@ -54,6 +54,8 @@ class Task(Generic[P, R]):
         functools.update_wrapper(self, function)
         self.function = function
         self.everact_name = name
+        self.argument_label = f"an argument of {name}"
+        self.result_label = f"the result of {name}"
         self.options = options
         self.recorded_options = None if options == DEFAULT_TASK else options
         self.executor = executor

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+import msgspec
+
 from everact.actors import Actor, TimerHandle
 from everact.runtime.core import failures
 from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
 from everact.runtime.core.records import (
-    DEFAULT_TASK,
     AttemptStarted,
     HeartbeatRecorded,
     RunTask,
@@ -110,17 +111,19 @@ class TaskActor(Actor):
             self._ended()
             return
         decode = engine.values.decode
+        kwargs: dict[str, Any] = {}
         try:
-            args = tuple([decode(a) for a in command.args])
-            kwargs = {k: decode(a) for k, a in command.kwargs.items()}
+            args = tuple(map(decode, command.args))
+            if command.kwargs:
+                kwargs = {k: decode(a) for k, a in command.kwargs.items()}
         except Exception as error:
             self._settle_failed(failure_of(error, values=engine.values))
             self._ended()
             return
         if task.signature.injected is not None:
             args, kwargs = task.signature.inject(TaskContext(self), args, kwargs)
-        options = command.options or DEFAULT_TASK
-        if options.timeout is not None or options.heartbeat_timeout is not None:
+        options = command.options
+        if options is not None and (options.timeout or options.heartbeat_timeout):
             self.limits().start(options.timeout, options.heartbeat_timeout)
         context = copy_context()
         context.run(current_attempt.set, self)
@@ -141,7 +144,7 @@ class TaskActor(Actor):
         except Exception as error:
             self._returned(None, error)
             return
-        running = start_eagerly(coroutine, context)
+        running = self.run.engine.start_task(coroutine, context)
         if running.done():
             self._done(running)
         else:
@@ -165,13 +168,16 @@ class TaskActor(Actor):
         engine.threads.run(lambda: context.run(task.function, *args, **kwargs), done)
 
     def _done(self, running: "asyncio.Task[Any]") -> None:
-        if running.cancelled():
+        try:
+            value = running.result()
+        except asyncio.CancelledError:
             if not self.settled:
                 self._settle_failed(failures.cancelled("the task was cancelled"))
             self._ended()
-            return
-        error = running.exception()
-        self._returned(running.result() if error is None else None, error)
+        except BaseException as error:
+            self._returned(None, error)
+        else:
+            self._returned(value, None)
 
     def _returned(self, value: Any, error: BaseException | None) -> None:
         if not self.settled:
@@ -281,14 +287,11 @@ class TaskActor(Actor):
                 return
 
 
-class Outcome:
+class Outcome(msgspec.Struct, eq=False):
     """What an attempt reports; it counts only while the attempt is the current one."""
 
-    __slots__ = ("attempt", "event")
-
-    def __init__(self, attempt: TaskActor, event: TaskCompleted | TaskFailed) -> None:
-        self.attempt = attempt
-        self.event = event
+    attempt: TaskActor
+    event: TaskCompleted | TaskFailed
 
 
 class Limits:
@@ -387,42 +390,41 @@ class Limits:
         self._handles[kind] = self._clock.call_later(delay, then, kind, limit)
 
 
-def start_eagerly(
-    coroutine: Coroutine[Any, Any, Any], context: Context
-) -> "asyncio.Task[Any]":
-    """A task whose first step has been run: a no-op ends without a turn of the loop.
+class TaskStarter:
+    """Starts asyncio tasks with their first step run at once.
 
-    Only from a callback of the running loop, not from within a task.
+    A function that never waits ends without a turn of the loop, in a real task all
+    the same. Only where no other task runs: elsewhere the first step is scheduled.
     """
-    loop = asyncio.get_running_loop()
-    if asyncio.current_task() is not None:
-        return loop.create_task(coroutine, context=context)
-    if sys.version_info >= (3, 12):
-        return asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
-    return _first_step_now(loop, coroutine, context)
 
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._step: Callable[[], None] | None = None
+        self._catch = self._caught
 
-def _first_step_now(
-    loop: asyncio.AbstractEventLoop,
-    coroutine: Coroutine[Any, Any, Any],
-    context: Context,
-) -> "asyncio.Task[Any]":
-    """On Python 3.11: catch the step that a new task schedules, and run it."""
-    steps: list[Callable[[], None]] = []
+    def __call__(
+        self, coroutine: Coroutine[Any, Any, Any], context: Context
+    ) -> "asyncio.Task[Any]":
+        loop = self._loop
+        if asyncio.current_task(loop) is not None:
+            return loop.create_task(coroutine, context=context)
+        if sys.version_info >= (3, 12):
+            return asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
+        try:
+            loop.call_soon = self._catch  # type: ignore[assignment, method-assign]
+        except AttributeError:  # a loop in C, which schedules it as usual
+            return loop.create_task(coroutine, context=context)
+        try:
+            task = asyncio.Task(coroutine, loop=loop, context=context)
+        finally:
+            del loop.call_soon
+        assert self._step is not None
+        context.run(self._step)
+        return task
 
-    def catch(step: Callable[[], None], **_context: Any) -> None:
-        steps.append(step)
-
-    try:
-        loop.call_soon = catch  # type: ignore[assignment, method-assign]
-    except AttributeError:  # a loop in C, which schedules it as usual
-        return loop.create_task(coroutine, context=context)
-    try:
-        task = asyncio.Task(coroutine, loop=loop, context=context)
-    finally:
-        del loop.call_soon
-    context.run(steps[0])
-    return task
+    def _caught(self, step: Callable[[], None], **_context: Any) -> None:
+        """In place of `call_soon` on Python 3.11, for the step of a new task."""
+        self._step = step
 
 
 def _not_found(text: str) -> Failure:

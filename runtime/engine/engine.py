@@ -7,6 +7,7 @@ replay. Everything that a run may ask of another run, or of the outside, is here
 
 import asyncio
 import logging
+import os
 import random
 from collections import OrderedDict
 from collections.abc import Callable
@@ -37,6 +38,7 @@ from everact.runtime.core.records import (
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus, RunStatus, Status
 from everact.runtime.definitions.registry import Registry
+from everact.runtime.engine.attempt import TaskStarter
 from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.engine.identifiers import make_ids
 from everact.runtime.engine.loading import closing_of, load_state
@@ -109,7 +111,7 @@ class Engine:
         self.workers = Workers(workers)
         self.runs: dict[int, RunActor] = {}
         self.stopping = False
-        self.new_id = make_ids(clock.now, generator or random.SystemRandom())
+        self.new_id = make_ids(clock.now, generator or random.Random(os.urandom(32)))
         self._idle: OrderedDict[int, None] = OrderedDict()
         self._idle_runs = idle_runs
         self._opening: dict[tuple[str, str], RunActor] = {}
@@ -139,6 +141,7 @@ class Engine:
         self.commits = GroupCommit(self.store, self.clock, self._lost)
         self.watchdog = Watchdog()
         self.threads = TaskThreads()
+        self.start_task = TaskStarter(self.loop)
         self.timers = self.system.launch(
             TimerActor, self.clock, self._fire, self.runs.__contains__
         )

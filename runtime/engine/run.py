@@ -10,6 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec.structs import replace
 
 from everact.actors import Actor
@@ -42,6 +43,7 @@ from everact.runtime.core.records import (
     Transition,
 )
 from everact.runtime.core.state import (
+    ACTIVE,
     BEGIN,
     EXECUTION_DEADLINE,
     RUN_DEADLINE,
@@ -75,26 +77,20 @@ _MESSAGES = frozenset({StartChild, SignalRun, CancelRun})
 """Commands that concern another run: done in the same transaction."""
 
 
-class Asked:
+class Asked(msgspec.Struct, eq=False):
     """An event whose sender waits until it is durable, or refused."""
 
-    __slots__ = ("event", "reply", "request")
-
-    def __init__(
-        self,
-        event: Event,
-        reply: "asyncio.Future[Any]",
-        request: tuple[str, str, float] | None = None,
-    ) -> None:
-        self.event = event
-        self.reply = reply
-        self.request = request
+    event: Event
+    reply: "asyncio.Future[Any]"
+    request: tuple[str, str, float] | None = None
 
     def settle(self, value: Any = None) -> None:
+        """The event is durable."""
         if not self.reply.done():
             self.reply.set_result(value)
 
     def fail(self, error: BaseException) -> None:
+        """The event will never be durable."""
         if not self.reply.done():
             self.reply.set_exception(error)
 
@@ -350,11 +346,13 @@ class RunActor(Actor):
         )
         write = Write(sealed, self.committed)
         write.effects = (events, commands, asked)
-        write.within = within
+        if within is not None:
+            write.within = within
         self.in_flight += 1
         if asked is not None and asked.request is not None:
             write.request = asked.request
-        wake, aside = state.wake(), _aside(state)
+        running = state.running and state.tries is None and not state.status
+        wake, aside = (ACTIVE if running else state.wake()), _aside(state)
         if state.status and not row.status:
             self._close_row(write, now)
         if insert and not state.generation:

@@ -19,6 +19,7 @@ from everact.runtime.errors import StoreTampered
 from everact.runtime.store.base import CheckpointRow, JournalRow
 
 _PLACE = Struct("<cqq").pack
+_tuple = tuple.__new__
 _ROW, _CHECKPOINT = b"r", b"c"
 _MAC_BYTES = 16
 
@@ -37,7 +38,7 @@ class Seal:
         """A sealed journal row."""
         mac = self._start.copy()
         mac.update(_PLACE(_ROW, generation, seq) + run_id.encode() + body)
-        return JournalRow(key, generation, seq, mac.digest(), body)
+        return _tuple(JournalRow, (key, generation, seq, mac.digest(), body))
 
     def checkpoint(self, key: int, state: RunState) -> CheckpointRow:
         """The whole state as a sealed checkpoint, version header first."""

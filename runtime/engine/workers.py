@@ -72,7 +72,6 @@ class Workers:
     def add(self, worker: Worker) -> None:
         """Let `worker` serve; tasks in line for its queues start at once."""
         self.all.append(worker)
-        worker.on_free = self._free
         for queue in worker.queues:
             self._serving.setdefault(queue, []).append(worker)
         self._free(worker)
@@ -95,8 +94,12 @@ class Workers:
                 task.enter(worker)
                 return
         self._lines.setdefault(queue, deque()).append(task)
+        for worker in self._serving.get(queue, ()):
+            worker.on_free = self._free
 
     def _free(self, worker: Worker) -> None:
+        """Fill the free slots of `worker`; with nobody in line it need not say more."""
+        worker.on_free = None
         for queue in worker.queues:
             line = self._lines.get(queue)
             while line and worker.busy < worker.slots:
@@ -104,3 +107,5 @@ class Workers:
                 if not task.gone:
                     worker.busy += 1
                     task.enter(worker)
+            if line:
+                worker.on_free = self._free

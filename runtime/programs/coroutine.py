@@ -71,6 +71,7 @@ class CoroutineProgram:
         "_failure",
         "_finished",
         "_instance",
+        "_outer",
         "_root",
         "definition",
         "loop",
@@ -89,6 +90,7 @@ class CoroutineProgram:
         self.values = values
         self.loop = _Loop(start, generation, values, self)  # type: ignore[abstract]
         self.replaying = False
+        self._outer = _get_running_loop()
         self._instance: Any = None
         self._root: OrderedTask | None = None
         self._failure: BaseException | None = None
@@ -99,7 +101,7 @@ class CoroutineProgram:
     def activate(self, events: tuple[Event, ...], now: float) -> list[Command] | None:
         loop = self.loop
         loop.now = now
-        outer = _get_running_loop()
+        outer = self._outer
         _set_running_loop(loop)
         try:
             for event in events:
@@ -109,7 +111,7 @@ class CoroutineProgram:
             _set_running_loop(outer)
 
     def resume(self) -> list[Command] | None:
-        outer = _get_running_loop()
+        outer = self._outer
         _set_running_loop(self.loop)
         try:
             return self._turn(SLICE)

@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
+import msgspec
+
 from everact.runtime.core.records import CancelCall, Command, StartTimer
 from everact.runtime.errors import ForeignAwait, ReadOnlyError
 
@@ -29,21 +31,13 @@ _REFUSED = (
 )
 
 
-class ReadyHandle:
+class ReadyHandle(msgspec.Struct, eq=False):
     """A callback in the ready queue; the part of asyncio.Handle that is used."""
 
-    __slots__ = ("_args", "_callback", "_cancelled", "_context")
-
-    def __init__(
-        self,
-        callback: Callable[..., Any],
-        args: tuple[Any, ...],
-        context: contextvars.Context,
-    ) -> None:
-        self._callback = callback
-        self._args = args
-        self._context = context
-        self._cancelled = False
+    _callback: Callable[..., Any]
+    _args: tuple[Any, ...]
+    _context: contextvars.Context
+    _cancelled: bool = False
 
     def cancel(self) -> None:
         self._cancelled = True
@@ -55,21 +49,9 @@ class ReadyHandle:
 class DurableTimer(ReadyHandle):
     """A timer that fires by an event; cancelling it is a command."""
 
-    __slots__ = ("_loop", "_when", "call")
-
-    def __init__(
-        self,
-        call: int,
-        when: float,
-        callback: Callable[..., Any],
-        args: tuple[Any, ...],
-        context: contextvars.Context,
-        loop: "DeterministicLoop",
-    ) -> None:
-        super().__init__(callback, args, context)
-        self.call = call
-        self._when = when
-        self._loop = loop
+    call: int = 0
+    _when: float = 0.0
+    _loop: "DeterministicLoop | None" = None
 
     def when(self) -> float:
         return self._when
@@ -77,6 +59,7 @@ class DurableTimer(ReadyHandle):
     def cancel(self) -> None:
         if not self._cancelled:
             self._cancelled = True
+            assert self._loop is not None
             self._loop.drop(self.call)
 
 
@@ -94,10 +77,8 @@ class OrderedFuture(asyncio.Future[Any]):
 class CallFuture(asyncio.Future[Any]):
     """The outcome of a durable call; cancelling it drops the call."""
 
-    def __init__(self, call: int, *, loop: "DeterministicLoop") -> None:
-        self.order = loop.next_order()
-        self.call = call
-        super().__init__(loop=loop)
+    call = 0
+    order = 0
 
     def __hash__(self) -> int:
         return self.order
@@ -216,7 +197,9 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
     def open(self, command: Any) -> CallFuture:
         """Issue a call command; returns the future of its outcome."""
-        future = CallFuture(command.call, loop=self)
+        future = CallFuture(loop=self)
+        future.order = self.next_order()
+        future.call = command.call
         self.calls[command.call] = future
         self.commands.append(command)
         return future
@@ -323,9 +306,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         if when <= self.now:
             return self.call_soon(callback, *args, context=context)
         call = self.next_call()
-        timer = DurableTimer(
-            call, when, callback, args, context or contextvars.copy_context(), self
-        )
+        context = context or contextvars.copy_context()
+        timer = DurableTimer(callback, args, context, False, call, when, self)
         self.calls[call] = timer
         self.commands.append(StartTimer(call, when))
         return timer

@@ -51,7 +51,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
     )
 
     def __init__(self, start: Started, generation: int, values: Converter) -> None:
-        super().__init__(hash(UUID(start.run_id)))
+        super().__init__(int(start.run_id[-12:], 16) << 12)
         self.start = start
         self.generation = generation
         self.values = values
@@ -70,17 +70,13 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
     ) -> asyncio.Future[Any]:
         name = task.everact_name
         task.signature.check(args, kwargs, name)
-        encode = self.values.encode
-        command = RunTask(
-            self.next_call(),
-            name,
-            tuple([encode(a, f"an argument of {name}") for a in args]),
-            {k: encode(a, f"argument {k} of {name}") for k, a in kwargs.items()}
-            if kwargs
-            else {},
-            task.recorded_options,
-        )
-        return self.open(command)
+        encode, label = self.values.encode, task.argument_label
+        encoded = tuple([encode(a, label) for a in args])
+        named = {}
+        if kwargs:
+            named = {k: encode(a, f"argument {k} of {name}") for k, a in kwargs.items()}
+        call = self.next_call()
+        return self.open(RunTask(call, name, encoded, named, task.recorded_options))
 
     def start_child(
         self,

@@ -69,7 +69,7 @@ class CheckpointRow(NamedTuple):
     body: bytes
 
 
-class Write:
+class Write(msgspec.Struct, eq=False):
     """All that one transition changes.
 
     `insert` is a new run's row, `change` an existing run's row as it is from now on;
@@ -79,36 +79,16 @@ class Write:
     `effects` is the engine's own, for `done`.
     """
 
-    __slots__ = (
-        "change",
-        "checkpoint",
-        "done",
-        "drop_before",
-        "effects",
-        "insert",
-        "request",
-        "row",
-        "wake",
-        "within",
-    )
-
-    def __init__(
-        self,
-        row: JournalRow,
-        done: Callable[["Write", BaseException | None], None],
-        insert: RunRow | None = None,
-        change: RunRow | None = None,
-    ) -> None:
-        self.row = row
-        self.done = done
-        self.insert = insert
-        self.change = change
-        self.checkpoint: CheckpointRow | None = None
-        self.drop_before: int | None = None
-        self.wake: int | None = None
-        self.request: tuple[str, str, float] | None = None
-        self.within: Write | None = None
-        self.effects: Any = None
+    row: JournalRow
+    done: Callable[["Write", BaseException | None], None]
+    insert: RunRow | None = None
+    change: RunRow | None = None
+    checkpoint: CheckpointRow | None = None
+    drop_before: int | None = None
+    wake: int | None = None
+    request: tuple[str, str, float] | None = None
+    within: "Write | None" = None
+    effects: Any = None
 
 
 class Stored(NamedTuple):

@@ -76,11 +76,11 @@ class Error:
             raise TypeError(f"an exception is needed, not {ex!r}")
         kind = outcomes.type_name_of(ex)
         given = status_of(ex) if status is None else status
-        return cls(given, kind, str(ex) or kind, ex)
+        return cls(given, kind, outcomes._text(ex) or kind, ex)
 
     def to_exception(self) -> BaseException:
         """The exception: the original, else one of a known type, else RuntimeError."""
-        error = self.value or self._remade()
+        error = self._remade() if self.value is None else self.value
         if self.traceback and error.__traceback__ is None:
             text = self.traceback.decode(errors="replace").rstrip()
             if text and text not in getattr(error, "__notes__", ()):

@@ -6,6 +6,7 @@ their own with `register_status`. An exception that nothing maps counts as a
 temporary error: retries are always bounded by a finite policy.
 """
 
+import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -14,9 +15,27 @@ from typing import Any, TypeAlias
 import aiohttp
 
 from everact.runtime import errors
-from everact.runtime.core.statuses import RETRIED, Status
+from everact.runtime.core.statuses import RETRIED, RPCStatus, Status
+
+logger = logging.getLogger("everact.values")
 
 Mapping: TypeAlias = Status | Callable[[Any], Status]
+
+_of_request = {
+    RPCStatus.INVALID_ARGUMENT: Status.INVALID_ARGUMENT,
+    RPCStatus.OUT_OF_RANGE: Status.INVALID_ARGUMENT,
+    RPCStatus.DEADLINE_EXCEEDED: Status.TIMEOUT,
+    RPCStatus.NOT_FOUND: Status.NOT_FOUND,
+    RPCStatus.PERMISSION_DENIED: Status.PERMISSION_DENIED,
+    RPCStatus.UNAUTHENTICATED: Status.UNAUTHENTICATED,
+    RPCStatus.RESOURCE_EXHAUSTED: Status.THROTTLED,
+    RPCStatus.CANCELLED: Status.PERMANENT_ERROR,
+    RPCStatus.ALREADY_EXISTS: Status.PERMANENT_ERROR,
+    RPCStatus.FAILED_PRECONDITION: Status.PERMANENT_ERROR,
+    RPCStatus.UNIMPLEMENTED: Status.PERMANENT_ERROR,
+    RPCStatus.DATA_LOSS: Status.PERMANENT_ERROR,
+}
+"""What a refused request stands for; one that may succeed later is not listed."""
 
 _of_exception: dict[type, Mapping] = {
     TimeoutError: Status.TIMEOUT,
@@ -34,6 +53,8 @@ _of_exception: dict[type, Mapping] = {
     aiohttp.ClientConnectorError: Status.TCP_ERROR,
     aiohttp.ClientConnectorDNSError: Status.DNS_ERROR,
     aiohttp.ClientSSLError: Status.TLS_ERROR,
+    aiohttp.ServerTimeoutError: Status.TIMEOUT,
+    errors.RPCError: lambda e: _of_request.get(e.status, Status.TEMPORARY_ERROR),
     errors.NonDeterminismError: Status.INCOMPATIBLE_STATE,
     errors.ValueNotStorable: Status.INVALID_RESPONSE,
     errors.TaskTimeout: Status.TIMEOUT,
@@ -49,10 +70,13 @@ _of_result: dict[type, Mapping] = {}
 
 def status_of(error: BaseException) -> Status:
     """The status that `error` stands for; TEMPORARY_ERROR if nothing maps it."""
-    if isinstance(error, errors.ApplicationError) and error.original is None:
-        found = Status.PERMANENT_ERROR if error.non_retryable else None
-        return found or Status.TEMPORARY_ERROR
-    return _look_up(_of_exception, error) or Status.TEMPORARY_ERROR
+    found = _look_up(_of_exception, error)
+    if found is None and isinstance(error, errors.ApplicationError):
+        if error.non_retryable:
+            found = Status.PERMANENT_ERROR
+        elif error.original is not None:
+            found = status_of(error.original)
+    return found or Status.TEMPORARY_ERROR
 
 
 def status_of_result(value: object) -> Status:
@@ -80,5 +104,14 @@ def _look_up(table: dict[type, Mapping], value: object) -> Status | None:
     for kind in type(value).__mro__:
         found = table.get(kind)
         if found is not None:
-            return found if isinstance(found, Status) else found(value)
+            return found if isinstance(found, Status) else _asked(found, value)
     return None
+
+
+def _asked(mapping: Callable[[Any], Status], value: object) -> Status | None:
+    """What an application's function says; a broken one must not hide the error."""
+    try:
+        return Status(mapping(value))
+    except Exception:
+        logger.exception("%r, registered with register_status, failed", mapping)
+        return None
