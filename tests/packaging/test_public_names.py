@@ -18,8 +18,9 @@ PUBLIC = {
         VirtualLoop WrongThreadError run_virtual
     """,
     "everact.runtime": """
-        ApplicationError Arguments AsyncTaskCancelled AttemptLost Call ChildFailure
-        ChildHandle Client ContinuedAsNew Duration Error EveractError ForeignAwait
+        ApplicationError Arguments AsyncTaskCancelled AttemptLost BlockingHandle Call
+        ChildFailure ChildHandle Client ContinuedAsNew Duration Error EveractError
+        ForeignAwait
         HistoryItem NonDeterminismError QueryFailed QueryRejected RPCError RPCStatus
         ReadOnlyError Registry Reset RetryPolicy RunCancelled RunHandle RunInfo
         RunLine RunPutAside RunStatus RunTerminated RunTimedOut RunView Runtime

@@ -1,0 +1,360 @@
+"""The blocking form of the client: the same verbs, for programs without a loop.
+
+A `LoopThread` runs what it is handed on a loop in another thread; client and handle
+here hand it the coroutines of their asynchronous twins and wait. None of it may be
+called where a loop runs: that would block the loop.
+"""
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import suppress
+from typing import Any, Generic, TypeVar, Unpack, overload
+
+from everact.runtime.client.client import Client
+from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.starting import UNSET, Starting
+from everact.runtime.client.views import HistoryItem, RunLine, RunView
+from everact.runtime.core.durations import Duration, optional_seconds
+from everact.runtime.core.statuses import RunStatus
+from everact.runtime.definitions.tasks import Task
+from everact.runtime.definitions.workflows import Workflow
+from everact.runtime.errors import RuntimeStateError
+from everact.runtime.values.calls import Call
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class LoopThread:
+    """An event loop on a daemon thread; other threads run coroutines on it and wait.
+
+    `main` is what the loop lives for: it is run with a function that says that the
+    loop is ready for others, and when it ends, so does the loop.
+    """
+
+    def __init__(
+        self, main: Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
+    ) -> None:
+        self._main = main
+        self._lock = threading.Lock()
+        self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._waiting: set[concurrent.futures.Future[Any]] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="everact", daemon=True)
+
+    def start(self) -> None:
+        """Start, and wait until the loop is ready; raises what prevented it."""
+        refuse_on_loop()
+        self._thread.start()
+        self._ready.result()
+
+    def join(self) -> None:
+        """Wait for the loop's end; raises what `main` ended with, once."""
+        self._thread.join()
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def tell(self, callback: Callable[[], object]) -> None:
+        """Call `callback` on the loop soon; nothing happens if the loop has ended."""
+        with self._lock:
+            if self._waiting is not None and self._loop is not None:
+                self._loop.call_soon_threadsafe(callback)
+
+    def wait(
+        self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None
+    ) -> T:
+        """Run `coroutine` on the loop and wait for what it gives.
+
+        It is cancelled when `timeout` seconds are over first (TimeoutError), and when
+        the waiting is interrupted. RuntimeStateError if the loop has ended or ends
+        meanwhile, or if a loop runs on this thread.
+        """
+        try:
+            future = self._submit(coroutine)
+        except BaseException:
+            coroutine.close()
+            raise
+        try:
+            return future.result(timeout)
+        except concurrent.futures.CancelledError:
+            raise RuntimeStateError("the runtime was closed meanwhile") from None
+        except BaseException:
+            future.cancel()
+            raise
+        finally:
+            with self._lock:
+                if self._waiting is not None:
+                    self._waiting.discard(future)
+
+    def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
+        """The items of `items`, each fetched when it is asked for."""
+
+        async def fetch() -> tuple[T] | None:
+            async for item in items:
+                return (item,)
+            return None
+
+        try:
+            while (found := self.wait(fetch())) is not None:
+                yield found[0]
+        finally:
+            if isinstance(items, AsyncGenerator):
+                with suppress(RuntimeStateError):  # its loop has ended, and so has it
+                    self.wait(_closed(items))
+
+    def _submit(
+        self, coroutine: Coroutine[Any, Any, T]
+    ) -> "concurrent.futures.Future[T]":
+        refuse_on_loop()
+        with self._lock:
+            if self._waiting is None or self._loop is None:
+                raise RuntimeStateError("the runtime is not running")
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+            self._waiting.add(future)
+            return future
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._host())
+        except BaseException as error:
+            if self._ready.done():
+                self._error = error
+            else:
+                self._ready.set_exception(error)
+        finally:
+            with self._lock:
+                waiting, self._waiting = self._waiting, None
+            for future in waiting or ():
+                future.cancel()  # what came too late for the loop to see
+
+    async def _host(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        with self._lock:
+            self._waiting = set()
+        await self._main(lambda: self._ready.set_result(None))
+
+
+class BlockingClient:
+    """The verbs of `Client`, each of which blocks until its answer is there."""
+
+    def __init__(self, client: Client, thread: LoopThread) -> None:
+        self._client = client
+        self._loop_thread = thread
+
+    @overload
+    def start(
+        self,
+        workflow: Workflow[..., R] | Task[..., R],
+        arg: Any = UNSET,
+        **options: Unpack[Starting],
+    ) -> "BlockingHandle[R]": ...
+    @overload
+    def start(
+        self,
+        workflow: Callable[..., Coroutine[Any, Any, R]],
+        arg: Any = UNSET,
+        **options: Unpack[Starting],
+    ) -> "BlockingHandle[R]": ...
+    @overload
+    def start(
+        self, workflow: str | type, arg: Any = UNSET, **options: Unpack[Starting]
+    ) -> "BlockingHandle[Any]": ...
+    def start(
+        self, workflow: Any, arg: Any = UNSET, **options: Unpack[Starting]
+    ) -> "BlockingHandle[Any]":
+        """Start a run; it is durable when this returns. See `Client.start`."""
+        started = self.wait(self._client.start(workflow, arg, **options))
+        return BlockingHandle(started, self._loop_thread)
+
+    @overload
+    def execute(
+        self,
+        workflow: Workflow[..., R] | Task[..., R],
+        arg: Any = UNSET,
+        **options: Unpack[Starting],
+    ) -> R: ...
+    @overload
+    def execute(
+        self,
+        workflow: Callable[..., Coroutine[Any, Any, R]],
+        arg: Any = UNSET,
+        **options: Unpack[Starting],
+    ) -> R: ...
+    @overload
+    def execute(
+        self, workflow: str | type, arg: Any = UNSET, **options: Unpack[Starting]
+    ) -> Any: ...
+    def execute(
+        self, workflow: Any, arg: Any = UNSET, **options: Unpack[Starting]
+    ) -> Any:
+        """Start a run and wait for its result; parameters as `Client.start`."""
+        return self.wait(self._client.execute(workflow, arg, **options))
+
+    @overload
+    def handle(
+        self,
+        id: str,
+        *,
+        run_id: str | None = None,
+        first_execution_run_id: str | None = None,
+        result_type: type[R],
+    ) -> "BlockingHandle[R]": ...
+    @overload
+    def handle(
+        self,
+        id: str,
+        *,
+        run_id: str | None = None,
+        first_execution_run_id: str | None = None,
+    ) -> "BlockingHandle[Any]": ...
+    def handle(
+        self,
+        id: str,
+        *,
+        run_id: str | None = None,
+        first_execution_run_id: str | None = None,
+        result_type: type[Any] | None = None,
+    ) -> "BlockingHandle[Any]":
+        """A handle to an existing run; asks nothing of the engine."""
+        handle = self._client.handle(
+            id, run_id=run_id, first_execution_run_id=first_execution_run_id
+        )
+        return BlockingHandle(handle, self._loop_thread)
+
+    def list(
+        self,
+        *,
+        status: RunStatus | None = None,
+        workflow: Any = None,
+        queue: str | None = None,
+        id: str | None = None,
+        page_size: int = 100,
+    ) -> Iterator[RunLine]:
+        """Runs that match, newest first; makes requests only as it is iterated."""
+        lines = self._client.list(
+            status=status, workflow=workflow, queue=queue, id=id, page_size=page_size
+        )
+        return self._loop_thread.iterate(lines)
+
+    def dispatch(self, call: Call) -> str:
+        """Start a call as a run of its own; its identifier. See `Client.dispatch`."""
+        return self.wait(self._client.dispatch(call))
+
+    def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run any coroutine on the client's loop and wait for what it gives."""
+        return self._loop_thread.wait(coroutine)
+
+
+class BlockingHandle(Generic[R]):
+    """A run, for programs without a loop; see `RunHandle`, whose verbs these are."""
+
+    def __init__(self, handle: RunHandle[R], thread: LoopThread) -> None:
+        self._handle = handle
+        self._loop_thread = thread
+
+    @property
+    def id(self) -> str:
+        """The workflow ID."""
+        return self._handle.id
+
+    @property
+    def run_id(self) -> str | None:
+        """The run that operations address; None: the open or latest one."""
+        return self._handle.run_id
+
+    @property
+    def result_run_id(self) -> str | None:
+        """The run whose result is waited for."""
+        return self._handle.result_run_id
+
+    @property
+    def first_execution_run_id(self) -> str | None:
+        """The first run of the chain that cancel and terminate are limited to."""
+        return self._handle.first_execution_run_id
+
+    def result(self, *, follow_runs: bool = True, timeout: Duration | None = None) -> R:
+        """Wait for the run's end and return its result; see `RunHandle.result`.
+
+        TimeoutError if `timeout` is over first; the run goes on.
+        """
+        result = self._handle.result(follow_runs=follow_runs)
+        return self._within(timeout, result)
+
+    def value(self, *, timeout: Duration | None = None) -> R:
+        """Like `result`, but a failure raises the original error where it travelled."""
+        return self._within(timeout, self._handle.value())
+
+    def describe(self) -> RunView:
+        """What is known of the run now."""
+        return self._loop_thread.wait(self._handle.describe())
+
+    def history(self) -> list[HistoryItem]:
+        """All that happened to the run so far, in order."""
+        return self._loop_thread.wait(self._handle.history())
+
+    def follow_history(self, *, wait: bool = True) -> Iterator[HistoryItem]:
+        """The run's history item by item; with `wait`, on to the run's end."""
+        return self._loop_thread.iterate(self._handle.follow_history(wait=wait))
+
+    def signal(
+        self,
+        signal: Any,
+        *positional: Any,
+        args: tuple[Any, ...] | None = None,
+        request_id: str = "",
+    ) -> None:
+        """Send a one-way message; durable when this returns. See `RunHandle.signal`."""
+        self._loop_thread.wait(
+            self._handle.signal(signal, *positional, args=args, request_id=request_id)
+        )
+
+    def query(
+        self,
+        query: Any,
+        *positional: Any,
+        args: tuple[Any, ...] | None = None,
+        reject_condition: str | None = None,
+    ) -> Any:
+        """Ask a read-only question; see `RunHandle.query`."""
+        return self._loop_thread.wait(
+            self._handle.query(
+                query, *positional, args=args, reject_condition=reject_condition
+            )
+        )
+
+    def cancel(self, *, reason: str = "", request_id: str = "") -> None:
+        """Ask the run to stop; the request is durable when this returns."""
+        self._loop_thread.wait(
+            self._handle.cancel(reason=reason, request_id=request_id)
+        )
+
+    def terminate(self, *details: Any, reason: str = "") -> None:
+        """End the run at once, without running its code; durable when this returns."""
+        self._loop_thread.wait(self._handle.terminate(*details, reason=reason))
+
+    def __repr__(self) -> str:
+        return f"<Blocking{repr(self._handle).removeprefix('<Run')}"
+
+    def _within(self, timeout: Duration | None, coroutine: Coroutine[Any, Any, T]) -> T:
+        try:
+            limit = optional_seconds(timeout, what="timeout")
+        except BaseException:
+            coroutine.close()
+            raise
+        return self._loop_thread.wait(coroutine, limit)
+
+
+async def _closed(items: AsyncGenerator[Any, None]) -> None:
+    await items.aclose()
+
+
+def refuse_on_loop() -> None:
+    """RuntimeStateError where a loop runs."""
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeStateError(
+            "the blocking form would block a running loop: use the asynchronous one"
+        )

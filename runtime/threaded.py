@@ -1,0 +1,95 @@
+"""`RuntimeThread`: a runtime on a thread of its own, for programs without a loop."""
+
+import asyncio
+import os
+import random
+from collections.abc import Callable, Iterable
+from typing import Self, TypedDict, Unpack
+
+from everact.actors import Clock
+from everact.runtime.client.blocking import BlockingClient, LoopThread, refuse_on_loop
+from everact.runtime.core.durations import Duration
+from everact.runtime.definitions.registry import Registry
+from everact.runtime.embedded import DEFAULT_FILE, Runtime
+from everact.runtime.engine.workers import Worker
+from everact.runtime.errors import RuntimeStateError
+from everact.runtime.store.base import Store
+from everact.runtime.values.payloads import Converter
+
+
+class Hosting(TypedDict, total=False):
+    """The keyword options of `Runtime`."""
+
+    workers: Iterable[Worker] | None
+    registry: Registry | None
+    namespace: str
+    values: Converter | None
+    identity: str
+    default_query_reject_condition: str
+    grace: Duration
+    wait_for_lock: Duration
+    retention: Duration | None
+    idle_runs: int
+    clock: Clock | None
+    store: Store | None
+    generator: random.Random | None
+
+
+class RuntimeThread(BlockingClient):
+    """The blocking form of `Runtime`, whose parameters these are.
+
+    ``with RuntimeThread("file.db") as runtime:`` gives an object whose methods block
+    until the answer is there; any thread may call them that runs no loop. A thread
+    that is interrupted while it waits for an answer stops waiting for it; a start
+    that was cut off has made its run whole or not at all.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] = DEFAULT_FILE,
+        **options: Unpack[Hosting],
+    ) -> None:
+        runtime = Runtime(path, **options)
+        super().__init__(runtime, LoopThread(self._main))
+        self._runtime = runtime
+        self._stop = asyncio.Event()
+        self._entered = False
+
+    def __enter__(self) -> Self:
+        if self._entered:
+            raise RuntimeStateError("a runtime runs once; make another one")
+        self._entered = True
+        try:
+            self._loop_thread.start()
+        except BaseException:
+            self._loop_thread.tell(self._stop.set)  # an interrupt: do not leave it on
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime behind; all but its `actors` and `spawn` belong on its loop."""
+        return self._runtime
+
+    def add_worker(self, worker: Worker) -> None:
+        """Let another worker serve its queues from now on."""
+
+        async def add() -> None:
+            self._runtime.add_worker(worker)
+
+        self.wait(add())
+
+    def close(self) -> None:
+        """Close as `Runtime.close` does; harmless when repeated."""
+        if self._entered:
+            refuse_on_loop()
+            self._loop_thread.tell(self._stop.set)
+            self._loop_thread.join()
+
+    async def _main(self, ready: Callable[[], None]) -> None:
+        async with self._runtime:
+            ready()
+            await self._stop.wait()
