@@ -9,7 +9,7 @@ seen again (a module loaded anew) replaces the old one.
 import inspect
 import os
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload, overload
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,9 +45,17 @@ class Registry:
         self.workflows[workflow.name] = workflow
         self._changed()
 
+    def knows(self, name: str) -> bool:
+        """Whether `name` stands for a task or a workflow."""
+        return name in self.workflows or name in self.tasks
+
+    @overload
     def function(
-        self, plain: "Callable[P, Coroutine[Any, Any, R]] | Callable[P, R]"
-    ) -> "Task[P, R]":
+        self, plain: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> "Task[P, R]": ...
+    @overload
+    def function(self, plain: Callable[P, R], /) -> "Task[P, R]": ...
+    def function(self, plain: Callable[..., Any], /) -> "Task[..., Any]":
         """Register a function for calls from anywhere.
 
         Without a policy its calls are tried ten times at most, on temporary statuses
