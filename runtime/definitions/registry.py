@@ -9,7 +9,7 @@ seen again (a module loaded anew) replaces the old one.
 import inspect
 import os
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 P = ParamSpec("P")
 R = TypeVar("R")
