@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar, Unpack, overload
 
+from msgspec.structs import replace
+
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.starting import UNSET, Starting, start_request
 from everact.runtime.client.transport import Transport
@@ -199,15 +201,19 @@ class Client:
 
         The start is durable when this returns. The identifier is text without
         structure: `handle(identifier)` gives its result, describes and cancels it.
+        RPCError NOT_FOUND for a function that nothing here knows.
         """
         given = call.arguments()
-        handle = await self.start(
+        request = start_request(
+            self,
             call.function,
+            UNSET,
             args=given.args,
             kwargs=given.kwargs,
             correlation_id=call.correlation_id,
         )
-        return handle.id
+        started = await self.transport.call(replace(request, must_be_known=True))
+        return started.workflow_id
 
 
 def _identity() -> str:

@@ -71,6 +71,7 @@ class StartRun(Request[StartedRun], frozen=True, kw_only=True):
 
     `on_conflict`: "fail" refuses while a run of the ID is open, "use_existing" takes
     that run, "attach" takes it or the latest one that is still retained.
+    `must_be_known` refuses a name that nothing here serves, which otherwise waits.
     """
 
     workflow: str
@@ -82,6 +83,7 @@ class StartRun(Request[StartedRun], frozen=True, kw_only=True):
     on_conflict: str = "fail"
     request_id: str = ""
     workspace: str = "default"
+    must_be_known: bool = False
 
 
 class RunClosed(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,6 +202,7 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     time: float
     events: tuple[Event, ...]
     commands: tuple[Command, ...]
+    run_id: str
 
 
 class ReadHistory(Request[tuple[HistoryEntry, ...]], frozen=True, kw_only=True):
@@ -246,6 +249,11 @@ class ListRuns(Request[tuple[RunSummary, ...]], frozen=True, kw_only=True):
 async def start_run(engine: "Engine", request: StartRun) -> StartedRun:
     """Start a run, or answer with the one that is in the way."""
     engine.check_open()
+    if request.must_be_known and not engine.registry.knows(request.workflow):
+        raise RPCError(
+            f"no function or workflow named {request.workflow!r} is registered here",
+            RPCStatus.NOT_FOUND,
+        )
     place = (request.workspace, request.request_id)
     if request.request_id:
         known = engine.served(*place)
@@ -584,6 +592,7 @@ async def read_history(
                 time=transition.time,
                 events=transition.events,
                 commands=transition.commands,
+                run_id=row.run_id,
             )
         )
     return tuple(entries)
