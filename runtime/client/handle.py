@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+import msgspec
+
 from everact.runtime.client.views import (
     HistoryItem,
     RunView,
@@ -79,6 +81,7 @@ class RunHandle(Generic[R]):
         ref = runs.RunRef(
             workflow_id=self._id,
             run_id=self._result_run_id or self._run_id or "",
+            first_run_id=self._first or "",
             workspace=self._client.namespace,
             key=self._key,
         )
@@ -117,17 +120,21 @@ class RunHandle(Generic[R]):
         return [item async for item in self.follow_history(wait=False)]
 
     async def follow_history(self, *, wait: bool = True) -> AsyncIterator[HistoryItem]:
-        """The run's history item by item; with `wait`, on to the run's end."""
-        after, limit = (-1, -1), 1000
+        """The run's history item by item; with `wait`, on to the run's end.
+
+        It stays with the run that was addressed first, whatever follows that one.
+        """
+        ref, after, limit = self._ref(), (-1, -1), 1000
         while True:
             entries = await self._client.transport.call(
-                runs.ReadHistory(run=self._ref(), after=after, limit=limit, wait=wait)
+                runs.ReadHistory(run=ref, after=after, limit=limit, wait=wait)
             )
             for item in history_items(entries, self._client.values):
                 yield item
             if not entries or (len(entries) < limit and not wait):
                 return
             after = (entries[-1].generation, entries[-1].seq)
+            ref = msgspec.structs.replace(ref, run_id=entries[-1].run_id)
 
     async def signal(
         self,
