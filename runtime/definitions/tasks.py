@@ -39,8 +39,11 @@ class Task(Generic[P, R]):
     """A task: awaiting a call of it gives its function's value.
 
     `function` is the plain function. Tasks are made by `@task`, which documents the
-    options.
+    options. As a value a task travels by its place in its module, like a function.
     """
+
+    __name__: str
+    __qualname__: str
 
     def __init__(
         self,
@@ -95,13 +98,7 @@ class Task(Generic[P, R]):
             queue_timeout=queue_timeout,
             queue=queue,
         )
-        return Task(
-            self.function,
-            name=self.everact_name,
-            options=made,
-            executor=self.executor,
-            registry=self.registry,
-        )
+        return _with_options(self, made)
 
     def blocking(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call from a thread that may block; not from a running loop.
@@ -139,6 +136,12 @@ class Task(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<task {self.everact_name}>"
+
+    def __reduce__(self) -> Any:
+        registered = self.registry.tasks.get(self.everact_name, self)
+        if registered is self:
+            return self.__qualname__
+        return (_with_options, (registered, self.options))
 
     async def _plainly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
         args, kwargs = self.signature.inject(_context(), args, kwargs)
@@ -274,6 +277,16 @@ def function(
         return cast("Task[P, Any]", made)
 
     return decorate
+
+
+def _with_options(made: Task[P, R], options: TaskOptions) -> Task[P, R]:
+    return Task(
+        made.function,
+        name=made.everact_name,
+        options=options,
+        executor=made.executor,
+        registry=made.registry,
+    )
 
 
 async def _awaited(value: Any) -> Any:

@@ -54,8 +54,11 @@ class Workflow(Generic[P, R]):
     """An async function as a workflow.
 
     Awaiting a call of it inside a workflow runs it as a child; elsewhere it runs on
-    the active runtime.
+    the active runtime. As a value it travels by its place in its module.
     """
+
+    __name__: str
+    __qualname__: str
 
     def __init__(
         self, function: Callable[P, Coroutine[Any, Any, R]], name: str
@@ -77,6 +80,9 @@ class Workflow(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<workflow {self.everact_name}>"
+
+    def __reduce__(self) -> str:
+        return self.__qualname__
 
 
 class _WorkflowDecorator:
