@@ -1,0 +1,94 @@
+"""The tasks of the corpus, in a registry of their own."""
+
+import asyncio
+from contextlib import suppress
+
+from everact.runtime import Registry, TaskContext, retry, task
+from everact.runtime.errors import ApplicationError
+from tests.simulation.performing import begin, perform
+
+CORPUS = Registry()
+
+
+@task(registry=CORPUS)
+async def echo(value: object) -> object:
+    await perform()
+    return value
+
+
+@task(registry=CORPUS, retry=retry(first=0.5, growth=2.0, attempts=4))
+async def flaky(value: int) -> int:
+    await perform(failures=3)
+    return value
+
+
+@task(registry=CORPUS, retries=5)
+async def doomed(text: str) -> None:
+    await perform()
+    raise ApplicationError(text, type="Doomed", non_retryable=True)
+
+
+@task(registry=CORPUS, retry=retry(first=0.2, attempts=4), heartbeat_timeout=9)
+async def plod(steps: int, ctx: TaskContext) -> int:
+    """Counts on from where an earlier attempt's heartbeats left off."""
+    await perform(failures=2)
+    done = ctx.heartbeat_details[0] if ctx.heartbeat_details else 0
+    while done < steps:
+        await asyncio.sleep(1.5)
+        done += 1
+        ctx.heartbeat(done)
+    return done
+
+
+@task(registry=CORPUS, retries=1, timeout=3)
+async def slow() -> None:
+    await perform(1.0)
+    await asyncio.sleep(1000)
+
+
+@task(registry=CORPUS, heartbeat_timeout=2)
+async def mute() -> None:
+    await perform(1.0)
+    await asyncio.sleep(1000)
+
+
+@task(registry=CORPUS, timeout=2)
+async def stubborn() -> str:
+    """Goes on for a while after it was told to stop, and returns then."""
+    begin()
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(1000)
+    await asyncio.sleep(1.0)
+    return "too late"
+
+
+@task(registry=CORPUS)
+async def endless() -> None:
+    begin()
+    await asyncio.sleep(100_000)
+
+
+@task(registry=CORPUS, queue="narrow", queue_timeout=4)
+async def queued(seconds: float) -> float:
+    begin()
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+@task(registry=CORPUS)
+def add(one: int, other: int) -> int:
+    """Blocks: an executor runs it."""
+    begin()
+    return one + other
+
+
+@task(registry=CORPUS)
+async def deadly() -> None:
+    """Takes the whole engine with it, whenever it runs."""
+    begin().crash("a task kills the engine")
+
+
+@task(registry=CORPUS)
+async def blob(size: int) -> bytes:
+    await perform()
+    return b"." * size

@@ -1,0 +1,234 @@
+"""The durable image: what a disk would hold, as plain tables.
+
+It survives crashes. Rows go in and come out as copies, so that nothing in memory can
+change what is durable. It keeps the promises that the store port makes of a database:
+one open run of an ID, journal rows that are never written twice.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+
+from everact.runtime.store.base import (
+    CheckpointRow,
+    JournalRow,
+    RunFilter,
+    RunRow,
+    Stored,
+    Write,
+)
+
+_CHANGED = (
+    "status",
+    "wake_at",
+    "aside",
+    "generation",
+    "inbox_seq",
+    "run_name",
+    "closed_at",
+    "next_run_id",
+)
+
+
+class Violated(Exception):
+    """A write breaks a constraint of the schema."""
+
+
+class Place(NamedTuple):
+    """Where a journal row stands."""
+
+    run_key: int
+    generation: int
+    seq: int
+
+
+class Image:
+    """Tables of runs, journal, checkpoints and requests."""
+
+    def __init__(self) -> None:
+        self.runs: dict[int, RunRow] = {}
+        self.journal: dict[int, dict[tuple[int, int], JournalRow]] = {}
+        self.checkpoints: dict[int, CheckpointRow] = {}
+        self.requests: dict[tuple[str, str], int] = {}
+        self.open: dict[tuple[str, str], int] = {}
+        self.by_id: dict[tuple[str, str], list[int]] = {}
+        self.clean = True
+        self.epoch = 0
+
+    # -- writing -------------------------------------------------------------------
+
+    def check(self, writes: Sequence[Write]) -> None:
+        """Violated if `writes` cannot be applied together."""
+        status: dict[int, int] = {}
+        taken = set()
+        for write in writes:
+            place = Place(*write.row[:3])
+            if place in taken or place[1:] in self.journal.get(place.run_key, ()):
+                raise Violated(f"journal row {place} is there already")
+            taken.add(place)
+            for row in (write.insert, write.change):
+                if row is not None:
+                    status[row.key] = row.status
+        claimed: dict[tuple[str, str], int] = {}
+        for write in writes:
+            row = write.insert
+            if row is None:
+                continue
+            if row.key in self.runs:
+                raise Violated(f"run key {row.key} is there already")
+            if status[row.key]:
+                continue
+            place_of_id = (row.workspace, row.workflow_id)
+            holder = self.open.get(place_of_id)
+            if holder is not None and not status.get(holder, 0):
+                raise Violated(f"workflow ID {row.workflow_id} is taken by {holder}")
+            if place_of_id in claimed:
+                raise Violated(f"workflow ID {row.workflow_id} is claimed twice")
+            claimed[place_of_id] = row.key
+
+    def apply(self, writes: Sequence[Write]) -> None:
+        """Make `writes`, which were checked, durable."""
+        for write in writes:
+            if write.change is not None:
+                self._change(write.change)
+            if write.insert is not None:
+                self._insert(replace(write.insert))
+            place = Place(*write.row[:3])
+            rows = self.journal.setdefault(place.run_key, {})
+            rows[place.generation, place.seq] = write.row
+            if write.drop_before is not None:
+                self._drop(place.run_key, write.drop_before)
+            if write.checkpoint is not None:
+                self.checkpoints[place.run_key] = write.checkpoint
+            if write.wake is not None:
+                woken = self.runs.get(write.wake)
+                if woken is not None and not woken.status:
+                    woken.wake_at = 0.0
+            if write.request is not None:
+                workspace, request_id, _ = write.request
+                self.requests.setdefault((workspace, request_id), place.run_key)
+
+    def _insert(self, row: RunRow) -> None:
+        self.runs[row.key] = row
+        place = (row.workspace, row.workflow_id)
+        self.by_id.setdefault(place, []).append(row.key)
+        if not row.status:
+            self.open[place] = row.key
+
+    def _change(self, row: RunRow) -> None:
+        found = self.runs.get(row.key)
+        if found is None:
+            return  # inserted by the same batch: the insert carries it
+        for name in _CHANGED:
+            setattr(found, name, getattr(row, name))
+        place = (found.workspace, found.workflow_id)
+        if found.status and self.open.get(place) == found.key:
+            del self.open[place]
+
+    def _drop(self, key: int, before: int) -> None:
+        rows = self.journal[key]
+        for place in [p for p in rows if p[0] < before]:
+            del rows[place]
+        saved = self.checkpoints.get(key)
+        if saved is not None and saved.generation < before:
+            del self.checkpoints[key]
+
+    # -- reading -------------------------------------------------------------------
+
+    def load(self, key: int, *, checkpoint: bool = True) -> Stored | None:
+        """A run as the port gives it; without its checkpoint all rows instead."""
+        row = self.runs.get(key)
+        if row is None:
+            return None
+        rows = self.journal.get(key, {})
+        generation = max((g for g, _ in rows), default=0)
+        saved = self.checkpoints.get(key) if checkpoint else None
+        if saved is not None and saved.generation != generation:
+            saved = None
+        first = saved.seq if saved else 0
+        chosen = [rows[place] for place in sorted(rows) if place >= (generation, first)]
+        return Stored(replace(row), saved, chosen)
+
+    def find(
+        self, workspace: str, workflow_id: str, run_id: str, first: str
+    ) -> RunRow | None:
+        """A run by its IDs, as the port says."""
+        keys = self.by_id.get((workspace, workflow_id), ())
+        rows = [self.runs[key] for key in keys]
+        if run_id:
+            rows = [row for row in rows if row.run_id == run_id]
+        elif first:
+            rows = [row for row in rows if row.first_run_id == first]
+        if not rows:
+            return None
+        return replace(max(rows, key=lambda row: (row.status == 0, row.key)))
+
+    def due(self, until: float, after: tuple[float, int], limit: int) -> list[Any]:
+        """(wake time, key) of open runs due by `until`."""
+        found = sorted(
+            (row.wake_at, row.key)
+            for row in self.runs.values()
+            if not row.status and row.wake_at is not None
+        )
+        return [place for place in found if after < place and place[0] <= until][:limit]
+
+    def select(self, what: str, *args: Any) -> list[Any]:
+        """The adapter's catalogue of named queries."""
+        return list(_QUERIES[what](self, *args))
+
+    def history(self, key: int, after: tuple[int, int], limit: int) -> list[JournalRow]:
+        """Journal rows after a place."""
+        rows = self.journal.get(key, {})
+        return [rows[place] for place in sorted(rows) if place > after][:limit]
+
+    def listed(self, chosen: RunFilter, after: int | None, limit: int) -> list[RunRow]:
+        """Runs that match, newest first."""
+        wanted = {k: v for k, v in chosen._asdict().items() if v is not None}
+        return [
+            replace(row)
+            for key, row in sorted(self.runs.items(), reverse=True)
+            if (after is None or key < after)
+            and all(getattr(row, name) == value for name, value in wanted.items())
+        ][:limit]
+
+    def _orphans(self) -> list[int]:
+        return sorted(
+            row.key
+            for row in self.runs.values()
+            if not row.status
+            and row.parent_key in self.runs
+            and self.runs[row.parent_key].status
+        )
+
+    def _next_due(self, after: float) -> list[float]:
+        found = [
+            row.wake_at
+            for row in self.runs.values()
+            if not row.status and row.wake_at is not None and row.wake_at > after
+        ]
+        return [min(found)] if found else []
+
+    def _request(self, workspace: str, request_id: str) -> list[int]:
+        found = self.requests.get((workspace, request_id))
+        return [] if found is None else [found]
+
+
+_QUERIES: dict[str, Any] = {
+    "orphans": Image._orphans,
+    "next_due": Image._next_due,
+    "request": Image._request,
+    "aside": lambda image: sorted(
+        row.key for row in image.runs.values() if not row.status and row.aside
+    ),
+    "children": lambda image, key: sorted(
+        row.key for row in image.runs.values() if row.parent_key == key
+    ),
+    "open_children": lambda image, key: sorted(
+        row.key
+        for row in image.runs.values()
+        if row.parent_key == key and not row.status
+    ),
+    "count_open": lambda image: [sum(1 for r in image.runs.values() if not r.status)],
+    "history_length": lambda image, key: [len(image.journal.get(key, ()))],
+}

@@ -1,0 +1,181 @@
+"""A client's script, which survives the engine.
+
+A script is run again from its beginning in every life of the engine. What was
+acknowledged is remembered and not asked again; what was not is repeated with the same
+request ID, as any careful client would. Every answer is checked against the ledger
+at the moment when it is given.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from everact.runtime.client.handle import RunHandle
+from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.engine.workers import Worker
+from everact.runtime.errors import (
+    EveractError,
+    RPCError,
+    RuntimeStateError,
+    StoreError,
+    WorkflowFailure,
+)
+from tests.simulation.ledger import Broken
+
+if TYPE_CHECKING:
+    from everact.runtime import Runtime
+    from tests.simulation.world import World
+
+PATIENCE = 0.7
+"""Seconds before a client repeats a request that the store did not take."""
+
+
+class Scene:
+    """What one script sees of the world; `name` keeps its workflow IDs apart."""
+
+    def __init__(self, world: "World", name: str) -> None:
+        self.world = world
+        self.name = name
+        self.runtime: Runtime
+        self.answers: dict[str, Any] = {}
+        self.done = False
+
+    def id(self, name: str) -> str:
+        """The workflow ID of this scene's run `name`."""
+        return f"{self.name}.{name}"
+
+    # -- requests ------------------------------------------------------------------
+
+    async def start(self, workflow: Any, *args: Any, id: str, **options: Any) -> str:
+        """Start a run once; its run ID."""
+
+        async def attempt() -> str:
+            handle: RunHandle[Any] = await self.runtime.start(
+                workflow,
+                args=args,
+                id=self.id(id),
+                request_id=f"start {self.id(id)} {options.get('on_conflict', '')}",
+                **options,
+            )
+            run_id = handle.result_run_id or ""
+            if run_id not in self.world.ledger.run_ids.values():
+                raise Broken(f"start of {self.id(id)} acknowledged, and nothing stored")
+            return run_id
+
+        key = f"start {id} {options.get('on_conflict', '')}"
+        started: str = await self._once(key, attempt)
+        return started
+
+    async def signal(self, id: str, name: str, *args: Any, key: str = "") -> bool:
+        """Send a signal once; False if the run was closed."""
+        request_id = f"{self.id(id)} {name} {key or args}"
+
+        async def attempt() -> None:
+            await self._handle(id).signal(name, args=args, request_id=request_id)
+            if self.world.ledger.signals[request_id] != 1:
+                raise Broken(f"signal {request_id} acknowledged, and not stored once")
+
+        return await self._told(f"signal {request_id}", attempt)
+
+    async def cancel(self, id: str) -> bool:
+        """Ask a run to stop, once; False if it was closed."""
+
+        async def attempt() -> None:
+            await self._handle(id).cancel(reason="simulated", request_id=f"c {id}")
+
+        return await self._told(f"cancel {id}", attempt)
+
+    async def terminate(self, id: str) -> bool:
+        """End a run; False if it was closed."""
+
+        async def attempt() -> None:
+            await self._handle(id).terminate(reason="simulated")
+
+        return await self._told(f"terminate {id}", attempt)
+
+    async def query(self, id: str, name: str, *args: Any) -> Any:
+        """Ask a run; the answer, not remembered."""
+
+        async def attempt() -> Any:
+            return await self._handle(id).query(name, args=args)
+
+        return await self._patiently(f"query {id} {name}", attempt)
+
+    async def outcome(self, id: str, *, run_id: str | None = None) -> Any:
+        """How a run ended: its result, or the class name of the cause of its failure.
+
+        It is waited for anew in every life, and must always be the same.
+        """
+
+        async def attempt() -> Any:
+            handle = self.runtime.handle(self.id(id), run_id=run_id)
+            try:
+                found: Any = await handle.result()
+            except WorkflowFailure as failure:
+                return type(failure.cause).__name__
+            return found
+
+        found = await self._patiently(f"result {id}", attempt)
+        kept = self.answers.setdefault(f"outcome {id} {run_id}", found)
+        if kept != found:
+            raise Broken(f"the outcome of {self.id(id)} was {kept!r}, now {found!r}")
+        return found
+
+    async def pause(self, longest: float = 4.0) -> None:
+        """Let some time pass."""
+        await asyncio.sleep(self.world.chance.between(0.0, longest))
+
+    async def serve(self, queue: str) -> None:
+        """Add a worker for `queue` to this life of the engine."""
+        self.runtime.add_worker(Worker((queue,)))
+
+    # -- repetition ----------------------------------------------------------------
+
+    def _handle(self, id: str) -> RunHandle[Any]:
+        return self.runtime.handle(self.id(id))
+
+    async def _told(self, key: str, attempt: Callable[[], Awaitable[None]]) -> bool:
+        async def accepted() -> bool:
+            try:
+                await attempt()
+            except RPCError as error:
+                if error.status is not RPCStatus.NOT_FOUND:
+                    raise
+                return False
+            return True
+
+        told: bool = await self._once(key, accepted)
+        return told
+
+    async def _once(self, key: str, attempt: Callable[[], Awaitable[Any]]) -> Any:
+        if key not in self.answers:
+            answer = await self._patiently(key, attempt)
+            self.answers[key] = answer
+        return self.answers[key]
+
+    async def _patiently(self, key: str, attempt: Callable[[], Awaitable[Any]]) -> Any:
+        world = self.world
+        while True:
+            try:
+                answer = await attempt()
+            except (StoreError, RuntimeStateError) as error:
+                world.trace("asks again", self.name, key, str(error))
+            except RPCError as error:
+                if error.status is not RPCStatus.RESOURCE_EXHAUSTED:
+                    raise
+                world.trace("asks again", self.name, key, str(error))
+            except EveractError as error:
+                await self._only_alive()
+                world.trace("refused", self.name, key, repr(error))
+                raise
+            else:
+                await self._only_alive()
+                world.trace("answer", self.name, key, answer)
+                return answer
+            await self._only_alive()
+            await asyncio.sleep(PATIENCE)
+
+    async def _only_alive(self) -> None:
+        """Nothing that a crashed process computes is seen by anybody."""
+        if self.world.crashed:
+            await asyncio.get_running_loop().create_future()

@@ -1,0 +1,85 @@
+"""Whether memory and disk tell the same story of a run."""
+
+from typing import Any
+
+from everact.runtime.core.state import RunState
+from everact.runtime.engine.loading import load_state
+from everact.runtime.engine.run import RunActor
+from everact.runtime.engine.seal import Seal
+from everact.runtime.programs.coroutine import make_program
+from everact.runtime.values.payloads import PickleConverter
+from tests.simulation.image import Image
+from tests.simulation.ledger import Broken
+from tests.simulation.store import KEY
+
+_seal = Seal(KEY)
+_LAZY = ("timers", "tries")
+
+
+def fields(state: RunState) -> dict[str, Any]:
+    """All of a state, what is made on first need in its settled form."""
+    plain = {n: getattr(state, n) for n in RunState.__slots__ if n not in _LAZY}
+    plain["moments"] = state.moments() if not state.status else []
+    plain["tries"] = {
+        call: {name: getattr(tries, name) for name in tries.__slots__}
+        for call, tries in (state.tries or {}).items()
+    }
+    return plain
+
+
+def difference(one: RunState, other: RunState) -> str:
+    """What two states differ in, as text; empty if they are equal."""
+    left, right = fields(one), fields(other)
+    return ", ".join(
+        f"{name}: {left[name]!r} / {right[name]!r}"
+        for name in left
+        if left[name] != right[name]
+    )
+
+
+def folded(image: Image, key: int, *, checkpoint: bool = True) -> RunState:
+    """A run's state out of its rows."""
+    stored = image.load(key, checkpoint=checkpoint)
+    assert stored is not None
+    return load_state(_seal, stored).state
+
+
+def compare_live(image: Image, run: RunActor) -> None:
+    """A run in memory with nothing in flight is what its rows say."""
+    key = run.row.key
+    different = difference(run.state, folded(image, key))
+    if different:
+        raise Broken(f"{run}: memory / disk differ in {different}")
+    row = image.runs[key]
+    wake = run.state.wake()
+    if row.status != run.state.status or row.generation != run.state.generation:
+        raise Broken(f"{run}: its index row is not of its state: {row}")
+    if not row.status and wake is not None:
+        if row.wake_at is None or row.wake_at > wake:
+            raise Broken(f"{run}: wakes at {wake}, its row says {row.wake_at}")
+
+
+def compare_replays(image: Image, key: int, registry: Any) -> None:
+    """Folding and replaying twice gives what once gives, with checkpoint or not."""
+    state = folded(image, key)
+    for again in (folded(image, key), folded(image, key, checkpoint=False)):
+        different = difference(state, again)
+        if different:
+            raise Broken(f"run {key}: read twice, it differs in {different}")
+    if not state.script:
+        return
+    seen = [_replayed(state, registry) for _ in range(2)]
+    if seen[0] != seen[1]:
+        raise Broken(f"run {key}: replayed twice, it differs: {seen[0]} / {seen[1]}")
+
+
+def _replayed(state: RunState, registry: Any) -> tuple[Any, ...]:
+    program: Any = make_program(
+        registry, state.start, state.generation, PickleConverter()
+    )
+    try:
+        program.replay(state.script)
+        loop = program.loop
+        return (loop.last_call, sorted(loop.calls), loop.now, program.where())
+    finally:
+        program.close()

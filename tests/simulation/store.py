@@ -1,0 +1,191 @@
+"""The store port over an `Image`, answering when and how the plan says.
+
+A batch travels: it waits, is decided (done, refused, failed, lost with the process),
+and waits again before the engine hears of it. A refusal concerns one transition and
+all that must not be without it; whatever follows on the same run in that batch is
+refused with it, because its journal would have a gap.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from everact.runtime.errors import StoreError, StoreFull
+from everact.runtime.store.base import (
+    JournalRow,
+    Opened,
+    Outcome,
+    RunFilter,
+    RunRow,
+    Stored,
+    Write,
+)
+from tests.simulation.image import Image, Violated
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+KEY = b"simulated" * 4
+
+
+class Fate(Enum):
+    """What becomes of one batch."""
+
+    DONE = "done"
+    REFUSED = "one transition refused"
+    UNKNOWN = "done, answer lost"
+    FAILED = "not done, answer lost"
+    FULL = "disk full"
+    CRASH_BEFORE = "crash before it is done"
+    CRASH_AFTER = "crash after it is done"
+    CRASH_ANSWERED = "crash after its effects"
+
+
+class MemoryStore:
+    """One life of the store; the image outlives it."""
+
+    def __init__(self, world: "World", image: Image) -> None:
+        self.world = world
+        self.image = image
+
+    # -- opening and closing -------------------------------------------------------
+
+    def open(self) -> Opened:
+        image = self.image
+        opened = Opened(max(image.runs, default=0), image.clean, image.epoch + 1)
+        image.clean, image.epoch = False, image.epoch + 1
+        return opened
+
+    def key(self) -> bytes:
+        return KEY
+
+    def close(self, *, clean: bool) -> None:
+        if clean and not self.world.crashed:
+            self.image.clean = True
+
+    # -- writing -------------------------------------------------------------------
+
+    def commit(
+        self, writes: Sequence[Write], done: Callable[[Outcome], object]
+    ) -> None:
+        world, batch = self.world, list(writes)
+        fate = world.fate(batch)
+        delay = world.chance.commit_delay()
+        self._later(delay, lambda: self._decide(batch, fate, done))
+
+    def _decide(
+        self, batch: list[Write], fate: Fate, done: Callable[[Outcome], object]
+    ) -> None:
+        world = self.world
+        if world.crashed:
+            return
+        world.trace("commit", fate.value, [tuple(w.row[:3]) for w in batch])
+        if fate is Fate.CRASH_BEFORE:
+            world.crash("before a commit was done")
+            return
+        outcome = self._outcome(batch, fate)
+        if fate is Fate.CRASH_AFTER:
+            world.crash("before the answer of a commit")
+            return
+        self._later(world.chance.commit_delay(), lambda: self._answer(outcome, done))
+        if fate is Fate.CRASH_ANSWERED:
+            world.crash_after_answer = True
+
+    def _answer(self, outcome: Outcome, done: Callable[[Outcome], object]) -> None:
+        world = self.world
+        if world.crashed:
+            return
+        done(outcome)
+        world.answered()
+
+    def _outcome(self, batch: list[Write], fate: Fate) -> Outcome:
+        if fate is Fate.FULL:
+            return StoreFull("the simulated disk is full")
+        if fate is Fate.FAILED:
+            return StoreError("simulated I/O error")
+        victim = self.world.chance.pick(batch) if fate is Fate.REFUSED else None
+        outcome = self._apply(batch, victim)
+        if fate is Fate.UNKNOWN:
+            return StoreError("simulated loss of the answer")
+        return outcome
+
+    def _apply(self, batch: list[Write], victim: Write | None) -> Outcome:
+        """Write the batch whole if it can be, else one transition after another."""
+        try:
+            if victim is None:
+                self._write(batch)
+                return []
+        except Violated:
+            pass
+        refusals: dict[int, BaseException] = {}
+        broken: dict[int, BaseException] = {}
+        for group in together(batch):
+            why: BaseException | None = next(
+                (broken[w.row.run_key] for w in group if w.row.run_key in broken), None
+            )
+            if why is None and victim in group:
+                why = StoreError("simulated refusal of a transition")
+            if why is None:
+                try:
+                    self._write(group)
+                    continue
+                except Violated as violated:
+                    why = StoreError(f"refused: {violated}")
+                    self.world.violated(violated)
+            for write in group:
+                refusals[id(write)] = why
+                broken[write.row.run_key] = why
+        return [refusals.get(id(write)) for write in batch]
+
+    def _write(self, writes: list[Write]) -> None:
+        self.image.check(writes)
+        self.image.apply(writes)
+        self.world.ledger.durable(writes)
+
+    def _later(self, delay: float, then: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        if delay:
+            loop.call_later(delay, then)
+        else:
+            loop.call_soon(then)
+
+    # -- reading -------------------------------------------------------------------
+
+    def load(self, key: int) -> Stored | None:
+        return self.image.load(key)
+
+    def find(
+        self, workspace: str, workflow_id: str, run_id: str = "", first: str = ""
+    ) -> RunRow | None:
+        return self.image.find(workspace, workflow_id, run_id, first)
+
+    def due(self, until: float, after: tuple[float, int], limit: int) -> list[Any]:
+        return self.image.due(until, after, limit)
+
+    def select(self, what: str, *args: Any) -> list[Any]:
+        return self.image.select(what, *args)
+
+    def history(self, key: int, after: tuple[int, int], limit: int) -> list[JournalRow]:
+        return self.image.history(key, after, limit)
+
+    def list(self, chosen: RunFilter, after: int | None, limit: int) -> list[RunRow]:
+        return self.image.listed(chosen, after, limit)
+
+    def retire(self, closed_before: float, now: float, limit: int) -> int:
+        return 0
+
+
+def together(batch: Sequence[Write]) -> list[list[Write]]:
+    """The writes of a batch by transaction: each with those that it must not be
+    without, in the order of their first members.
+    """
+    groups: dict[int, list[Write]] = {}
+    root_of: dict[int, int] = {}
+    for write in batch:
+        root = id(write)
+        if write.within is not None:
+            root = root_of.get(id(write.within), root)
+        root_of[id(write)] = root
+        groups.setdefault(root, []).append(write)
+    return list(groups.values())

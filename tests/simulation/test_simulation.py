@@ -1,0 +1,77 @@
+"""The engine under one seed: crashes everywhere, faults anywhere, and one truth."""
+
+from collections import Counter
+from typing import get_args
+
+import pytest
+
+from everact.runtime.core import records
+from tests.simulation import running
+from tests.simulation.corpus import ENTRIES
+from tests.simulation.store import Fate
+from tests.simulation.world import Entry
+
+SEEDS = 6000
+"""Seeds played by default; `python -m tests.simulation --seeds A:B` plays others."""
+
+CHUNK = 500
+
+ONCE_BROKEN: tuple[int, ...] = ()
+"""Seeds beyond the default range that showed a bug once."""
+
+each_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: e.name)
+
+
+@each_entry
+def test_an_entry_of_the_corpus_ends_as_it_must(entry: Entry) -> None:
+    running.calm(entry)
+
+
+@each_entry
+def test_a_crash_at_any_commit_changes_no_outcome(entry: Entry) -> None:
+    for world in running.every_crash(entry):
+        assert world.crashes, "the crash never came"
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_no_seed_breaks_an_invariant(first: int) -> None:
+    fired: Counter[Fate] = Counter()
+    crashes = 0
+    for seed in range(first, first + CHUNK):
+        world = running.simulate(seed)
+        crashes += world.crashes
+        fired.update(world.fired)
+    # A simulation in which little goes wrong proves little.
+    assert crashes > CHUNK // 5
+    for fate in Fate:
+        assert fate is Fate.DONE or fired[fate] > CHUNK // 100, fate
+
+
+@pytest.mark.parametrize("seed", ONCE_BROKEN)
+def test_a_seed_that_showed_a_bug_stays_whole(seed: int) -> None:
+    running.simulate(seed)
+
+
+def test_a_seed_is_played_the_same_way_twice() -> None:
+    for seed in range(40):
+        one, other = (running.simulate(seed, tracing=True) for _ in range(2))
+        assert one.traced == other.traced
+
+
+def test_the_corpus_produces_every_kind_of_record() -> None:
+    seen: set[type] = set()
+    for entry in ENTRIES:
+        seen |= running.calm(entry).ledger.kinds
+        for commit in range(1, 4):
+            world = running.crashed_at(entry, commit, Fate.CRASH_ANSWERED)
+            seen |= world.ledger.kinds
+    for seed in range(60):
+        seen |= running.simulate(seed).ledger.kinds
+    expected = {*get_args(records.Event), *get_args(records.Command)}
+    missing = sorted(kind.__name__ for kind in expected - seen)
+    assert not missing
+
+
+def test_the_corpus_is_large_enough() -> None:
+    assert len(ENTRIES) >= 20
+    assert len({entry.name for entry in ENTRIES}) == len(ENTRIES)
