@@ -249,6 +249,11 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
             self._generators = []
         self._generators.append(generator)
 
+    def at_rest(self) -> bool:
+        """Whether no coroutine is left in the middle: there is nothing to close."""
+        self.closing = True
+        return not self._generators and all(task.done() for task in self._tasks)
+
     def close(self) -> None:
         """Drop every coroutine; what their clean-up asks for is refused."""
         self.closing = True
@@ -263,8 +268,12 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
                 except BaseException as error:
                     logger.debug("clean-up of a dropped coroutine: %r", error)
         for generator in self._generators or ():
+            closing = generator.aclose()
             try:
-                generator.aclose().close()
+                closing.send(None)
+                closing.close()
+            except (StopIteration, StopAsyncIteration):
+                pass
             except BaseException as error:
                 logger.debug("clean-up of a dropped generator: %r", error)
         self._generators = None
@@ -282,7 +291,10 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         *args: Any,
         context: contextvars.Context | None = None,
     ) -> ReadyHandle:
-        handle = ReadyHandle(callback, args, context or contextvars.copy_context())
+        # An empty context is false, and a context all the same: a run's own.
+        if context is None:
+            context = contextvars.copy_context()
+        handle = ReadyHandle(callback, args, context)
         if not self.closing:
             self._ready.append(handle)
         return handle
@@ -306,7 +318,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         if when <= self.now:
             return self.call_soon(callback, *args, context=context)
         call = self.next_call()
-        context = context or contextvars.copy_context()
+        if context is None:
+            context = contextvars.copy_context()
         timer = DurableTimer(callback, args, context, False, call, when, self)
         self.calls[call] = timer
         self.commands.append(StartTimer(call, when))
