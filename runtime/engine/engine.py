@@ -113,7 +113,7 @@ class Engine:
         self.stopping = False
         self.new_id = make_ids(clock.now, generator or random.Random(os.urandom(32)))
         self._idle: OrderedDict[int, None] = OrderedDict()
-        self._idle_runs = idle_runs
+        self._idle_runs = max(1, idle_runs)  # whoever loads a run must find it there
         self._opening: dict[tuple[str, str], RunActor] = {}
         self._requests: dict[tuple[str, str], asyncio.Future[Any]] = {}
         self._waiters: dict[int, list[asyncio.Future[Closed]]] = {}
