@@ -1,6 +1,10 @@
-"""Whether a produced command is the recorded one."""
+"""Whether a produced command is the recorded one, and how both look to people."""
 
+import reprlib
+from collections.abc import Iterable
 from typing import Any
+
+import msgspec
 
 from everact.runtime.core.records import (
     CancelCall,
@@ -59,3 +63,31 @@ def _same_payload(old: bytes, new: bytes) -> bool:
     if isinstance(first, _BUILTIN) and isinstance(second, _BUILTIN):
         return type(first) is type(second) and bool(first == second)
     return True
+
+
+def shown(commands: Iterable[Command]) -> str:
+    """Commands in a line, with what tells them from others."""
+    return ", ".join(_show(c) for c in commands) or "nothing"
+
+
+def _show(command: Command) -> str:
+    fields = msgspec.structs.asdict(command)
+    parts = [
+        f"{name}={fields[name]!r}"
+        for name in ("call", "name", "workflow_id", "due")
+        if name in fields
+    ]
+    parts += [_show_payload(a) for a in fields.get("args", ())]
+    parts += [f"{k}={_show_payload(a)}" for k, a in fields.get("kwargs", {}).items()]
+    if isinstance(command, Complete):
+        parts.append(_show_payload(command.result))
+    if isinstance(command, Fail):
+        parts.append(f"{command.failure.type}: {command.failure.message}")
+    return f"{type(command).__name__}({', '.join(parts)})"
+
+
+def _show_payload(payload: bytes) -> str:
+    """A builtin value as it is written; anything else is not loaded for this."""
+    if payload[:1] == b"c":
+        return "<object>"
+    return reprlib.repr(PickleConverter().decode(payload))

@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterable
 from contextvars import Context
 from typing import Any
 
-import msgspec
-
 from everact.runtime import errors
 from everact.runtime.core import failures, records
 from everact.runtime.core.durations import optional_seconds
@@ -50,7 +48,7 @@ from everact.runtime.definitions.workflows import (
     name_of,
 )
 from everact.runtime.programs import ordered
-from everact.runtime.programs.compare import same
+from everact.runtime.programs.compare import same, shown
 from everact.runtime.programs.loop import SLICE, OrderedTask
 from everact.runtime.programs.workflow_loop import WorkflowLoop, encode_arguments
 from everact.runtime.values.outcomes import exception_of, failure_of
@@ -160,11 +158,9 @@ class CoroutineProgram:
                 return
             if all(map(same, recorded, produced)):
                 return
-        old = _shown(recorded)
+        old = shown(recorded)
         new = (
-            "code that does not come to a wait"
-            if produced is None
-            else _shown(produced)
+            "code that does not come to a wait" if produced is None else shown(produced)
         )
         raise errors.NonDeterminismError(
             f"the code of {self.definition.name!r} does not fit what the run recorded: "
@@ -421,6 +417,8 @@ class CoroutineProgram:
         return {name: _print_of(value) for name, value in attributes.items()}
 
     def close(self) -> None:
+        if self._finished and self.loop.at_rest():
+            return
         outer = _get_running_loop()
         _set_running_loop(self.loop)
         try:
@@ -522,17 +520,6 @@ def _print_of(value: Any) -> bytes | int:
         return pickle.dumps(value, 5)
     except Exception:
         return id(value)
-
-
-def _shown(commands: Iterable[Command]) -> str:
-    return ", ".join(_show_command(c) for c in commands) or "nothing"
-
-
-def _show_command(command: Command) -> str:
-    fields = msgspec.structs.asdict(command)
-    kept = {k: fields[k] for k in ("call", "name", "due") if k in fields}
-    inner = ", ".join(f"{k}={v!r}" for k, v in kept.items())
-    return f"{type(command).__name__}({inner})"
 
 
 _SHOW: dict[type, Callable[[CoroutineProgram, Any], None]] = {

@@ -115,6 +115,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
     __slots__ = (
         "_generators",
+        "_named",
         "_orders",
         "_ready",
         "_tasks",
@@ -138,6 +139,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         self.closing = False
         self.read_only = False
         self._orders = 0
+        self._named = 0
         self._ready: deque[ReadyHandle] = deque()
         self._tasks: list[OrderedTask] = []
         self._generators: list[Any] | None = None
@@ -342,6 +344,9 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         if options.get("eager_start"):
             coro.close()
             raise ForeignAwait(_REFUSED.format(what="start tasks eagerly"))
+        if name is None:  # asyncio would count through all runs of the process
+            self._named += 1
+            name = f"Task-{self._named}"
         task = OrderedTask(coro, loop=self, name=name, context=context)
         tasks = self._tasks
         tasks.append(task)
