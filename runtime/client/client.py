@@ -37,6 +37,11 @@ class Client:
         identity: str = "",
         default_query_reject_condition: str = runs.REJECT_NONE,
     ) -> None:
+        if default_query_reject_condition not in runs.REJECTS:
+            raise ValueError(
+                "default_query_reject_condition must be one of "
+                + ", ".join(runs.REJECTS)
+            )
         self._transport = transport
         self.namespace = namespace
         self.values = values or PickleConverter()
@@ -177,24 +182,23 @@ class Client:
         page_size: int = 100,
     ) -> AsyncIterator[RunLine]:
         """Runs that match, newest first; makes requests only as it is iterated."""
-        after: int | None = None
+        if page_size < 1:
+            raise ValueError(f"page_size must be 1 or more, not {page_size}")
+        request = runs.ListRuns(
+            workspace=self.namespace,
+            status=status,
+            workflow=None if workflow is None else name_of(workflow),
+            queue=queue,
+            workflow_id=id,
+            limit=page_size,
+        )
         while True:
-            page = await self.transport.call(
-                runs.ListRuns(
-                    workspace=self.namespace,
-                    status=status,
-                    workflow=None if workflow is None else name_of(workflow),
-                    queue=queue,
-                    workflow_id=id,
-                    after=after,
-                    limit=page_size,
-                )
-            )
+            page = await self.transport.call(request)
             for summary in page:
                 yield run_line(summary)
             if len(page) < page_size:
                 return
-            after = page[-1].key
+            request = replace(request, after=page[-1].key)
 
     async def dispatch(self, call: Call) -> str:
         """Start a call as a run of its own; returns its identifier at once.

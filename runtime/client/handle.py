@@ -175,8 +175,9 @@ class RunHandle(Generic[R]):
         """
         name = handler_name(query, "query")
         reject = reject_condition or self._client.default_query_reject_condition
-        if reject not in _REJECTS:
-            raise ValueError(f"reject_condition must be one of {', '.join(_REJECTS)}")
+        if reject not in runs.REJECTS:
+            known = ", ".join(runs.REJECTS)
+            raise ValueError(f"reject_condition must be one of {known}")
         encoded = self._encode(positional, args, name)
         answer = await self._client.transport.call(
             runs.QueryRun(run=self._ref(), name=name, args=encoded, reject=reject)
@@ -231,7 +232,6 @@ class RunHandle(Generic[R]):
         )
 
 
-_REJECTS = (runs.REJECT_NONE, runs.REJECT_NOT_OPEN, runs.REJECT_NOT_COMPLETED)
 _ENDED = {
     RunStatus.FAILED: "failed",
     RunStatus.CANCELLED: "was cancelled",

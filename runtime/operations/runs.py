@@ -40,6 +40,7 @@ REJECT_NONE, REJECT_NOT_OPEN, REJECT_NOT_COMPLETED = (
     "not_open",
     "not_completed_cleanly",
 )
+REJECTS = (REJECT_NONE, REJECT_NOT_OPEN, REJECT_NOT_COMPLETED)
 
 
 class RunRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -390,6 +391,7 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
             state = load_state(engine.seal, stored).state
         except Exception as error:
             return _unreadable(row, f"{error}")
+        aside = aside or engine._no_code(state.start) or ""
     start, options = state.start, state.start.options
     length = engine.store.select("history_length", row.key)[0]
     return RunDescription(
