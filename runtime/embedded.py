@@ -88,6 +88,8 @@ class Runtime(Client):
         if self._transport is None:
             raise RuntimeStateError(
                 "the runtime is not running: use it inside `async with`"
+                if self._engine is None
+                else "the runtime is closed"
             )
         return self._transport
 
@@ -144,7 +146,10 @@ class Runtime(Client):
             self._leave()
             self._leave = None
             self._retention.stop()
-            await self.engine.close(self._grace)
+            try:
+                await self.engine.close(self._grace)
+            finally:
+                self._transport = None
 
     def add_worker(self, worker: Worker) -> None:
         """Let another worker serve its queues from now on."""
