@@ -26,6 +26,7 @@ from everact.runtime.core.records import (
 from everact.runtime.definitions.durable import DurableLoop, RunInfo
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import definition_of, name_of
+from everact.runtime.errors import ValueNotStorable
 from everact.runtime.programs.loop import DeterministicLoop, OrderedFuture, seeded
 from everact.runtime.values.payloads import Converter
 
@@ -71,10 +72,16 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         name = task.everact_name
         task.signature.check(args, kwargs, name)
         encode, label = self.values.encode, task.argument_label
-        encoded = tuple([encode(a, label) for a in args])
+        try:
+            encoded = tuple([encode(a, label) for a in args])
+        except ValueNotStorable:
+            encode_arguments(self.values, args, {}, name)  # names which one it is
+            raise
         named = {}
         if kwargs:
-            named = {k: encode(a, f"argument {k} of {name}") for k, a in kwargs.items()}
+            named = {
+                k: encode(a, f"argument {k!r} of {name}") for k, a in kwargs.items()
+            }
         call = self.next_call()
         return self.open(RunTask(call, name, encoded, named, task.recorded_options))
 
