@@ -15,6 +15,7 @@ from asyncio import _get_running_loop
 from asyncio.events import _set_running_loop
 from collections.abc import Callable, Iterable
 from contextvars import Context
+from types import CodeType
 from typing import Any
 
 from everact.runtime import errors
@@ -377,22 +378,28 @@ class CoroutineProgram:
     def query(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         before = self._fingerprint()
         loop, outer = self.loop, _get_running_loop()
+        answer, failed = None, None
         loop.read_only = True
         _set_running_loop(loop)
         try:
             answer = self._query_handler(name)(*args, **kwargs)
-        except errors.QueryFailed:
-            raise
-        except Exception as error:
-            raise errors.QueryFailed(f"query {name!r} failed: {error!r}") from error
+        except errors.QueryFailed as error:
+            failed = error
+        except (Exception, WorkflowControl) as error:
+            failed = errors.QueryFailed(f"query {name!r} failed: {error!r}")
+            failed.__cause__ = error
         finally:
             _set_running_loop(outer)
             loop.read_only = False
         if inspect.iscoroutine(answer):
             answer.close()
-            raise errors.QueryFailed(f"query handler {name!r} must not be async")
+            failed = errors.QueryFailed(f"query handler {name!r} must not be async")
         if self._fingerprint() != before:
-            raise errors.QueryFailed(f"query handler {name!r} changed the run's state")
+            raise errors.QueryFailed(
+                f"query handler {name!r} changed the run's state"
+            ) from failed
+        if failed is not None:
+            raise failed
         return answer
 
     def _query_handler(self, name: str) -> Callable[..., Any]:
@@ -412,9 +419,10 @@ class CoroutineProgram:
             + (", ".join(known) or "none")
         )
 
-    def _fingerprint(self) -> dict[str, bytes | int]:
+    def _fingerprint(self) -> tuple[Any, ...]:
         attributes = getattr(self._instance, "__dict__", None) or {}
-        return {name: _print_of(value) for name, value in attributes.items()}
+        values = {name: _print_of(value) for name, value in attributes.items()}
+        return (values, *self.loop.pulse())
 
     def close(self) -> None:
         if self._finished and self.loop.at_rest():
@@ -475,11 +483,17 @@ def _control(error: BaseException | None) -> WorkflowControl | None:
     return None
 
 
+_FOREIGN = (
+    "attached to a different loop",
+    "got bad yield",
+    "await wasn't used with future",
+)
+
+
 def _reworded(error: BaseException) -> BaseException:
     """Name what asyncio reports in its own terms when something foreign is awaited."""
     text = str(error)
-    foreign = "attached to a different loop" in text or "got bad yield" in text
-    if not (isinstance(error, RuntimeError) and foreign):
+    if not (isinstance(error, RuntimeError) and any(p in text for p in _FOREIGN)):
         return error
     made = errors.ForeignAwait(
         f"workflow code awaited something that is not durable, at "
@@ -490,29 +504,35 @@ def _reworded(error: BaseException) -> BaseException:
 
 
 def _raised_at(error: BaseException) -> str:
+    frames = []
     trace = error.__traceback__
-    place = "an unknown line"
     while trace is not None:
-        code = trace.tb_frame.f_code
-        if os.sep + "asyncio" + os.sep not in code.co_filename:
-            place = f"{code.co_filename}:{trace.tb_lineno} in {code.co_name}"
+        frames.append((trace.tb_frame.f_code, trace.tb_lineno))
         trace = trace.tb_next
-    return place
+    return _place(frames)
 
 
 def _deepest(coroutine: Any) -> str:
-    place = "an unknown line"
+    frames = []
     while coroutine is not None:
-        frame = getattr(coroutine, "cr_frame", None) or getattr(
-            coroutine, "ag_frame", None
-        )
-        if frame is not None and os.sep + "asyncio" + os.sep not in (
-            frame.f_code.co_filename
-        ):
-            code = frame.f_code
-            place = f"{code.co_filename}:{frame.f_lineno} in {code.co_name}"
+        frame = getattr(coroutine, "cr_frame", None)
+        frame = frame or getattr(coroutine, "ag_frame", None)
+        if frame is not None:
+            frames.append((frame.f_code, frame.f_lineno))
         coroutine = getattr(coroutine, "cr_await", None)
-    return place
+    return _place(frames)
+
+
+def _place(frames: list[tuple[CodeType, int]]) -> str:
+    """The innermost line that is the author's own, rather than a library's."""
+    ours = [f for f in frames if not _of_library(f[0].co_filename)]
+    for code, line in reversed(ours or frames):
+        return f"{code.co_filename}:{line} in {code.co_name}"
+    return "an unknown line"
+
+
+def _of_library(file: str) -> bool:
+    return any(os.sep + part + os.sep in file for part in ("asyncio", "site-packages"))
 
 
 def _print_of(value: Any) -> bytes | int:

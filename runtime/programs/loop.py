@@ -245,6 +245,16 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
             self.waits = kept + (self.waits or [])
         return settled
 
+    def pulse(self) -> tuple[int, ...]:
+        """Numbers that differ once anything was asked for, dropped or made ready."""
+        return (
+            len(self._ready),
+            len(self.commands),
+            len(self.calls),
+            self.last_call,
+            self._orders,
+        )
+
     def keep_generator(self, generator: Any) -> None:
         """Remember an async generator, to close it in order with the run."""
         if self._generators is None:
