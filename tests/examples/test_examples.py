@@ -1,0 +1,56 @@
+"""The examples of workflows run as a reader would run them, and print what they say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run_example(name: str, *arguments: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", f"examples.{name}", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+@pytest.mark.real_time
+def test_an_order_is_approved_refused_or_forgotten() -> None:
+    lines = run_example("order_approval", "0.3")
+    assert [line for line in lines if line.startswith("order-")] == [
+        "order-1 is waiting",
+        "order-1: approved by Ada: parcel for slip-1",
+        "order-2: refused by Ada",
+        "order-3: expired, nobody decided",
+    ]
+    assert sum("reserved" in line for line in lines) == 3
+    assert sorted(line for line in lines if line.startswith("slip")) == [
+        "slip-2: goods are back on the shelf",
+        "slip-3: goods are back on the shelf",
+    ]
+
+
+@pytest.mark.real_time
+def test_the_agent_retries_its_tool_asks_and_finishes() -> None:
+    lines = run_example("agent_loop")
+    assert lines == [
+        "  look up 'weather in Oslo', attempt 1: connection lost",
+        "  look up 'weather in Oslo', attempt 2: connection lost",
+        "  look up 'weather in Oslo', attempt 3: 4 °C, sleet",
+        "  look up 'weather in Lisbon', attempt 1: connection lost",
+        "  look up 'weather in Lisbon', attempt 2: connection lost",
+        "  look up 'weather in Lisbon', attempt 3: 19 °C, sunny",
+        "the agent is at ask: May the trip cost more than 300 euros?",
+        "a warm weekend: Lisbon (yes, but not much)",
+        "6 tasks recorded, 3 facts known",
+    ]
