@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,7 @@ from everact.runtime import (
 )
 from everact.runtime.client.blocking import BlockingClient
 from everact.runtime.threaded import Hosting
+from tests.features.killing import Program
 
 REGISTRY = Registry()
 
@@ -195,6 +197,14 @@ def test_tasks_called_from_plain_code_go_to_it(runtime: RuntimeThread) -> None:
     assert [line.workflow for line in runtime.list()] == ["double"]
 
 
+def test_a_task_in_a_thread_may_use_it(runtime: RuntimeThread) -> None:
+    @task(registry=REGISTRY, name="starts another")
+    def starts_another(value: int) -> int:
+        return runtime.execute(doubled, value) + 1
+
+    assert runtime.execute(starts_another, 20) == 41
+
+
 def test_workers_may_be_added(file: Path) -> None:
     with RuntimeThread(file, registry=REGISTRY, workers=[]) as runtime:
         handle = runtime.start(doubled, 1)
@@ -298,6 +308,47 @@ def test_what_prevents_the_start_is_raised_where_it_is_entered(file: Path) -> No
                 pass
     with RuntimeThread(file, registry=REGISTRY) as runtime:
         assert runtime.execute(doubled, 1) == 2
+
+
+INTERRUPTED = """
+    import sys
+    from everact.runtime import RuntimeThread, receive, workflow
+
+    @workflow
+    async def told() -> str:
+        return await receive("go")
+
+    if sys.argv[1] == "leave open":
+        RuntimeThread("everact.db").__enter__().start(told, id="x")
+    else:
+        with RuntimeThread("everact.db") as runtime:
+            handle = runtime.start(told, id="x", on_conflict="attach")
+            if sys.argv[1] == "go":
+                handle.signal("go", "gone")
+            try:
+                print("waiting")
+                print(handle.result())
+            except KeyboardInterrupt:
+                print(handle.describe().status)
+"""
+
+
+@pytest.mark.kill
+def test_an_interrupt_ends_the_waiting_and_not_the_run(tmp_path: Path) -> None:
+    program = Program(tmp_path, INTERRUPTED)
+    with program.running("waiting", "wait") as child:
+        child.send_signal(signal.SIGINT)
+        assert child.stdout is not None
+        assert child.stdout.read() == "running\n"
+        assert child.wait() == 0
+    assert program.run("go") == ["waiting", "gone"]
+
+
+@pytest.mark.kill
+def test_a_program_that_ends_without_closing_loses_nothing(tmp_path: Path) -> None:
+    program = Program(tmp_path, INTERRUPTED)
+    assert program.run("leave open") == []
+    assert program.run("go") == ["waiting", "gone"]
 
 
 @pytest.mark.parametrize(

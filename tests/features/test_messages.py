@@ -220,7 +220,7 @@ async def test_a_signal_is_durable_when_it_is_acknowledged(site: Site) -> None:
 
 NUMBERED = """
     import asyncio, sys
-    from everact.runtime import Runtime, receive, task, workflow
+    from everact.runtime import Runtime, receive, task, wait_condition, workflow
 
     @task
     async def keep(number: int) -> int:
@@ -230,29 +230,48 @@ NUMBERED = """
         return number
 
     @workflow
-    async def order(upto: int) -> list:
+    async def receiving(upto: int) -> list:
         return [await keep(await receive("number")) for _ in range(upto)]
 
-    async def main(first: int) -> None:
+    @workflow
+    class Handling:
+        def __init__(self) -> None:
+            self.kept = []
+            self.turn = asyncio.Lock()
+
+        @workflow.run
+        async def run(self, upto: int) -> list:
+            await wait_condition(lambda: len(self.kept) == upto)
+            return self.kept
+
+        @workflow.signal
+        async def number(self, number: int) -> None:
+            async with self.turn:
+                self.kept.append(await keep(number))
+
+    async def main(kind: str, first: int) -> None:
         async with Runtime("everact.db") as runtime:
-            handle = await runtime.start(order, 100, id="x", on_conflict="attach")
+            handle = await runtime.start(kind, 100, id="x", on_conflict="attach")
             for number in range(first, 100):
                 await handle.signal("number", number, request_id=str(number))
                 print("sent", number)
             print(await handle.result())
 
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
 """
 
 
 @pytest.mark.kill
 @pytest.mark.feature("MS-01")
-def test_a_hundred_signals_are_seen_once_in_order_over_a_kill(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["receiving", "Handling"])
+def test_a_hundred_signals_are_seen_once_in_order_over_a_kill(
+    tmp_path: Path, kind: str
+) -> None:
     program = Program(tmp_path, NUMBERED)
-    lines = program.kill_at("kept 40", "0")
+    lines = program.kill_at("kept 40", kind, "0")
     sent = [int(line.split()[1]) for line in lines if line.startswith("sent")]
     # What was acknowledged need not be sent again; the one in doubt is, with its ID.
-    lines = program.run(str(max(sent) + 1))
+    lines = program.run(kind, str(max(sent) + 1))
     assert lines[-1] == str(list(range(100)))
 
 
