@@ -52,6 +52,9 @@ class Starting(TypedDict, total=False):
     correlation_id: int | None
 
 
+_ELSEWHERE = frozenset(
+    {"args", "kwargs", "id", "queue", "on_conflict", "start_delay", "request_id"}
+)
 _KNOWN = frozenset(Starting.__annotations__)
 
 
@@ -89,6 +92,8 @@ def start_request(
 
 
 def _options(client: "Client", queue: str, options: Starting) -> StartOptions:
+    if not options.keys() - _ELSEWHERE:
+        return StartOptions(queue=queue, identity=client.identity)
     memo = options.get("memo") or {}
     return StartOptions(
         queue=queue,

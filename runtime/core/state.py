@@ -114,6 +114,7 @@ class RunState:
         "time",
         "timers",
         "tries",
+        "unsettled",
     )
 
     def __init__(self, start: Started) -> None:
@@ -134,6 +135,7 @@ class RunState:
         self.timers: list[tuple[float, int]] | None = None
         self.pending: list[Event] = []
         self.script: list[bytes] = []
+        self.unsettled: set[int] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -193,7 +195,7 @@ class RunState:
         """
         if self.status:
             return None
-        if self.running and self._running_now():
+        if self.unsettled or (self.running and self._running_now()):
             return ACTIVE
         if type(self.closing) is TailCall:
             return ACTIVE
@@ -276,7 +278,15 @@ class RunState:
                 self.children -= 1
             if self.tries:
                 self.tries.pop(call, None)
+            if self.unsettled:
+                self.unsettled.discard(call)
         return command
+
+    def _owe(self, call: int) -> None:
+        """Another run's answer to `call` comes by memory: after a crash, ask again."""
+        if self.unsettled is None:
+            self.unsettled = set()
+        self.unsettled.add(call)
 
     def _show(self, event: Event) -> Answer:
         if self.held is None:
@@ -391,7 +401,10 @@ class RunState:
         return Answer((), (Fail(failures.timed_out(event.kind, message)),))
 
     def _child_started(self, event: ChildStarted, now: float) -> Answer | None:
-        return self._show(event) if event.call in self.calls else None
+        if not self.unsettled or event.call not in self.unsettled:
+            return None
+        self.unsettled.discard(event.call)
+        return self._show(event)
 
     def _child_closed(self, event: ChildClosed, now: float) -> Answer | None:
         if type(self.calls.get(event.call)) is not StartChild:
@@ -413,9 +426,12 @@ class RunState:
     def _open_child(self, command: StartChild) -> None:
         self.calls[command.call] = command
         self.children += 1
+        if command.announce:
+            self._owe(command.call)
 
     def _open_message(self, command: SignalRun | CancelRun) -> None:
         self.calls[command.call] = command
+        self._owe(command.call)
 
     def _drop_call(self, command: CancelCall) -> None:
         self._forget(command.call)
@@ -424,7 +440,7 @@ class RunState:
         self.closing = command
         self.calls = {}
         self.running = self.children = 0
-        self.tries = self.timers = None
+        self.tries = self.timers = self.unsettled = None
         self.pending = []
         self.status = closing_status(command)
 
@@ -432,7 +448,7 @@ class RunState:
         self.closing = command
         self.calls = {}
         self.running = self.children = 0
-        self.tries = None
+        self.tries = self.unsettled = None
         self.held, self.began = "", False
 
 

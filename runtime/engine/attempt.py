@@ -63,13 +63,20 @@ class TaskActor(Actor):
         "number",
         "run",
         "settled",
+        "task",
     )
 
     def __init__(
-        self, run: "RunActor", command: RunTask, number: int, announce: bool
+        self,
+        run: "RunActor",
+        command: RunTask,
+        task: Task[..., Any] | None,
+        number: int,
+        announce: bool,
     ) -> None:
         self.run = run
         self.command = command
+        self.task = task
         self.number = number
         self.announce = announce
         self.cancelled = False
@@ -83,6 +90,10 @@ class TaskActor(Actor):
     @property
     def gone(self) -> bool:
         return self.settled
+
+    @property
+    def threaded(self) -> bool:
+        return self.task is not None and not self.task.is_async
 
     def queued(self, limit: float) -> None:
         """Give up if no slot is free within `limit` seconds."""
@@ -102,8 +113,7 @@ class TaskActor(Actor):
         if self.settled:
             self._ended()
             return
-        engine, command = self.run.engine, self.command
-        task = engine.registry.tasks.get(command.name)
+        engine, command, task = self.run.engine, self.command, self.task
         if task is None:
             known = ", ".join(sorted(engine.registry.tasks)) or "none"
             text = f"no task {command.name!r} is registered here; known: {known}"
@@ -189,7 +199,7 @@ class TaskActor(Actor):
                     error = unstorable
                 else:
                     self.settled = True
-                    self.run.post(Outcome(self, TaskCompleted(command.call, result)))
+                    self.run.outcome(Outcome(self, TaskCompleted(command.call, result)))
             if error is not None:
                 self._settle_failed(failure_of(error, values=values))
         self._ended()
@@ -217,7 +227,7 @@ class TaskActor(Actor):
 
     def _settle_failed(self, failure: Failure) -> None:
         self.settled = True
-        self.run.post(Outcome(self, TaskFailed(self.command.call, failure)))
+        self.run.outcome(Outcome(self, TaskFailed(self.command.call, failure)))
 
     def _ended(self) -> None:
         """The function is over, or never began: the slot is free."""
@@ -225,7 +235,7 @@ class TaskActor(Actor):
             self._limits.stop()
         if self._worker is not None:
             worker, self._worker = self._worker, None
-            worker.leave()
+            worker.leave(self)
         self._task = None
         self.finish()
 

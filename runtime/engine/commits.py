@@ -76,11 +76,14 @@ class GroupCommit:
             waiting, self._waiting = self._waiting, []
             self._lost(writes + waiting, outcome)
         elif not outcome:
+            self._announced = True
             for write in writes:
                 write.done(write, None)
         else:
+            self._announced = True
             for write, refusal in zip(writes, outcome, strict=True):
                 write.done(write, refusal)
+        self._announced = False
         if self._waiting:
             self._flush()
         elif self._idle is not None and not self._in_flight:

@@ -300,7 +300,7 @@ class Engine:
         run.program = make_program(
             self.registry, state.start, state.generation, self.values
         )
-        reason = run.fits()
+        reason = run.fits() if state.script else None
         if reason is not None:
             run.drop_program()
         return reason

@@ -8,10 +8,10 @@ asks for: attempts, timers, messages, answers.
 
 import asyncio
 import logging
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec.structs import replace
 
 from everact.actors import Actor
 from everact.runtime.core import chain, records
@@ -142,6 +142,7 @@ class RunActor(Actor):
         "attempts",
         "checkpoint_bytes",
         "dropped",
+        "early",
         "engine",
         "grown",
         "in_flight",
@@ -164,6 +165,7 @@ class RunActor(Actor):
         self.checkpoint_bytes = 0
         self.overruns = 0
         self.dropped = False
+        self.early: list[Outcome] | None = None
         self.paused: Paused | None = None
         self.successor: RunActor | None = None
         self.after_commit: list[tuple[asyncio.Future[Any], Any]] | None = None
@@ -179,18 +181,41 @@ class RunActor(Actor):
         if self.paused is not None and not _urgent(message):
             self.paused.deferred.append(message)
         elif kind is Outcome:
-            attempt: TaskActor = message.attempt
-            if self.attempts.get(attempt.command.call) is attempt:
-                del self.attempts[attempt.command.call]
-                if type(message.event) is TaskFailed:
-                    self._keep_details(attempt)
-                self.take(message.event, None)
+            self._settle(message)
         elif kind is Asked:
             self.take(message.event, message)
         elif kind is Question:
             self._answer(message)
         else:
             self.take(message, None)
+
+    def outcome(self, outcome: Outcome) -> None:
+        """An attempt reports; one that ends while it is started needs no mailbox."""
+        if self.early is None:
+            self.post(outcome)
+        else:
+            self.early.append(outcome)
+
+    def _settle(self, outcome: Outcome) -> None:
+        attempt, event = outcome.attempt, outcome.event
+        call = event.call
+        if self.attempts.get(call) is attempt:
+            del self.attempts[call]
+            if type(event) is TaskFailed:
+                self._keep_details(attempt)
+            self.take(event, None)
+
+    def _settle_early(self, outcomes: list[Outcome]) -> None:
+        """Take what came in while effects were released, in its place in the line."""
+        if self._actor_queue is not None or self.paused is not None:
+            for outcome in outcomes:
+                self.post(outcome)
+            return
+        try:
+            for outcome in outcomes:
+                self._settle(outcome)
+        except Exception as error:
+            self.engine.discard(self, error)
 
     def on_failure(self, *error: Any) -> None:
         """A bug of ours: the run is dropped from memory and loaded again."""
@@ -301,12 +326,14 @@ class RunActor(Actor):
             engine.discard(self, None)
             raise
         except Exception as error:
-            if not insert:
-                self._put_aside(
-                    events, shown, now, asked, f"its code failed: {error!r}"
-                )
-                return
-            raise
+            if insert:
+                self._unshow(shown)
+                self._record(events[:1], (), (), now, asked, insert=True, within=within)
+                events, shown, asked = (), tuple(self.state.pending), None
+                self.state.pending = []
+            reason = f"its values cannot be loaded: {error!r}"
+            self._put_aside(events, shown, now, asked, reason)
+            return
         if commands is None and not over:
             self._pause(events, shown, now, asked, insert, within)
             return
@@ -357,11 +384,11 @@ class RunActor(Actor):
             self._close_row(write, now)
         if insert and not state.generation:
             row.wake_at, row.aside = wake, aside
-            write.insert = replace(row)
+            write.insert = copy(row)
         elif closes or wake != row.wake_at or aside != row.aside or insert:
             row.wake_at, row.aside = wake, aside
             row.generation, row.inbox_seq = state.generation, state.inbox_seq
-            write.change = replace(row)
+            write.change = copy(row)
         if insert and state.generation:
             write.drop_before = state.generation
         self.grown += len(body)
@@ -601,6 +628,8 @@ class RunActor(Actor):
         if self.dropped:
             return
         state = self.state
+        early: list[Outcome] = []
+        self.early = early
         command: Any
         for command in commands:
             if type(command) is RunTask:
@@ -611,16 +640,22 @@ class RunActor(Actor):
         for event in events:
             if type(event) in _FOLLOWED:
                 self._follow(event)
+        self.early = None
         if asked is not None:
             asked.settle(self)
         if self.engine.followers:
             self.engine.transitioned(self.row.key)
         if self.after_commit and not self.in_flight:
-            waiting, self.after_commit = self.after_commit, None
-            for reply, answer in waiting:
-                _reply(reply, answer)
-        if not self.attempts and not self.in_flight and not state.status:
+            self._reply_all()
+        if early:
+            self._settle_early(early)
+        elif not self.attempts and not self.in_flight and not state.status:
             self.engine.idle(self)
+
+    def _reply_all(self) -> None:
+        waiting, self.after_commit = self.after_commit, None
+        for reply, answer in waiting or ():
+            _reply(reply, answer)
 
     def _follow(self, event: Any) -> None:
         """What an event itself entails once it is durable."""
@@ -664,8 +699,9 @@ class RunActor(Actor):
         if engine.stopping or call in self.attempts:
             return
         number = 1 if state.tries is None else state.attempt(call)
+        task = engine.registry.tasks.get(command.name)
         attempt = self.system.launch(
-            TaskActor, self, command, number, announce, parent=self
+            TaskActor, self, command, task, number, announce, parent=self
         )
         self.attempts[call] = attempt
         options = command.options

@@ -5,6 +5,7 @@ some worker serves its queue; a task waits in line for a slot of such a worker.
 Waiting durably (a sleep, a child, a message) holds no slot.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -12,20 +13,27 @@ from typing import Protocol
 DEFAULT_SLOTS = 1000
 """Tasks that a worker runs at once unless told otherwise."""
 
+DEFAULT_THREADS = min(32, (os.cpu_count() or 1) + 4)
+"""Of them, tasks in threads: as many as the standard library's pool has."""
+
 
 class Slotted(Protocol):
     """Something that runs in a slot: `enter` is called once it has one."""
 
     def enter(self, worker: "Worker") -> None:
-        """A slot is yours; give it back with `worker.leave()`."""
+        """A slot is yours; give it back with `worker.leave(self)`."""
 
     @property
     def gone(self) -> bool:
         """Whether it no longer wants to run."""
 
+    @property
+    def threaded(self) -> bool:
+        """Whether it needs a thread."""
+
 
 class Worker:
-    """Serves `queues` with at most `slots` tasks at once.
+    """Serves `queues` with at most `slots` tasks at once, `threads` of them in threads.
 
     `name` shows in contexts and descriptions; `build_id` names the code it runs.
     """
@@ -35,23 +43,43 @@ class Worker:
         queues: Iterable[str] = ("default",),
         *,
         slots: int = DEFAULT_SLOTS,
+        threads: int = DEFAULT_THREADS,
         name: str = "",
         build_id: str = "",
     ) -> None:
         self.queues = (queues,) if isinstance(queues, str) else tuple(queues)
         if not self.queues or not all(self.queues):
             raise ValueError("a worker serves at least one queue, by a name")
-        if slots < 1:
-            raise ValueError(f"a worker needs at least one slot, not {slots}")
+        if slots < 1 or threads < 1:
+            raise ValueError(
+                f"a worker needs at least one slot and one thread, not {slots} and "
+                f"{threads}"
+            )
         self.slots = slots
+        self.threads = threads
         self.name = name or "worker-" + "-".join(self.queues)
         self.build_id = build_id
         self.busy = 0
+        self.busy_threads = 0
         self.on_free: Callable[[Worker], None] | None = None
 
-    def leave(self) -> None:
+    def take(self, task: Slotted, threaded: bool) -> bool:
+        """Run `task` if there is a slot, and a thread if it needs one, for it."""
+        if self.busy >= self.slots:
+            return False
+        if threaded:
+            if self.busy_threads >= self.threads:
+                return False
+            self.busy_threads += 1
+        self.busy += 1
+        task.enter(self)
+        return True
+
+    def leave(self, task: Slotted) -> None:
         """A task gives its slot back."""
         self.busy -= 1
+        if task.threaded:
+            self.busy_threads -= 1
         if self.on_free is not None:
             self.on_free(self)
 
@@ -60,11 +88,15 @@ class Worker:
 
 
 class Workers:
-    """The workers of one engine, and the lines before them."""
+    """The workers of one engine, and the lines before them.
+
+    Tasks that need a thread stand in a line of their own, so that they do not hold
+    up those that need none.
+    """
 
     def __init__(self, workers: Iterable[Worker]) -> None:
         self._serving: dict[str, list[Worker]] = {}
-        self._lines: dict[str, deque[Slotted]] = {}
+        self._lines: dict[tuple[str, bool], deque[Slotted]] = {}
         self.all: list[Worker] = []
         for worker in workers:
             self.add(worker)
@@ -88,24 +120,31 @@ class Workers:
 
     def admit(self, task: Slotted, queue: str) -> None:
         """Give `task` a slot of a worker of `queue`, now or when one is free."""
-        for worker in self._serving.get(queue, ()):
-            if worker.busy < worker.slots:
-                worker.busy += 1
-                task.enter(worker)
+        threaded = task.threaded
+        serving = self._serving.get(queue, ())
+        for worker in serving:
+            if worker.take(task, threaded):
                 return
-        self._lines.setdefault(queue, deque()).append(task)
-        for worker in self._serving.get(queue, ()):
+        self._lines.setdefault((queue, threaded), deque()).append(task)
+        for worker in serving:
             worker.on_free = self._free
 
     def _free(self, worker: Worker) -> None:
         """Fill the free slots of `worker`; with nobody in line it need not say more."""
         worker.on_free = None
+        left = False
         for queue in worker.queues:
-            line = self._lines.get(queue)
-            while line and worker.busy < worker.slots:
-                task = line.popleft()
-                if not task.gone:
-                    worker.busy += 1
-                    task.enter(worker)
-            if line:
-                worker.on_free = self._free
+            for threaded in (False, True):
+                line = self._lines.get((queue, threaded))
+                while line:
+                    if line[0].gone:
+                        line.popleft()
+                    elif worker.busy < worker.slots and not (
+                        threaded and worker.busy_threads >= worker.threads
+                    ):
+                        worker.take(line.popleft(), threaded)
+                    else:
+                        left = True
+                        break
+        if left:
+            worker.on_free = self._free

@@ -49,6 +49,17 @@ _KEY_BYTES = 32
 
 Rows: TypeAlias = list[Any]
 
+_POISONED = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    OverflowError,
+    TypeError,
+    UnicodeError,
+)
+"""What one write's own values can cause: it alone is refused."""
+
 _row_values = msgspec.structs.astuple
 
 
@@ -228,31 +239,36 @@ class SqliteStore:
 
     def _commit(self, writes: Sequence[Write]) -> Outcome:
         try:
-            self._transact(writes)
-            return []
-        except (sqlite3.IntegrityError, sqlite3.DataError, OverflowError):
-            return self._commit_singly(writes)
-        except sqlite3.Error as error:
+            try:
+                self._transact(writes)
+            except _POISONED:
+                return self._commit_singly(writes)
+        except Exception as error:
             return self._failed(error)
+        return []
 
     def _transact(self, writes: Sequence[Write]) -> None:
-        sql, connection = self._sql, self._writing
-        inserts, changes = _merged(writes)
+        connection = self._writing
         connection.execute("begin immediate")
         try:
-            if changes:
-                connection.executemany(sql["change_run"], changes)
-            if inserts:
-                connection.executemany(sql["insert_run"], inserts)
-            connection.executemany(sql["insert_row"], [w.row for w in writes])
-            for write in writes:
-                if write.checkpoint or write.drop_before or write.wake or write.request:
-                    self._rest(write)
+            self._put(writes)
             connection.execute("commit")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("rollback")
             raise
+
+    def _put(self, writes: Sequence[Write]) -> None:
+        sql, connection = self._sql, self._writing
+        inserts, changes = _merged(writes)
+        if changes:
+            connection.executemany(sql["change_run"], changes)
+        if inserts:
+            connection.executemany(sql["insert_run"], inserts)
+        connection.executemany(sql["insert_row"], [w.row for w in writes])
+        for write in writes:
+            if write.checkpoint or write.drop_before or write.wake or write.request:
+                self._rest(write)
 
     def _rest(self, write: Write) -> None:
         sql, connection = self._sql, self._writing
@@ -270,36 +286,48 @@ class SqliteStore:
             connection.execute(sql["insert_request"], (workspace, request_id, key, at))
 
     def _commit_singly(self, writes: Sequence[Write]) -> Outcome:
-        refused: dict[int, BaseException] = {}
+        """One transaction all the same, so that a full disk refuses the batch whole."""
+        connection = self._writing
         outcome: list[BaseException | None] = []
+        refused: dict[int, BaseException] = {}
         broken: set[int] = set()
-        for write in writes:
-            found: BaseException | None = None
-            if write.within is not None and id(write.within) in broken:
-                found = StoreError(
-                    "the transition that this one belongs to was refused"
-                )
-            elif write.row.run_key in refused:
-                found = refused[write.row.run_key]
-            else:
-                try:
-                    self._transact((write,))
-                except (
-                    sqlite3.IntegrityError,
-                    sqlite3.DataError,
-                    OverflowError,
-                ) as why:
-                    found = StoreError(f"{self.path}: a transition was refused: {why}")
-                    found.__cause__ = why
-                except sqlite3.Error as error:
-                    return self._failed(error)
-            if found is not None:
-                refused[write.row.run_key] = found
-                broken.add(id(write))
-            outcome.append(found)
+        connection.execute("begin immediate")
+        try:
+            for write in writes:
+                if write.within is not None and id(write.within) in broken:
+                    found: BaseException | None = StoreError(
+                        "the transition that this one belongs to was refused"
+                    )
+                else:
+                    found = refused.get(write.row.run_key) or self._try(write)
+                if found is not None:
+                    refused[write.row.run_key] = found
+                    broken.add(id(write))
+                outcome.append(found)
+            connection.execute("commit")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("rollback")
+            raise
         return outcome
 
-    def _failed(self, error: sqlite3.Error) -> BaseException:
+    def _try(self, write: Write) -> BaseException | None:
+        """Put one write into the open transaction; why it was refused, or None."""
+        connection = self._writing
+        connection.execute("savepoint one")
+        try:
+            self._put((write,))
+        except _POISONED as why:
+            connection.execute("rollback to one")
+            found = StoreError(f"{self.path}: a transition was refused: {why}")
+            found.__cause__ = why
+            return found
+        finally:
+            if connection.in_transaction:
+                connection.execute("release one")
+        return None
+
+    def _failed(self, error: Exception) -> BaseException:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
             full = StoreFull(
                 f"the disk of {self.path} is full: make room; work is held until then"
