@@ -623,13 +623,21 @@ class Engine:
             raise RunPutAside(row.workflow_id, row.run_id, reason)
         waiter: asyncio.Future[Closed] = self.loop.create_future()
         self._waiters.setdefault(key, []).append(waiter)
-        return await waiter
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            _leave(self._waiters, key, waiter)
+            raise
 
     async def next_transition(self, key: int) -> None:
         """Wait until the run has one more durable transition."""
         waiter: asyncio.Future[None] = self.loop.create_future()
         self.followers.setdefault(key, []).append(waiter)
-        await waiter
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            _leave(self.followers, key, waiter)
+            raise
 
     def transitioned(self, key: int) -> None:
         """Tell those who follow a run that it has another durable transition."""
@@ -910,6 +918,15 @@ def _child_outcome(
     if type(closing) is records.Fail:
         return ChildClosed(call, b"", child_failure(closing.failure, name, workflow_id))
     return None
+
+
+def _leave(waiting: dict[int, list[Any]], key: int, waiter: Any) -> None:
+    """A caller stopped waiting: nothing of it stays behind."""
+    left = waiting.get(key, [])
+    if waiter in left:
+        left.remove(waiter)
+        if not left:
+            del waiting[key]
 
 
 def _settle(waiting: "asyncio.Future[None]") -> None:

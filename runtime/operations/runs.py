@@ -288,7 +288,8 @@ async def start_run(engine: "Engine", request: StartRun) -> StartedRun:
     _, reply = engine.start(started, (*place, now) if request.request_id else None)
     if request.request_id:
         engine.serving(*place, reply)
-    run = await reply
+    # A repetition of the request may wait as well: one caller leaves alone.
+    run = await asyncio.shield(reply) if request.request_id else await reply
     return StartedRun(
         workflow_id=started.workflow_id,
         run_id=run_id,
