@@ -499,6 +499,119 @@ async def test_an_error_in_the_body_closes_the_runtime_and_is_raised(
         assert await known_runs(runtime) == ["x"]
 
 
+# -- who may ask, and from where ------------------------------------------------------
+
+
+@workflow(registry=REGISTRY)
+async def uses_a_client() -> list[str]:
+    found = []
+    for use in (
+        lambda: CLIENTS[0].start(echo, 1, id="made by a workflow"),
+        lambda: CLIENTS[0].handle("x").describe(),
+        lambda: CLIENTS[0].handle("x").signal("go"),
+        lambda: known_runs(CLIENTS[0]),
+    ):
+        try:
+            await use()
+        except RuntimeStateError as error:
+            found.append(str(error))
+    return found
+
+
+CLIENTS: list[Client] = []
+
+
+async def test_workflow_code_cannot_use_a_client(runtime: Client) -> None:
+    CLIENTS[:] = [runtime]
+    handle = await runtime.start(uses_a_client, id="x")
+    found = await handle.result()
+    assert len(found) == 4
+    assert all("start_child" in text and "@task" in text for text in found)
+    assert await known_runs(runtime) == ["x"]
+
+
+async def test_task_code_can(runtime: Client) -> None:
+    @task(registry=REGISTRY, name="uses the client")
+    async def uses_the_client() -> int:
+        return await runtime.execute(doubled, 21)
+
+    assert await runtime.execute(uses_the_client) == 42
+
+
+async def test_a_client_is_refused_on_another_loop(runtime: Client) -> None:
+    handle = await runtime.start(told, id="x")
+
+    async def elsewhere() -> None:
+        for use in (
+            handle.result,
+            handle.describe,
+            lambda: handle.signal("go"),
+            lambda: runtime.start(told),
+            lambda: known_runs(runtime),
+        ):
+            with pytest.raises(RuntimeStateError, match="another event loop"):
+                await use()
+
+    await asyncio.to_thread(asyncio.run, elsewhere())
+    assert await known_runs(runtime) == ["x"]
+    await handle.signal("go", "x")
+    assert await handle.result() == "x"
+
+
+async def test_callers_that_give_up_leave_nothing_behind(tmp_path: Path) -> None:
+    async with Runtime(tmp_path / "everact.db", registry=REGISTRY) as runtime:
+        handle = await runtime.start(told)
+
+        async def follow() -> None:
+            async for _ in handle.follow_history():
+                pass
+
+        waiting = [asyncio.ensure_future(handle.result()) for _ in range(3)]
+        following = [asyncio.ensure_future(follow()) for _ in range(3)]
+        await asyncio.sleep(1)
+        assert len(runtime.engine._waiters) == len(runtime.engine.followers) == 1
+        for waiter in (*waiting[:2], *following):
+            waiter.cancel()
+        await asyncio.sleep(1)
+        assert [len(w) for w in runtime.engine._waiters.values()] == [1]
+        assert runtime.engine.followers == {}
+        await handle.signal("go", "x")
+        assert await waiting[2] == "x"
+
+
+@pytest.mark.feature("ST-21")
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_caller_that_gives_up_takes_no_repetition_of_its_request_along(
+    runtime: Client, turns: int
+) -> None:
+    first = asyncio.ensure_future(runtime.start(doubled, 21, request_id="r"))
+    second = asyncio.ensure_future(runtime.start(doubled, 21, request_id="r"))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    first.cancel()
+    handle = await second
+    assert await handle.result() == 42
+    assert len(await known_runs(runtime)) == 1
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_cut_off_message_arrives_once_or_not_at_all(
+    runtime: Client, turns: int
+) -> None:
+    handle = await runtime.start(told)
+    sending = asyncio.ensure_future(handle.signal("go", turns))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    sending.cancel()
+    await asyncio.sleep(1)
+    kinds = [item.kind for item in await handle.history()]
+    assert kinds.count("SignalReceived") <= 1
+    if "SignalReceived" not in kinds:
+        assert sending.cancelled()
+        await handle.signal("go", turns)
+    assert await handle.result() == turns
+
+
 # -- two runtimes, one file -----------------------------------------------------------
 
 

@@ -342,6 +342,34 @@ async def test_a_start_delay_that_is_over_at_a_restart_is_not_waited_for(
 
 
 @pytest.mark.feature("ST-07")
+@pytest.mark.parametrize("limit", ["run_timeout", "execution_timeout"])
+async def test_timeouts_count_from_the_end_of_a_start_delay(
+    runtime: Client, site: Site, limit: str
+) -> None:
+    before = site.clock.now()
+    options: dict[str, Any] = {limit: 30}
+    handle = await runtime.start(begun_at, start_delay=60, **options)
+    with pytest.raises(WorkflowFailure) as failed:
+        await handle.result()
+    assert isinstance(failed.value.cause, RunTimedOut)
+    assert site.clock.now() == pytest.approx(before + 90, abs=0.1)
+    assert stage.notes == ["begun"]
+
+
+@pytest.mark.feature("ST-07")
+@pytest.mark.parametrize("ending", ["cancel", "terminate"])
+async def test_a_delayed_run_that_is_ended_never_begins(
+    runtime: Client, ending: str
+) -> None:
+    handle = await runtime.start(begun_at, start_delay=60)
+    await getattr(handle, ending)()
+    with pytest.raises(WorkflowFailure):
+        await handle.result()
+    await asyncio.sleep(120)
+    assert stage.notes == []
+
+
+@pytest.mark.feature("ST-07")
 async def test_looking_at_a_delayed_run_does_not_begin_it(runtime: Client) -> None:
     handle = await runtime.start(begun_at, start_delay=60)
     await handle.describe()
