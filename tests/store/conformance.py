@@ -1,0 +1,571 @@
+"""What every store promises: one suite over the port, for each adapter to run.
+
+An adapter's tests derive from `StoreConformance` and say how a store is made; those
+whose stores outlive their process derive from `DurableStoreConformance` as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any, ClassVar
+
+import pytest
+import pytest_asyncio
+
+from everact.runtime import RunStatus, StoreError
+from everact.runtime.store.base import (
+    CheckpointRow,
+    JournalRow,
+    RunFilter,
+    RunRow,
+    Store,
+    Stored,
+    Write,
+)
+
+NOW = 1_700_000_000.0
+DAY = 24 * 3600.0
+
+
+def run(key: int, **fields: Any) -> RunRow:
+    """An open run's row; IDs are made of its key unless given."""
+    given: dict[str, Any] = {
+        "key": key,
+        "workspace": "default",
+        "workflow_id": f"wf-{key}",
+        "run_id": f"run-{key}",
+        "first_run_id": fields.get("run_id", f"run-{key}"),
+        "root_run_id": f"run-{key}",
+        "parent_key": None,
+        "name": "order",
+        "queue": "default",
+        "started_at": NOW,
+    }
+    return RunRow(**{**given, **fields})
+
+
+def row(key: int, seq: int = 0, generation: int = 0, body: bytes = b"") -> JournalRow:
+    body = body or f"{key}/{generation}/{seq}".encode()
+    return JournalRow(key, generation, seq, b"mac", body)
+
+
+def put(journal: JournalRow, **fields: Any) -> Write:
+    """A write whose `done` nobody calls: the tests look at the outcome."""
+    return Write(journal, lambda *_: None, **fields)
+
+
+def start(key: int, **fields: Any) -> Write:
+    """The write that makes a run."""
+    return put(row(key), insert=run(key, **fields))
+
+
+def close(key: int, seq: int = 1, at: float = NOW, **fields: Any) -> Write:
+    """The write that closes a run."""
+    given = {"status": RunStatus.COMPLETED, "closed_at": at, "wake_at": None}
+    return put(row(key, seq), change=run(key, **{**given, **fields}))
+
+
+async def commit(store: Store, *writes: Write) -> list[BaseException | None]:
+    """Commit one batch; per write None or why it was refused."""
+    answer = asyncio.get_running_loop().create_future()
+    store.commit(writes, answer.set_result)
+    outcome = await answer
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome or [None] * len(writes)
+
+
+class StoreConformance:
+    """The promises of the port."""
+
+    @pytest.fixture
+    def make(self) -> Callable[[], Store]:
+        """Makes a store that is not open yet, on the test's own place."""
+        raise NotImplementedError
+
+    @pytest_asyncio.fixture
+    async def store(self, make: Callable[[], Store]) -> AsyncIterator[Store]:
+        made = make()
+        made.open()
+        yield made
+        made.close(clean=True)
+
+    # -- commits -------------------------------------------------------------------
+
+    async def test_a_new_store_is_empty(self, make: Callable[[], Store]) -> None:
+        made = make()
+        assert made.open() == (0, True, 1)
+        assert made.load(1) is None
+        assert made.find("default", "wf-1") is None
+        assert made.list(RunFilter(), None, 10) == []
+        made.close(clean=True)
+
+    async def test_what_was_committed_is_loaded(self, store: Store) -> None:
+        made = run(
+            7,
+            workspace="team",
+            parent_key=3,
+            wake_at=NOW + 0.25,
+            aside="why",
+            generation=2,
+            inbox_seq=9,
+            attempt=4,
+            priority=-1,
+            run_name="nightly",
+            identity="me",
+            next_run_id="",
+            execution_deadline=NOW + 9,
+            owner="node",
+            epoch=5,
+            code="hash",
+        )
+        body = bytes(range(256))
+        assert await commit(store, put(row(7, 0, 2, body), insert=made)) == [None]
+        assert store.load(7) == Stored(made, None, [row(7, 0, 2, body)])
+
+    async def test_an_empty_batch_is_answered(self, store: Store) -> None:
+        assert await commit(store) == []
+
+    async def test_batches_are_answered_in_order_on_the_loop(
+        self, store: Store
+    ) -> None:
+        answers: list[tuple[int, int]] = []
+        loop, last = (
+            asyncio.get_running_loop(),
+            asyncio.get_running_loop().create_future(),
+        )
+
+        def answered(number: int) -> Callable[[Any], None]:
+            def done(_: Any) -> None:
+                answers.append((number, threading.get_ident()))
+                if number == 9:
+                    loop.call_soon(last.set_result, None)
+
+            return done
+
+        for number in range(10):
+            store.commit([start(number + 1)], answered(number))
+        await last
+        assert answers == [(n, threading.get_ident()) for n in range(10)]
+
+    async def test_large_batches_and_large_bodies_are_taken(self, store: Store) -> None:
+        writes = [start(key) for key in range(1, 2001)]
+        writes += [put(row(1, 1, body=b"x" * 5_000_000))]
+        assert await commit(store, *writes) == [None] * 2001
+        found = store.load(1)
+        assert found is not None
+        assert [len(r.body) for r in found.rows] == [5, 5_000_000]
+        assert store.select("count_open") == [2000]
+
+    async def test_ids_are_any_text(self, store: Store) -> None:
+        for key, name in enumerate(("", " ", "ä€😀", "a'b\"c", "a/b%_", "x" * 5000), 1):
+            assert await commit(store, start(key, workflow_id=name)) == [None]
+            found = store.find("default", name)
+            assert found is not None
+            assert (found.key, found.workflow_id) == (key, name)
+
+    # -- refusals --------------------------------------------------------------------
+
+    POISON: ClassVar[dict[str, Callable[[], Write]]] = {
+        "text that cannot be encoded": lambda: start(2, workflow_id="\ud800"),
+        "a number that is too large": lambda: put(row(2**70), insert=run(2)),
+        "a body that is no bytes": lambda: put(
+            JournalRow(2, 0, 0, b"mac", "text"),  # type: ignore[arg-type]
+            insert=run(2),
+        ),
+        "nothing where something is needed": lambda: start(2, name=None),
+        "an object": lambda: start(2, name=object()),
+        "a key that is taken": lambda: start(1),
+        "a row that is there": lambda: put(row(1)),
+        "an ID that is taken by an open run": lambda: start(2, workflow_id="wf-1"),
+    }
+
+    @pytest.mark.parametrize("poison", sorted(POISON))
+    async def test_a_poisoned_write_is_refused_alone(
+        self, store: Store, poison: str
+    ) -> None:
+        await commit(store, start(1))
+        outcome = await commit(store, start(10), self.POISON[poison](), start(11))
+        assert [type(refusal) for refusal in outcome] == [
+            type(None),
+            StoreError,
+            type(None),
+        ]
+        assert outcome[1] is not None
+        assert outcome[1].__cause__ is not None
+        assert [r.key for r in store.list(RunFilter(), None, 9)] == [11, 10, 1]
+        assert store.load(1) == Stored(run(1), None, [row(1)])
+        assert await commit(store, start(12)) == [None]
+
+    async def test_what_follows_a_refused_write_of_its_run_is_refused_too(
+        self, store: Store
+    ) -> None:
+        await commit(store, start(1))
+        outcome = await commit(
+            store, put(row(1)), put(row(1, 1)), put(row(1, 2)), start(2)
+        )
+        assert [refusal is None for refusal in outcome] == [False, False, False, True]
+        assert store.load(1) == Stored(run(1), None, [row(1)])
+
+    async def test_what_belongs_to_a_refused_write_is_refused_with_it(
+        self, store: Store
+    ) -> None:
+        await commit(store, start(1), start(2))
+        parent = put(row(1, 0), change=run(1, aside="not to be seen"))
+        child, other = start(3), start(4)
+        child.within = parent
+        grandchild = start(5)
+        grandchild.within = child
+        outcome = await commit(store, other, parent, child, grandchild)
+        assert [refusal is None for refusal in outcome] == [True, False, False, False]
+        assert [store.load(key) is None for key in (3, 4, 5)] == [True, False, True]
+        found = store.load(1)
+        assert found is not None
+        assert found.run.aside == ""
+
+    async def test_a_refused_write_leaves_nothing_behind(self, store: Store) -> None:
+        await commit(store, start(1), start(2))
+        bad = put(
+            row(1, 1),
+            change=run(1, aside="changed"),
+            checkpoint=CheckpointRow(1, 0, 1, b"mac", b"state"),
+            request=("default", "req", NOW),
+            wake=2,
+        )
+        bad.checkpoint = CheckpointRow(1, 0, 1, b"mac", "no bytes")  # type: ignore[arg-type]
+        (refusal,) = await commit(store, bad)
+        assert isinstance(refusal, StoreError)
+        assert store.load(1) == Stored(run(1), None, [row(1)])
+        assert store.select("request", "default", "req") == []
+
+    # -- identity --------------------------------------------------------------------
+
+    async def test_one_open_run_of_an_id_in_a_workspace(self, store: Store) -> None:
+        await commit(store, start(1, workflow_id="same"))
+        one, two, three = await commit(
+            store,
+            start(2, workflow_id="same"),
+            start(3, workflow_id="same", workspace="other"),
+            start(5),
+        )
+        assert (one is None, two, three) == (False, None, None)
+        assert await commit(store, close(1, workflow_id="same")) == [None]
+        assert await commit(store, start(4, workflow_id="same")) == [None]
+
+    async def test_an_id_given_up_is_free_within_the_same_batch(
+        self, store: Store
+    ) -> None:
+        """Continuing: the end of one run and the start of the next."""
+        await commit(store, start(1, workflow_id="same"))
+        ending = close(1, workflow_id="same", next_run_id="run-2")
+        beginning = start(2, workflow_id="same", first_run_id="run-1")
+        beginning.within = ending
+        assert await commit(store, ending, beginning) == [None, None]
+        found = store.find("default", "same")
+        assert found is not None
+        assert found.key == 2
+
+    async def test_a_run_made_and_closed_in_one_batch_is_closed(
+        self, store: Store
+    ) -> None:
+        assert await commit(store, start(1), close(1)) == [None, None]
+        found = store.load(1)
+        assert found is not None
+        assert (found.run.status, found.run.closed_at) == (RunStatus.COMPLETED, NOW)
+        assert [r.seq for r in found.rows] == [0, 1]
+
+    async def test_a_later_change_in_a_batch_wins(self, store: Store) -> None:
+        await commit(store, start(1))
+        await commit(
+            store,
+            put(row(1, 1), change=run(1, aside="first")),
+            put(row(1, 2), change=run(1, aside="second", inbox_seq=2)),
+        )
+        found = store.load(1)
+        assert found is not None
+        assert (found.run.aside, found.run.inbox_seq) == ("second", 2)
+
+    async def test_runs_are_found_by_their_ids(self, store: Store) -> None:
+        chain: dict[str, Any] = {"workflow_id": "w", "first_run_id": "a"}
+        await commit(
+            store, start(1, **chain, run_id="a"), close(1, **chain, run_id="a")
+        )
+        await commit(store, start(2, **chain, run_id="b"))
+        other: dict[str, Any] = {"workflow_id": "w", "first_run_id": "c", "run_id": "c"}
+        await commit(store, close(2, **chain, run_id="b"), start(3, **other))
+
+        def key(*args: str, **kwargs: str) -> int | None:
+            found = store.find(*args, **kwargs)
+            return found.key if found else None
+
+        assert key("default", "w") == 3
+        assert key("default", "w", "a") == 1
+        assert key("default", "w", "nobody") is None
+        assert key("default", "w", first="a") == 2
+        assert key("default", "w", first="nobody") is None
+        assert key("other", "w") is None
+        await commit(store, close(3, **other))
+        assert key("default", "w") == 3
+        await commit(store, start(4, workflow_id="w"))
+        assert key("default", "w") == 4
+
+    # -- what lies behind a run --------------------------------------------------------
+
+    async def test_a_checkpoint_stands_for_the_rows_before_it(
+        self, store: Store
+    ) -> None:
+        await commit(store, start(1), put(row(1, 1)))
+        saved = CheckpointRow(1, 0, 3, b"mac", b"state after three rows")
+        await commit(store, put(row(1, 2), checkpoint=saved), put(row(1, 3)))
+        found = store.load(1)
+        assert found is not None
+        assert (found.checkpoint, found.rows) == (saved, [row(1, 3)])
+        later = CheckpointRow(1, 0, 5, b"mac2", b"after five")
+        await commit(store, put(row(1, 4), checkpoint=later))
+        found = store.load(1)
+        assert found is not None
+        assert (found.checkpoint, found.rows) == (later, [])
+        assert len(store.history(1, (-1, -1), 99)) == 5
+
+    async def test_a_new_generation_drops_the_ones_before(self, store: Store) -> None:
+        saved = CheckpointRow(1, 0, 1, b"mac", b"old")
+        await commit(store, start(1), put(row(1, 1), checkpoint=saved))
+        await commit(
+            store, put(row(1, 0, 1), drop_before=1, change=run(1, generation=1))
+        )
+        found = store.load(1)
+        assert found == Stored(run(1, generation=1), None, [row(1, 0, 1)])
+        assert store.history(1, (-1, -1), 9) == [row(1, 0, 1)]
+
+    async def test_a_checkpoint_of_an_older_generation_is_not_used(
+        self, store: Store
+    ) -> None:
+        saved = CheckpointRow(1, 0, 1, b"mac", b"old")
+        await commit(store, put(row(1), insert=run(1), checkpoint=saved))
+        await commit(store, put(row(1, 0, 1)))
+        found = store.load(1)
+        assert found is not None
+        assert (found.checkpoint, found.rows) == (None, [row(1, 0, 1)])
+
+    async def test_history_comes_in_pages_over_generations(self, store: Store) -> None:
+        rows = [row(1, seq, generation) for generation in (0, 1) for seq in range(3)]
+        await commit(store, put(rows[0], insert=run(1)), *map(put, rows[1:]), start(2))
+        seen: list[JournalRow] = []
+        after = (-1, -1)
+        while page := store.history(1, after, 2):
+            assert len(page) <= 2
+            seen += page
+            after = (page[-1].generation, page[-1].seq)
+        assert seen == rows
+        assert store.select("history_length", 1) == [6]
+
+    # -- what is due -------------------------------------------------------------------
+
+    async def test_due_runs_come_earliest_first_in_pages(self, store: Store) -> None:
+        times = {1: NOW + 5, 2: NOW + 1, 3: None, 4: 0.0, 5: NOW + 1, 6: NOW + 9}
+        await commit(store, *(start(key, wake_at=at) for key, at in times.items()))
+        await commit(store, start(7, wake_at=NOW), close(7))
+        seen: list[tuple[float, int]] = []
+        after: tuple[float, int] = (-1.0, 0)
+        while page := store.due(NOW + 5, after, 2):
+            seen += [(at, key) for at, key in page]
+            after = (page[-1][0], page[-1][1])
+        assert seen == [(0.0, 4), (NOW + 1, 2), (NOW + 1, 5), (NOW + 5, 1)]
+        assert store.select("next_due", NOW + 5) == [NOW + 9]
+        assert store.select("next_due", NOW + 9) == []
+
+    async def test_a_sleeping_run_is_due_from_its_very_first_row(
+        self, store: Store
+    ) -> None:
+        await commit(store, start(1, wake_at=NOW + 3600))
+        assert store.due(NOW, (-1.0, 0), 9) == []
+        assert [tuple(d) for d in store.due(NOW + 3600, (-1.0, 0), 9)] == [
+            (NOW + 3600, 1)
+        ]
+
+    async def test_a_message_wakes_an_open_run_and_no_closed_one(
+        self, store: Store
+    ) -> None:
+        await commit(store, start(1, wake_at=None), start(2), close(2), start(3))
+        await commit(store, put(row(3, 1), wake=1), put(row(3, 2), wake=2))
+        assert [key for _, key in store.due(0.0, (-1.0, 0), 9)] == [1, 3]
+
+    async def test_named_questions_are_answered(self, store: Store) -> None:
+        await commit(
+            store,
+            start(1, aside="no code"),
+            start(2, parent_key=1),
+            start(3, parent_key=1),
+            close(3, parent_key=1),
+            start(4),
+            start(5, parent_key=4),
+            close(4),
+        )
+        assert store.select("aside") == [1]
+        assert store.select("children", 1) == [2, 3]
+        assert store.select("open_children", 1) == [2]
+        assert store.select("orphans") == [5]
+        assert store.select("count_open") == [3]
+
+    # -- lists -------------------------------------------------------------------------
+
+    async def test_lists_are_filtered_and_newest_first(self, store: Store) -> None:
+        await commit(
+            store,
+            start(1, name="a", queue="q"),
+            start(2, name="b", workspace="team"),
+            start(3, name="b", parent_key=1),
+            start(4, name="a"),
+            close(4, name="a"),
+        )
+
+        def keys(after: int | None = None, limit: int = 9, **chosen: Any) -> list[int]:
+            return [r.key for r in store.list(RunFilter(**chosen), after, limit)]
+
+        assert keys() == [4, 3, 1]
+        assert keys(workspace="team") == [2]
+        assert keys(name="a") == [4, 1]
+        assert keys(queue="q") == [1]
+        assert keys(status=RunStatus.COMPLETED) == [4]
+        assert keys(status=RunStatus.RUNNING) == [3, 1]
+        assert keys(workflow_id="wf-3") == [3]
+        assert keys(parent_key=1) == [3]
+        assert keys(name="a", status=RunStatus.RUNNING) == [1]
+        assert keys(limit=2) == [4, 3]
+        assert keys(after=3) == [1]
+        assert keys(after=1) == []
+
+    # -- request IDs -------------------------------------------------------------------
+
+    async def test_a_request_is_remembered_with_its_run(self, store: Store) -> None:
+        first = start(1)
+        first.request = ("default", "req", NOW)
+        await commit(store, first)
+        again = start(2)
+        again.request = ("default", "req", NOW)
+        elsewhere = start(3)
+        elsewhere.request = ("team", "req", NOW)
+        await commit(store, again, elsewhere)
+        assert store.select("request", "default", "req") == [1]
+        assert store.select("request", "team", "req") == [3]
+        assert store.select("request", "default", "other") == []
+
+    # -- retention ---------------------------------------------------------------------
+
+    async def test_runs_closed_long_ago_are_deleted_with_all_of_theirs(
+        self, store: Store
+    ) -> None:
+        saved = CheckpointRow(1, 0, 1, b"mac", b"state")
+        await commit(store, put(row(1), insert=run(1), checkpoint=saved))
+        await commit(store, close(1, at=NOW - 10), start(2), close(2, at=NOW), start(3))
+        assert store.retire(NOW - 5, NOW, 99) == 1
+        assert store.load(1) is None
+        assert store.history(1, (-1, -1), 9) == []
+        assert [r.key for r in store.list(RunFilter(), None, 9)] == [3, 2]
+        assert store.retire(NOW - 5, NOW, 99) == 0
+
+    async def test_retention_takes_a_few_at_a_time_oldest_first(
+        self, store: Store
+    ) -> None:
+        for key in range(1, 6):
+            await commit(store, start(key), close(key, at=NOW - key))
+        assert store.retire(NOW, NOW, 2) == 2
+        assert [r.key for r in store.list(RunFilter(), None, 9)] == [3, 2, 1]
+        assert store.retire(NOW, NOW, 9) == 3
+
+    async def test_a_child_is_kept_while_its_parent_is_open(self, store: Store) -> None:
+        await commit(store, start(1), start(2, parent_key=1))
+        await commit(store, close(2, at=NOW - 9, parent_key=1))
+        assert store.retire(NOW, NOW, 9) == 0
+        await commit(store, close(1, at=NOW - 1))
+        assert store.retire(NOW, NOW, 9) == 2
+
+    async def test_a_child_whose_parent_is_gone_is_deleted(self, store: Store) -> None:
+        await commit(store, start(2, parent_key=1), close(2, at=NOW - 9, parent_key=1))
+        assert store.retire(NOW, NOW, 9) == 1
+
+    async def test_a_run_is_kept_while_its_chain_is_open(self, store: Store) -> None:
+        chain: dict[str, Any] = {"workflow_id": "w", "first_run_id": "a"}
+        await commit(store, start(1, **chain), close(1, at=NOW - 9, **chain))
+        await commit(store, start(2, **chain))
+        assert store.retire(NOW, NOW, 9) == 0
+        await commit(store, close(2, at=NOW - 1, **chain))
+        assert store.retire(NOW, NOW, 9) == 2
+
+    async def test_another_chain_of_the_id_keeps_nothing(self, store: Store) -> None:
+        await commit(store, start(1, workflow_id="w"))
+        await commit(store, close(1, at=NOW - 9, workflow_id="w"))
+        await commit(store, start(2, workflow_id="w"))
+        assert store.retire(NOW, NOW, 9) == 1
+
+    async def test_request_ids_are_kept_a_day_apart_from_their_runs(
+        self, store: Store
+    ) -> None:
+        young, old = start(1), start(2)
+        young.request = ("default", "young", NOW - DAY + 1)
+        old.request = ("default", "old", NOW - DAY - 1)
+        await commit(store, young, old)
+        await commit(store, close(1, at=NOW - 9), close(2, at=NOW - 9))
+        store.retire(NOW, NOW, 9)
+        assert store.select("request", "default", "young") == [1]
+        assert store.select("request", "default", "old") == []
+
+
+class DurableStoreConformance(StoreConformance):
+    """The promises of stores that outlive their process."""
+
+    async def test_everything_is_there_after_opening_again(
+        self, make: Callable[[], Store]
+    ) -> None:
+        one = make()
+        one.open()
+        saved = CheckpointRow(1, 0, 2, b"mac", b"state")
+        await commit(one, start(1), put(row(1, 1), checkpoint=saved), start(5))
+        before, key = one.load(1), one.key()
+        one.close(clean=True)
+        two = make()
+        opened = two.open()
+        assert (opened.last_key, opened.clean, opened.epoch) == (5, True, 2)
+        assert (two.load(1), two.key()) == (before, key)
+        two.close(clean=True)
+
+    @pytest.mark.parametrize("clean", [True, False])
+    async def test_the_next_engine_knows_how_the_last_one_ended(
+        self, make: Callable[[], Store], clean: bool
+    ) -> None:
+        one = make()
+        one.open()
+        one.close(clean=clean)
+        two = make()
+        assert two.open().clean is clean
+        two.close(clean=True)
+
+    async def test_each_opening_is_an_epoch_of_its_own(
+        self, make: Callable[[], Store]
+    ) -> None:
+        epochs = []
+        for _ in range(3):
+            made = make()
+            epochs.append(made.open().epoch)
+            made.close(clean=True)
+        assert epochs == [1, 2, 3]
+
+    async def test_closing_waits_for_what_was_given_to_commit(
+        self, make: Callable[[], Store]
+    ) -> None:
+        one = make()
+        one.open()
+        for key in range(1, 51):
+            one.commit([start(key)], lambda _: None)
+        one.close(clean=True)
+        two = make()
+        assert two.open().last_key == 50
+        two.close(clean=True)
+
+    async def test_closing_twice_is_harmless(self, make: Callable[[], Store]) -> None:
+        made = make()
+        made.open()
+        made.close(clean=True)
+        made.close(clean=True)
