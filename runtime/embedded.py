@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -17,7 +18,7 @@ from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine.engine import IDLE_RUNS, Engine
 from everact.runtime.engine.retention import Retention
 from everact.runtime.engine.workers import Worker
-from everact.runtime.errors import RuntimeStateError
+from everact.runtime.errors import RuntimeStateError, StoreInUse
 from everact.runtime.operations import runs
 from everact.runtime.store.base import Store
 from everact.runtime.store.sqlite import SqliteStore
@@ -28,6 +29,8 @@ R = TypeVar("R")
 A = TypeVar("A", bound=Actor)
 
 DEFAULT_FILE = "everact.db"
+LOCK_POLL = 0.05
+"""Seconds between two looks whether another process let go of the file."""
 
 
 class Runtime(Client):
@@ -75,9 +78,8 @@ class Runtime(Client):
         self._grace = seconds(grace, what="grace")
         self._keep = None if retention is None else seconds(retention, what="retention")
         self._clock = clock or SystemClock()
-        self._store = store or SqliteStore(
-            path, wait=seconds(wait_for_lock, what="wait_for_lock")
-        )
+        self._wait_for_lock = seconds(wait_for_lock, what="wait_for_lock")
+        self._store = store or SqliteStore(path)
         self._generator = generator
         self._idle_runs = idle_runs
         self._engine: Engine | None = None
@@ -121,7 +123,7 @@ class Runtime(Client):
             generator=self._generator,
             idle_runs=self._idle_runs,
         )
-        await engine.open()
+        await self._open(engine)
         self._engine = engine
         self._transport = InProcess(engine)
         self._retention = Retention(engine, self._keep)
@@ -135,6 +137,22 @@ class Runtime(Client):
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    async def _open(self, engine: Engine) -> None:
+        """Open the store, waiting for its lock without blocking the loop.
+
+        The time is the machine's, whatever the clock: it is another process's.
+        """
+        deadline = time.monotonic() + self._wait_for_lock
+        while True:
+            try:
+                await engine.open()
+            except StoreInUse:
+                if time.monotonic() >= deadline:
+                    raise
+            else:
+                return
+            await asyncio.to_thread(time.sleep, LOCK_POLL)
 
     async def close(self) -> None:
         """Take no more work, let attempts finish for the grace time, and close.

@@ -658,6 +658,22 @@ async def test_nor_is_one_let_in_beside_another_process(tmp_path: Path) -> None:
         assert await runtime.execute(doubled, 1) == 2
 
 
+async def test_waiting_for_the_file_does_not_hold_up_the_loop(tmp_path: Path) -> None:
+    file = tmp_path / "everact.db"
+    second = Runtime(file, registry=REGISTRY, wait_for_lock="1m")
+
+    async def use_second() -> object:
+        async with second as runtime:
+            return await runtime.handle("x").result()
+
+    async with Runtime(file, registry=REGISTRY) as first:
+        waiting = asyncio.ensure_future(use_second())
+        await first.start(echo, "by the first", id="x")
+        assert await first.execute(doubled, 1) == 2
+        assert not waiting.done()
+    assert await waiting == "by the first"
+
+
 async def test_two_runtimes_on_two_files_live_in_one_process(tmp_path: Path) -> None:
     async with Runtime(tmp_path / "a.db", registry=REGISTRY) as a:
         async with Runtime(tmp_path / "b.db", registry=REGISTRY) as b:
