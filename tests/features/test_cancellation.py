@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +38,7 @@ from everact.runtime import (
     sleep as durable_sleep,
 )
 from tests.features.conftest import Site
+from tests.features.killing import Program
 from tests.features.stage import note, noted, stage
 
 REGISTRY = Registry()
@@ -547,3 +549,63 @@ async def test_a_dispatched_task_is_cancelled_by_its_identifier(
     await runtime.handle(handle.id).cancel()
     assert isinstance(await ended(handle), RunCancelled)
     await noted(("x", True))
+
+
+KILLED = """
+    import asyncio, sys
+    from everact.runtime import Runtime, WorkflowFailure, sleep, task, workflow
+
+    @task
+    async def clean_up(step: int) -> None:
+        with open("cleaned", "a") as file:
+            print(step, file=file)
+
+    @workflow
+    async def cleaning() -> None:
+        try:
+            await sleep("1d")
+        finally:
+            for step in range(3):
+                await clean_up(step)
+                await sleep("200ms")
+
+    async def end(how: str) -> None:
+        async with Runtime("everact.db") as runtime:
+            handle = await runtime.start(cleaning, id="x")
+            if how == "cancel":
+                await handle.cancel(reason="enough")
+            else:
+                await handle.terminate(reason="enough")
+            print("acknowledged")
+            await asyncio.sleep(1000)
+
+    async def look() -> None:
+        async with Runtime("everact.db") as runtime:
+            try:
+                await runtime.handle("x").result()
+            except WorkflowFailure as failure:
+                print(type(failure.cause).__name__, failure.cause)
+
+    asyncio.run(look() if sys.argv[1] == "look" else end(sys.argv[1]))
+"""
+
+
+@pytest.mark.kill
+@pytest.mark.feature("CN-01", "CN-02")
+def test_an_acknowledged_cancellation_survives_a_kill(tmp_path: Path) -> None:
+    program = Program(tmp_path, KILLED)
+    program.kill_at("acknowledged", "cancel")
+    assert program.run("look") == ["RunCancelled enough"]
+    cleaned = (tmp_path / "cleaned").read_text().split()
+    # Only the step that ran at the moment of the kill may have run again.
+    assert list(dict.fromkeys(cleaned)) == ["0", "1", "2"]
+    assert len(cleaned) <= 4
+
+
+@pytest.mark.kill
+@pytest.mark.feature("CN-05")
+def test_an_acknowledged_termination_survives_a_kill(tmp_path: Path) -> None:
+    program = Program(tmp_path, KILLED)
+    program.kill_at("acknowledged", "terminate")
+    assert program.run("look") == ["RunTerminated enough"]
+    assert not (tmp_path / "cleaned").exists()
