@@ -15,6 +15,7 @@ from everact.runtime import (
     RunStatus,
     Runtime,
     RuntimeThread,
+    Worker,
     receive,
     sleep,
     task,
@@ -94,7 +95,8 @@ async def test_many_functions_block_at_once(tmp_path: Path) -> None:
     async def meeting_of_forty() -> list[int]:
         return sorted(await asyncio.gather(*(meet() for _ in range(40))))
 
-    async with Runtime(tmp_path / "a.db", registry=registry) as runtime:
+    wide = [Worker(threads=40)]
+    async with Runtime(tmp_path / "a.db", registry=registry, workers=wide) as runtime:
         assert await runtime.execute(meeting_of_forty) == list(range(40))
 
 

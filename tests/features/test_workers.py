@@ -111,8 +111,11 @@ async def test_slots_are_shared_by_all_runs(tmp_path: Path) -> None:
 
 @pytest.mark.real_time
 @pytest.mark.feature("QT-07")
-async def test_tasks_in_threads_hold_slots_too(tmp_path: Path) -> None:
-    two = [Worker(slots=2)]
+@pytest.mark.parametrize("limit", ["slots", "threads"])
+async def test_tasks_in_threads_are_never_more_than_two(
+    tmp_path: Path, limit: str
+) -> None:
+    two = [Worker(slots=2) if limit == "slots" else Worker(threads=2)]
     async with Runtime(tmp_path / "a.db", registry=registry, workers=two) as runtime:
         handle = await runtime.start(ten_threads)
         gate.release(10)
