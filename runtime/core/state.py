@@ -170,6 +170,8 @@ class RunState:
         self.seq += 1
         self.time = now
         if shown:
+            if shown[0] is self.start:  # the state has it already
+                shown = (Began(), *shown[1:])
             if shown is not transition.events and shown != transition.events:
                 body = encode(Transition(now, shown, transition.commands))
             self.script.append(body)
@@ -279,7 +281,7 @@ class RunState:
             if self.tries:
                 self.tries.pop(call, None)
             if self.unsettled:
-                self.unsettled.discard(call)
+                self._settle(call)
         return command
 
     def _owe(self, call: int) -> None:
@@ -287,6 +289,11 @@ class RunState:
         if self.unsettled is None:
             self.unsettled = set()
         self.unsettled.add(call)
+
+    def _settle(self, call: int) -> None:
+        if self.unsettled is not None:
+            self.unsettled.discard(call)
+            self.unsettled = self.unsettled or None
 
     def _show(self, event: Event) -> Answer:
         if self.held is None:
@@ -401,9 +408,9 @@ class RunState:
         return Answer((), (Fail(failures.timed_out(event.kind, message)),))
 
     def _child_started(self, event: ChildStarted, now: float) -> Answer | None:
-        if not self.unsettled or event.call not in self.unsettled:
+        if event.call not in self.calls:
             return None
-        self.unsettled.discard(event.call)
+        self._settle(event.call)
         return self._show(event)
 
     def _child_closed(self, event: ChildClosed, now: float) -> Answer | None:

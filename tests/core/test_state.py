@@ -330,7 +330,7 @@ OTHERS = [
             lambda message=message: open_run(message),  # type: ignore[misc]
             MessageSent(1),
             (MessageSent(1),),
-            changes={"calls": {}},
+            changes={"calls": {}, "unsettled": None},
         )
         for message in (SIGNAL_OUT, CANCEL_OUT)
     ),
@@ -497,8 +497,8 @@ def test_a_tail_call_leaves_the_run_open_and_its_frames_forgotten() -> None:
         (TASK, {"calls": {1: TASK}, "running": 1}),
         (TIMER, {"calls": {1: TIMER}, "timers": [(NOW + 10, 1)]}),
         (CHILD, {"calls": {1: CHILD}, "children": 1}),
-        (SIGNAL_OUT, {"calls": {1: SIGNAL_OUT}}),
-        (CANCEL_OUT, {"calls": {1: CANCEL_OUT}}),
+        (SIGNAL_OUT, {"calls": {1: SIGNAL_OUT}, "unsettled": {1}}),
+        (CANCEL_OUT, {"calls": {1: CANCEL_OUT}, "unsettled": {1}}),
     ],
     ids=lambda given: type(given).__name__,
 )
@@ -524,6 +524,7 @@ WAKING = [
     Waking("a new run is loaded at once", new, ACTIVE, []),
     Waking("a run that waits for messages sleeps", open_run, None, []),
     Waking("a running task", lambda: open_run(TASK), ACTIVE, []),
+    Waking("a message on its way", lambda: open_run(SIGNAL_OUT), ACTIVE, []),
     Waking("a timer", lambda: open_run(TIMER), NOW + 10, [(NOW + 10, 1)]),
     Waking(
         "the earlier of two timers",
