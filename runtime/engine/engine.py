@@ -706,7 +706,7 @@ class Engine:
         if row is None:
             self._start_child(parent, command, None)
             return
-        if command.announce:
+        if command.call in (parent.state.unsettled or ()):
             parent.post(records.ChildStarted(command.call, command.run_id))
         if row.status:
             stored = self.store.load(row.key)
