@@ -18,6 +18,7 @@ from everact.runtime.errors import ContinuedAsNew, WorkflowFailure
 from everact.runtime.operations import runs
 from everact.runtime.programs.workflow_loop import encode_arguments
 from everact.runtime.values.outcomes import cause_of
+from everact.runtime.values.payloads import checked_text
 
 if TYPE_CHECKING:
     from everact.runtime.client.client import Client
@@ -190,6 +191,7 @@ class RunHandle(Generic[R]):
         Asking an open run again changes nothing. RPCError NOT_FOUND if the run is
         closed or unknown.
         """
+        checked_text(reason, "reason")
         await self._client.transport.call(
             runs.CancelRun(
                 run=self._ref(),
@@ -201,6 +203,7 @@ class RunHandle(Generic[R]):
 
     async def terminate(self, *details: Any, reason: str = "") -> None:
         """End the run at once, without running its code; durable when this returns."""
+        checked_text(reason, "reason")
         encode = self._client.values.encode
         encoded = tuple(encode(d, f"detail {n}") for n, d in enumerate(details, 1))
         await self._client.transport.call(

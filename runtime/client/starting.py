@@ -13,6 +13,7 @@ from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import definition_of, name_of
 from everact.runtime.operations.runs import StartRun
 from everact.runtime.programs.workflow_loop import encode_arguments
+from everact.runtime.values.payloads import checked_text
 
 if TYPE_CHECKING:
     from everact.runtime.client.client import Client
@@ -75,6 +76,8 @@ def start_request(
         raise ValueError("id must not be empty")
     if not queue:
         raise ValueError("queue must not be empty")
+    for what in ("id", "queue", "run_name", "request_id"):
+        checked_text(options.get(what) or "", what)  # type: ignore[arg-type]
     if conflict not in CONFLICTS:
         raise ValueError(f"on_conflict must be one of {', '.join(CONFLICTS)}")
     encoded, encoded_named = encode_arguments(client.values, args, kwargs, name)
@@ -93,7 +96,7 @@ def start_request(
 
 def _options(client: "Client", queue: str, options: Starting) -> StartOptions:
     if not options.keys() - _ELSEWHERE:
-        return StartOptions(queue=queue, identity=client.identity)
+        return client.plain_options(queue)
     memo = options.get("memo") or {}
     return StartOptions(
         queue=queue,

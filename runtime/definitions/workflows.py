@@ -13,6 +13,7 @@ from everact.runtime.definitions.active import active
 from everact.runtime.definitions.durable import durable_loop
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.signature import Signature
+from everact.runtime.values.payloads import checked_text
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -199,7 +200,7 @@ def name_of(target: Any) -> str:
     if isinstance(target, str):
         if not target:
             raise ValueError("the name of a workflow must not be empty")
-        return target
+        return checked_text(target, "the name of a workflow")
     definition = definition_of(target)
     if definition is None:
         raise TypeError(
@@ -214,7 +215,7 @@ def handler_name(target: Any, role: str) -> str:
     if isinstance(target, str):
         if not target:
             raise ValueError(f"the name of a {role} must not be empty")
-        return target
+        return checked_text(target, f"the name of a {role}")
     marked = getattr(target, _ROLE, None)
     if marked is None or marked[0] != role:
         raise TypeError(f"{target!r} is not marked @workflow.{role}")

@@ -40,8 +40,8 @@ def failure_of(
             values.encode(d, f"detail {n} of the error")
             for n, d in enumerate(error.details, 1)
         )
-        non_retryable, type_name = error.non_retryable, error.type
-        message = error.message
+        non_retryable, type_name = error.non_retryable, _storable(str(error.type))
+        message = _storable(str(error.message))
         if type_name == "ApplicationError" and type(error).__name__ != type_name:
             type_name = type_name_of(error)
     cause = error.__cause__
@@ -187,14 +187,20 @@ def _traceback(error: BaseException) -> str:
         )
     except Exception:
         return ""
+    text = _storable(text)
     return text if len(text) <= _TRACEBACK else "…" + text[-_TRACEBACK:]
 
 
 def _text(error: BaseException) -> str:
     try:
-        return str(error)
+        return _storable(str(error))
     except Exception:
         return f"<{type(error).__name__} whose text cannot be made>"
+
+
+def _storable(text: str) -> str:
+    """Text as UTF-8 can hold it: file names may come with lone surrogates."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _retry_after(given: Any) -> float | None:

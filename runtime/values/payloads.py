@@ -30,6 +30,16 @@ _msgpack_decode = msgspec.msgpack.Decoder().decode
 NONE: Final = _MSGPACK + _msgpack_encode(None)
 
 
+def checked_text(text: str, what: str) -> str:
+    """`text`, if it can be stored as a name; ValueError naming `what` if it cannot."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{what} cannot be stored: {error}") from None
+    return text
+
+
 class Converter(Protocol):
     """How values become payloads: the port that other encodings implement."""
 
