@@ -344,7 +344,7 @@ class StoreConformance:
     ) -> None:
         saved = CheckpointRow(1, 0, 1, b"mac", b"old")
         await commit(store, put(row(1), insert=run(1), checkpoint=saved))
-        await commit(store, put(row(1, 0, 1)))
+        await commit(store, put(row(1, 0, 1), change=run(1, generation=1)))
         found = store.load(1)
         assert found is not None
         assert (found.checkpoint, found.rows) == (None, [row(1, 0, 1)])

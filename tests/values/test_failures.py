@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import msgspec
 import pytest
 
 from everact.runtime import (
@@ -181,6 +182,15 @@ def test_an_error_whose_text_cannot_be_made_is_recorded_all_the_same() -> None:
     failure = recorded(Mute())
     assert failure.type == "Mute"
     assert "Mute" in failure.message
+
+
+def test_text_that_cannot_be_encoded_is_recorded_legibly() -> None:
+    """Names of files come with lone surrogates where they are not UTF-8."""
+    failure = recorded(FileNotFoundError(2, "no such file", "caf\udce9"))
+    assert "caf\\udce9" in failure.message
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(failure), type=Failure)
+    own = recorded(ApplicationError("caf\udce9", type="T\udce9"))
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(own), type=Failure) == own
 
 
 # -- what workflow code gets -----------------------------------------------------------

@@ -282,6 +282,24 @@ async def test_workflow_code_catches_the_original_error(runtime: Runtime) -> Non
     assert found == ["Declined", "no money", "KeyError('account')"]
 
 
+@task(registry=REGISTRY)
+def opens_an_odd_file() -> None:
+    raise FileNotFoundError(2, "no such file", "caf\udce9")
+
+
+@workflow(registry=REGISTRY)
+async def opens() -> str:
+    try:
+        await opens_an_odd_file()
+    except FileNotFoundError as error:
+        return ascii(error.filename)
+    return ""
+
+
+async def test_an_error_whose_text_is_no_utf8_is_recorded(runtime: Runtime) -> None:
+    assert await runtime.execute(opens) == ascii("caf\udce9")
+
+
 @pytest.mark.feature("DC-06")
 async def test_the_caller_sees_a_failure_whose_chain_shows_both(
     runtime: Runtime,
@@ -312,11 +330,14 @@ MISTAKES: list[tuple[type[Exception], dict[str, Any]]] = [
     (TypeError, {"arg": 1, "parameters": {"k": object()}}),
     (TypeError, {"arg": 1, "no_such_option": 1}),
     (TypeError, {"arg": (n for n in [1])}),
+    (ValueError, {"arg": 1, "id": "\ud800"}),
+    (ValueError, {"arg": 1, "run_name": "\ud800"}),
+    (ValueError, {"arg": 1, "request_id": "\ud800"}),
 ]
 
 
 def ids(given: Any) -> str:
-    return ",".join(map(str, given)) if isinstance(given, dict) else ""
+    return ascii(sorted(given)) if isinstance(given, dict) else ""
 
 
 @pytest.mark.feature("ER-03")
@@ -353,6 +374,10 @@ async def test_mistakes_in_messages_are_seen_with_the_engine_stopped() -> None:
     handle: Any = made.handle("some")
     with pytest.raises(ValueError, match="signal"):
         await handle.signal("")
+    with pytest.raises(ValueError, match="cannot be stored"):
+        await handle.signal("\ud800")
+    with pytest.raises(ValueError, match="reason cannot be stored"):
+        await handle.cancel(reason="\ud800")
     with pytest.raises(TypeError, match=r"@workflow\.signal"):
         await handle.signal(add)
     with pytest.raises(ValueError, match="not both"):
