@@ -8,6 +8,7 @@ caller gets an `ApplicationError` that names it.
 
 import builtins
 import traceback
+from asyncio import CancelledError
 from typing import Any
 
 import cloudpickle
@@ -19,6 +20,10 @@ from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.statuses import Status
 from everact.runtime.values.payloads import Converter, PickleConverter
 from everact.runtime.values.status_of import status_of
+
+_NEVER_RAISED = (KeyboardInterrupt, SystemExit, GeneratorExit, CancelledError)
+"""What would end the engine, or be taken for a cancellation, if a task's error of
+that class were raised again: an `ApplicationError` names it instead."""
 
 _DEEPEST = 20
 _TRACEBACK = 8000
@@ -166,7 +171,9 @@ def _load(failure: Failure) -> BaseException | None:
         found = PickleConverter().decode(failure.value)
     except Exception:
         return None
-    return found if isinstance(found, BaseException) else None
+    if not isinstance(found, BaseException) or isinstance(found, _NEVER_RAISED):
+        return None
+    return found
 
 
 def _carried(error: BaseException) -> bytes | None:
