@@ -761,6 +761,45 @@ async def test_an_unknown_task_fails_its_call_and_names_the_known_ones(
     assert stage.notes == []
 
 
+# -- errors that would end more than their task ---------------------------------------
+
+
+@task(registry=REGISTRY)
+def ends_the_process(how: str) -> None:
+    errors: dict[str, BaseException] = {
+        "SystemExit": SystemExit(3),
+        "KeyboardInterrupt": KeyboardInterrupt(),
+        "GeneratorExit": GeneratorExit(),
+        "CancelledError": asyncio.CancelledError(),
+    }
+    raise errors[how]
+
+
+@workflow(registry=REGISTRY)
+async def survives(how: str) -> str:
+    try:
+        await ends_the_process(how)
+    except ApplicationError as error:
+        return error.type
+    return "no error"
+
+
+@pytest.mark.parametrize(
+    "how", ["SystemExit", "KeyboardInterrupt", "GeneratorExit", "CancelledError"]
+)
+async def test_a_task_in_a_thread_that_exits_fails_alone(site: Site, how: str) -> None:
+    async with site.up() as runtime:
+        bystander = await runtime.start(told, id="bystander")
+        assert await runtime.execute(survives, how, id="survives") == how
+        with pytest.raises(WorkflowFailure, match=how):
+            await runtime.execute(ends_the_process, how)
+    async with site.up() as runtime:
+        assert await runtime.handle("survives").result() == how
+        bystander = runtime.handle("bystander")
+        await bystander.signal("go", "on")
+        assert await bystander.result() == "on"
+
+
 # -- runtimes made by hand ------------------------------------------------------------
 
 
