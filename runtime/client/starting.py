@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import msgspec
@@ -94,9 +95,15 @@ def start_request(
     )
 
 
+@lru_cache(maxsize=256)
+def _plain_options(queue: str, identity: str) -> StartOptions:
+    """The options of a start that gives none: one object for all that are alike."""
+    return StartOptions(queue=queue, identity=identity)
+
+
 def _options(client: "Client", queue: str, options: Starting) -> StartOptions:
     if not options.keys() - _ELSEWHERE:
-        return client.plain_options(queue)
+        return _plain_options(queue, client.identity)
     memo = options.get("memo") or {}
     return StartOptions(
         queue=queue,

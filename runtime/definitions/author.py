@@ -7,7 +7,7 @@ workflow `now`, `random`, `uuid4` and `sleep` do what their plain namesakes do.
 import asyncio
 import random as _random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar, overload
@@ -131,7 +131,7 @@ class ChildHandle(Generic[R]):
         self.run_id = run_id
         self._result = result
 
-    def __await__(self) -> Any:
+    def __await__(self) -> Generator[Any, None, R]:
         return self._result.__await__()
 
     async def result(self) -> R:
@@ -155,7 +155,11 @@ async def start_child(
 ) -> ChildHandle[R]: ...
 @overload
 async def start_child(
-    workflow: Any, /, *positional: Any, **options: Any
+    workflow: Callable[..., Coroutine[Any, Any, R]], /, *positional: Any, **options: Any
+) -> ChildHandle[R]: ...
+@overload
+async def start_child(
+    workflow: str | type, /, *positional: Any, **options: Any
 ) -> ChildHandle[Any]: ...
 async def start_child(
     workflow: Any,
@@ -202,6 +206,18 @@ async def start_child(
     return child
 
 
+@overload
+async def execute_child(
+    workflow: Workflow[..., R], /, *positional: Any, **options: Any
+) -> R: ...
+@overload
+async def execute_child(
+    workflow: Callable[..., Coroutine[Any, Any, R]], /, *positional: Any, **options: Any
+) -> R: ...
+@overload
+async def execute_child(
+    workflow: str | type, /, *positional: Any, **options: Any
+) -> Any: ...
 async def execute_child(workflow: Any, /, *positional: Any, **options: Any) -> Any:
     """Run a workflow as a child and return its result; options as `start_child`.
 

@@ -10,7 +10,7 @@ import inspect
 import sys
 from asyncio import _get_running_loop
 from collections.abc import Callable, Coroutine
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from everact.runtime.core.durations import Duration, optional_seconds
 from everact.runtime.core.records import DEFAULT_TASK, TaskOptions
@@ -263,20 +263,13 @@ def task_options(
     )
 
 
-def function(
-    registry: Registry | None = None, **options: Any
-) -> Callable[[Callable[P, Any]], Task[P, Any]]:
+def function(registry: Registry | None = None, **options: Any) -> _TaskDecorator:
     """Register a function for calls from anywhere, retried on temporary statuses.
 
     Like `task`, but without a policy a call gets `FUNCTION_RETRY`.
     """
-
-    def decorate(plain: Callable[P, Any]) -> Task[P, Any]:
-        base = TaskOptions(retry=FUNCTION_RETRY)
-        made: Any = make_task(plain, registry=registry, base=base, **options)
-        return cast("Task[P, Any]", made)
-
-    return decorate
+    base = TaskOptions(retry=FUNCTION_RETRY)
+    return _TaskDecorator({"registry": registry, "base": base, **options})
 
 
 def _with_options(made: Task[P, R], options: TaskOptions) -> Task[P, R]:

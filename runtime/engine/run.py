@@ -413,7 +413,7 @@ class RunActor(Actor):
     def _succeed(self, write: Write, now: float) -> None:
         """Start the successor of a closed run in the same transaction."""
         engine, state = self.engine, self.state
-        if not state.status:
+        if not state.status or type(state.closing) is Complete:
             return
         carried = chain.unread(state)
         started = chain.successor(state, carried, engine.new_id(), now)

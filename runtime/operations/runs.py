@@ -7,6 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from everact.runtime.core.failures import Failure
+from everact.runtime.core.naming import generated_name
 from everact.runtime.core.records import (
     CancelRequested,
     Command,
@@ -305,6 +306,10 @@ async def _taken(engine: "Engine", request: StartRun) -> StartedRun | None:
     if found is None:
         if request.on_conflict != "attach":
             return None
+        ended = engine.starting(request.workspace, request.workflow_id)
+        if ended is not None:
+            await _durable(ended)
+            return _started(ended.state.start, False)
         row = engine.store.find(request.workspace, request.workflow_id)
         return None if row is None else _started(row, False)
     if not isinstance(found, RunRow):
@@ -403,7 +408,7 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
         parent_workflow_id=start.parent.workflow_id if start.parent else "",
         parent_run_id=start.parent.run_id if start.parent else "",
         workflow=start.name,
-        run_name=row.run_name,
+        run_name=row.run_name or generated_name(row.run_id),
         status=RunStatus(row.status),
         aside="" if row.status else aside,
         queue=row.queue,
@@ -464,7 +469,7 @@ def _unreadable(row: RunRow, reason: str) -> RunDescription:
         parent_workflow_id="",
         parent_run_id="",
         workflow=row.name,
-        run_name=row.run_name,
+        run_name=row.run_name or generated_name(row.run_id),
         status=RunStatus(row.status),
         aside="" if row.status else reason,
         queue=row.queue,
@@ -619,7 +624,7 @@ async def list_runs(engine: "Engine", request: ListRuns) -> tuple[RunSummary, ..
             run_id=row.run_id,
             first_run_id=row.first_run_id,
             workflow=row.name,
-            run_name=row.run_name,
+            run_name=row.run_name or generated_name(row.run_id),
             status=RunStatus(row.status),
             aside=row.aside,
             queue=row.queue,

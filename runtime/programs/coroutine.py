@@ -22,6 +22,7 @@ from everact.runtime import errors
 from everact.runtime.core import failures, records
 from everact.runtime.core.durations import optional_seconds
 from everact.runtime.core.records import (
+    Began,
     CancelRequested,
     ChildClosed,
     ChildStarted,
@@ -191,6 +192,10 @@ class CoroutineProgram:
             self._failure = error
             return
         self._root = loop.create_task(coroutine, name=definition.name, context=context)
+
+    def _began(self, event: Began) -> None:
+        """In a script: the run's own `Started`, which is not kept twice."""
+        self._started(self.loop.start)
 
     def _task_completed(self, event: TaskCompleted) -> None:
         self.loop.resolve(event.call, self.values.decode(event.result), None)
@@ -544,6 +549,7 @@ def _print_of(value: Any) -> bytes | int:
 
 _SHOW: dict[type, Callable[[CoroutineProgram, Any], None]] = {
     Started: CoroutineProgram._started,
+    Began: CoroutineProgram._began,
     TaskCompleted: CoroutineProgram._task_completed,
     TaskFailed: CoroutineProgram._task_failed,
     TimerFired: CoroutineProgram._timer_fired,

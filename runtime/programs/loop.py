@@ -11,7 +11,6 @@ import contextvars
 import logging
 import random as _random
 import sys
-from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
@@ -21,6 +20,12 @@ from everact.runtime.core.records import CancelCall, Command, StartTimer
 from everact.runtime.errors import ForeignAwait, ReadOnlyError
 
 logger = logging.getLogger("everact.workflow")
+
+_wake_sleeper = asyncio.futures._set_result_unless_cancelled  # type: ignore[attr-defined]
+_NO_CONTEXT = contextvars.Context()
+"""For the timers of `asyncio.sleep`, whose callback looks at none."""
+
+_ORDERS = 0x7FFFFFFFFFFFFFF
 
 SLICE = 20_000
 """Callbacks run in one go before others get a turn."""
@@ -66,6 +71,8 @@ class DurableTimer(ReadyHandle):
 class OrderedFuture(asyncio.Future[Any]):
     """A future with a place in its run's order."""
 
+    __slots__ = ("order",)
+
     def __init__(self, *, loop: "DeterministicLoop") -> None:
         self.order = loop.next_order()
         super().__init__(loop=loop)
@@ -77,8 +84,10 @@ class OrderedFuture(asyncio.Future[Any]):
 class CallFuture(asyncio.Future[Any]):
     """The outcome of a durable call; cancelling it drops the call."""
 
-    call = 0
-    order = 0
+    __slots__ = ("call", "order")
+
+    call: int
+    order: int
 
     def __hash__(self) -> int:
         return self.order
@@ -94,6 +103,8 @@ class CallFuture(asyncio.Future[Any]):
 
 class OrderedTask(asyncio.Task[Any]):
     """A task with a place in its run's order."""
+
+    __slots__ = ("order",)
 
     def __init__(
         self,
@@ -140,7 +151,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         self.read_only = False
         self._orders = 0
         self._named = 0
-        self._ready: deque[ReadyHandle] = deque()
+        self._ready: list[ReadyHandle] = []
         self._tasks: list[OrderedTask] = []
         self._generators: list[Any] | None = None
 
@@ -152,10 +163,11 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         Must be called with this loop set as the running one. KeyboardInterrupt and
         SystemExit pass through: they are not the run's outcome.
         """
-        ready = self._ready
+        ready, left = self._ready, limit
         while True:
-            while ready:
-                handle = ready.popleft()
+            before = left
+            for handle in ready:  # and what they add to it
+                left -= 1
                 if not handle._cancelled:
                     try:
                         handle._context.run(handle._callback, *handle._args)
@@ -163,9 +175,10 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
                         self.call_exception_handler(
                             {"message": "a callback raised", "exception": error}
                         )
-                limit -= 1
-                if limit < 0:
+                if left < 0:
+                    del ready[: before - left]
                     return False
+            ready.clear()
             if self.waits is None or not self._settle_waits():
                 return True
 
@@ -186,7 +199,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
     def next_order(self) -> int:
         self._orders += 1
-        return (self.salt + self._orders) & 0x7FFFFFFFFFFFFFF
+        return (self.salt + self._orders) & _ORDERS
 
     def next_call(self) -> int:
         """The number of a new durable call; refused where calls may not be made."""
@@ -200,7 +213,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     def open(self, command: Any) -> CallFuture:
         """Issue a call command; returns the future of its outcome."""
         future = CallFuture(loop=self)
-        future.order = self.next_order()
+        self._orders += 1
+        future.order = (self.salt + self._orders) & _ORDERS
         future.call = command.call
         self.calls[command.call] = future
         self.commands.append(command)
@@ -331,7 +345,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
             return self.call_soon(callback, *args, context=context)
         call = self.next_call()
         if context is None:
-            context = contextvars.copy_context()
+            sleeps = callback is _wake_sleeper
+            context = _NO_CONTEXT if sleeps else contextvars.copy_context()
         timer = DurableTimer(callback, args, context, False, call, when, self)
         self.calls[call] = timer
         self.commands.append(StartTimer(call, when))

@@ -352,7 +352,7 @@ class SqliteStore:
         if found is None:
             return None
         run = _run(found)
-        generation = self._one("last_generation", key)[0]
+        generation = run.generation
         saved = self._one("checkpoint", key)
         checkpoint = CheckpointRow(*saved) if saved else None
         if checkpoint is not None and checkpoint.generation != generation:

@@ -608,7 +608,8 @@ def test_what_is_recorded_for_replay_is_what_was_shown() -> None:
     state.issue(second.commands)
     state.record(encode(second), second, answer.shown, NOW + 1)
     assert (state.seq, state.time) == (2, NOW + 1)
-    assert state.script == [encode(Transition(NOW + 1, (state.start,), (TASK,)))]
+    # The state has its own start already: `Began` stands for it.
+    assert state.script == [encode(Transition(NOW + 1, (Began(),), (TASK,)))]
 
 
 def test_a_row_that_does_not_fit_is_refused_by_name() -> None:

@@ -209,8 +209,16 @@ class Replay(RuleBasedStateMachine):
     def replayed_rows_show_what_the_program_saw(self) -> None:
         shown = [records.decode(row).events for row in self.live.script]
         assert all(shown)
-        for kind in (Held, AttemptStarted, HeartbeatRecorded, Began):
+        for kind in (Held, AttemptStarted, HeartbeatRecorded):
             assert not any(isinstance(e, kind) for row in shown for e in row)
+        # The start, which the state has already, is there as `Began`, and first.
+        began = [
+            (n, k)
+            for n, row in enumerate(shown)
+            for k, e in enumerate(row)
+            if isinstance(e, Began)
+        ]
+        assert began in ([], [(0, 0)])
 
     # -- how it is driven ------------------------------------------------------------
 

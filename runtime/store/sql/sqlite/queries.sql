@@ -51,9 +51,6 @@ order by status = 0 desc, key desc limit 1
 -- name: checkpoint
 select run_key, generation, seq, mac, body from checkpoints where run_key = ?
 
--- name: last_generation
-select max(generation) from journal where run_key = ?
-
 -- name: rows_after
 select run_key, generation, seq, mac, body from journal
 where run_key = ? and generation = ? and seq > ? order by seq
