@@ -1,0 +1,256 @@
+"""The public interface as a type checker sees it; `test_types.py` checks this file.
+
+Nothing here runs. An `assert_type` says what a user's editor shows; a `type: ignore`
+with its code says what a user's checker refuses, and is itself refused when unused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import assert_type
+from uuid import UUID
+
+from everact.runtime import (
+    Call,
+    Error,
+    Registry,
+    RetryPolicy,
+    RunHandle,
+    RunInfo,
+    Runtime,
+    RuntimeThread,
+    RunView,
+    Status,
+    Task,
+    TaskContext,
+    Worker,
+    Workflow,
+    all,
+    any,
+    context,
+    execute_child,
+    function,
+    gather,
+    now,
+    race,
+    retry,
+    run_info,
+    sleep,
+    start_child,
+    status_of,
+    task,
+    uuid4,
+    workflow,
+)
+
+REGISTRY = Registry()
+
+
+# -- tasks -----------------------------------------------------------------------------
+
+
+@task
+async def fetch(url: str, *, times: int = 1) -> bytes:
+    return url.encode() * times
+
+
+@task(retries=5, timeout="30s")
+async def fetch_with_options(url: str) -> bytes:
+    return url.encode()
+
+
+@task
+def parse(page: bytes) -> int:
+    return len(page)
+
+
+@task(retry=retry(first="1s", attempts=3), queue="cpu")
+def parse_with_options(page: bytes) -> int:
+    return len(page)
+
+
+@task
+async def beating(n: int, ctx: TaskContext) -> int:
+    ctx.heartbeat(n)
+    return ctx.attempt_number
+
+
+async def decorated_tasks_keep_their_signature() -> None:
+    assert_type(await fetch("u"), bytes)
+    assert_type(await fetch("u", times=2), bytes)
+    assert_type(await fetch_with_options("u"), bytes)
+    assert_type(await parse(b"p"), int)
+    assert_type(await parse_with_options(b"p"), int)
+    await fetch(1)  # type: ignore[arg-type]
+    await fetch()  # type: ignore[call-arg]
+    await fetch("u", 2)  # type: ignore[call-arg]
+    await fetch("u", fast=True)  # type: ignore[call-arg]
+    await fetch_with_options(b"u")  # type: ignore[arg-type]
+    await parse("text")  # type: ignore[arg-type]
+    await parse_with_options("text")  # type: ignore[arg-type]
+
+
+def a_task_is_awaited() -> None:
+    fetch("u")  # type: ignore[unused-coroutine]
+
+
+async def the_forms_of_a_task_have_its_signature() -> None:
+    assert_type(fetch.build_call("u", times=1), Call)
+    assert_type(await fetch.dispatch("u"), str)
+    assert_type(parse.blocking(b"p"), int)
+    assert_type(await fetch.with_options(timeout="9s")("u"), bytes)
+    fetch.build_call(1)  # type: ignore[arg-type]
+    await fetch.dispatch(1)  # type: ignore[arg-type]
+    parse.blocking("p")  # type: ignore[arg-type]
+    fetch.with_options(timeout=[])  # type: ignore[arg-type]
+    task(retries="many")  # type: ignore[call-overload]
+
+
+@REGISTRY.function
+async def called(n: int) -> str:
+    return str(n)
+
+
+@REGISTRY.function
+def called_in_a_thread(n: int) -> str:
+    return str(n)
+
+
+@function()
+async def called_by_default(n: int) -> str:
+    return str(n)
+
+
+@function(REGISTRY, timeout="5s")
+def called_with_options(n: int) -> str:
+    return str(n)
+
+
+async def functions_of_a_registry_keep_their_signature() -> None:
+    assert_type(await called(1), str)
+    assert_type(await called_in_a_thread(1), str)
+    assert_type(await called_by_default(1), str)
+    assert_type(await called_with_options(1), str)
+    await called("1")  # type: ignore[arg-type]
+    await called_in_a_thread("1")  # type: ignore[arg-type]
+    await called_by_default("1")  # type: ignore[arg-type]
+    await called_with_options("1")  # type: ignore[arg-type]
+
+
+# -- workflows -------------------------------------------------------------------------
+
+
+@workflow
+async def crawl(urls: list[str]) -> int:
+    pages = await asyncio.gather(*(fetch(u) for u in urls))
+    assert_type(pages, list[bytes])
+    return sum(map(len, pages))
+
+
+@workflow(name="named", registry=REGISTRY)
+async def named(n: int, *, deep: bool = False) -> list[int]:
+    return [n] if deep else []
+
+
+@workflow(registry=REGISTRY)
+class Order:
+    def __init__(self) -> None:
+        self.paid = False
+
+    @workflow.run
+    async def run(self, number: int) -> str:
+        return str(number)
+
+    @workflow.signal
+    async def pay(self, amount: float) -> None:
+        self.paid = True
+
+    @workflow.signal(name="other")
+    def named_signal(self) -> None: ...
+
+    @workflow.query
+    def is_paid(self) -> bool:
+        return self.paid
+
+    @workflow.update
+    async def change(self, line: str) -> int:
+        return len(line)
+
+
+async def inside_a_workflow() -> None:
+    one, two, three = await asyncio.gather(fetch("u"), parse(b"p"), sleep("1s"))
+    assert_type(one, bytes)
+    assert_type(two, int)
+    assert_type(three, timedelta)
+    async with asyncio.TaskGroup() as group:
+        made = group.create_task(fetch("u"))
+    assert_type(made.result(), bytes)
+    assert_type(await asyncio.wait_for(fetch("u"), 5), bytes)
+    assert_type(await all(fetch("u"), fetch("v")), list[bytes])
+    assert_type(await gather(parse(b"p")), list[int])
+    assert_type(await race(fetch("u"), fetch("v")), bytes | None)
+    assert_type(await any(fetch("u"), cancel_losers=True), bytes | None)
+    assert_type(now(), datetime)
+    assert_type(uuid4(), UUID)
+    assert_type(run_info(), RunInfo)
+    assert_type(context(), TaskContext)
+    assert_type(await crawl(["u"]), int)
+    child = await start_child(crawl, ["u"])
+    assert_type(await child, int)
+    assert_type(await child.result(), int)
+    assert_type(await execute_child(crawl, ["u"]), int)
+    await crawl("u")  # type: ignore[arg-type]
+    await sleep([])  # type: ignore[arg-type]
+
+
+def what_decorators_give() -> None:
+    as_workflow: Workflow[..., int] = crawl
+    assert_type(Order, type[Order])
+    assert_type(Order(), Order)
+    assert_type(Order().paid, bool)
+    as_task: Task[[bytes], int] = parse
+    del as_task, as_workflow
+
+
+# -- the client ------------------------------------------------------------------------
+
+
+async def with_a_runtime() -> None:
+    async with Runtime("file.db", workers=[Worker(queues=("default",))]) as runtime:
+        assert_type(runtime, Runtime)
+        handle = await runtime.start(crawl, ["u"], id="c", on_conflict="attach")
+        assert_type(handle, RunHandle[int])
+        assert_type(await handle.result(), int)
+        assert_type(await handle.value(), int)
+        assert_type(await handle.describe(), RunView)
+        assert_type(await runtime.execute(named, 1, run_timeout="1h"), list[int])
+        assert_type(await runtime.start(fetch, "u"), RunHandle[bytes])
+        assert_type(await runtime.execute(parse, b"p"), int)
+        assert_type(await runtime.execute(Order.run, 7), str)
+        assert_type(await runtime.start(Order.run, 7), RunHandle[str])
+        by_hand = runtime.handle("c", result_type=int)
+        assert_type(by_hand, RunHandle[int])
+        await handle.signal(Order.pay, 1.5)
+        await runtime.start(crawl, ["u"], queue=7)  # type: ignore[call-overload]
+        await runtime.start(crawl, ["u"], no_such=1)  # type: ignore[call-overload]
+        await runtime.start(7)  # type: ignore[call-overload]
+        await runtime.start(crawl, retry="often")  # type: ignore[call-overload]
+
+
+def with_a_blocking_runtime() -> None:
+    with RuntimeThread("file.db") as runtime:
+        assert_type(runtime.execute(crawl, ["u"]), int)
+        assert_type(runtime.start(crawl, ["u"]).result(), int)
+
+
+# -- values ----------------------------------------------------------------------------
+
+
+def values() -> None:
+    assert_type(retry(first="1s"), RetryPolicy)
+    assert_type(Error.from_exception(ValueError()), Error)
+    assert_type(Error.from_exception(ValueError()).status, Status)
+    assert_type(status_of(ValueError()), Status)
+    retry("1s")  # type: ignore[call-arg]
+    Call(7)  # type: ignore[arg-type]
