@@ -451,6 +451,10 @@ class Engine:
             return row
         return None if run.state.status else run
 
+    def starting(self, workspace: str, workflow_id: str) -> RunActor | None:
+        """The run of an ID whose start is not durable yet, even if it has ended."""
+        return self._opening.get((workspace, workflow_id))
+
     def _make(
         self, started: Started, asked: Asked | None, within: Write | None
     ) -> RunActor:
