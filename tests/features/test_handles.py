@@ -401,6 +401,37 @@ async def test_descriptions_are_the_same_after_a_restart(site: Site) -> None:
         assert await runtime.handle("trying").describe() == before
 
 
+async def test_runs_are_listed_newest_first_and_can_be_chosen(site: Site) -> None:
+    async with site.up() as runtime:
+        await runtime.execute(summed, 1, id="a")
+        await ended(await runtime.start(failing, id="b"))
+        await runtime.start(told, id="c", queue="elsewhere", run_name="waiting")
+
+        async def ids(**chosen: Any) -> list[str]:
+            return [line.workflow_id async for line in runtime.list(**chosen)]
+
+        assert await ids() == await ids(page_size=1) == ["c", "b", "a"]
+        assert await ids(status=RunStatus.FAILED) == ["b"]
+        assert await ids(status=RunStatus.RUNNING) == ["c"]
+        assert await ids(workflow=summed) == await ids(workflow="summed") == ["a"]
+        assert await ids(queue="elsewhere") == await ids(id="c") == ["c"]
+        assert await ids(id="c", status=RunStatus.FAILED) == []
+    async with site.up(namespace="other") as runtime:
+        assert [line async for line in runtime.list()] == []
+    async with site.up() as runtime:
+        (line,) = [line async for line in runtime.list(id="c")]
+        view = await runtime.handle("c").describe()
+        assert (line.run_id, line.run_name) == (view.run_id, "waiting")
+        assert (line.start_time, line.close_time) == (view.start_time, None)
+        assert "'elsewhere'" in str(view.aside)
+
+
+async def test_describe_shows_who_started_the_run(site: Site) -> None:
+    async with site.up(identity="the nightly job") as runtime:
+        handle = await runtime.start(told)
+        assert (await handle.describe()).identity == "the nightly job"
+
+
 @pytest.mark.feature("HN-10")
 async def test_history_begins_with_the_start_and_ends_with_the_completion(
     runtime: Client,

@@ -32,6 +32,12 @@ async def echo(value: object) -> object:
 
 
 @workflow(registry=REGISTRY)
+async def slow_echo(value: object) -> object:
+    await asyncio.sleep(1)
+    return value
+
+
+@workflow(registry=REGISTRY)
 async def until_told(value: object) -> object:
     told = await receive("go")
     return [value, told]
@@ -229,6 +235,42 @@ async def test_attach_takes_a_run_that_failed_and_tells_its_failure(
     attached = await runtime.start(until_told, 2, id="main", on_conflict="attach")
     assert attached.result_run_id == first.result_run_id
     assert (await attached.describe()).status is RunStatus.TERMINATED
+
+
+@pytest.mark.parametrize("target", [echo, slow_echo])
+async def test_many_that_attach_at_once_make_one_run_even_if_it_ends_at_once(
+    runtime: Client, target: Any
+) -> None:
+    handles = await asyncio.gather(
+        *(runtime.start(target, n, id="main", on_conflict="attach") for n in range(50))
+    )
+    assert len({h.result_run_id for h in handles}) == 1
+    assert await asyncio.gather(*(h.result() for h in handles)) == [0] * 50
+    assert len(await run_ids(runtime, "main")) == 1
+
+
+@pytest.mark.feature("ID-01", "ID-02")
+@pytest.mark.parametrize("turns", range(10))
+@pytest.mark.parametrize("policy", ["fail", "use_existing", "attach"])
+async def test_a_start_while_the_old_run_closes_is_decided_one_way_or_the_other(
+    runtime: Client, turns: int, policy: str
+) -> None:
+    old = await runtime.start(until_told, "old", id="main")
+    telling = asyncio.ensure_future(old.signal("go", 1))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    starting = runtime.start(echo, "new", id="main", on_conflict=policy)
+    (new,) = await asyncio.gather(starting, return_exceptions=True)
+    if isinstance(new, WorkflowAlreadyStarted):
+        assert (policy, new.run_id) == ("fail", old.result_run_id)
+    else:
+        assert isinstance(new, RunHandle)
+        joined = new.result_run_id == old.result_run_id
+        assert await new.result() == (["old", 1] if joined else "new")
+        assert not joined or policy != "fail"
+    await telling
+    assert await old.result() == ["old", 1]
+    assert len(await run_ids(runtime, "main")) <= 2
 
 
 async def test_attach_starts_a_run_if_the_id_is_unknown(runtime: Client) -> None:
