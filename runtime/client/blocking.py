@@ -296,9 +296,14 @@ class BlockingHandle(Generic[R]):
         """All that happened to the run so far, in order."""
         return self._loop_thread.wait(self._handle.history())
 
-    def follow_history(self, *, wait: bool = True) -> Iterator[HistoryItem]:
-        """The run's history item by item; with `wait`, on to the run's end."""
-        return self._loop_thread.iterate(self._handle.follow_history(wait=wait))
+    def follow_history(
+        self, *, wait: bool = True, closing_only: bool = False, page_size: int = 1000
+    ) -> Iterator[HistoryItem]:
+        """The run's history item by item; see `RunHandle.follow_history`."""
+        items = self._handle.follow_history(
+            wait=wait, closing_only=closing_only, page_size=page_size
+        )
+        return self._loop_thread.iterate(items)
 
     def signal(
         self,

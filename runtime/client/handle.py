@@ -120,19 +120,26 @@ class RunHandle(Generic[R]):
         """All that happened to the run so far, in order."""
         return [item async for item in self.follow_history(wait=False)]
 
-    async def follow_history(self, *, wait: bool = True) -> AsyncIterator[HistoryItem]:
+    async def follow_history(
+        self, *, wait: bool = True, closing_only: bool = False, page_size: int = 1000
+    ) -> AsyncIterator[HistoryItem]:
         """The run's history item by item; with `wait`, on to the run's end.
 
         It stays with the run that was addressed first, whatever follows that one.
+        `closing_only` gives only the item that closes the run; `page_size` is how
+        many journal rows are read at once.
         """
-        ref, after, limit = self._ref(), (-1, -1), 1000
+        if page_size < 1:
+            raise ValueError(f"page_size must be 1 or more, not {page_size}")
+        ref, after = self._ref(), (-1, -1)
         while True:
             entries = await self._client.transport.call(
-                runs.ReadHistory(run=ref, after=after, limit=limit, wait=wait)
+                runs.ReadHistory(run=ref, after=after, limit=page_size, wait=wait)
             )
             for item in history_items(entries, self._client.values):
-                yield item
-            if not entries or (len(entries) < limit and not wait):
+                if not closing_only or item.kind in _CLOSING_KINDS:
+                    yield item
+            if not entries or (len(entries) < page_size and not wait):
                 return
             after = (entries[-1].generation, entries[-1].seq)
             ref = msgspec.structs.replace(ref, run_id=entries[-1].run_id)
@@ -235,6 +242,7 @@ class RunHandle(Generic[R]):
         )
 
 
+_CLOSING_KINDS = ("Complete", "Fail", "ContinueAsNew")
 _ENDED = {
     RunStatus.FAILED: "failed",
     RunStatus.CANCELLED: "was cancelled",

@@ -500,6 +500,39 @@ async def test_history_can_be_followed_to_the_end(runtime: Client) -> None:
 
 
 @pytest.mark.feature("HN-10")
+async def test_one_can_wait_for_the_closing_item_only(runtime: Client) -> None:
+    handle = await runtime.start(told)
+
+    async def closing() -> list[HistoryItem]:
+        return [item async for item in handle.follow_history(closing_only=True)]
+
+    waiting = asyncio.ensure_future(closing())
+    await asyncio.sleep(3600)
+    assert not waiting.done()
+    await handle.signal("go", 1)
+    for found in (await waiting, await closing()):
+        assert [item.kind for item in found] == ["Complete"]
+    failed = await runtime.start(failing)
+    assert [i.kind async for i in failed.follow_history(closing_only=True)] == ["Fail"]
+
+
+@pytest.mark.feature("HN-10")
+@pytest.mark.parametrize("page_size", [1, 2, 3, 100])
+async def test_pages_of_any_size_give_the_same_history(
+    runtime: Client, page_size: int
+) -> None:
+    handle = await runtime.start(summed, 5)
+    await handle.result()
+    whole = await handle.history()
+    paged = handle.follow_history(wait=False, page_size=page_size)
+    assert [item async for item in paged] == whole
+    paged = handle.follow_history(page_size=page_size)
+    assert [item async for item in paged] == whole
+    with pytest.raises(ValueError, match="page_size"):
+        await anext(handle.follow_history(page_size=0))
+
+
+@pytest.mark.feature("HN-10")
 async def test_following_stays_with_one_run_of_a_chain(runtime: Client) -> None:
     handle = await runtime.start(told_then_continued, True, id="chain")
     following = asyncio.ensure_future(_all(handle))
