@@ -83,12 +83,33 @@ class GroupCommit:
             self._announced = True
             for write, refusal in zip(writes, outcome, strict=True):
                 write.done(write, refusal)
+            self._refuse_followers(writes, outcome)
         self._announced = False
         if self._waiting:
             self._flush()
         elif self._idle is not None and not self._in_flight:
             self._idle.set_result(None)
             self._idle = None
+
+    def _refuse_followers(
+        self, writes: list[Write], outcome: list[BaseException | None]
+    ) -> None:
+        """Refuse what waits on a refused transition: its journal would have a gap."""
+        refused = {
+            write.row.run_key: refusal
+            for write, refusal in zip(writes, outcome, strict=True)
+            if refusal is not None
+        }
+        waiting, self._waiting = self._waiting, []
+        for write in waiting:
+            key = write.row.run_key
+            above = -1 if write.within is None else write.within.row.run_key
+            refusal = refused.get(key) or refused.get(above)
+            if refusal is None:
+                self._waiting.append(write)
+            else:
+                refused[key] = refusal
+                write.done(write, refusal)
 
     def _held(self, full: StoreFull) -> None:
         """Keep the batch and try again: it was refused whole, nothing is in doubt."""

@@ -118,6 +118,8 @@ class Engine:
         self._requests: dict[tuple[str, str], asyncio.Future[Any]] = {}
         self._waiters: dict[int, list[asyncio.Future[Closed]]] = {}
         self._aside: dict[int, str] = {}
+        self.owed: dict[int, set[int]] = {}
+        self._read_back: set[int] = set()
         self.followers: dict[int, list[asyncio.Future[None]]] = {}
         self._next_key = 1
         self._unclean: set[int] | None = None
@@ -267,7 +269,8 @@ class Engine:
             if reason is not None:
                 held_now = True
                 self._hold_loaded(run, reason)
-        run.release_open(unclean=key < self._crashed_before, held_now=held_now)
+        unclean = key < self._crashed_before and key not in self._read_back
+        run.release_open(unclean=unclean, held_now=held_now)
         if not run.attempts:
             self.idle(run)
         return run
@@ -358,11 +361,43 @@ class Engine:
         run.attempts = {}
         run.finish()
 
+    def _let_go(self, run: RunActor) -> None:
+        """Forget a run that will be read back; no attempt of it is lost by a crash."""
+        queue: Any = run._actor_queue
+        unread = list(queue or ())
+        self._read_back.add(run.row.key)
+        self.told(run)
+        self._forget(run)
+        for message in unread:
+            self.loop.call_soon(self._hand_on, run.row.key, message)
+
+    def _hand_on(self, key: int, message: Any) -> None:
+        """Give a message that its run had not read to the run as it is read back."""
+        run = None if self.stopping else self.resident(key)
+        if run is not None:
+            run.post(message)
+        elif isinstance(message, Asked | Question):
+            text = f"run {key} is not open" + " here" * self.stopping
+            _fail(message.reply, RPCError(text, RPCStatus.NOT_FOUND))
+
+    def owe(self, child: RunActor, parent: int) -> None:
+        """`parent` will be told of the end of `child`, and must not sleep till then."""
+        self.owed.setdefault(parent, set()).add(child.row.key)
+
+    def told(self, child: RunActor) -> None:
+        """The end of `child` is no longer on its way."""
+        parent = child.state.start.parent
+        owed = self.owed.get(parent.key) if parent is not None else None
+        if parent is not None and owed is not None:
+            owed.discard(child.row.key)
+            if not owed:
+                del self.owed[parent.key]
+
     def discard(self, run: RunActor, error: BaseException | None) -> None:
         """Drop a run whose memory is not to be trusted, and load it again."""
         if error is not None:
             logger.error("%s is loaded again after an error", run, exc_info=error)
-        self._forget(run)
+        self._let_go(run)
         self.loop.call_soon(self._reload, run.row.key)
 
     def _reload(self, key: int) -> None:
@@ -840,8 +875,13 @@ class Engine:
             )
             above = self.resident(parent.key)
             asking = above and above.state.generation == parent.generation
+            self.told(run)
             if above is not None and asking and event is not None:
-                above.post(event)
+                if above.paused is None:
+                    above.take(event, None)
+                else:
+                    above.post(event)
+        self.told(run)
         self._forget(run)
 
     # -- when a commit does not go well ------------------------------------------------
@@ -881,7 +921,7 @@ class Engine:
             start = run.state.start
             self._opening.pop((start.workspace, start.workflow_id), None)
             self._fail_replies(run, error)
-            self._forget(run)
+            self._let_go(run)
             self.loop.call_soon(self._reload_or_tell, key, error)
 
     def _reload_or_tell(self, key: int, error: BaseException) -> None:

@@ -378,8 +378,7 @@ class RunActor(Actor):
         self.in_flight += 1
         if asked is not None and asked.request is not None:
             write.request = asked.request
-        running = state.running and state.tries is None and not state.status
-        wake, aside = (ACTIVE if running else state.wake()), _aside(state)
+        wake, aside = self._wake(), _aside(state)
         if state.status and not row.status:
             self._close_row(write, now)
         if insert and not state.generation:
@@ -403,12 +402,22 @@ class RunActor(Actor):
         if closes:
             self._succeed(write, now)
 
+    def _wake(self) -> float | None:
+        """When it must be in memory: at once if a child's end is on its way to it."""
+        state, owed = self.state, self.engine.owed
+        if state.status:
+            return None
+        if (state.running and state.tries is None) or (owed and self.row.key in owed):
+            return ACTIVE
+        return state.wake()
+
     def _close_row(self, write: Write, now: float) -> None:
         state, row = self.state, self.row
         row.status, row.closed_at = int(state.status), now
         parent = state.start.parent
-        if parent is not None and parent.key not in self.engine.runs:
+        if parent is not None:
             write.wake = parent.key
+            self.engine.owe(self, parent.key)
 
     def _succeed(self, write: Write, now: float) -> None:
         """Start the successor of a closed run in the same transaction."""
