@@ -81,7 +81,9 @@ class Scene:
         """Ask a run to stop, once; False if it was closed."""
 
         async def attempt() -> None:
-            await self._handle(id).cancel(reason="simulated", request_id=f"c {id}")
+            await self._handle(id).cancel(
+                reason="simulated", request_id=f"cancel {self.id(id)}"
+            )
 
         return await self._told(f"cancel {id}", attempt)
 
@@ -149,9 +151,14 @@ class Scene:
 
     async def _once(self, key: str, attempt: Callable[[], Awaitable[Any]]) -> Any:
         if key not in self.answers:
-            answer = await self._patiently(key, attempt)
-            self.answers[key] = answer
-        return self.answers[key]
+            try:
+                self.answers[key] = await self._patiently(key, attempt)
+            except EveractError as refusal:
+                self.answers[key] = refusal
+        answer = self.answers[key]
+        if isinstance(answer, EveractError):
+            raise answer
+        return answer
 
     async def _patiently(self, key: str, attempt: Callable[[], Awaitable[Any]]) -> Any:
         world = self.world

@@ -13,13 +13,14 @@ from tests.simulation.ledger import Broken
 from tests.simulation.store import KEY
 
 _seal = Seal(KEY)
-_LAZY = ("timers", "tries")
+_LAZY = ("timers", "tries", "unsettled")
 
 
 def fields(state: RunState) -> dict[str, Any]:
     """All of a state, what is made on first need in its settled form."""
     plain = {n: getattr(state, n) for n in RunState.__slots__ if n not in _LAZY}
     plain["moments"] = state.moments() if not state.status else []
+    plain["unsettled"] = state.unsettled or set()
     plain["tries"] = {
         call: {name: getattr(tries, name) for name in tries.__slots__}
         for call, tries in (state.tries or {}).items()
