@@ -929,6 +929,8 @@ class Engine:
             return
         if self.resident(key) is None:
             stored = self.store.load(key)
+            if stored is not None and stored.run.status:
+                self._tell_parent(stored.run)
             for waiter in self._waiters.pop(key, ()):
                 if stored is None:
                     _fail(waiter, _copy_error(error))
@@ -938,6 +940,15 @@ class Engine:
                     waiter.set_result(
                         Closed(key, status, command, stored.run.next_run_id)
                     )
+
+    def _tell_parent(self, row: RunRow) -> None:
+        """A run was found closed: its parent looks for the outcome itself."""
+        above = None if row.parent_key is None else self.resident(row.parent_key)
+        if above is None or row.next_run_id:
+            return
+        for command in tuple(above.state.calls.values()):
+            if type(command) is StartChild and command.run_id == row.first_run_id:
+                self._find_child(above, command)
 
     @staticmethod
     def _fail_replies(run: RunActor, error: BaseException) -> None:
