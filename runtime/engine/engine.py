@@ -38,7 +38,7 @@ from everact.runtime.core.records import (
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus, RunStatus, Status
 from everact.runtime.definitions.registry import Registry
-from everact.runtime.engine.attempt import TaskStarter
+from everact.runtime.engine.attempt import Outcome, TaskStarter
 from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.engine.identifiers import make_ids
 from everact.runtime.engine.loading import closing_of, load_state
@@ -120,6 +120,7 @@ class Engine:
         self._aside: dict[int, str] = {}
         self.owed: dict[int, set[int]] = {}
         self._read_back: set[int] = set()
+        self._asking: set[asyncio.Task[None]] = set()
         self.followers: dict[int, list[asyncio.Future[None]]] = {}
         self._next_key = 1
         self._unclean: set[int] | None = None
@@ -359,26 +360,40 @@ class Engine:
         for attempt in run.attempts.values():
             attempt.stop_now()
         run.attempts = {}
+        queue: Any = run._actor_queue
         run.finish()
+        for message in list(queue or ()):
+            self.loop.call_soon(self._hand_on, run, message)
 
     def _let_go(self, run: RunActor) -> None:
         """Forget a run that will be read back; no attempt of it is lost by a crash."""
-        queue: Any = run._actor_queue
-        unread = list(queue or ())
         self._read_back.add(run.row.key)
         self.told(run)
         self._forget(run)
-        for message in unread:
-            self.loop.call_soon(self._hand_on, run.row.key, message)
 
-    def _hand_on(self, key: int, message: Any) -> None:
-        """Give a message that its run had not read to the run as it is read back."""
-        run = None if self.stopping else self.resident(key)
-        if run is not None:
-            run.post(message)
-        elif isinstance(message, Asked | Question):
-            text = f"run {key} is not open" + " here" * self.stopping
-            _fail(message.reply, RPCError(text, RPCStatus.NOT_FOUND))
+    def _hand_on(self, run: RunActor, message: Any) -> None:
+        """A message that `run` had not read when it left memory: whose is it now?"""
+        if type(message) is Question:
+            asking = self.loop.create_task(self._ask_again(run, message))
+            self._asking.add(asking)
+            asking.add_done_callback(self._asking.discard)
+            return
+        heir = None if self.stopping else self.resident(run.row.key)
+        event, asked = message, None
+        if type(message) is Asked:
+            event, asked = message.event, message
+        if heir is not None:
+            heir.post(message)
+        elif type(message) is not Outcome:
+            run.refuse(event, asked)
+
+    async def _ask_again(self, run: RunActor, question: Question) -> None:
+        """Answer a query from the run as it is read back, or as it ended."""
+        given = question.name, question.args, question.kwargs
+        try:
+            _reply(question.reply, await self.ask(run.row.key, *given))
+        except Exception as error:
+            _fail(question.reply, error)
 
     def owe(self, child: RunActor, parent: int) -> None:
         """`parent` will be told of the end of `child`, and must not sleep till then."""
@@ -987,6 +1002,11 @@ def _leave(waiting: dict[int, list[Any]], key: int, waiter: Any) -> None:
 def _settle(waiting: "asyncio.Future[None]") -> None:
     if not waiting.done():
         waiting.set_result(None)
+
+
+def _reply(waiting: "asyncio.Future[Any]", answer: Any) -> None:
+    if not waiting.done():
+        waiting.set_result(answer)
 
 
 def _fail(waiting: "asyncio.Future[Any]", error: BaseException) -> None:

@@ -229,7 +229,7 @@ class RunActor(Actor):
         `within` is another run's write that must be in the same transaction.
         """
         if self.dropped:
-            self._refuse(event, asked)
+            self.refuse(event, asked)
             return
         if self.paused is not None:
             self._interrupt()
@@ -238,7 +238,7 @@ class RunActor(Actor):
         now = max(now, state.time)
         answer = state.apply(event, now)
         if answer is None:
-            self._refuse(event, asked)
+            self.refuse(event, asked)
         elif answer.shown:
             self._activate((event,), answer.shown, now, asked, within=within)
         else:
@@ -455,10 +455,15 @@ class RunActor(Actor):
             ]
         return [(c, cancel) for c, cancel in left if type(c) is StartChild]
 
-    def _refuse(self, event: Event, asked: Asked | None) -> None:
+    def refuse(self, event: Event, asked: Asked | None) -> None:
         """The event does not fit: forward, answer, or ignore it."""
-        if self.successor is not None and type(event) is SignalReceived:
-            self.successor.post(event if asked is None else asked)
+        heir = self.successor
+        if heir is not None and type(event) is SignalReceived:
+            present = self.engine.resident(heir.row.key)
+            if present is not None:
+                present.post(event if asked is None else asked)
+            else:
+                heir.refuse(event, asked)
         elif asked is not None:
             if self.state.status or self.dropped:
                 start = self.state.start
@@ -473,7 +478,7 @@ class RunActor(Actor):
 
     def _when_durable(self, reply: "asyncio.Future[Any]", answer: Any) -> None:
         """Answer once everything that the answer was computed from is durable."""
-        if not self.in_flight:
+        if not self.in_flight or self.dropped:
             _reply(reply, answer)
             return
         if self.after_commit is None:
