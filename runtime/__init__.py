@@ -28,7 +28,9 @@ from everact.runtime.definitions.author import (
     uuid4,
     wait_condition,
 )
-from everact.runtime.definitions.combinators import all, any, gather, race
+from everact.runtime.definitions.combinators import all as all
+from everact.runtime.definitions.combinators import any as any
+from everact.runtime.definitions.combinators import gather, race
 from everact.runtime.definitions.context import TaskContext, context, task_identifier
 from everact.runtime.definitions.control import Reset, TailCall, continue_as_new
 from everact.runtime.definitions.durable import RunInfo
@@ -136,8 +138,6 @@ __all__ = [
     "Workflow",
     "WorkflowAlreadyStarted",
     "WorkflowFailure",
-    "all",
-    "any",
     "cancel_reason",
     "cancel_run",
     "context",

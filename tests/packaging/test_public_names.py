@@ -27,8 +27,8 @@ PUBLIC = {
         RuntimeStateError RuntimeThread ScheduleAlreadyRunning Status StoreError
         StoreFull StoreInUse StoreKeyError StoreTampered StoreTooNew TailCall Task
         TaskCancelled TaskContext TaskTimeout TaskView TimeoutKind UpdateFailed
-        ValueNotStorable Worker Workflow WorkflowAlreadyStarted WorkflowFailure all
-        any cancel_reason cancel_run context continue_as_new default_registry
+        ValueNotStorable Worker Workflow WorkflowAlreadyStarted WorkflowFailure
+        cancel_reason cancel_run context continue_as_new default_registry
         execute_child function gather is_retried now on_query on_signal race random
         receive register_status retry run_info signal_run sleep start_child
         status_of status_of_result task task_identifier uuid4 wait_condition
