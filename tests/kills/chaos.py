@@ -24,13 +24,17 @@ from tests.kills.witness import Witness
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = (sys.executable, "-m", "tests.kills.load")
 PHASES = (Phase.COMMIT, Phase.RECOVERY, Phase.IDLE)
-PATIENCE = 5.0
+PATIENCE = 10.0
 """Seconds to wait for the phase that a kill aims at, before any phase will do."""
 LAST_LIFE = 60.0
 """Seconds that the last life may take to bring everything to its end."""
 RUNS_PER_KILL = 2
 RECOVERY_SECONDS = 0.02
 """How deep into a recovery a kill goes; most recoveries take about as long."""
+
+
+class LifeEnded(Exception):
+    """A process that should have gone on until it was killed."""
 
 
 @dataclass
@@ -129,6 +133,8 @@ def run_chaos(folder: Path, kills: int = 25, seed: str = "") -> Report:
         if coming.end(LAST_LIFE) != 0:
             witness.problems.append("the last life failed")
         witness.hear(coming.lines)
+    except LifeEnded as error:
+        witness.problems.append(str(error))
     except subprocess.TimeoutExpired:
         witness.problems.append(f"the last life did not end within {LAST_LIFE:g} s")
     finally:
@@ -169,5 +175,5 @@ def _wait(marks: Marks, life: Life, fits: Callable[[Phase], bool]) -> None:
         if time.monotonic() > deadline:
             return
         if life.process.poll() is not None:
-            raise AssertionError(f"a life ended by itself: {life.process.returncode}")
+            raise LifeEnded(f"a life ended by itself, with {life.process.returncode}")
         time.sleep(0.0002)
