@@ -12,8 +12,6 @@ import ssl
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import aiohttp
-
 from everact.runtime import errors
 from everact.runtime.core.statuses import RETRIED, RPCStatus, Status
 
@@ -49,11 +47,6 @@ _of_exception: dict[type, Mapping] = {
     OSError: Status.TEMPORARY_ERROR,
     ssl.SSLError: Status.TLS_ERROR,
     socket.gaierror: Status.DNS_ERROR,
-    aiohttp.ClientError: Status.HTTP_ERROR,
-    aiohttp.ClientConnectorError: Status.TCP_ERROR,
-    aiohttp.ClientConnectorDNSError: Status.DNS_ERROR,
-    aiohttp.ClientSSLError: Status.TLS_ERROR,
-    aiohttp.ServerTimeoutError: Status.TIMEOUT,
     errors.RPCError: lambda e: _of_request.get(e.status, Status.TEMPORARY_ERROR),
     errors.NonDeterminismError: Status.INCOMPATIBLE_STATE,
     errors.ValueNotStorable: Status.INVALID_RESPONSE,
@@ -65,6 +58,15 @@ _of_exception: dict[type, Mapping] = {
     errors.RunCancelled: Status.PERMANENT_ERROR,
     errors.WorkflowAlreadyStarted: Status.PERMANENT_ERROR,
 }
+_of_foreign: dict[tuple[str, str], Status] = {
+    ("aiohttp", "ClientError"): Status.HTTP_ERROR,
+    ("aiohttp", "ClientConnectorError"): Status.TCP_ERROR,
+    ("aiohttp", "ClientConnectorDNSError"): Status.DNS_ERROR,
+    ("aiohttp", "ClientSSLError"): Status.TLS_ERROR,
+    ("aiohttp", "ServerTimeoutError"): Status.TIMEOUT,
+}
+"""By package and class name: what only programs that use the package can raise."""
+
 _of_result: dict[type, Mapping] = {}
 
 
@@ -103,6 +105,9 @@ def is_retried(status: Status) -> bool:
 def _look_up(table: dict[type, Mapping], value: object) -> Status | None:
     for kind in type(value).__mro__:
         found = table.get(kind)
+        if found is None and table is _of_exception:
+            package = kind.__module__.partition(".")[0]
+            found = _of_foreign.get((package, kind.__name__))
         if found is not None:
             return found if isinstance(found, Status) else _asked(found, value)
     return None
