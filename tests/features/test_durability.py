@@ -542,6 +542,7 @@ def test_control_c_under_load_loses_and_doubles_nothing(tmp_path: Path) -> None:
 
 # -- RC-08: many open runs ------------------------------------------------------------
 
+# The whole number of the row takes twenty seconds: on request.
 SLEEPING = 100_000 if os.environ.get("EVERACT_LONG") else 15_000
 IN_MEMORY = 2_000
 MEGABYTE = 1024 * (1 if sys.platform != "darwin" else 1024)

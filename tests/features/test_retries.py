@@ -15,6 +15,7 @@ from everact.runtime import (
     ApplicationError,
     Registry,
     RetryPolicy,
+    RunPutAside,
     RunStatus,
     Runtime,
     RunTimedOut,
@@ -377,6 +378,25 @@ async def test_the_default_limit_of_an_activation_is_ten_seconds(
         assert activations == ["begun"]
 
 
+@pytest.mark.feature("RT-06")
+async def test_code_that_never_comes_to_a_wait_is_put_aside_and_others_go_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = skipping_clock()
+    async with Runtime(tmp_path / "a.db", registry=registry, clock=clock) as runtime:
+        handle = await runtime.start(busy, 99, id="busy")
+        with pytest.raises(RunPutAside, match="do long or blocking work in a @task"):
+            await handle.result()
+        assert activations == ["begun"] * 3
+        view = await handle.describe()
+        assert view.status is RunStatus.RUNNING
+        assert "test_retries.py" in (view.aside or "")
+        assert await runtime.execute(sleeps_for, "1s") == "slept"
+        await handle.terminate()
+        assert (await handle.describe()).status is RunStatus.TERMINATED
+    assert "'busy'" in caplog.text
+
+
 blocked: list[int] = []
 
 
@@ -396,7 +416,7 @@ async def test_code_that_blocks_the_loop_once_is_interrupted_and_completes(
 ) -> None:
     blocked.clear()
     async with Runtime(tmp_path / "a.db", registry=registry) as runtime:
-        handle = await runtime.start(blocks_once, task_timeout=0.2, id="blocking")
+        handle = await runtime.start(blocks_once, task_timeout=0.5, id="blocking")
         assert await handle.result() == "done"
     assert "'blocking'" in caplog.text
     assert "test_retries.py" in caplog.text
