@@ -74,8 +74,8 @@ def plan_of(seed: int) -> tuple[list[Entry], Plan]:
     if any(entry.lossy for entry in entries):
         entries = entries[:1]
     plan = Plan(
-        faults=draw.choice((0, 1, 2, 5)),
-        rate=draw.choice((0.05, 0.3)),
+        faults=draw.choice((0, 1, 3, 6, 15)),
+        rate=draw.choice((0.05, 0.3, 0.6)),
         echoes=draw.choice((0.0, 0.3)),
         idle_runs=draw.choice((0, 1, 100)),
     )

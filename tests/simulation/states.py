@@ -1,5 +1,6 @@
 """Whether memory and disk tell the same story of a run."""
 
+import math
 from typing import Any
 
 from everact.runtime.core.state import RunState
@@ -55,9 +56,9 @@ def compare_live(image: Image, run: RunActor) -> None:
     wake = run.state.wake()
     if row.status != run.state.status or row.generation != run.state.generation:
         raise Broken(f"{run}: its index row is not of its state: {row}")
-    if not row.status and wake is not None:
-        if row.wake_at is None or row.wake_at > wake:
-            raise Broken(f"{run}: wakes at {wake}, its row says {row.wake_at}")
+    on_disk = math.inf if row.wake_at is None else row.wake_at
+    if not row.status and wake is not None and on_disk > wake:
+        raise Broken(f"{run}: wakes at {wake}, its row says {on_disk}")
 
 
 def compare_replays(image: Image, key: int, registry: Any) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,12 @@ from everact.runtime.store.base import Write
 from tests.simulation.chance import Chance
 from tests.simulation.image import Image
 from tests.simulation.ledger import Broken, Ledger
-from tests.simulation.loop import SimulatedClock, SimulatedLoop, SimulatedThreads
+from tests.simulation.loop import (
+    SimulatedClock,
+    SimulatedLoop,
+    SimulatedThreads,
+    SimulatedWatchdog,
+)
 from tests.simulation.scene import Scene
 from tests.simulation.states import compare_live, compare_replays
 from tests.simulation.store import Fate, MemoryStore
@@ -24,6 +30,9 @@ TURNS = 60_000
 
 SECONDS = 5_000.0
 """Virtual seconds in one life by which everything must have come to its end."""
+
+COMPARED = 5
+"""Every so many commits memory is compared with disk, beside at every end of a life."""
 
 EPOCH = 1_700_000_000.0
 
@@ -101,15 +110,11 @@ class World:
     def run(self) -> None:
         """Play life after life until every script is done and every run closed."""
         token = current.set(self)
-        quiet = _Listener(self)
-        real = engine_module.TaskThreads
-        engine_module.TaskThreads = SimulatedThreads  # type: ignore[misc,assignment]
         try:
-            with quiet:
+            with _Listener(self), _parts_of_real_time_replaced():
                 while not self._live():
                     pass
         finally:
-            engine_module.TaskThreads = real  # type: ignore[misc]
             current.reset(token)
         self._last_checks()
 
@@ -154,7 +159,7 @@ class World:
             grace=self.chance.between(0.0, 2.0),
             idle_runs=self.plan.idle_runs,
         )
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         await self._open(runtime)
         assert self.clock is not None
         for at, seconds in self.plan.jumps:
@@ -191,7 +196,7 @@ class World:
             self.engine = engine
             await made(engine)
 
-        engine_module.Engine.open = opened  # type: ignore[method-assign]
+        engine_module.Engine.open = opened  # type: ignore[method-assign,assignment]
         try:
             entering = runtime.__aenter__()
             await entering
@@ -211,8 +216,6 @@ class World:
                 undo()
             for run in engine.runs.values():
                 run.drop_program()
-        if engine is not None and hasattr(engine, "watchdog"):
-            engine.watchdog.stop()
         loop.abandon()
 
     # -- what goes wrong -----------------------------------------------------------
@@ -250,6 +253,8 @@ class World:
 
     def answered(self) -> None:
         """An answer of the store has reached the engine, and had its effects."""
+        if self.commits % COMPARED == 0:
+            self._compare_all()
         if self.crash_after_answer:
             self.crash("after the effects of a commit")
 
@@ -274,8 +279,8 @@ class World:
 
     def _unhandled(self, _: Any, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        if self.crashed:
-            return
+        if self.crashed or str(context["message"]).endswith("never retrieved"):
+            return  # the client that waited for it has given up
         if isinstance(error, Broken):
             self.broke(error)
         else:
@@ -305,9 +310,26 @@ class World:
             if not row.status
         ]
         return (
-            f"life {self.life} {how} at {loop.time():g} s; scripts not done: {waiting}; "
-            f"open runs: {open_runs}"
+            f"life {self.life} {how} at {loop.time():g} s; "
+            f"scripts not done: {waiting}; open runs: {open_runs}"
         )
+
+
+@contextmanager
+def _parts_of_real_time_replaced() -> Iterator[None]:
+    """The engine's threads and its watchdog, by parts that live in virtual time."""
+    parts: dict[str, Any] = {
+        "TaskThreads": SimulatedThreads,
+        "Watchdog": SimulatedWatchdog,
+    }
+    real = {name: getattr(engine_module, name) for name in parts}
+    for name, part in parts.items():
+        setattr(engine_module, name, part)
+    try:
+        yield
+    finally:
+        for name, part in real.items():
+            setattr(engine_module, name, part)
 
 
 _EXPECTED = ("a commit failed", "a transition was refused", "disk is full")

@@ -50,11 +50,11 @@ async def play_parent(scene: Scene) -> None:
 @workflow(registry=CORPUS)
 async def leaving(prefix: str) -> str:
     """Ends while three children are open, one of each setting."""
-    await start_child(
+    _ = await start_child(
         cleaning, "t", id=f"{prefix}.terminated", on_parent_close="terminate"
     )
-    await start_child(keeping, id=f"{prefix}.cancelled", on_parent_close="cancel")
-    await start_child(leaf, 20, id=f"{prefix}.abandoned", on_parent_close="abandon")
+    _ = await start_child(keeping, id=f"{prefix}.cancelled", on_parent_close="cancel")
+    _ = await start_child(leaf, 20, id=f"{prefix}.abandoned", on_parent_close="abandon")
     await sleep(2)
     return "left"
 
@@ -80,7 +80,7 @@ async def disappointed(taken: str) -> list[str]:
     except ChildFailure as error:
         seen.append(str(getattr(error.cause, "type", "")))
     try:
-        await start_child(leaf, 1, id=taken)
+        _ = await start_child(leaf, 1, id=taken)
     except ChildFailure as error:
         seen.append(str(getattr(error.cause, "type", "")))
     lost = asyncio.ensure_future(execute_child(keeping))
@@ -107,9 +107,9 @@ async def collecting(round: int, total: int) -> int:
     await wait_condition(lambda: len(got) >= 2)
     await echo(round)
     total += sum(got)
-    if total >= 111_111:
-        return total
-    continue_as_new(round + 1, total)
+    if total < 111_111:
+        continue_as_new(round + 1, total)
+    return total
 
 
 async def play_collecting(scene: Scene) -> None:
@@ -227,7 +227,7 @@ async def play_colliding(scene: Scene) -> None:
         return "started"
 
     run_id = await scene.start(keeping, id="a", on_conflict="attach")
-    found = await asyncio.gather(beginning(), refused(), beginning())
+    found: list[Any] = [*await asyncio.gather(beginning(), refused(), beginning())]
     assert found == [run_id, "refused", run_id], found
     await scene.cancel("a")
     assert await scene.outcome("a") == "stayed"

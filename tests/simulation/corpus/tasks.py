@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from everact.runtime import Registry, TaskContext, retry, task
+from everact.runtime import Registry, context, retry, task
 from everact.runtime.errors import ApplicationError
 from tests.simulation.performing import begin, perform
 
@@ -29,10 +29,11 @@ async def doomed(text: str) -> None:
 
 
 @task(registry=CORPUS, retry=retry(first=0.2, attempts=4), heartbeat_timeout=9)
-async def plod(steps: int, ctx: TaskContext) -> int:
+async def plod(steps: int) -> int:
     """Counts on from where an earlier attempt's heartbeats left off."""
     await perform(failures=2)
-    done = ctx.heartbeat_details[0] if ctx.heartbeat_details else 0
+    ctx = context()
+    done: int = ctx.heartbeat_details[0] if ctx.heartbeat_details else 0
     while done < steps:
         await asyncio.sleep(1.5)
         done += 1
