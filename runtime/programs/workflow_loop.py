@@ -28,7 +28,7 @@ from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import definition_of, name_of
 from everact.runtime.errors import ValueNotStorable
 from everact.runtime.programs.loop import DeterministicLoop, OrderedFuture, seeded
-from everact.runtime.values.payloads import Converter
+from everact.runtime.values.payloads import Converter, checked_text
 
 
 class Receiver(OrderedFuture):
@@ -98,6 +98,8 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             definition.signature.check(args, kwargs, name)
         encoded = self.encode(args, kwargs, name)
         child = self._child_options(options)
+        for what in ("id", "queue", "run_name"):
+            checked_text(options.get(what) or "", what)
         workflow_id = options.get("id")
         call = self.next_call()
         run_id = str(uuid5(UUID(self.start.run_id), f"{self.generation}/{call}"))
@@ -122,6 +124,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
     def send(
         self, workflow_id: str, run_id: str, name: str | None, args: tuple[Any, ...]
     ) -> asyncio.Future[None]:
+        checked_text(workflow_id, "the workflow ID")
         if name is None:
             return self.open(CancelRun(self.next_call(), workflow_id, run_id))
         encoded = self.encode(args, {}, name)

@@ -6,7 +6,7 @@ from typing import Any, Self
 from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.statuses import Status
 from everact.runtime.values import outcomes
-from everact.runtime.values.payloads import PickleConverter
+from everact.runtime.values.payloads import PickleConverter, checked_text
 from everact.runtime.values.status_of import status_of
 
 _LIBRARY = "everact.runtime.errors"
@@ -36,6 +36,7 @@ class Call:
     def __post_init__(self) -> None:
         if not isinstance(self.function, str) or not self.function:
             raise ValueError("a call needs the name of a function")
+        checked_text(self.function, "the name of a function")
 
     def arguments(self) -> Arguments:
         """The positional and keyword arguments that the function is called with."""
