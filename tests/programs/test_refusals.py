@@ -12,7 +12,15 @@ from typing import Any
 
 import pytest
 
-from everact.runtime import ApplicationError, ForeignAwait, Registry, task
+from everact.runtime import (
+    ApplicationError,
+    ForeignAwait,
+    Registry,
+    cancel_run,
+    execute_child,
+    signal_run,
+    task,
+)
 from everact.runtime.core.records import Complete, Fail, StartTimer
 from everact.runtime.programs.loop import SLICE, DeterministicLoop
 from tests.programs.driven import VALUES, Driven, play
@@ -167,6 +175,29 @@ def test_tasks_are_not_started_eagerly() -> None:
 
     with pytest.raises(ForeignAwait, match="start tasks eagerly"):
         play(code, registry=REGISTRY)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        lambda: execute_child("other", id="\ud800"),
+        lambda: execute_child("other", run_name="\ud800"),
+        lambda: execute_child("\ud800"),
+        lambda: signal_run("\ud800", "go"),
+        lambda: signal_run("other", "\ud800"),
+        lambda: cancel_run("\ud800"),
+    ],
+)
+def test_names_that_cannot_be_stored_are_refused_where_they_are_given(
+    code: Callable[[], Any],
+) -> None:
+    """A record that cannot be written would fail the same way after each reload."""
+
+    async def calls() -> None:
+        await code()
+
+    with pytest.raises(ValueError, match="cannot be stored"):
+        play(calls, registry=REGISTRY)
 
 
 # -- foreign awaits ------------------------------------------------------------------
