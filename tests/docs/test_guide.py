@@ -1,0 +1,140 @@
+"""The guide: programs print what it says, numbers are the code's, links lead on."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import everact.runtime
+from everact.runtime import EveractError, Runtime, RuntimeThread
+from everact.runtime.client.starting import TASK_TIMEOUT, Starting
+from everact.runtime.core.state import LOST_LIMIT
+from everact.runtime.core.statuses import RETRIED
+from everact.runtime.definitions.author import ON_PARENT_CLOSE
+from everact.runtime.definitions.tasks import FUNCTION_RETRY
+from everact.runtime.engine import attempt, engine, retention, run, workers
+from everact.runtime.values import payloads
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PAGE = (CHECKOUT / "docs" / "guide.md").read_text(encoding="utf-8")
+PROSE = re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL)
+PROGRAMS = re.findall(
+    r"```python\n(.*?)```\s+```output\n(.*?)```", PAGE, flags=re.DOTALL
+)
+
+
+def titles() -> list[str]:
+    """The last title above each program, as the name of its test."""
+    found, title = [], ""
+    for line in PAGE.splitlines():
+        if line.startswith("##"):
+            title = line.strip("# ").replace(" ", "-")
+        if line == "```python":
+            found.append(title)
+    return found
+
+
+def test_every_program_of_the_guide_has_an_output() -> None:
+    assert len(PROGRAMS) == PAGE.count("```python") > 20
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(("program", "output"), PROGRAMS, ids=titles())
+def test_programs_of_the_guide_print_what_it_says(
+    program: str, output: str, tmp_path: Path
+) -> None:
+    (tmp_path / "program.py").write_text(program, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "program.py"],
+        check=False,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout, done.returncode) == (output, 0), done.stderr
+    # A run that is put aside is logged; anything else on that channel is a mistake.
+    assert "Traceback" not in done.stderr
+    assert "Warning" not in done.stderr
+
+
+@pytest.mark.parametrize("name", everact.runtime.__all__)
+def test_every_public_name_is_in_the_guide(name: str) -> None:
+    assert re.search(rf"\b{name}\b", PAGE)
+
+
+def test_every_error_is_explained() -> None:
+    for name in everact.runtime.__all__:
+        found = getattr(everact.runtime, name)
+        if isinstance(found, type) and issubclass(found, EveractError):
+            assert f"`{name}`" in PROSE, name
+
+
+@pytest.mark.parametrize("option", sorted(Starting.__annotations__))
+def test_every_option_of_a_start_is_in_the_guide(option: str) -> None:
+    assert f"`{option}" in PROSE or f"{option}=" in PAGE
+
+
+def test_numbers_of_the_guide_are_those_of_the_code() -> None:
+    said = " ".join(PROSE.split())
+    policy = FUNCTION_RETRY
+    assert (policy.attempts, policy.first, policy.longest) == (10, 1.0, 100.0)
+    assert "**10 attempts**, 1 s apart and doubling up to 100 s" in said
+    assert policy.temporary_only
+    assert workers.DEFAULT_SLOTS == 1000
+    assert "1000 slots" in said
+    assert workers.DEFAULT_THREADS <= 32
+    assert "as there are CPUs and 4 more, 32 at most" in said
+    assert engine.IDLE_RUNS == 16_384
+    assert "(16,384)" in said
+    assert LOST_LIMIT == 3
+    assert "lost three times in a row" in said
+    assert run.OVERRUNS == 3
+    assert "puts the run aside the third time" in said
+    assert TASK_TIMEOUT.total_seconds() == 10
+    assert "interrupts it after 10 s" in said
+    assert payloads.LARGEST == 64 * 1024 * 1024
+    assert "may take 64 MiB" in said
+    assert attempt.HEARTBEAT_INTERVAL == 1
+    assert "at most once a second" in said
+    assert retention.INTERVAL == 600
+    assert "in small batches every ten minutes" in said
+
+
+def test_defaults_of_a_runtime_are_those_of_the_guide() -> None:
+    defaults = Runtime.__init__.__kwdefaults__
+    assert defaults is not None
+    assert defaults["retention"] == "30d"
+    assert "30 days after their end" in PROSE
+    assert defaults["grace"] == 10.0
+    assert "`grace` (10 s)" in PROSE
+    assert RuntimeThread.__init__.__defaults__ == ("everact.db",)
+
+
+def test_statuses_that_are_retried_are_listed() -> None:
+    said = " ".join(PROSE.split()).partition("Retried are ")[2].partition(".")[0]
+    named = set(re.findall(r"[A-Z][A-Z_]+", said))
+    assert named == {str(status) for status in RETRIED}
+
+
+def test_the_settings_for_children_are_listed() -> None:
+    for setting in ON_PARENT_CLOSE:
+        assert f'| `"{setting}"`' in PROSE
+
+
+def test_links_of_the_guide_lead_somewhere() -> None:
+    anchors = {
+        re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^#+ (.*)$", PROSE, flags=re.MULTILINE)
+    }
+    links = re.findall(r"\]\(([^):]+)\)", PROSE)
+    assert links
+    for link in links:
+        if link.startswith("#"):
+            assert link[1:] in anchors
+        else:
+            assert (CHECKOUT / "docs" / link).exists()
