@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-import msgspec
-
 from everact.actors import Actor, TimerHandle
 from everact.runtime.core import failures
 from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind

@@ -18,34 +18,31 @@ from msgspec.structs import replace
 
 from everact.actors import ActorSystem, Clock
 from everact.runtime.core import chain, failures, records
-from everact.runtime.core.failures import Failure, FailureKind
-from everact.runtime.core.naming import generated_name
 from everact.runtime.core.records import (
-    ABANDON,
-    TERMINATE,
-    CancelRequested,
-    CancelRun,
-    ChildClosed,
-    Complete,
     Held,
-    Parent,
-    SignalReceived,
-    SignalRun,
-    StartChild,
     Started,
     TerminateRequested,
 )
 from everact.runtime.core.state import RunState
-from everact.runtime.core.statuses import RPCStatus, RunStatus, Status
+from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.engine.attempt import Outcome, TaskStarter
 from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.engine.identifiers import make_ids
 from everact.runtime.engine.loading import closing_of, load_state
-from everact.runtime.engine.run import WAITING, Asked, Question, RunActor
+from everact.runtime.engine.relations import Relations
+from everact.runtime.engine.run import (
+    WAITING,
+    Asked,
+    ChildEnd,
+    Question,
+    RunActor,
+)
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
+from everact.runtime.engine.waiting import Closed, Waiting, fail
+from everact.runtime.engine.waiting import reply as settle
 from everact.runtime.engine.watchdog import Watchdog
 from everact.runtime.engine.workers import Worker, Workers
 from everact.runtime.errors import (
@@ -61,7 +58,6 @@ from everact.runtime.errors import (
 from everact.runtime.programs.coroutine import make_program
 from everact.runtime.programs.loop import GeneratorHooks
 from everact.runtime.store.base import RunRow, Store, Write
-from everact.runtime.values.outcomes import child_failure
 from everact.runtime.values.payloads import Converter, PickleConverter
 
 logger = logging.getLogger("everact.engine")
@@ -74,20 +70,6 @@ LOAD_BATCH = 200
 
 IDLE_RUNS = 16_384
 """Waiting runs kept in memory, unless told otherwise."""
-
-
-class Closed:
-    """How a run ended, for those who wait for its result."""
-
-    __slots__ = ("command", "key", "next_run_id", "status")
-
-    def __init__(
-        self, key: int, status: RunStatus, command: Any, next_run_id: str
-    ) -> None:
-        self.key = key
-        self.status = status
-        self.command = command
-        self.next_run_id = next_run_id
 
 
 class Engine:
@@ -115,13 +97,10 @@ class Engine:
         self._idle: OrderedDict[int, None] = OrderedDict()
         self._idle_runs = max(1, idle_runs)  # whoever loads a run must find it there
         self._opening: dict[tuple[str, str], RunActor] = {}
-        self._requests: dict[tuple[str, str], asyncio.Future[Any]] = {}
-        self._waiters: dict[int, list[asyncio.Future[Closed]]] = {}
         self._aside: dict[int, str] = {}
-        self.owed: dict[int, set[int]] = {}
+        self.relations = Relations(self)
         self._read_back: set[int] = set()
         self._asking: set[asyncio.Task[None]] = set()
-        self.followers: dict[int, list[asyncio.Future[None]]] = {}
         self._next_key = 1
         self._unclean: set[int] | None = None
         self._crashed_before = 0
@@ -141,6 +120,7 @@ class Engine:
         self.seal = Seal(self.store.key())
         self.system = ActorSystem("everact", clock=self.clock)
         await self.system.__aenter__()
+        self.waiting = Waiting(self.store, self.loop)
         self.commits = GroupCommit(self.store, self.clock, self._lost)
         self.watchdog = Watchdog()
         self.threads = TaskThreads()
@@ -165,12 +145,7 @@ class Engine:
         self.commits.stopped = True
         for run in list(self.runs.values()):
             self._forget(run)
-        for waiting in self._waiters.values():
-            for waiter in waiting:
-                _fail(waiter, RuntimeStateError("the runtime was closed"))
-        for following in self.followers.values():
-            for follower in following:
-                _fail(follower, RuntimeStateError("the runtime was closed"))
+        self.waiting.close()
         for undo in reversed(self._undo):
             undo()
         self.threads.close()
@@ -182,7 +157,7 @@ class Engine:
         """Wait for attempts; whether none had to be cut off in the middle."""
         deadline = self.clock.monotonic() + grace
         waiting = self.loop.create_future()
-        handle = self.clock.call_later(grace, _settle, waiting)
+        handle = self.clock.call_later(grace, settle, waiting, None)
         try:
             while any(run.attempts for run in self.runs.values()):
                 if self.clock.monotonic() >= deadline or waiting.done():
@@ -205,7 +180,7 @@ class Engine:
     async def _recover(self) -> None:
         await self._load_due(self.clock.now() + HORIZON)
         for key in self.store.select("orphans"):
-            self._bury(key)
+            self.relations.bury(key)
         for key in self.store.select("aside"):
             self._aside.setdefault(key, "")
         self._retry_aside()
@@ -293,7 +268,7 @@ class Engine:
                 reason,
             )
         self._aside[row.key] = reason
-        self._tell_aside(row.key, row.workflow_id, row.run_id, reason)
+        self.waiting.put_aside(row.key, row.workflow_id, row.run_id, reason)
 
     def build(self, run: RunActor) -> str | None:
         """Give the run a program that fits its history; why not, or None."""
@@ -329,7 +304,7 @@ class Engine:
         """The run only waits: it may be put away when memory is short."""
         key = run.row.key
         if self._on_idle is not None:
-            _settle(self._on_idle)
+            settle(self._on_idle, None)
         self._idle[key] = None
         self._idle.move_to_end(key)
         while len(self._idle) > self._idle_runs:
@@ -368,7 +343,7 @@ class Engine:
     def _let_go(self, run: RunActor) -> None:
         """Forget a run that will be read back; no attempt of it is lost by a crash."""
         self._read_back.add(run.row.key)
-        self.told(run)
+        self.relations.told(run)
         self._forget(run)
 
     def _hand_on(self, run: RunActor, message: Any) -> None:
@@ -384,6 +359,8 @@ class Engine:
             event, asked = message.event, message
         if heir is not None:
             heir.post(message)
+        elif type(message) is ChildEnd:
+            self.relations.told(message.child)
         elif type(message) is not Outcome:
             run.refuse(event, asked)
 
@@ -391,22 +368,9 @@ class Engine:
         """Answer a query from the run as it is read back, or as it ended."""
         given = question.name, question.args, question.kwargs
         try:
-            _reply(question.reply, await self.ask(run.row.key, *given))
+            settle(question.reply, await self.ask(run.row.key, *given))
         except Exception as error:
-            _fail(question.reply, error)
-
-    def owe(self, child: RunActor, parent: int) -> None:
-        """`parent` will be told of the end of `child`, and must not sleep till then."""
-        self.owed.setdefault(parent, set()).add(child.row.key)
-
-    def told(self, child: RunActor) -> None:
-        """The end of `child` is no longer on its way."""
-        parent = child.state.start.parent
-        owed = self.owed.get(parent.key) if parent is not None else None
-        if parent is not None and owed is not None:
-            owed.discard(child.row.key)
-            if not owed:
-                del self.owed[parent.key]
+            fail(question.reply, error)
 
     def discard(self, run: RunActor, error: BaseException | None) -> None:
         """Drop a run whose memory is not to be trusted, and load it again."""
@@ -424,17 +388,13 @@ class Engine:
         self._aside[run.row.key] = reason
         start = run.state.start
         if not reason.startswith(WAITING):
-            self._tell_aside(run.row.key, start.workflow_id, start.run_id, reason)
-
-    def _tell_aside(self, key: int, workflow_id: str, run_id: str, why: str) -> None:
-        for waiter in self._waiters.pop(key, ()):
-            _fail(waiter, RunPutAside(workflow_id, run_id, why))
+            self.waiting.put_aside(run.row.key, start.workflow_id, start.run_id, reason)
 
     def stuck(self, run: RunActor, where: str) -> None:
         """Nothing open can wake the run: those who wait for it are told."""
         start = run.state.start
         reason = f"stuck: {where}"
-        self._tell_aside(run.row.key, start.workflow_id, start.run_id, reason)
+        self.waiting.put_aside(run.row.key, start.workflow_id, start.run_id, reason)
 
     def aside_reason(self, key: int) -> str | None:
         """Why a waiter for the run's result should be told now; None to wait."""
@@ -478,7 +438,7 @@ class Engine:
         """Make a run; the future is done when the start is durable, or refused."""
         self.check_open()
         reply = self.loop.create_future()
-        run = self._make(started, Asked(started, reply, request), None)
+        run = self.make(started, Asked(started, reply, request), None)
         return run, reply
 
     def check_open(self) -> None:
@@ -505,7 +465,7 @@ class Engine:
         """The run of an ID whose start is not durable yet, even if it has ended."""
         return self._opening.get((workspace, workflow_id))
 
-    def _make(
+    def make(
         self, started: Started, asked: Asked | None, within: Write | None
     ) -> RunActor:
         key, self._next_key = self._next_key, self._next_key + 1
@@ -523,7 +483,7 @@ class Engine:
             queue=options.queue,
             code=started.code,
             attempt=started.attempt,
-            run_name=options.run_name or generated_name(started.run_id),
+            run_name=options.run_name,
             identity=options.identity,
             started_at=now,
             execution_deadline=options.execution_deadline,
@@ -572,7 +532,7 @@ class Engine:
         await reply
 
     def _close_unreadable(
-        self, key: int, event: TerminateRequested, reply: "asyncio.Future[Any]"
+        self, key: int, event: TerminateRequested, answer: "asyncio.Future[Any]"
     ) -> None:
         """Terminate a run whose journal cannot be read: the one thing left to do."""
         stored = self.store.load(key)
@@ -581,21 +541,18 @@ class Engine:
         last = stored.rows[-1] if stored.rows else stored.checkpoint
         generation, seq = (last.generation, last.seq + 1) if last else (0, 0)
         now = self.clock.now()
-        fail = records.Fail(failures.terminated(event.reason, event.details))
-        body = records.encode(records.Transition(now, (event,), (fail,)))
+        command = records.Fail(failures.terminated(event.reason, event.details))
+        body = records.encode(records.Transition(now, (event,), (command,)))
         row = replace(stored.run, status=int(RunStatus.TERMINATED), closed_at=now)
         row.wake_at, row.aside = None, ""
 
         def done(_: Write, error: BaseException | None) -> None:
             if error is not None:
-                _fail(reply, error)
+                fail(answer, error)
                 return
             self._aside.pop(key, None)
-            closed = Closed(key, RunStatus.TERMINATED, fail, "")
-            for waiter in self._waiters.pop(key, ()):
-                if not waiter.done():
-                    waiter.set_result(closed)
-            _settle(reply)
+            self.waiting.closed(Closed(key, RunStatus.TERMINATED, command, ""))
+            settle(answer, None)
 
         sealed = self.seal.row(key, row.run_id, generation, seq, body)
         write = Write(sealed, done, change=row)
@@ -640,25 +597,6 @@ class Engine:
         finally:
             program.close()
 
-    def served(
-        self, workspace: str, request_id: str
-    ) -> "int | asyncio.Future[Any] | None":
-        """The run that a request ID made or reached, or the request under way."""
-        under_way = self._requests.get((workspace, request_id))
-        if under_way is not None:
-            return under_way
-        found = self.store.select("request", workspace, request_id)
-        return found[0] if found else None
-
-    def serving(
-        self, workspace: str, request_id: str, reply: "asyncio.Future[Any]"
-    ) -> None:
-        """Note a request under way, so that its repetition joins it."""
-        self._requests[workspace, request_id] = reply
-        reply.add_done_callback(
-            lambda _: self._requests.pop((workspace, request_id), None)
-        )
-
     async def wait_closed(self, key: int) -> Closed:
         """Wait for the durable end of a run; RunPutAside if its code cannot run."""
         run = self.runs.get(key)
@@ -675,192 +613,13 @@ class Engine:
         reason = self.aside_reason(key)
         if reason is not None:
             raise RunPutAside(row.workflow_id, row.run_id, reason)
-        waiter: asyncio.Future[Closed] = self.loop.create_future()
-        self._waiters.setdefault(key, []).append(waiter)
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            _leave(self._waiters, key, waiter)
-            raise
-
-    async def next_transition(self, key: int) -> None:
-        """Wait until the run has one more durable transition."""
-        waiter: asyncio.Future[None] = self.loop.create_future()
-        self.followers.setdefault(key, []).append(waiter)
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            _leave(self.followers, key, waiter)
-            raise
-
-    def transitioned(self, key: int) -> None:
-        """Tell those who follow a run that it has another durable transition."""
-        for waiter in self.followers.pop(key, ()):
-            _settle(waiter)
+        return await self.waiting.result(key)
 
     # -- what runs ask of each other -----------------------------------------------
 
-    def send(self, sender: RunActor, command: Any, write: Write | None) -> None:
-        """Do what a command asks of another run, in the transaction of `write`.
-
-        Without a write, after a recovery: do it unless it was done.
-        """
-        if type(command) is StartChild:
-            if write is None:
-                self._find_child(sender, command)
-            else:
-                self._start_child(sender, command, write)
-        elif type(command) is SignalRun or type(command) is CancelRun:
-            self._send_message(sender, command, write)
-
-    def _start_child(
-        self, parent: RunActor, command: StartChild, write: Write | None
-    ) -> None:
-        start = parent.state.start
-        derived = command.workflow_id.startswith(start.run_id)
-        if not derived and self.open_run(start.workspace, command.workflow_id):
-            failure = Failure(
-                FailureKind.APPLICATION,
-                "WorkflowAlreadyStarted",
-                f"workflow ID {command.workflow_id!r} is taken by an open run",
-                Status.PERMANENT_ERROR,
-                True,
-            )
-            wrapped = child_failure(failure, command.name, command.workflow_id)
-            parent.post(ChildClosed(command.call, b"", wrapped))
-            return
-        options, deadline = command.options, None
-        if options.execution_timeout is not None:
-            deadline = self.clock.now() + options.execution_timeout
-        started = Started(
-            command.name,
-            command.workflow_id,
-            command.run_id,
-            command.run_id,
-            start.root_run_id,
-            command.args,
-            command.kwargs,
-            replace(options, execution_deadline=deadline),
-            parent=Parent(
-                parent.row.key,
-                start.run_id,
-                start.workflow_id,
-                parent.state.generation,
-                command.call,
-                command.on_close,
-            ),
-            workspace=start.workspace,
-        )
-        self._make(started, None, write)
-
-    def _find_child(self, parent: RunActor, command: StartChild) -> None:
-        """After recovery: the child's outcome if it ended, its start if it is gone."""
-        start = parent.state.start
-        row = self.store.find(start.workspace, command.workflow_id, "", command.run_id)
-        if row is None:
-            self._start_child(parent, command, None)
-            return
-        if command.call in (parent.state.unsettled or ()):
-            parent.post(records.ChildStarted(command.call, command.run_id))
-        if row.status:
-            stored = self.store.load(row.key)
-            assert stored is not None
-            closing = closing_of(self.seal, stored)
-            event = _child_outcome(command.call, row.name, row.workflow_id, closing)
-            if event is not None:
-                parent.post(event)
-
-    def leave_child(self, command: StartChild, cancel_only: bool, write: Write) -> None:
-        """The parent closed, or gave the call up: do with the child as was agreed."""
-        parent = self.runs[write.row.run_key].state.start
-        if not cancel_only and command.on_close == ABANDON:
-            return
-        run = self._addressed(parent.workspace, command.workflow_id, command.run_id)
-        if run is None:
-            return
-        if not cancel_only and command.on_close == TERMINATE:
-            run.take(TerminateRequested("its parent closed"), None, write)
-        elif run.paused is None:
-            reason = "its parent gave it up" if cancel_only else "its parent closed"
-            run.take(CancelRequested(reason), None, write)
-        else:
-            run.post(CancelRequested("its parent closed"))
-
-    def _bury(self, key: int) -> None:
-        """An open child of a closed parent: do with it as was agreed, if not done."""
-        run = self.resident(key)
-        parent = run.state.start.parent if run is not None else None
-        if run is None or parent is None or parent.on_close == ABANDON:
-            return
-        if parent.on_close == TERMINATE:
-            run.post(TerminateRequested("its parent closed"))
-        else:
-            run.post(CancelRequested("its parent closed"))
-
-    def _send_message(
-        self, sender: RunActor, command: SignalRun | CancelRun, write: Write | None
-    ) -> None:
-        start = sender.state.start
-        request_id = f"{start.run_id}/{sender.state.generation}/{command.call}"
-        reply: asyncio.Future[Any] = self.loop.create_future()
-        reply.add_done_callback(lambda done: self._sent(sender, command.call, done))
-        if write is None and self.store.select("request", start.workspace, request_id):
-            reply.set_result(None)
-            return
-        run = self._addressed(start.workspace, command.workflow_id, command.run_id)
-        if run is None:
-            reply.set_exception(
-                RPCError(
-                    f"no open run of workflow ID {command.workflow_id!r}",
-                    RPCStatus.NOT_FOUND,
-                )
-            )
-            return
-        event: Any
-        if type(command) is SignalRun:
-            event = SignalReceived(
-                command.name, command.args, command.kwargs, request_id, start.run_id
-            )
-        else:
-            event = CancelRequested("asked by another run", start.run_id, request_id)
-        request = (start.workspace, request_id, self.clock.now())
-        asked = Asked(event, reply, request)
-        if run.paused is not None or run is sender:
-            run.post(asked)
-        else:
-            run.take(event, asked, write)
-
-    def _sent(self, sender: RunActor, call: int, done: "asyncio.Future[Any]") -> None:
-        failure: Failure | None = None
-        if not done.cancelled() and (error := done.exception()) is not None:
-            failure = Failure(
-                FailureKind.APPLICATION,
-                type(error).__qualname__,
-                str(error),
-                Status.NOT_FOUND,
-                True,
-                value=b"c" + _pickled(error),
-            )
-        sender.sent(call, failure)
-
-    def _addressed(
-        self, workspace: str, workflow_id: str, run_id: str
-    ) -> RunActor | None:
-        """The open run of an ID (of the chain that begins with `run_id`), loaded."""
-        run = self._opening.get((workspace, workflow_id))
-        if run is not None and not run.state.status:
-            return run
-        row = self.store.find(workspace, workflow_id, "", run_id)
-        if row is None or row.status:
-            return None
-        found = self.resident(row.key)
-        if found is None or not found.state.status:
-            return found
-        return found.successor
-
     def start_successor(self, started: Started, write: Write) -> RunActor:
         """The next run of a chain, in the transaction that closes the one before."""
-        return self._make(started, None, write)
+        return self.make(started, None, write)
 
     def next_generation(self, run: RunActor) -> None:
         """A tail call is durable: the run begins anew under its identity."""
@@ -877,26 +636,10 @@ class Engine:
         key, state, row = run.row.key, run.state, run.row
         self._aside.pop(key, None)
         if self._on_idle is not None:
-            _settle(self._on_idle)
+            settle(self._on_idle, None)
         assert state.closing is not None
-        closed = Closed(key, state.status, state.closing, row.next_run_id)
-        for waiter in self._waiters.pop(key, ()):
-            if not waiter.done():
-                waiter.set_result(closed)
-        parent = state.start.parent
-        if parent is not None and not row.next_run_id:
-            event = _child_outcome(
-                parent.call, state.start.name, state.start.workflow_id, state.closing
-            )
-            above = self.resident(parent.key)
-            asking = above and above.state.generation == parent.generation
-            self.told(run)
-            if above is not None and asking and event is not None:
-                if above.paused is None:
-                    above.take(event, None)
-                else:
-                    above.post(event)
-        self.told(run)
+        self.waiting.closed(Closed(key, state.status, state.closing, row.next_run_id))
+        self.relations.child_closed(run)
         self._forget(run)
 
     # -- when a commit does not go well ------------------------------------------------
@@ -945,30 +688,17 @@ class Engine:
         if self.resident(key) is None:
             stored = self.store.load(key)
             if stored is not None and stored.run.status:
-                self._tell_parent(stored.run)
-            for waiter in self._waiters.pop(key, ()):
-                if stored is None:
-                    _fail(waiter, _copy_error(error))
-                else:
-                    command = closing_of(self.seal, stored)
-                    status = RunStatus(stored.run.status)
-                    waiter.set_result(
-                        Closed(key, status, command, stored.run.next_run_id)
-                    )
-
-    def _tell_parent(self, row: RunRow) -> None:
-        """A run was found closed: its parent looks for the outcome itself."""
-        above = None if row.parent_key is None else self.resident(row.parent_key)
-        if above is None or row.next_run_id:
-            return
-        for command in tuple(above.state.calls.values()):
-            if type(command) is StartChild and command.run_id == row.first_run_id:
-                self._find_child(above, command)
+                self.relations.tell_parent(stored.run)
+                command, status = closing_of(self.seal, stored), stored.run.status
+                next_run = stored.run.next_run_id
+                self.waiting.closed(Closed(key, RunStatus(status), command, next_run))
+            elif stored is None:
+                self.waiting.failed(key, _copy_error(error))
 
     @staticmethod
     def _fail_replies(run: RunActor, error: BaseException) -> None:
         for reply, _ in run.after_commit or ():
-            _fail(reply, _copy_error(error))
+            fail(reply, _copy_error(error))
         run.after_commit = None
 
     # -- time ----------------------------------------------------------------------
@@ -979,50 +709,9 @@ class Engine:
             run.moment(number, due)
 
 
-def _child_outcome(
-    call: int, name: str, workflow_id: str, closing: Any
-) -> ChildClosed | None:
-    """What the parent is told of a child that closed for good."""
-    if type(closing) is Complete:
-        return ChildClosed(call, closing.result)
-    if type(closing) is records.Fail:
-        return ChildClosed(call, b"", child_failure(closing.failure, name, workflow_id))
-    return None
-
-
-def _leave(waiting: dict[int, list[Any]], key: int, waiter: Any) -> None:
-    """A caller stopped waiting: nothing of it stays behind."""
-    left = waiting.get(key, [])
-    if waiter in left:
-        left.remove(waiter)
-        if not left:
-            del waiting[key]
-
-
-def _settle(waiting: "asyncio.Future[None]") -> None:
-    if not waiting.done():
-        waiting.set_result(None)
-
-
-def _reply(waiting: "asyncio.Future[Any]", answer: Any) -> None:
-    if not waiting.done():
-        waiting.set_result(answer)
-
-
-def _fail(waiting: "asyncio.Future[Any]", error: BaseException) -> None:
-    if not waiting.done():
-        waiting.set_exception(error)
-
-
 def _copy_error(error: BaseException) -> BaseException:
     """An error of its own for each who is told: tracebacks must not pile up."""
     made = StoreError(str(error)) if isinstance(error, EveractError) else error
     if made is not error:
         made.__cause__ = error
     return made
-
-
-def _pickled(error: BaseException) -> bytes:
-    import pickle
-
-    return pickle.dumps(error, 5)

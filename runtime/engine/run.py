@@ -21,6 +21,7 @@ from everact.runtime.core.records import (
     Began,
     CancelCall,
     CancelRun,
+    ChildClosed,
     ChildStarted,
     Command,
     Complete,
@@ -95,6 +96,13 @@ class Asked(msgspec.Struct, eq=False):
             self.reply.set_exception(error)
 
 
+class ChildEnd(msgspec.Struct, eq=False):
+    """The end of a child, on its way to the mail of its parent."""
+
+    event: ChildClosed
+    child: "RunActor"
+
+
 class Question:
     """A query, answered once the state that it saw is durable."""
 
@@ -165,7 +173,7 @@ class RunActor(Actor):
         self.checkpoint_bytes = 0
         self.overruns = 0
         self.dropped = False
-        self.early: list[Outcome] | None = None
+        self.early: list[Any] | None = None
         self.paused: Paused | None = None
         self.successor: RunActor | None = None
         self.after_commit: list[tuple[asyncio.Future[Any], Any]] | None = None
@@ -186,8 +194,16 @@ class RunActor(Actor):
             self.take(message.event, message)
         elif kind is Question:
             self._answer(message)
+        elif kind is ChildEnd:
+            self.engine.relations.told(message.child)
+            self.take(message.event, None)
         else:
             self.take(message, None)
+
+    @property
+    def has_mail(self) -> bool:
+        """Whether anything waits in line before what might be taken at once."""
+        return self._actor_queue is not None or self.paused is not None
 
     def outcome(self, outcome: Outcome) -> None:
         """An attempt reports; one that ends while it is started needs no mailbox."""
@@ -205,15 +221,18 @@ class RunActor(Actor):
                 self._keep_details(attempt)
             self.take(event, None)
 
-    def _settle_early(self, outcomes: list[Outcome]) -> None:
+    def _settle_early(self, early: list[Any]) -> None:
         """Take what came in while effects were released, in its place in the line."""
-        if self._actor_queue is not None or self.paused is not None:
-            for outcome in outcomes:
-                self.post(outcome)
+        if self.has_mail:
+            for message in early:
+                self.post(message)
             return
         try:
-            for outcome in outcomes:
-                self._settle(outcome)
+            for message in early:
+                if type(message) is Outcome:
+                    self._settle(message)
+                else:
+                    self.take(message, None)
         except Exception as error:
             self.engine.discard(self, error)
 
@@ -396,15 +415,15 @@ class RunActor(Actor):
         engine.commits.add(write)
         for command in commands:
             if type(command) in _MESSAGES:
-                engine.send(self, command, write)
+                engine.relations.send(self, command, write)
         for child, cancel_only in children:
-            engine.leave_child(child, cancel_only, write)
+            engine.relations.leave_child(child, cancel_only, write)
         if closes:
             self._succeed(write, now)
 
     def _wake(self) -> float | None:
         """When it must be in memory: at once if a child's end is on its way to it."""
-        state, owed = self.state, self.engine.owed
+        state, owed = self.state, self.engine.relations.owed
         if state.status:
             return None
         if (state.running and state.tries is None) or (owed and self.row.key in owed):
@@ -417,7 +436,7 @@ class RunActor(Actor):
         parent = state.start.parent
         if parent is not None:
             write.wake = parent.key
-            self.engine.owe(self, parent.key)
+            self.engine.relations.owe(self, parent.key)
 
     def _succeed(self, write: Write, now: float) -> None:
         """Start the successor of a closed run in the same transaction."""
@@ -641,30 +660,35 @@ class RunActor(Actor):
             return
         if self.dropped:
             return
-        state = self.state
-        early: list[Outcome] = []
+        early: list[Any] = []
         self.early = early
+        self._release_all(events, commands)
+        self.early = None
+        if asked is not None:
+            asked.settle(self)
+        if self.engine.waiting.followers:
+            self.engine.waiting.transitioned(self.row.key)
+        if self.after_commit and not self.in_flight:
+            self._reply_all()
+        if early:
+            self._settle_early(early)
+        elif not self.attempts and not self.in_flight and not self.state.status:
+            self.engine.idle(self)
+
+    def _release_all(
+        self, events: tuple[Event, ...], commands: tuple[Command, ...]
+    ) -> None:
+        calls = self.state.calls
         command: Any
         for command in commands:
             if type(command) is RunTask:
-                if command.call in state.calls:
+                if command.call in calls:
                     self._dispatch(command)
             else:
                 self._release(type(command), command)
         for event in events:
             if type(event) in _FOLLOWED:
                 self._follow(event)
-        self.early = None
-        if asked is not None:
-            asked.settle(self)
-        if self.engine.followers:
-            self.engine.transitioned(self.row.key)
-        if self.after_commit and not self.in_flight:
-            self._reply_all()
-        if early:
-            self._settle_early(early)
-        elif not self.attempts and not self.in_flight and not state.status:
-            self.engine.idle(self)
 
     def _reply_all(self) -> None:
         waiting, self.after_commit = self.after_commit, None
@@ -680,7 +704,9 @@ class RunActor(Actor):
             self._announced(event)
         else:
             self.engine.opened(self)
-            self._arm_all()
+            for due, number in self.state.moments():
+                if number <= 0:  # timers of calls are armed by their commands
+                    self.engine.timers.add(due, self.row.key, number)
 
     def _release(self, kind: type, command: Any) -> None:
         calls, engine = self.state.calls, self.engine
@@ -693,7 +719,11 @@ class RunActor(Actor):
                 attempt.stop_now()
         elif kind is StartChild:
             if command.announce and command.call in calls:
-                self.post(ChildStarted(command.call, command.run_id))
+                started = ChildStarted(command.call, command.run_id)
+                if self.early is None:
+                    self.post(started)
+                else:
+                    self.early.append(started)
         elif kind is TailCall:
             engine.next_generation(self)
         elif kind in _CLOSING:
@@ -805,7 +835,7 @@ class RunActor(Actor):
                 if due is None or due <= self.engine.clock.now():
                     self._dispatch(command, announce=unclean)
             elif type(command) in _MESSAGES:
-                self.engine.send(self, command, None)
+                self.engine.relations.send(self, command, None)
 
     def sent(self, call: int, failure: Any) -> None:
         """A message to another run is durable there, or refused."""

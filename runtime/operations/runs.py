@@ -258,7 +258,7 @@ async def start_run(engine: "Engine", request: StartRun) -> StartedRun:
         )
     place = (request.workspace, request.request_id)
     if request.request_id:
-        known = engine.served(*place)
+        known = engine.waiting.served(*place)
         if known is not None:
             return await _served_start(engine, known)
     if request.workflow_id:
@@ -288,7 +288,7 @@ async def start_run(engine: "Engine", request: StartRun) -> StartedRun:
     )
     _, reply = engine.start(started, (*place, now) if request.request_id else None)
     if request.request_id:
-        engine.serving(*place, reply)
+        engine.waiting.serving(*place, reply)
     # A repetition of the request may wait as well: one caller leaves alone.
     run = await asyncio.shield(reply) if request.request_id else await reply
     return StartedRun(
@@ -532,7 +532,7 @@ async def terminate_run(engine: "Engine", request: TerminateRun) -> None:
 
 
 async def _served(engine: "Engine", workspace: str, request_id: str) -> bool:
-    known = engine.served(workspace, request_id)
+    known = engine.waiting.served(workspace, request_id)
     if isinstance(known, asyncio.Future):
         await asyncio.shield(known)
     return known is not None
@@ -555,7 +555,7 @@ async def _deliver(
     request = (workspace, request_id, now) if request_id else None
     sending = engine.loop.create_task(engine.deliver(row.key, event, request))
     if request_id:
-        engine.serving(workspace, request_id, sending)
+        engine.waiting.serving(workspace, request_id, sending)
     await asyncio.shield(sending)
 
 
@@ -588,7 +588,7 @@ async def read_history(
         rows = engine.store.history(row.key, request.after, request.limit)
         if rows or not request.wait or _find_key(engine, row.key).status:
             break
-        await engine.next_transition(row.key)
+        await engine.waiting.next_transition(row.key)
     entries = []
     for found in rows:
         engine.seal.verify(found, row.run_id)

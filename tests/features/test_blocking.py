@@ -294,7 +294,7 @@ def test_closing_tells_those_who_wait(file: Path) -> None:
 
 
 async def _waited_for(runtime: Runtime) -> bool:
-    return bool(runtime.engine._waiters)
+    return bool(runtime.engine.waiting.results)
 
 
 def test_what_prevents_the_start_is_raised_where_it_is_entered(file: Path) -> None:

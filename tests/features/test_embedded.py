@@ -569,12 +569,16 @@ async def test_callers_that_give_up_leave_nothing_behind(tmp_path: Path) -> None
         waiting = [asyncio.ensure_future(handle.result()) for _ in range(3)]
         following = [asyncio.ensure_future(follow()) for _ in range(3)]
         await asyncio.sleep(1)
-        assert len(runtime.engine._waiters) == len(runtime.engine.followers) == 1
+        assert (
+            len(runtime.engine.waiting.results)
+            == len(runtime.engine.waiting.followers)
+            == 1
+        )
         for waiter in (*waiting[:2], *following):
             waiter.cancel()
         await asyncio.sleep(1)
-        assert [len(w) for w in runtime.engine._waiters.values()] == [1]
-        assert runtime.engine.followers == {}
+        assert [len(w) for w in runtime.engine.waiting.results.values()] == [1]
+        assert runtime.engine.waiting.followers == {}
         await handle.signal("go", "x")
         assert await waiting[2] == "x"
 

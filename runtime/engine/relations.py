@@ -1,0 +1,266 @@
+"""What runs ask of each other: children, signals, requests to stop.
+
+The rule kept here: a message to another run is in the transaction of the transition
+that sends it. After a recovery an open call is done again unless it was done; the
+receiver's request ID, or the child itself, tells.
+"""
+
+import asyncio
+import pickle
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from everact.runtime.core import records
+from everact.runtime.core.failures import Failure, FailureKind
+from everact.runtime.core.records import (
+    ABANDON,
+    TERMINATE,
+    CancelRequested,
+    CancelRun,
+    ChildClosed,
+    Complete,
+    Parent,
+    SignalReceived,
+    SignalRun,
+    StartChild,
+    Started,
+    TerminateRequested,
+)
+from everact.runtime.core.statuses import RPCStatus, Status
+from everact.runtime.engine.loading import closing_of
+from everact.runtime.engine.run import Asked, ChildEnd, RunActor
+from everact.runtime.errors import RPCError
+from everact.runtime.store.base import RunRow, Write
+from everact.runtime.values.outcomes import child_failure
+
+if TYPE_CHECKING:
+    from everact.runtime.engine.engine import Engine
+
+
+class Relations:
+    """Between the runs of one engine; all methods on its loop."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+        self.owed: dict[int, set[int]] = {}
+
+    # -- messages ------------------------------------------------------------------
+
+    def send(self, sender: RunActor, command: Any, write: Write | None) -> None:
+        """Do what a command asks of another run, in the transaction of `write`.
+
+        Without a write, after a recovery: do it unless it was done.
+        """
+        if type(command) is StartChild:
+            if write is None:
+                self._find_child(sender, command)
+            else:
+                self._start_child(sender, command, write)
+        elif type(command) is SignalRun or type(command) is CancelRun:
+            self._send_message(sender, command, write)
+
+    def _send_message(
+        self, sender: RunActor, command: SignalRun | CancelRun, write: Write | None
+    ) -> None:
+        start = sender.state.start
+        request_id = f"{start.run_id}/{sender.state.generation}/{command.call}"
+        reply: asyncio.Future[Any] = self._engine.loop.create_future()
+        reply.add_done_callback(lambda done: self._sent(sender, command.call, done))
+        if write is None and self._engine.store.select(
+            "request", start.workspace, request_id
+        ):
+            reply.set_result(None)
+            return
+        run = self._addressed(start.workspace, command.workflow_id, command.run_id)
+        if run is None:
+            reply.set_exception(
+                RPCError(
+                    f"no open run of workflow ID {command.workflow_id!r}",
+                    RPCStatus.NOT_FOUND,
+                )
+            )
+            return
+        event: Any
+        if type(command) is SignalRun:
+            event = SignalReceived(
+                command.name, command.args, command.kwargs, request_id, start.run_id
+            )
+        else:
+            event = CancelRequested("asked by another run", start.run_id, request_id)
+        request = (start.workspace, request_id, self._engine.clock.now())
+        asked = Asked(event, reply, request)
+        if run.paused is not None or run is sender:
+            run.post(asked)
+        else:
+            run.take(event, asked, write)
+
+    def _sent(self, sender: RunActor, call: int, done: "asyncio.Future[Any]") -> None:
+        failure: Failure | None = None
+        if not done.cancelled() and (error := done.exception()) is not None:
+            failure = Failure(
+                FailureKind.APPLICATION,
+                type(error).__qualname__,
+                str(error),
+                Status.NOT_FOUND,
+                True,
+                value=b"c" + pickle.dumps(error, 5),
+            )
+        sender.sent(call, failure)
+
+    def _addressed(
+        self, workspace: str, workflow_id: str, run_id: str
+    ) -> RunActor | None:
+        """The open run of an ID (of the chain that begins with `run_id`), loaded."""
+        run = self._engine.starting(workspace, workflow_id)
+        if run is not None and not run.state.status:
+            return run
+        row = self._engine.store.find(workspace, workflow_id, "", run_id)
+        if row is None or row.status:
+            return None
+        found = self._engine.resident(row.key)
+        if found is None or not found.state.status:
+            return found
+        return found.successor
+
+    # -- children ------------------------------------------------------------------
+
+    def _start_child(
+        self, parent: RunActor, command: StartChild, write: Write | None
+    ) -> None:
+        start = parent.state.start
+        derived = command.workflow_id.startswith(start.run_id)
+        if not derived and self._engine.open_run(start.workspace, command.workflow_id):
+            failure = Failure(
+                FailureKind.APPLICATION,
+                "WorkflowAlreadyStarted",
+                f"workflow ID {command.workflow_id!r} is taken by an open run",
+                Status.PERMANENT_ERROR,
+                True,
+            )
+            wrapped = child_failure(failure, command.name, command.workflow_id)
+            parent.post(ChildClosed(command.call, b"", wrapped))
+            return
+        options, deadline = command.options, None
+        if options.execution_timeout is not None:
+            deadline = self._engine.clock.now() + options.execution_timeout
+        started = Started(
+            command.name,
+            command.workflow_id,
+            command.run_id,
+            command.run_id,
+            start.root_run_id,
+            command.args,
+            command.kwargs,
+            replace(options, execution_deadline=deadline),
+            parent=Parent(
+                parent.row.key,
+                start.run_id,
+                start.workflow_id,
+                parent.state.generation,
+                command.call,
+                command.on_close,
+            ),
+            workspace=start.workspace,
+        )
+        self._engine.make(started, None, write)
+
+    def _find_child(self, parent: RunActor, command: StartChild) -> None:
+        """After recovery: the child's outcome if it ended, its start if it is gone."""
+        start = parent.state.start
+        row = self._engine.store.find(
+            start.workspace, command.workflow_id, "", command.run_id
+        )
+        if row is None:
+            self._start_child(parent, command, None)
+            return
+        if command.call in (parent.state.unsettled or ()):
+            parent.post(records.ChildStarted(command.call, command.run_id))
+        if row.status:
+            stored = self._engine.store.load(row.key)
+            assert stored is not None
+            closing = closing_of(self._engine.seal, stored)
+            event = _child_outcome(command.call, row.name, row.workflow_id, closing)
+            if event is not None:
+                parent.post(event)
+
+    def leave_child(self, command: StartChild, cancel_only: bool, write: Write) -> None:
+        """The parent closed, or gave the call up: do with the child as was agreed."""
+        parent = self._engine.runs[write.row.run_key].state.start
+        if not cancel_only and command.on_close == ABANDON:
+            return
+        run = self._addressed(parent.workspace, command.workflow_id, command.run_id)
+        if run is None:
+            return
+        if not cancel_only and command.on_close == TERMINATE:
+            run.take(TerminateRequested("its parent closed"), None, write)
+        elif run.paused is None:
+            reason = "its parent gave it up" if cancel_only else "its parent closed"
+            run.take(CancelRequested(reason), None, write)
+        else:
+            run.post(CancelRequested("its parent closed"))
+
+    def bury(self, key: int) -> None:
+        """An open child of a closed parent: do with it as was agreed, if not done."""
+        run = self._engine.resident(key)
+        parent = run.state.start.parent if run is not None else None
+        if run is None or parent is None or parent.on_close == ABANDON:
+            return
+        if parent.on_close == TERMINATE:
+            run.post(TerminateRequested("its parent closed"))
+        else:
+            run.post(CancelRequested("its parent closed"))
+
+    # -- the end of a child --------------------------------------------------------
+
+    def child_closed(self, child: RunActor) -> None:
+        """The end of `child` is durable: its parent is told, in its turn."""
+        state, parent = child.state, child.state.start.parent
+        if parent is None or child.row.next_run_id:
+            return
+        event = _child_outcome(
+            parent.call, state.start.name, state.start.workflow_id, state.closing
+        )
+        above = self._engine.resident(parent.key)
+        if above is None or above.state.generation != parent.generation or not event:
+            self.told(child)
+        elif above.has_mail:
+            above.post(ChildEnd(event, child))
+        else:
+            self.told(child)
+            above.take(event, None)
+
+    def tell_parent(self, row: RunRow) -> None:
+        """A run was found closed: its parent looks for the outcome itself."""
+        above = (
+            None if row.parent_key is None else self._engine.resident(row.parent_key)
+        )
+        if above is None or row.next_run_id:
+            return
+        for command in tuple(above.state.calls.values()):
+            if type(command) is StartChild and command.run_id == row.first_run_id:
+                self._find_child(above, command)
+
+    def owe(self, child: RunActor, parent: int) -> None:
+        """`parent` will be told of the end of `child`, and must not sleep till then."""
+        self.owed.setdefault(parent, set()).add(child.row.key)
+
+    def told(self, child: RunActor) -> None:
+        """The end of `child` is no longer on its way."""
+        parent = child.state.start.parent
+        owed = self.owed.get(parent.key) if parent is not None else None
+        if parent is not None and owed is not None:
+            owed.discard(child.row.key)
+            if not owed:
+                del self.owed[parent.key]
+
+
+def _child_outcome(
+    call: int, name: str, workflow_id: str, closing: Any
+) -> ChildClosed | None:
+    """What the parent is told of a child that closed for good."""
+    if type(closing) is Complete:
+        return ChildClosed(call, closing.result)
+    if type(closing) is records.Fail:
+        return ChildClosed(call, b"", child_failure(closing.failure, name, workflow_id))
+    return None

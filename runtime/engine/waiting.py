@@ -1,0 +1,126 @@
+"""Who waits for what: results, further history, requests that are under way.
+
+Callers that give up leave nothing behind; when the engine closes, all are told.
+"""
+
+import asyncio
+from typing import Any
+
+from everact.runtime.core.statuses import RunStatus
+from everact.runtime.errors import RunPutAside, RuntimeStateError
+from everact.runtime.store.base import Store
+
+
+class Closed:
+    """How a run ended, for those who wait for its result."""
+
+    __slots__ = ("command", "key", "next_run_id", "status")
+
+    def __init__(
+        self, key: int, status: RunStatus, command: Any, next_run_id: str
+    ) -> None:
+        self.key = key
+        self.status = status
+        self.command = command
+        self.next_run_id = next_run_id
+
+
+class Waiting:
+    """The waiting callers of one engine, by run key."""
+
+    def __init__(self, store: Store, loop: asyncio.AbstractEventLoop) -> None:
+        self._store = store
+        self._loop = loop
+        self.results: dict[int, list[asyncio.Future[Closed]]] = {}
+        self.followers: dict[int, list[asyncio.Future[None]]] = {}
+        self._requests: dict[tuple[str, str], asyncio.Future[Any]] = {}
+
+    async def result(self, key: int) -> Closed:
+        """Wait until the run's end is durable."""
+        waiter: asyncio.Future[Closed] = self._loop.create_future()
+        self.results.setdefault(key, []).append(waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            _leave(self.results, key, waiter)
+            raise
+
+    def closed(self, closed: Closed) -> None:
+        """Tell those who wait for the run's result."""
+        for waiter in self.results.pop(closed.key, ()):
+            reply(waiter, closed)
+
+    def failed(self, key: int, error: BaseException) -> None:
+        """Tell them that they wait in vain."""
+        for waiter in self.results.pop(key, ()):
+            fail(waiter, error)
+
+    def put_aside(self, key: int, workflow_id: str, run_id: str, reason: str) -> None:
+        """Tell them that the run's code cannot run."""
+        for waiter in self.results.pop(key, ()):
+            fail(waiter, RunPutAside(workflow_id, run_id, reason))
+
+    def close(self) -> None:
+        """Tell everybody that the engine closes."""
+        everybody: list[asyncio.Future[Any]] = []
+        for results in self.results.values():
+            everybody += results
+        for followers in self.followers.values():
+            everybody += followers
+        for waiter in everybody:
+            fail(waiter, RuntimeStateError("the runtime was closed"))
+
+    async def next_transition(self, key: int) -> None:
+        """Wait until the run has one more durable transition."""
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self.followers.setdefault(key, []).append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            _leave(self.followers, key, waiter)
+            raise
+
+    def transitioned(self, key: int) -> None:
+        """Tell those who follow a run that it has another durable transition."""
+        for waiter in self.followers.pop(key, ()):
+            reply(waiter, None)
+
+    def served(
+        self, workspace: str, request_id: str
+    ) -> "int | asyncio.Future[Any] | None":
+        """The run that a request ID made or reached, or the request under way."""
+        under_way = self._requests.get((workspace, request_id))
+        if under_way is not None:
+            return under_way
+        found = self._store.select("request", workspace, request_id)
+        return found[0] if found else None
+
+    def serving(
+        self, workspace: str, request_id: str, reply: "asyncio.Future[Any]"
+    ) -> None:
+        """Note a request under way, so that its repetition joins it."""
+        self._requests[workspace, request_id] = reply
+        reply.add_done_callback(
+            lambda _: self._requests.pop((workspace, request_id), None)
+        )
+
+
+def _leave(waiting: dict[int, list[Any]], key: int, waiter: Any) -> None:
+    """A caller stopped waiting: nothing of it stays behind."""
+    left = waiting.get(key, [])
+    if waiter in left:
+        left.remove(waiter)
+        if not left:
+            del waiting[key]
+
+
+def reply(waiting: "asyncio.Future[Any]", answer: Any) -> None:
+    """Answer, if somebody still waits."""
+    if not waiting.done():
+        waiting.set_result(answer)
+
+
+def fail(waiting: "asyncio.Future[Any]", error: BaseException) -> None:
+    """Answer with an error, if somebody still waits."""
+    if not waiting.done():
+        waiting.set_exception(error)
