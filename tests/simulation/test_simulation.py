@@ -11,12 +11,12 @@ from tests.simulation.corpus import ENTRIES
 from tests.simulation.store import Fate
 from tests.simulation.world import Entry
 
-SEEDS = 5000
+SEEDS = 4000
 """Seeds played by default; `python -m tests.simulation --seeds A:B` plays others."""
 
 CHUNK = 500
 
-ONCE_BROKEN: tuple[int, ...] = ()
+ONCE_BROKEN: tuple[int, ...] = (6912,)
 """Seeds beyond the default range that showed a bug once."""
 
 each_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: e.name)
