@@ -725,7 +725,8 @@ class RunActor(Actor):
                 else:
                     self.early.append(started)
         elif kind is TailCall:
-            engine.next_generation(self)
+            if not self.state.status:  # ended while the tail call was on its way
+                engine.next_generation(self)
         elif kind in _CLOSING:
             self._closed()
 
