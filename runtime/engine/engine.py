@@ -34,7 +34,6 @@ from everact.runtime.engine.relations import Relations
 from everact.runtime.engine.run import (
     WAITING,
     Asked,
-    ChildEnd,
     Question,
     RunActor,
 )
@@ -337,13 +336,16 @@ class Engine:
         run.attempts = {}
         queue: Any = run._actor_queue
         run.finish()
-        for message in list(queue or ()):
+        deferred = run.paused.deferred if run.paused is not None else ()
+        for message in (*deferred, *(queue or ())):
             self.loop.call_soon(self._hand_on, run, message)
 
     def _let_go(self, run: RunActor) -> None:
         """Forget a run that will be read back; no attempt of it is lost by a crash."""
         self._read_back.add(run.row.key)
-        self.relations.told(run)
+        parent = run.state.start.parent
+        if parent is not None:
+            self.relations.told(parent.key, parent.call)
         self._forget(run)
 
     def _hand_on(self, run: RunActor, message: Any) -> None:
@@ -359,8 +361,6 @@ class Engine:
             event, asked = message.event, message
         if heir is not None:
             heir.post(message)
-        elif type(message) is ChildEnd:
-            self.relations.told(message.child)
         elif type(message) is not Outcome:
             run.refuse(event, asked)
 
@@ -648,7 +648,8 @@ class Engine:
         """One transition was refused: its run is dropped, and loaded if it exists."""
         start = run.state.start
         if asked is not None:
-            asked.fail(self._conflict(start) or error)
+            conflict = self._conflict(start) if type(asked.event) is Started else None
+            asked.fail(conflict or error)
         if run.dropped:
             return
         logger.error("%s: a transition was refused: %s", run, error)

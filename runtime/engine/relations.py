@@ -29,13 +29,17 @@ from everact.runtime.core.records import (
 )
 from everact.runtime.core.statuses import RPCStatus, Status
 from everact.runtime.engine.loading import closing_of
-from everact.runtime.engine.run import Asked, ChildEnd, RunActor
-from everact.runtime.errors import RPCError
+from everact.runtime.engine.run import Asked, RunActor
+from everact.runtime.errors import RPCError, StoreError
 from everact.runtime.store.base import RunRow, Write
 from everact.runtime.values.outcomes import child_failure
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
+
+
+SEND_RETRY = 1.0
+"""Seconds before a message that the store did not take is sent again."""
 
 
 class Relations:
@@ -97,7 +101,11 @@ class Relations:
 
     def _sent(self, sender: RunActor, call: int, done: "asyncio.Future[Any]") -> None:
         failure: Failure | None = None
-        if not done.cancelled() and (error := done.exception()) is not None:
+        error = None if done.cancelled() else done.exception()
+        if isinstance(error, StoreError):
+            self._engine.clock.call_later(SEND_RETRY, self._send_again, sender, call)
+            return
+        if error is not None:
             failure = Failure(
                 FailureKind.APPLICATION,
                 type(error).__qualname__,
@@ -107,6 +115,12 @@ class Relations:
                 value=b"c" + pickle.dumps(error, 5),
             )
         sender.sent(call, failure)
+
+    def _send_again(self, sender: RunActor, call: int) -> None:
+        """The store failed, not the message; its request ID keeps it from doubling."""
+        command = sender.state.calls.get(call)
+        if not sender.dropped and isinstance(command, SignalRun | CancelRun):
+            self._send_message(sender, command, None)
 
     def _addressed(
         self, workspace: str, workflow_id: str, run_id: str
@@ -182,6 +196,7 @@ class Relations:
             closing = closing_of(self._engine.seal, stored)
             event = _child_outcome(command.call, row.name, row.workflow_id, closing)
             if event is not None:
+                self.owe(parent.row.key, command.call)
                 parent.post(event)
 
     def leave_child(self, command: StartChild, cancel_only: bool, write: Write) -> None:
@@ -216,18 +231,17 @@ class Relations:
     def child_closed(self, child: RunActor) -> None:
         """The end of `child` is durable: its parent is told, in its turn."""
         state, parent = child.state, child.state.start.parent
-        if parent is None or child.row.next_run_id:
+        if parent is None:
             return
         event = _child_outcome(
             parent.call, state.start.name, state.start.workflow_id, state.closing
         )
-        above = self._engine.resident(parent.key)
+        above = None if child.row.next_run_id else self._engine.resident(parent.key)
         if above is None or above.state.generation != parent.generation or not event:
-            self.told(child)
+            self.told(parent.key, parent.call)
         elif above.has_mail:
-            above.post(ChildEnd(event, child))
+            above.post(event)
         else:
-            self.told(child)
             above.take(event, None)
 
     def tell_parent(self, row: RunRow) -> None:
@@ -241,18 +255,17 @@ class Relations:
             if type(command) is StartChild and command.run_id == row.first_run_id:
                 self._find_child(above, command)
 
-    def owe(self, child: RunActor, parent: int) -> None:
-        """`parent` will be told of the end of `child`, and must not sleep till then."""
-        self.owed.setdefault(parent, set()).add(child.row.key)
+    def owe(self, parent: int, call: int) -> None:
+        """The end of a child is on its way to `parent`: it must not sleep till then."""
+        self.owed.setdefault(parent, set()).add(call)
 
-    def told(self, child: RunActor) -> None:
-        """The end of `child` is no longer on its way."""
-        parent = child.state.start.parent
-        owed = self.owed.get(parent.key) if parent is not None else None
-        if parent is not None and owed is not None:
-            owed.discard(child.row.key)
+    def told(self, parent: int, call: int) -> None:
+        """The end of the child of `call` has been taken in, or will not come."""
+        owed = self.owed.get(parent)
+        if owed is not None:
+            owed.discard(call)
             if not owed:
-                del self.owed[parent.key]
+                del self.owed[parent]
 
 
 def _child_outcome(

@@ -96,13 +96,6 @@ class Asked(msgspec.Struct, eq=False):
             self.reply.set_exception(error)
 
 
-class ChildEnd(msgspec.Struct, eq=False):
-    """The end of a child, on its way to the mail of its parent."""
-
-    event: ChildClosed
-    child: "RunActor"
-
-
 class Question:
     """A query, answered once the state that it saw is durable."""
 
@@ -194,9 +187,6 @@ class RunActor(Actor):
             self.take(message.event, message)
         elif kind is Question:
             self._answer(message)
-        elif kind is ChildEnd:
-            self.engine.relations.told(message.child)
-            self.take(message.event, None)
         else:
             self.take(message, None)
 
@@ -252,6 +242,8 @@ class RunActor(Actor):
             return
         if self.paused is not None:
             self._interrupt()
+        if type(event) is ChildClosed:
+            self.engine.relations.told(self.row.key, event.call)
         state = self.state
         now = self.engine.clock.now()
         now = max(now, state.time)
@@ -436,7 +428,7 @@ class RunActor(Actor):
         parent = state.start.parent
         if parent is not None:
             write.wake = parent.key
-            self.engine.relations.owe(self, parent.key)
+            self.engine.relations.owe(parent.key, parent.call)
 
     def _succeed(self, write: Write, now: float) -> None:
         """Start the successor of a closed run in the same transaction."""
