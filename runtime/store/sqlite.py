@@ -194,8 +194,7 @@ class SqliteStore:
         if key_id(key) != known:
             raise StoreKeyError(
                 f"the key in {source} (ID {key_id(key)}) is not the one that "
-                f"{self.path} was written with (ID {known}). Use the right key file, "
-                "or re-sign the database."
+                f"{self.path} was written with (ID {known}). Use the right key file."
             )
         return key
 
