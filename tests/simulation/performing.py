@@ -6,6 +6,7 @@ from everact.runtime import context
 from everact.runtime.core.records import TaskCompleted
 from everact.runtime.engine.attempt import Outcome, TaskActor
 from everact.runtime.values.payloads import PickleConverter
+from tests.simulation.ledger import Broken
 from tests.simulation.world import World, current
 
 FORGED = PickleConverter().encode("an outcome that must not count")
@@ -20,7 +21,11 @@ def begin() -> World:
     world, attempt = current.get(), context()
     if not world.crashed:
         world.trace("task", attempt.task_name, attempt.task_id, attempt.attempt_number)
-        world.ledger.executing(attempt.task_id, attempt.attempt_number)
+        try:
+            world.ledger.executing(attempt.task_id, attempt.attempt_number)
+        except Broken as broken:
+            world.broke(broken)  # raised here it would be the task's failure
+            raise
         if world.chance.happens(world.plan.echoes):
             _echo(world)
     return world
