@@ -305,7 +305,10 @@ class CoroutineProgram:
             except (TypeError, ValueError) as misuse:
                 error = misuse
         assert error is not None
-        return Fail(self._failed_with(error))
+        try:
+            return Fail(self._failed_with(error))
+        except errors.ValueNotStorable as unstorable:
+            return Fail(failure_of(unstorable, values=self.values))
 
     @staticmethod
     def _root_error(root: OrderedTask) -> BaseException | None:

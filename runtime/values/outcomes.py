@@ -41,10 +41,7 @@ def failure_of(
     non_retryable, retry_after = False, getattr(error, "retry_after", None)
     type_name, message = type_name_of(error), _text(error)
     if isinstance(error, errors.ApplicationError):
-        details = tuple(
-            values.encode(d, f"detail {n} of the error")
-            for n, d in enumerate(error.details, 1)
-        )
+        details = tuple(_detail(d, values) for d in error.details)
         non_retryable, type_name = error.non_retryable, _storable(str(error.type))
         message = _storable(str(error.message))
         if type_name == "ApplicationError" and type(error).__name__ != type_name:
@@ -174,6 +171,14 @@ def _load(failure: Failure) -> BaseException | None:
     if not isinstance(found, BaseException) or isinstance(found, _NEVER_RAISED):
         return None
     return found
+
+
+def _detail(value: Any, values: Converter) -> bytes:
+    """A detail as a payload; what cannot be stored must not hide the error itself."""
+    try:
+        return values.encode(value, "a detail of the error")
+    except Exception:
+        return values.encode(f"<{type(value).__name__} that cannot be stored>", "")
 
 
 def _carried(error: BaseException) -> bytes | None:

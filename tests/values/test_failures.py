@@ -324,3 +324,10 @@ def test_a_childs_failure_reaches_the_parents_caller_with_its_causes() -> None:
         "ApplicationError",
     ]
     assert "child run 'id' of 'w' ended: Declined: d" in str(found)
+
+
+def test_a_detail_that_cannot_be_stored_does_not_hide_the_error() -> None:
+    failure = failure_of(ApplicationError("m", threading.Lock(), 7), values=VALUES)
+    assert failure.message == "m"
+    details = [VALUES.decode(d) for d in failure.details]
+    assert details == ["<lock that cannot be stored>", 7]
