@@ -650,12 +650,14 @@ class RunActor(Actor):
         if error is not None:
             self.engine.refused(self, asked, error)
             return
-        if self.dropped:
-            return
         early: list[Any] = []
-        self.early = early
-        self._release_all(events, commands)
-        self.early = None
+        if not self.dropped:
+            self.early = early
+            try:
+                self._release_all(events, commands)
+            except Exception as bug:  # the rest of the batch must not wait for ever
+                self.engine.discard(self, bug)
+            self.early = None
         if asked is not None:
             asked.settle(self)
         if self.engine.waiting.followers:
@@ -664,7 +666,7 @@ class RunActor(Actor):
             self._reply_all()
         if early:
             self._settle_early(early)
-        elif not self.attempts and not self.in_flight and not self.state.status:
+        elif not (self.attempts or self.in_flight or self.state.status or self.dropped):
             self.engine.idle(self)
 
     def _release_all(

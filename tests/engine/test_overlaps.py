@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import (
+    ApplicationError,
     Registry,
     Reset,
     RunStatus,
@@ -18,6 +21,7 @@ from everact.runtime import (
     WorkflowFailure,
     receive,
     sleep,
+    task,
     workflow,
 )
 
@@ -34,6 +38,26 @@ async def second() -> int:
 async def first() -> int:
     await receive("go")
     raise Reset(second)
+
+
+@task(registry=REGISTRY)
+async def fails_unstorably() -> None:
+    raise ApplicationError("no", threading.Lock())
+
+
+@task(registry=REGISTRY)
+async def step() -> int:
+    return 1
+
+
+@workflow(registry=REGISTRY)
+async def one_step() -> int:
+    return await step()
+
+
+@workflow(registry=REGISTRY)
+async def meets_it() -> None:
+    await fails_unstorably()
 
 
 @pytest_asyncio.fixture
@@ -57,3 +81,28 @@ async def test_a_run_is_ended_while_its_tail_call_is_committed(
     ended = {"cancel": RunStatus.CANCELLED, "terminate": RunStatus.TERMINATED}
     assert (await handle.describe()).status is ended[how]
     assert await runtime.execute(second) == 2
+
+
+async def test_an_error_with_a_detail_that_cannot_be_stored_fails_its_run_alone(
+    runtime: Runtime,
+) -> None:
+    with pytest.raises(WorkflowFailure, match="no"):
+        await runtime.execute(meets_it)
+
+
+async def test_a_defect_in_what_one_commit_releases_leaves_the_batch_alone(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug of ours in one run's effects: it is read back, the others go on."""
+    first_time = [True]
+    admit = runtime.engine.workers.admit
+
+    def broken(task: Any, queue: str) -> None:
+        if first_time:
+            first_time.clear()
+            raise AssertionError("a defect")
+        admit(task, queue)
+
+    monkeypatch.setattr(runtime.engine.workers, "admit", broken)
+    handles = await asyncio.gather(*(runtime.start(one_step) for _ in range(3)))
+    assert [await handle.result() for handle in handles] == [1, 1, 1]
