@@ -205,12 +205,6 @@ class MessageSent(Record, tag=15, frozen=True):
     failure: Failure | None = None
 
 
-class AttemptsInterrupted(Record, tag=16, frozen=True):
-    """The engine shut down in good order while attempts were under way."""
-
-    calls: tuple[int, ...]
-
-
 class RunTask(Record, tag=32, frozen=True):
     """Start a task."""
 
@@ -321,7 +315,6 @@ Event: TypeAlias = (
     | ChildStarted
     | ChildClosed
     | MessageSent
-    | AttemptsInterrupted
 )
 CallCommand: TypeAlias = RunTask | StartTimer | StartChild | SignalRun | CancelRun
 ClosingCommand: TypeAlias = Complete | Fail | ContinueAsNew | TailCall

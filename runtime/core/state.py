@@ -20,7 +20,6 @@ from everact.runtime.core import failures
 from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
 from everact.runtime.core.records import (
     DEFAULT_TASK,
-    AttemptsInterrupted,
     AttemptStarted,
     Began,
     CallCommand,
@@ -82,12 +81,11 @@ NOTHING = Answer()
 class Tries:
     """Retry state of one open task: made when its first attempt did not settle it."""
 
-    __slots__ = ("announced", "attempt", "details", "due", "failure", "lost")
+    __slots__ = ("attempt", "details", "due", "failure", "lost")
 
     def __init__(self) -> None:
         self.attempt = 1
         self.lost = 0
-        self.announced = False
         self.due: float | None = None
         self.details: tuple[bytes, ...] = ()
         self.failure: Failure | None = None
@@ -350,7 +348,7 @@ class RunState:
         if options.retry.allows(event.failure, tries.attempt):
             tries.due = now + options.retry.delay(event.failure, tries.attempt)
             tries.attempt += 1
-            tries.lost, tries.announced = 0, False
+            tries.lost = 0
             self._add_moment(tries.due, event.call)
             return NOTHING
         self._forget(event.call)
@@ -360,18 +358,12 @@ class RunState:
         if type(self.calls.get(event.call)) is not RunTask:
             return None
         tries = self.trial(event.call)
-        tries.announced, tries.due = True, None
+        tries.due = None
         if event.lost:
             tries.lost += 1
         if tries.lost >= LOST_LIMIT:
             self._forget(event.call)
             return self._show(TaskFailed(event.call, failures.lost(tries.lost)))
-        return NOTHING
-
-    def _attempts_interrupted(self, event: AttemptsInterrupted, now: float) -> Answer:
-        for call in event.calls:
-            if call in self.calls:
-                self.trial(call).announced = False
         return NOTHING
 
     def _heartbeat(self, event: HeartbeatRecorded, now: float) -> Answer | None:
@@ -486,7 +478,6 @@ _APPLY: dict[type, Callable[[RunState, Any, float], Answer | None]] = {
     TaskCompleted: RunState._task_completed,
     TaskFailed: RunState._task_failed,
     AttemptStarted: RunState._attempt_started,
-    AttemptsInterrupted: RunState._attempts_interrupted,
     HeartbeatRecorded: RunState._heartbeat,
     TimerFired: RunState._timer_fired,
     SignalReceived: RunState._signal,

@@ -17,7 +17,7 @@ import secrets
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeAlias
@@ -285,37 +285,32 @@ class SqliteStore:
             connection.execute(sql["insert_request"], (workspace, request_id, key, at))
 
     def _commit_singly(self, writes: Sequence[Write]) -> Outcome:
-        """One transaction all the same, so that a full disk refuses the batch whole."""
+        """One transaction all the same, so that a full disk refuses the batch whole.
+
+        What belongs together (a write and those within it, and all of the runs that
+        they change) is put in, or refused, together.
+        """
         connection = self._writing
-        outcome: list[BaseException | None] = []
         refused: dict[int, BaseException] = {}
-        broken: set[int] = set()
         connection.execute("begin immediate")
         try:
-            for write in writes:
-                if write.within is not None and id(write.within) in broken:
-                    found: BaseException | None = StoreError(
-                        "the transition that this one belongs to was refused"
-                    )
-                else:
-                    found = refused.get(write.row.run_key) or self._try(write)
+            for group in _groups(writes):
+                found = self._try(group)
                 if found is not None:
-                    refused[write.row.run_key] = found
-                    broken.add(id(write))
-                outcome.append(found)
+                    refused.update((id(write), found) for write in group)
             connection.execute("commit")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("rollback")
             raise
-        return outcome
+        return [refused.get(id(write)) for write in writes]
 
-    def _try(self, write: Write) -> BaseException | None:
-        """Put one write into the open transaction; why it was refused, or None."""
+    def _try(self, group: Sequence[Write]) -> BaseException | None:
+        """Put writes into the open transaction; why they were refused, or None."""
         connection = self._writing
         connection.execute("savepoint one")
         try:
-            self._put((write,))
+            self._put(group)
         except _POISONED as why:
             connection.execute("rollback to one")
             found = StoreError(f"{self.path}: a transition was refused: {why}")
@@ -442,6 +437,24 @@ def key_id(key: bytes) -> str:
 
 def _run(found: Sequence[Any]) -> RunRow:
     return RunRow(**dict(zip(RunRow.__struct_fields__, found, strict=True)))
+
+
+def _groups(writes: Sequence[Write]) -> Iterable[list[Write]]:
+    """The writes of a batch by what belongs together, each group in its order."""
+    leader: dict[int, int] = {}
+
+    def find(key: int) -> int:
+        while leader.setdefault(key, key) != key:
+            key = leader[key]
+        return key
+
+    for write in writes:
+        if write.within is not None:
+            leader[find(write.row.run_key)] = find(write.within.row.run_key)
+    groups: dict[int, list[Write]] = {}
+    for write in writes:
+        groups.setdefault(find(write.row.run_key), []).append(write)
+    return groups.values()
 
 
 def _merged(writes: Sequence[Write]) -> tuple[list[Any], list[Any]]:

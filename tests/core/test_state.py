@@ -19,7 +19,6 @@ from everact.runtime.core.failures import (
     timed_out,
 )
 from everact.runtime.core.records import (
-    AttemptsInterrupted,
     AttemptStarted,
     Began,
     CancelCall,
@@ -68,7 +67,6 @@ SIGNAL = SignalReceived("s", (b"1",))
 NO_TRIES = {
     "attempt": 1,
     "lost": 0,
-    "announced": False,
     "due": None,
     "details": (),
     "failure": None,
@@ -232,16 +230,14 @@ TASKS = [
         "a dispatch after a restart is noted",
         lambda: open_run(TASK),
         AttemptStarted(1, lost=False),
-        changes={"tries": {1: {**NO_TRIES, "announced": True}}},
+        changes={"tries": {1: {**NO_TRIES}}},
     ),
     Case(
         "a retry's dispatch ends its waiting",
         lambda: tried(TaskFailed(1, FAILURE)),
         AttemptStarted(1, lost=False),
         changes={
-            "tries": {
-                1: {**NO_TRIES, "attempt": 2, "announced": True, "failure": FAILURE}
-            },
+            "tries": {1: {**NO_TRIES, "attempt": 2, "failure": FAILURE}},
             "timers": [],
         },
     ),
@@ -249,7 +245,7 @@ TASKS = [
         "a lost attempt has a counter of its own",
         lambda: open_run(TASK),
         AttemptStarted(1, lost=True),
-        changes={"tries": {1: {**NO_TRIES, "announced": True, "lost": 1}}},
+        changes={"tries": {1: {**NO_TRIES, "lost": 1}}},
     ),
     Case(
         "attempts lost too often fail the task",
@@ -268,12 +264,6 @@ TASKS = [
             },
             "timers": [(NOW + 2, 1)],
         },
-    ),
-    Case(
-        "attempts cut off by a shutdown are not lost",
-        lambda: tried(AttemptStarted(1, lost=False)),
-        AttemptsInterrupted((1, 9)),
-        changes={"tries": {1: NO_TRIES}},
     ),
     Case(
         "a heartbeat's details are kept",
@@ -421,7 +411,6 @@ EVERY_EVENT: list[Event] = [
     TaskCompleted(1, b"r"),
     TaskFailed(1, FAILURE),
     AttemptStarted(1, lost=True),
-    AttemptsInterrupted((1,)),
     HeartbeatRecorded(1, (b"d",)),
     TimerFired(1),
     SIGNAL,

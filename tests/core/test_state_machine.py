@@ -23,7 +23,6 @@ from hypothesis.stateful import (
 from everact.runtime.core import chain, records
 from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
 from everact.runtime.core.records import (
-    AttemptsInterrupted,
     AttemptStarted,
     Began,
     CancelCall,
@@ -89,7 +88,6 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(TaskCompleted, calls, payloads),
     st.builds(TaskFailed, calls, failures),
     st.builds(AttemptStarted, calls, lost=st.booleans()),
-    st.builds(AttemptsInterrupted, st.lists(calls, max_size=3).map(tuple)),
     st.builds(HeartbeatRecorded, calls, st.tuples(payloads)),
     st.builds(TimerFired, calls),
     signals,

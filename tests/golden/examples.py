@@ -14,7 +14,6 @@ from everact.runtime.core import records
 from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
 from everact.runtime.core.records import (
     ABANDON,
-    AttemptsInterrupted,
     AttemptStarted,
     Began,
     CancelCall,
@@ -123,7 +122,6 @@ EVENTS: list[Event] = [
     ChildStarted(6, "run-c"),
     ChildClosed(7, b"m\x01", FAILURE),
     MessageSent(8, FAILURE),
-    AttemptsInterrupted((1, 2, 300)),
 ]
 COMMANDS: list[Command] = [
     RunTask(1, "charge", ARGS, KWARGS, TASK_OPTIONS),

@@ -128,7 +128,6 @@ def test_every_field_but_the_first_ones_has_a_default() -> None:
     }
     assert required == {
         "AttemptStarted": ["call", "lost"],
-        "AttemptsInterrupted": ["calls"],
         "Began": [],
         "CancelCall": ["call"],
         "CancelRequested": [],
