@@ -819,9 +819,6 @@ class RunActor(Actor):
         if type(state.closing) is TailCall:
             self.engine.next_generation(self)
             return
-        delayed = not state.began and state._moment(BEGIN) is not None
-        if state.held is not None and not held_now and not delayed:
-            self.begin()
         self._arm_all()
         for command in list(state.calls.values()):
             if type(command) is RunTask:
@@ -831,6 +828,10 @@ class RunActor(Actor):
                     self._dispatch(command, announce=unclean)
             elif type(command) in _MESSAGES:
                 self.engine.relations.send(self, command, None)
+        # Last: what the code asks for now is not durable yet, and not to be released.
+        delayed = not state.began and state._moment(BEGIN) is not None
+        if state.held is not None and not held_now and not delayed:
+            self.begin()
 
     def sent(self, call: int, failure: Any) -> None:
         """A message to another run is durable there, or refused."""
