@@ -67,6 +67,9 @@ HORIZON = 5.0
 LOAD_BATCH = 200
 """Runs loaded in one turn of the loop."""
 
+NESTED = 10
+"""Runs that begin in the transition that starts them, one started by the other."""
+
 IDLE_RUNS = 16_384
 """Waiting runs kept in memory, unless told otherwise."""
 
@@ -101,6 +104,7 @@ class Engine:
         self._read_back: set[int] = set()
         self._asking: set[asyncio.Task[None]] = set()
         self._next_key = 1
+        self._nested = 0
         self._unclean: set[int] | None = None
         self._crashed_before = 0
         self._loader: Any = None
@@ -500,9 +504,15 @@ class Engine:
         hold: str | None = None
         if begin_at is not None and begin_at > self.clock.now():
             hold = ""
+        elif self._nested >= NESTED:
+            hold = ""  # it begins when its start is durable
         else:
             hold = self.obstacle(run)
-        run.begin_new(asked, within, hold=hold)
+        self._nested += 1
+        try:
+            run.begin_new(asked, within, hold=hold)
+        finally:
+            self._nested -= 1
         if hold:
             self.put_aside(run, hold)
 

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 SEND_RETRY = 1.0
 """Seconds before a message that the store did not take is sent again."""
 
+NESTED = 40
+"""Generations of children that end in the transition of the first parent's end."""
+
 
 class Relations:
     """Between the runs of one engine; all methods on its loop."""
@@ -48,6 +51,7 @@ class Relations:
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
         self.owed: dict[int, set[int]] = {}
+        self._leaving = 0
 
     # -- messages ------------------------------------------------------------------
 
@@ -207,13 +211,18 @@ class Relations:
         run = self._addressed(parent.workspace, command.workflow_id, command.run_id)
         if run is None:
             return
-        if not cancel_only and command.on_close == TERMINATE:
-            run.take(TerminateRequested("its parent closed"), None, write)
-        elif run.paused is None:
-            reason = "its parent gave it up" if cancel_only else "its parent closed"
-            run.take(CancelRequested(reason), None, write)
-        else:
-            run.post(CancelRequested("its parent closed"))
+        event: TerminateRequested | CancelRequested
+        reason = "its parent gave it up" if cancel_only else "its parent closed"
+        ends = not cancel_only and command.on_close == TERMINATE
+        event = TerminateRequested(reason) if ends else CancelRequested(reason)
+        if self._leaving >= NESTED or (run.paused is not None and not ends):
+            run.post(event)
+            return
+        self._leaving += 1
+        try:
+            run.take(event, None, write)
+        finally:
+            self._leaving -= 1
 
     def bury(self, key: int) -> None:
         """An open child of a closed parent: do with it as was agreed, if not done."""

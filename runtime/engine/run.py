@@ -698,7 +698,10 @@ class RunActor(Actor):
             self._announced(event)
         else:
             self.engine.opened(self)
-            for due, number in self.state.moments():
+            state = self.state
+            if state.held == "" and state._moment(BEGIN) is None:
+                self.engine.loop.call_soon(self.begin)
+            for due, number in state.moments():
                 if number <= 0:  # timers of calls are armed by their commands
                     self.engine.timers.add(due, self.row.key, number)
 
