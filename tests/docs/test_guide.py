@@ -62,6 +62,29 @@ def test_programs_of_the_guide_print_what_it_says(
     assert "Warning" not in done.stderr
 
 
+@pytest.mark.slow
+def test_programs_of_the_guide_satisfy_a_strict_type_checker(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    link = CHECKOUT / "build" / "src" / "everact"  # what mypy finds the code through
+    if not link.exists():
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to("../..")
+    for number, (program, _) in enumerate(PROGRAMS):
+        (tmp_path / f"program{number}.py").write_text(program, encoding="utf-8")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "mypy", f"--config-file={CHECKOUT}/setup.cfg"),
+            *(f"--cache-dir={CHECKOUT}/build/mypy-types", "--no-error-summary"),
+            *("--follow-imports=silent", *map(str, sorted(tmp_path.iterdir()))),
+        ],
+        check=False,
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout + done.stderr == ""
+
+
 @pytest.mark.parametrize("name", everact.runtime.__all__)
 def test_every_public_name_is_in_the_guide(name: str) -> None:
     assert re.search(rf"\b{name}\b", PAGE)
