@@ -44,7 +44,8 @@ class Runtime(Client):
     serves none). `grace` is how long attempts may take to finish when the runtime
     closes. `wait_for_lock` is how long to wait for another process to let go of the
     file. `retention` is how long closed runs are kept (None: for ever). `idle_runs`
-    is how many waiting runs stay in memory. `clock`, `store` and `generator` are for
+    is how many waiting runs stay in memory. `tune_gc` lets the garbage collector run
+    less often while the runtime is open (see `engine.garbage`). `clock`, `store` and `generator` are for
     tests.
     """
 
@@ -62,6 +63,7 @@ class Runtime(Client):
         wait_for_lock: Duration = 0.0,
         retention: Duration | None = "30d",
         idle_runs: int = IDLE_RUNS,
+        tune_gc: bool = True,
         clock: Clock | None = None,
         store: Store | None = None,
         generator: random.Random | None = None,
@@ -82,6 +84,7 @@ class Runtime(Client):
         self._store = store or SqliteStore(path)
         self._generator = generator
         self._idle_runs = idle_runs
+        self._tune_gc = tune_gc
         self._engine: Engine | None = None
         self._leave: Callable[[], None] | None = None
 
@@ -122,6 +125,7 @@ class Runtime(Client):
             values=self.values,
             generator=self._generator,
             idle_runs=self._idle_runs,
+            tune_gc=self._tune_gc,
         )
         await self._open(engine)
         self._engine = engine

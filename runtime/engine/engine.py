@@ -26,6 +26,7 @@ from everact.runtime.core.records import (
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.definitions.registry import Registry
+from everact.runtime.engine import garbage
 from everact.runtime.engine.attempt import Outcome, TaskStarter
 from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.engine.identifiers import make_ids
@@ -87,6 +88,7 @@ class Engine:
         values: Converter | None = None,
         generator: random.Random | None = None,
         idle_runs: int = IDLE_RUNS,
+        tune_gc: bool = True,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -109,6 +111,7 @@ class Engine:
         self._crashed_before = 0
         self._loader: Any = None
         self._loader_at = float("inf")
+        self._tune_gc = tune_gc
         self._undo: list[Callable[[], None]] = []
 
     # -- starting and stopping -----------------------------------------------------
@@ -134,6 +137,9 @@ class Engine:
         hooks = GeneratorHooks()
         hooks.install()
         self._undo = [hooks.remove, self.registry.on_change(self._code_changed)]
+        if self._tune_gc:
+            garbage.ease()
+            self._undo.append(garbage.restore)
         await self._recover()
 
     async def close(self, grace: float) -> None:
