@@ -30,6 +30,7 @@ class Hosting(TypedDict, total=False):
     wait_for_lock: Duration
     retention: Duration | None
     idle_runs: int
+    tune_gc: bool
     clock: Clock | None
     store: Store | None
     generator: random.Random | None
