@@ -102,6 +102,11 @@ def test_every_option_of_a_start_is_in_the_guide(option: str) -> None:
     assert f"`{option}" in PROSE or f"{option}=" in PAGE
 
 
+@pytest.mark.parametrize("option", sorted(Runtime.__init__.__kwdefaults__ or ()))
+def test_every_option_of_a_runtime_is_in_the_guide(option: str) -> None:
+    assert f"`{option}`" in PROSE.partition("### Options of a Runtime")[2]
+
+
 def test_numbers_of_the_guide_are_those_of_the_code() -> None:
     said = " ".join(PROSE.split())
     policy = FUNCTION_RETRY
