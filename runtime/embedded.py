@@ -45,8 +45,8 @@ class Runtime(Client):
     closes. `wait_for_lock` is how long to wait for another process to let go of the
     file. `retention` is how long closed runs are kept (None: for ever). `idle_runs`
     is how many waiting runs stay in memory. `tune_gc` lets the garbage collector run
-    less often while the runtime is open (see `engine.garbage`). `clock`, `store` and `generator` are for
-    tests.
+    less often while the runtime is open (see `engine.garbage`). `clock`, `store` and
+    `generator` are for tests.
     """
 
     def __init__(
