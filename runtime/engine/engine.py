@@ -132,7 +132,7 @@ class Engine:
         self.threads = TaskThreads()
         self.start_task = TaskStarter(self.loop)
         self.timers = self.system.launch(
-            TimerActor, self.clock, self._fire, self.runs.__contains__
+            TimerActor, self.clock, self._fire, self._holds
         )
         hooks = GeneratorHooks()
         hooks.install()
@@ -234,7 +234,8 @@ class Engine:
         """The run, loaded if it is not in memory; None if it is closed or unknown."""
         run = self.runs.get(key)
         if run is not None:
-            self._idle.pop(key, None)
+            if key in self._idle:
+                self._idle.move_to_end(key)
             return run
         stored = self.store.load(key)
         if stored is None or stored.run.status:
@@ -331,7 +332,6 @@ class Engine:
         if moment is not None and moment <= now + HORIZON:
             return
         self._forget(run)
-        self.timers.forget(len(run.state.timers or ()))
         if moment is not None:
             self._load_at(moment - HORIZON)
 
@@ -719,6 +719,10 @@ class Engine:
         run.after_commit = None
 
     # -- time ----------------------------------------------------------------------
+
+    def _holds(self, key: int, number: int, due: float) -> bool:
+        run = self.runs.get(key)
+        return run is not None and run.state._moment(number) == due
 
     def _fire(self, key: int, number: int, due: float) -> None:
         run = self.runs.get(key)

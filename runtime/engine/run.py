@@ -486,6 +486,7 @@ class RunActor(Actor):
                 self._when_durable(asked.reply, error)
             else:
                 self._when_durable(asked.reply, None)
+        self._rest()
 
     def _when_durable(self, reply: "asyncio.Future[Any]", answer: Any) -> None:
         """Answer once everything that the answer was computed from is durable."""
@@ -666,7 +667,12 @@ class RunActor(Actor):
             self._reply_all()
         if early:
             self._settle_early(early)
-        elif not (self.attempts or self.in_flight or self.state.status or self.dropped):
+        else:
+            self._rest()
+
+    def _rest(self) -> None:
+        """If the run only waits now, it may be put away."""
+        if not (self.attempts or self.in_flight or self.state.status or self.dropped):
             self.engine.idle(self)
 
     def _release_all(
@@ -803,6 +809,7 @@ class RunActor(Actor):
         if not begun:
             self.drop_program()
         self._when_durable(question.reply, answer)
+        self._rest()
 
     def _cannot_answer(self, obstacle: str) -> BaseException:
         if obstacle.startswith(WAITING):

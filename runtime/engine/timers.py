@@ -1,8 +1,9 @@
 """The timer actor: one heap of moments for all runs in memory.
 
 It wakes at the earliest moment and hands each moment that has come to its run. Moments
-are not removed when they are cancelled: the run's state decides whether a moment
-still holds, and a heap of mostly dead moments is made anew.
+are not removed when they are cancelled, or when their run ends or is put away: the
+run's state decides whether a moment still holds. A heap that has doubled is freed of
+those that do not, so it holds at most about twice the moments of the runs in memory.
 """
 
 from collections.abc import Callable
@@ -10,39 +11,46 @@ from heapq import heapify, heappop, heappush
 
 from everact.actors import Actor, Clock, TimerHandle
 
-_FEW = 1024
+_FEW = 2048
+"""Moments below which the heap is left as it is."""
 
 
 class TimerActor(Actor):
-    """Calls `fire(run_key, number, due)` once `due` (epoch seconds) has come."""
+    """Calls `fire(run_key, number, due)` once `due` (epoch seconds) has come.
+
+    `holds` says of a moment, given in the same way, whether anybody still waits for it.
+    """
 
     def __init__(
         self,
         clock: Clock,
         fire: Callable[[int, int, float], None],
-        alive: Callable[[int], bool],
+        holds: Callable[[int, int, float], bool],
     ) -> None:
         self._clock = clock
         self._fire = fire
-        self._alive = alive
+        self._holds = holds
         self._heap: list[tuple[float, int, int]] = []
+        self._limit = _FEW
         self._handle: TimerHandle | None = None
         self._armed_for = float("inf")
-        self._dead = 0
+
+    @property
+    def noted(self) -> int:
+        """How many moments are in memory, dead ones included."""
+        return len(self._heap)
 
     def add(self, due: float, run_key: int, number: int) -> None:
         """Note a moment of a run."""
-        heappush(self._heap, (due, run_key, number))
+        heap = self._heap
+        if len(heap) >= self._limit:
+            # A set, because a run that was put away and loaded has given its twice.
+            heap[:] = {m for m in heap if self._holds(m[1], m[2], m[0])}
+            heapify(heap)
+            self._limit = max(_FEW, 2 * len(heap))
+        heappush(heap, (due, run_key, number))
         if due < self._armed_for:
             self._arm(due)
-
-    def forget(self, moments: int) -> None:
-        """`moments` of the heap belong to runs that left memory."""
-        self._dead += moments
-        if self._dead > _FEW and self._dead > len(self._heap) // 2:
-            self._heap = [entry for entry in self._heap if self._alive(entry[1])]
-            heapify(self._heap)
-            self._dead = 0
 
     def on_receive(self, message: object) -> None:
         """The only message: the earliest moment has come."""
