@@ -101,15 +101,18 @@ class GroupCommit:
             if refusal is not None
         }
         waiting, self._waiting = self._waiting, []
-        for write in waiting:
-            key = write.row.run_key
-            above = -1 if write.within is None else write.within.row.run_key
-            refusal = refused.get(key) or refused.get(above)
+        gone: set[int] = set()
+        for group in _together(waiting):
+            found = (refused.get(write.row.run_key) for write in group)
+            refusal = next((why for why in found if why is not None), None)
             if refusal is None:
-                self._waiting.append(write)
-            else:
-                refused[key] = refusal
+                continue
+            for write in group:
+                refused[write.row.run_key] = refusal
+                gone.add(id(write))
                 write.done(write, refusal)
+        kept = [write for write in waiting if id(write) not in gone]
+        self._waiting = kept + self._waiting
 
     def _held(self, full: StoreFull) -> None:
         """Keep the batch and try again: it was refused whole, nothing is in doubt."""
@@ -122,3 +125,14 @@ class GroupCommit:
         if not self.stopped:
             self._clock.hold()
             self._store.commit(self._in_flight, self._committed)
+
+
+def _together(writes: list[Write]) -> list[list[Write]]:
+    """Writes by transition: each with those that must not be without it, in order."""
+    groups: dict[int, list[Write]] = {}
+    roots: dict[int, int] = {}
+    for write in writes:
+        above = id(write) if write.within is None else id(write.within)
+        root = roots[id(write)] = roots.get(above, above)
+        groups.setdefault(root, []).append(write)
+    return list(groups.values())
