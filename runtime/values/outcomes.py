@@ -11,14 +11,12 @@ import traceback
 from asyncio import CancelledError
 from typing import Any
 
-import cloudpickle
-
 from everact.runtime import errors
 from everact.runtime.core import failures
 from everact.runtime.core.durations import seconds
 from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.statuses import Status
-from everact.runtime.values.payloads import Converter, PickleConverter
+from everact.runtime.values.payloads import Converter, PickleConverter, by_value
 from everact.runtime.values.status_of import status_of
 
 _NEVER_RAISED = (KeyboardInterrupt, SystemExit, GeneratorExit, CancelledError)
@@ -183,7 +181,7 @@ def _detail(value: Any, values: Converter) -> bytes:
 
 def _carried(error: BaseException) -> bytes | None:
     try:
-        payload = b"c" + cloudpickle.dumps(error, 5)
+        payload = b"c" + by_value(error)
         PickleConverter().decode(payload)
     except Exception:
         return None

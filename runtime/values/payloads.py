@@ -8,7 +8,9 @@ Payloads come out of authenticated rows only; decoding one from anywhere else wo
 run what it says.
 """
 
+import io
 import pickle
+import sys
 from typing import Any, Final, Protocol
 
 import cloudpickle
@@ -66,7 +68,7 @@ class PickleConverter:
         try:
             if _plain(value, [_SMALL], _SHALLOW):
                 return _checked(_PICKLE + pickle.dumps(value, 5), what)
-            return _checked(_CLOUDPICKLE + cloudpickle.dumps(value, 5), what)
+            return _checked(_CLOUDPICKLE + by_value(value), what)
         except ValueNotStorable:
             raise
         except Exception as error:
@@ -81,6 +83,41 @@ class PickleConverter:
         if payload[:1] in (_PICKLE, _CLOUDPICKLE):
             return pickle.loads(memoryview(payload)[1:])
         raise ValueError(f"payload of unknown encoding {payload[:1]!r}")
+
+
+def by_value(value: Any) -> bytes:
+    """`value` as cloudpickle has it, but for the classes of the script itself.
+
+    Those must be the same classes when the script is run again (``except`` and
+    ``isinstance`` in a replay depend on it), and still be there for another script.
+    """
+    file = io.BytesIO()
+    _Pickler(file, 5).dump(value)
+    return file.getvalue()
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Stores a class of the script by name and, for other scripts, by value."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, type) and obj.__module__ == "__main__":
+            name = obj.__qualname__
+            if _of_script(name) is obj:
+                return script_class, (name, cloudpickle.dumps(obj, 5))
+        return super().reducer_override(obj)
+
+
+def script_class(name: str, body: bytes) -> Any:
+    """The script's class of that name, else the stored one. Payloads name this."""
+    found = _of_script(name)
+    return found if isinstance(found, type) else pickle.loads(body)
+
+
+def _of_script(name: str) -> Any:
+    found: Any = sys.modules.get("__main__")
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found
 
 
 def _checked(payload: bytes, what: str) -> bytes:
