@@ -530,17 +530,23 @@ class Engine:
             del self._opening[place]
 
     async def deliver(
-        self, key: int, event: Any, request: tuple[str, str, float] | None = None
+        self,
+        key: int,
+        event: Any,
+        request: tuple[str, str, float] | None = None,
+        *,
+        follow: bool = False,
     ) -> None:
         """Give an event to a run; returns when it is durable.
 
-        RPCError with status NOT_FOUND if the run is closed or unknown.
+        With `follow` it is for whatever run of the chain is open. RPCError with
+        status NOT_FOUND if the run is closed or unknown.
         """
         self.check_open()
         run = self.resident(key)
         reply = self.loop.create_future()
         if run is not None:
-            run.post(Asked(event, reply, request))
+            run.post(Asked(event, reply, request, follow))
         elif key in self._aside and type(event) is TerminateRequested:
             self._close_unreadable(key, event, reply)
         else:

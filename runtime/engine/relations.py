@@ -97,7 +97,7 @@ class Relations:
         else:
             event = CancelRequested("asked by another run", start.run_id, request_id)
         request = (start.workspace, request_id, self._engine.clock.now())
-        asked = Asked(event, reply, request)
+        asked = Asked(event, reply, request, follow=True)
         if run.paused is not None or run is sender:
             run.post(asked)
         else:
@@ -137,9 +137,9 @@ class Relations:
         if row is None or row.status:
             return None
         found = self._engine.resident(row.key)
-        if found is None or not found.state.status:
-            return found
-        return found.successor
+        while found is not None and found.state.status:
+            found = found.successor
+        return found
 
     # -- children ------------------------------------------------------------------
 

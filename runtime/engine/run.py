@@ -79,11 +79,15 @@ _MESSAGES = frozenset({StartChild, SignalRun, CancelRun})
 
 
 class Asked(msgspec.Struct, eq=False):
-    """An event whose sender waits until it is durable, or refused."""
+    """An event whose sender waits until it is durable, or refused.
+
+    With `follow` it is for the successor of a run that has continued, as signals are.
+    """
 
     event: Event
     reply: "asyncio.Future[Any]"
     request: tuple[str, str, float] | None = None
+    follow: bool = False
 
     def settle(self, value: Any = None) -> None:
         """The event is durable."""
@@ -469,7 +473,8 @@ class RunActor(Actor):
     def refuse(self, event: Event, asked: Asked | None) -> None:
         """The event does not fit: forward, answer, or ignore it."""
         heir = self.successor
-        if heir is not None and type(event) is SignalReceived:
+        follows = asked is not None and asked.follow
+        if heir is not None and (follows or type(event) is SignalReceived):
             present = self.engine.resident(heir.row.key)
             if present is not None:
                 present.post(event if asked is None else asked)

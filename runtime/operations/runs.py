@@ -508,7 +508,7 @@ async def signal_run(engine: "Engine", request: SignalRun) -> None:
         request.identity,
         request.headers,
     )
-    await _deliver(engine, row, event, workspace, request.request_id, now)
+    await _deliver(engine, request.run, row, event, request.request_id, now)
 
 
 @operation("runs.cancel", CancelRun)
@@ -520,7 +520,7 @@ async def cancel_run(engine: "Engine", request: CancelRun) -> None:
         return
     row = _find(engine, request.run)
     event = CancelRequested(request.reason, request.identity, request.request_id)
-    await _deliver(engine, row, event, workspace, request.request_id, now)
+    await _deliver(engine, request.run, row, event, request.request_id, now)
 
 
 @operation("runs.terminate", TerminateRun)
@@ -528,7 +528,7 @@ async def terminate_run(engine: "Engine", request: TerminateRun) -> None:
     """Close a run from outside."""
     row = _find(engine, request.run)
     event = TerminateRequested(request.reason, request.details, request.identity)
-    await _deliver(engine, row, event, request.run.workspace, "", 0.0)
+    await _deliver(engine, request.run, row, event, "", 0.0)
 
 
 async def _served(engine: "Engine", workspace: str, request_id: str) -> bool:
@@ -540,9 +540,9 @@ async def _served(engine: "Engine", workspace: str, request_id: str) -> bool:
 
 async def _deliver(
     engine: "Engine",
+    ref: RunRef,
     row: RunRow,
     event: Any,
-    workspace: str,
     request_id: str,
     now: float,
 ) -> None:
@@ -552,11 +552,34 @@ async def _deliver(
             "not open",
             RPCStatus.NOT_FOUND,
         )
-    request = (workspace, request_id, now) if request_id else None
-    sending = engine.loop.create_task(engine.deliver(row.key, event, request))
+    request = (ref.workspace, request_id, now) if request_id else None
+    sending = engine.loop.create_task(_delivered(engine, ref, row, event, request))
     if request_id:
-        engine.waiting.serving(workspace, request_id, sending)
+        engine.waiting.serving(ref.workspace, request_id, sending)
     await asyncio.shield(sending)
+
+
+async def _delivered(
+    engine: "Engine",
+    ref: RunRef,
+    row: RunRow,
+    event: Any,
+    request: tuple[str, str, float] | None,
+) -> None:
+    """Deliver to the run of `row`, or to the one that its chain has gone on to."""
+    while True:
+        try:
+            await engine.deliver(row.key, event, request, follow=not ref.run_id)
+        except RPCError as refused:
+            if refused.status is not RPCStatus.NOT_FOUND:
+                raise
+            present = _find(engine, ref)
+            same_chain = present.first_run_id == row.first_run_id
+            if present.key == row.key or present.status or not same_chain:
+                raise
+            row = present
+        else:
+            return
 
 
 @operation("runs.query", QueryRun)

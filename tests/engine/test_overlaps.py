@@ -16,9 +16,12 @@ from everact.runtime import (
     ApplicationError,
     Registry,
     Reset,
+    RPCError,
     RunStatus,
     Runtime,
     WorkflowFailure,
+    continue_as_new,
+    execute_child,
     receive,
     sleep,
     task,
@@ -58,6 +61,18 @@ async def one_step() -> int:
 @workflow(registry=REGISTRY)
 async def meets_it() -> None:
     await fails_unstorably()
+
+
+@workflow(registry=REGISTRY)
+async def forever(rounds: int) -> None:
+    """It is hardly ever open: nearly all the time its successor is being stored."""
+    await step()
+    continue_as_new(rounds + 1)
+
+
+@workflow(registry=REGISTRY)
+async def parent_of_forever() -> None:
+    await execute_child(forever, 0, id="child")
 
 
 @pytest_asyncio.fixture
@@ -106,3 +121,29 @@ async def test_a_defect_in_what_one_commit_releases_leaves_the_batch_alone(
     monkeypatch.setattr(runtime.engine.workers, "admit", broken)
     handles = await asyncio.gather(*(runtime.start(one_step) for _ in range(3)))
     assert [await handle.result() for handle in handles] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("delay", range(12))
+@pytest.mark.parametrize("how", ["cancel", "terminate"])
+async def test_a_chain_is_ended_by_its_id_at_any_moment(
+    runtime: Runtime, how: str, delay: int
+) -> None:
+    handle = await runtime.start(forever, 0, id="f")
+    for _ in range(delay):
+        await asyncio.sleep(0)
+    addressed = runtime.handle("f")
+    await (addressed.cancel() if how == "cancel" else addressed.terminate())
+    with pytest.raises(WorkflowFailure):
+        await handle.result()
+
+
+@pytest.mark.parametrize("delay", range(0, 24, 2))
+async def test_the_end_of_a_parent_ends_a_child_that_continues(
+    runtime: Runtime, delay: int
+) -> None:
+    handle = await runtime.start(parent_of_forever)
+    for _ in range(delay):
+        await asyncio.sleep(0)
+    await handle.terminate()
+    with pytest.raises((WorkflowFailure, RPCError)):
+        await runtime.handle("child").result()
