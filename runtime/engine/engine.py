@@ -104,6 +104,7 @@ class Engine:
         self._aside: dict[int, str] = {}
         self.relations = Relations(self)
         self._read_back: set[int] = set()
+        self._leaving: set[int] = set()
         self._asking: set[asyncio.Task[None]] = set()
         self._next_key = 1
         self._nested = 0
@@ -237,6 +238,8 @@ class Engine:
             if key in self._idle:
                 self._idle.move_to_end(key)
             return run
+        if key in self._leaving:
+            return None  # what it did last is not durable yet
         stored = self.store.load(key)
         if stored is None or stored.run.status:
             return None
@@ -387,7 +390,16 @@ class Engine:
         if error is not None:
             logger.error("%s is loaded again after an error", run, exc_info=error)
         self._let_go(run)
-        self.loop.call_soon(self._reload, run.row.key)
+        if run.in_flight:
+            self._leaving.add(run.row.key)
+        else:
+            self.loop.call_soon(self._reload, run.row.key)
+
+    def left(self, run: RunActor) -> None:
+        """All that a discarded run did is durable, or refused: it can be read back."""
+        if run.row.key in self._leaving:
+            self._leaving.discard(run.row.key)
+            self.loop.call_soon(self._reload, run.row.key)
 
     def _reload(self, key: int) -> None:
         if not self.stopping:
@@ -543,6 +555,8 @@ class Engine:
         status NOT_FOUND if the run is closed or unknown.
         """
         self.check_open()
+        if key in self._leaving:
+            await self.commits.idle()
         run = self.resident(key)
         reply = self.loop.create_future()
         if run is not None:

@@ -653,6 +653,8 @@ class RunActor(Actor):
         """The transition is durable, or refused: release its effects, or drop all."""
         self.in_flight -= 1
         events, commands, asked = write.effects
+        if self.dropped and not self.in_flight:
+            self.engine.left(self)
         if error is not None:
             self.engine.refused(self, asked, error)
             return

@@ -44,6 +44,7 @@ from everact.runtime.definitions.control import (
     WorkflowControl,
 )
 from everact.runtime.definitions.registry import Registry
+from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.workflows import (
     WorkflowDefinition,
     definition_of,
@@ -245,13 +246,14 @@ class CoroutineProgram:
             self._root.cancel(event.reason or None)
 
     def _signal(self, event: SignalReceived) -> None:
-        handler = self._signal_handler(event.name)
-        if handler is None:
+        found = self._signal_handler(event.name)
+        if found is None:
             self.loop.offer(event)
             return
+        handler, signature = found
         args, kwargs = self.loop.decode(event.args, event.kwargs)
         try:
-            inspect.signature(handler).bind(*args, **kwargs)
+            signature.check(args, kwargs, event.name)
         except TypeError as error:
             self._warn(f"signal {event.name!r} dropped, its arguments misfit: {error}")
             return
@@ -260,19 +262,18 @@ class CoroutineProgram:
         except Exception as error:
             self.fail(error)
 
-    def _signal_handler(self, name: str) -> Callable[..., Any] | None:
+    def _signal_handler(self, name: str) -> tuple[Callable[..., Any], Signature] | None:
         own = self.loop.handlers.get(name) if self.loop.handlers else None
         if own is not None or self._instance is None:
             return own
         found = self.definition.signals.get(name)
         if found is not None:
-            method: Callable[..., Any] = found.function.__get__(self._instance)
-            return method
+            return found.function.__get__(self._instance), found.signature
         catch_all = self.definition.any_signal
         if catch_all is None:
             return None
         bound = catch_all.function.__get__(self._instance)
-        return lambda *args: bound(name, args)
+        return (lambda *args: bound(name, args)), _ANY_ARGUMENTS
 
     def fail(self, error: BaseException) -> None:
         """A handler raised: the run fails with it, its code is not asked further."""
@@ -550,6 +551,7 @@ def _print_of(value: Any) -> bytes | int:
         return id(value)
 
 
+_ANY_ARGUMENTS = Signature(lambda *_: None)
 _SHOW: dict[type, Callable[[CoroutineProgram, Any], None]] = {
     Started: CoroutineProgram._started,
     Began: CoroutineProgram._began,

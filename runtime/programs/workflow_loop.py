@@ -24,6 +24,7 @@ from everact.runtime.core.records import (
     StartOptions,
 )
 from everact.runtime.definitions.durable import DurableLoop, RunInfo
+from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import definition_of, name_of
 from everact.runtime.errors import ValueNotStorable
@@ -59,7 +60,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         self.reason: str | None = None
         self.announced: dict[int, OrderedFuture] | None = None
         self.unread: deque[SignalReceived] | None = None
-        self.handlers: dict[str, Callable[..., Any]] | None = None
+        self.handlers: dict[str, tuple[Callable[..., Any], Signature]] | None = None
         self.queries: dict[str, Callable[..., Any]] | None = None
         self._random: _random.Random | None = None
         self._receivers: dict[str, deque[OrderedFuture]] | None = None
@@ -151,7 +152,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             return
         if self.handlers is None:
             self.handlers = {}
-        self.handlers[name] = handler
+        self.handlers[name] = handler, Signature(handler)
         while (found := self.take_unread(name)) is not None:
             args, kwargs = self.decode(found.args, found.kwargs)
             self.call_soon(partial(self.run_handler, handler, args, kwargs))
