@@ -40,12 +40,12 @@ class Runtime(Client):
     form for programs without a loop. Without a path the file is ``everact.db`` in
     the working directory; ``":memory:"`` keeps nothing after the end.
 
-    `workers` serve queues (default: one for the queue "default"; an empty list
-    serves none). `grace` is how long attempts may take to finish when the runtime
-    closes. `wait_for_lock` is how long to wait for another process to let go of the
-    file. `retention` is how long closed runs are kept (None: for ever). `idle_runs`
-    is how many waiting runs stay in memory. `tune_gc` lets the garbage collector run
-    less often while the runtime is open (see `engine.garbage`). `clock`, `store` and
+    `workers` serve queues (default: one for the queue "default"; an empty list serves
+    none). `grace` is how long attempts may take to finish when the runtime closes.
+    `wait_for_lock` is how long to wait for another process to let go of the file.
+    `retention` is how long closed runs are kept (None: for ever). `idle_runs` is how
+    many waiting runs stay in memory. `tune_gc` lets the garbage collector run less
+    often while the runtime is open (see `engine.garbage`). `clock`, `store` and
     `generator` are for tests.
     """
 

@@ -18,18 +18,20 @@ from everact.actors import Actor, TimerHandle
 from everact.runtime.core import failures
 from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
 from everact.runtime.core.records import (
+    DEFAULT_TASK,
     AttemptStarted,
     HeartbeatRecorded,
     RunTask,
     TaskCompleted,
     TaskFailed,
 )
-from everact.runtime.core.statuses import Status
+from everact.runtime.core.statuses import RETRIED, Status
 from everact.runtime.definitions.context import TaskContext, current_attempt
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import ValueNotStorable
 from everact.runtime.values.outcomes import failure_of, task_timed_out
+from everact.runtime.values.status_of import status_of_result
 
 if TYPE_CHECKING:
     from everact.runtime.engine.run import RunActor
@@ -196,11 +198,29 @@ class TaskActor(Actor):
                 except ValueNotStorable as unstorable:
                     error = unstorable
                 else:
+                    if (again := self._tried_again(value)) is not None:
+                        self._settle_failed(again)
+                        self._ended()
+                        return
                     self.settled = True
                     self.run.outcome(Outcome(self, TaskCompleted(command.call, result)))
             if error is not None:
                 self._settle_failed(failure_of(error, values=values))
         self._ended()
+
+    def _tried_again(self, value: Any) -> Failure | None:
+        """Why a returned value is another failed attempt: its class has a status that
+        is retried (`register_status`), and the policy has an attempt left.
+        """
+        status = status_of_result(value)
+        if status is Status.OK:
+            return None
+        failure = Failure(
+            FailureKind.APPLICATION, type(value).__qualname__, str(value), status
+        )
+        policy = (self.command.options or DEFAULT_TASK).retry
+        again = status in RETRIED and policy.allows(failure, self.number)
+        return failure if again else None
 
     # -- the end ----------------------------------------------------------------------
 

@@ -424,9 +424,8 @@ class Engine:
         reason = self._aside.get(key) if run is None else (run.state.held or None)
         if reason and not reason.startswith(WAITING):
             return reason
-        if run is not None and run.program is not None and not run.state.calls:
-            where = run.program.stuck if not run.in_flight else None
-            return f"stuck: {where}" if where else None
+        if run is not None and not run.state.calls and not run.in_flight:
+            return f"stuck: {run.stuck}" if run.stuck else None
         return None
 
     def add_worker(self, worker: Worker) -> None:

@@ -640,9 +640,15 @@ class RunActor(Actor):
             self.program.close()
             self.program = None
 
+    @property
+    def stuck(self) -> str | None:
+        """Where the code waits for what cannot come, if no deadline will end it."""
+        if self.program is None or self.state.wake() is not None:
+            return None
+        return self.program.stuck
+
     def _check_stuck(self) -> None:
-        assert self.program is not None
-        where = self.program.stuck
+        where = self.stuck
         if where is not None:
             logger.error("%s is stuck: %s", self, where)
             self.engine.stuck(self, where)

@@ -168,8 +168,8 @@ class CoroutineProgram:
         raise errors.NonDeterminismError(
             f"the code of {self.definition.name!r} does not fit what the run recorded: "
             f"in activation {number} the run recorded [{old}], and the code now asks "
-            f"for [{new}]. Restore the code that the run was started with, or reset "
-            "or terminate the run.",
+            f"for [{new}]. Restore the code that the run was started with, or "
+            "terminate the run.",
             old,
             new,
         )

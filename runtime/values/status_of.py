@@ -83,6 +83,8 @@ def status_of(error: BaseException) -> Status:
 
 def status_of_result(value: object) -> Status:
     """The status that a returned `value` stands for; OK if nothing maps it."""
+    if not _of_result:
+        return Status.OK
     return _look_up(_of_result, value) or Status.OK
 
 

@@ -808,3 +808,20 @@ async def test_the_documented_delays_of_a_function_without_a_policy(
         with pytest.raises(WorkflowFailure):
             await runtime.execute(call_plainly, "function")
         assert virtual_time() == 1 + 2 + 4 + 8 + 16 + 32 + 64 + 100 + 100
+
+
+@workflow(registry=registry)
+async def waits_for_nobody() -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.mark.feature("RT-05")
+async def test_a_run_that_nobody_wakes_is_not_stuck_while_a_deadline_will_end_it(
+    tmp_path: Path,
+) -> None:
+    async with open_runtime(tmp_path / "a.db", registry) as runtime:
+        with pytest.raises(WorkflowFailure) as failed:
+            await runtime.execute(waits_for_nobody, run_timeout="5s")
+        assert timed_out(failed.value) is TimeoutKind.RUN
+        with pytest.raises(RunPutAside, match="stuck"):
+            await runtime.execute(waits_for_nobody)

@@ -255,7 +255,7 @@ def test_other_code_is_told_from_the_recorded_one_with_both_sides(
 def test_the_message_says_what_to_do() -> None:
     run = Driven(original)
     run.start()
-    with pytest.raises(NonDeterminismError, match=r"Restore the code .* or reset"):
+    with pytest.raises(NonDeterminismError, match=r"Restore the code .* or terminate"):
         run.replayed(other_task)
     run.program.close()
 

@@ -23,6 +23,7 @@ from everact.runtime import (
     RuntimeStateError,
     Status,
     WorkflowFailure,
+    function,
     register_status,
     retry,
     task,
@@ -150,6 +151,28 @@ async def test_an_exception_registered_as_throttled_is_retried(
     register_status(Worse, Status.THROTTLED)
     failing[:] = [Worse]
     assert await called() == "done"
+
+
+class Reply:
+    """What a client library returns instead of raising."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+@pytest.mark.feature("PF-22")
+async def test_a_result_registered_with_a_retried_status_is_another_attempt(
+    runtime: Runtime,
+) -> None:
+    register_status(Reply, lambda r: Status.OK if r.code < 429 else Status.THROTTLED)
+    replies, registry = [429, 429, 200], runtime.engine.registry
+
+    @function(registry, name="fetch")
+    async def fetch() -> Reply:
+        return Reply(replies.pop(0))
+
+    assert (await fetch()).code == 200
+    assert replies == []
 
 
 # -- when they are retried -----------------------------------------------------------
