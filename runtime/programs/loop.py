@@ -9,6 +9,7 @@ sets of them and an order by memory address would differ on replay.
 import asyncio
 import contextvars
 import logging
+import math
 import random as _random
 import sys
 from collections.abc import Callable, Coroutine
@@ -343,6 +344,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     ) -> ReadyHandle:
         if when <= self.now:
             return self.call_soon(callback, *args, context=context)
+        if math.isnan(when):  # it has no place in any order of moments
+            raise ValueError("a delay must be a number, not NaN")
         call = self.next_call()
         if context is None:
             sleeps = callback is _wake_sleeper
