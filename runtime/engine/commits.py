@@ -57,6 +57,15 @@ class GroupCommit:
                 self._idle = self._loop.create_future()
             await asyncio.shield(self._idle)
 
+    async def finish(self) -> list[Write]:
+        """Commit what waits and then nothing more; what a full disk did not take."""
+        while (self._waiting or self._in_flight) and self.full is None:
+            if self._idle is None:
+                self._idle = self._loop.create_future()
+            await asyncio.shield(self._idle)
+        self.stopped = True
+        return [*self._in_flight, *self._waiting]
+
     def _flush(self) -> None:
         self._announced = False
         if self._in_flight or not self._waiting or self.stopped:
@@ -119,6 +128,9 @@ class GroupCommit:
         if self.full is None:
             logger.error("%s", full)
         self.full = full
+        if self._idle is not None:
+            self._idle.set_result(None)
+            self._idle = None
         self._clock.call_later(FULL_RETRY, self._again)
 
     def _again(self) -> None:

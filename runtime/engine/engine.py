@@ -151,9 +151,14 @@ class Engine:
         if self._loader is not None:
             self._loader.cancel()
         clean = await self._let_finish(grace)
-        await self.commits.idle()
-        self.commits.stopped = True
+        left = await self.commits.finish()
+        not_stored = StoreError("the runtime was closed while the disk was full")
+        for write in left:
+            asked = write.effects[2]
+            if asked is not None:
+                asked.fail(_copy_error(not_stored))
         for run in list(self.runs.values()):
+            self._fail_replies(run, not_stored)
             self._forget(run)
         self.waiting.close()
         for undo in reversed(self._undo):
@@ -161,7 +166,7 @@ class Engine:
         self.threads.close()
         self.watchdog.stop()
         await self.system.stop()
-        self.store.close(clean=clean)
+        self.store.close(clean=clean and not left)
 
     async def _let_finish(self, grace: float) -> bool:
         """Wait for attempts; whether none had to be cut off in the middle."""

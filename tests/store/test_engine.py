@@ -225,6 +225,23 @@ async def test_a_full_disk_holds_work_refuses_more_and_loses_nothing(
         }
 
 
+async def test_closing_does_not_wait_for_room_on_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "everact.db"
+    store = SqliteStore(path)
+    made = runtime(path, store)
+    async with made:
+        first = await made.start(sleeper, 10, id="first")
+        pages = store._writing.execute("pragma page_count").fetchone()[0]
+        store._writing.execute(f"pragma max_page_count = {pages + 1}")
+        held = asyncio.ensure_future(made.start(sleeper, 50_000, id="held"))
+        await until(lambda: made.engine.commits.full is not None)
+    with pytest.raises(StoreError, match="closed while the disk was full"):
+        await held
+    async with runtime(path) as again:
+        assert await again.handle(first.id).result() == [10, 10, 10, 1]
+        assert {line.workflow_id async for line in again.list()} == {"first"}
+
+
 async def test_an_error_of_the_file_is_survived_by_every_run(tmp_path: Path) -> None:
     """The outcome is unknown: what was not acknowledged is loaded again."""
     path = tmp_path / "everact.db"
