@@ -71,6 +71,12 @@ LOAD_BATCH = 200
 NESTED = 10
 """Runs that begin in the transition that starts them, one started by the other."""
 
+REFUSALS = 3
+"""Refused transitions in a row after which a run is left alone for a while."""
+
+REFUSED_RETRY = 60.0
+"""Seconds until a run that was refused so often is tried again."""
+
 IDLE_RUNS = 16_384
 """Waiting runs kept in memory, unless told otherwise."""
 
@@ -108,6 +114,7 @@ class Engine:
         self._asking: set[asyncio.Task[None]] = set()
         self._next_key = 1
         self._nested = 0
+        self.refusals: dict[int, int] = {}
         self._unclean: set[int] | None = None
         self._crashed_before = 0
         self._loader: Any = None
@@ -407,8 +414,8 @@ class Engine:
             self.loop.call_soon(self._reload, run.row.key)
 
     def _reload(self, key: int) -> None:
-        if not self.stopping:
-            self.resident(key)
+        if not self.stopping and self.resident(key) is None:
+            self.refusals.pop(key, None)
 
     def put_aside(self, run: RunActor, reason: str) -> None:
         """The run is held with `reason`: remember it, and tell who waits."""
@@ -695,7 +702,29 @@ class Engine:
         logger.error("%s: a transition was refused: %s", run, error)
         self._opening.pop((start.workspace, start.workflow_id), None)
         self._fail_replies(run, error)
-        self.discard(run, None)
+        if type(asked and asked.event) is Started:
+            self.discard(run, None)
+        else:
+            self._try_again(run, error)
+
+    def _try_again(self, run: RunActor, why: BaseException) -> None:
+        """Load a refused run again: what it does next may be refused again."""
+        key, start = run.row.key, run.state.start
+        times = self.refusals[key] = self.refusals.get(key, 0) + 1
+        if times < REFUSALS:
+            self.discard(run, None)
+            return
+        reason = f"its next transition is refused by the database: {why}"
+        logger.error("%s is put aside for %g s: %s", run, REFUSED_RETRY, reason)
+        self._let_go(run)
+        self._aside[key] = reason
+        self.waiting.put_aside(key, start.workflow_id, start.run_id, reason)
+        self.clock.call_later(REFUSED_RETRY, self._after_refusal, key)
+
+    def _after_refusal(self, key: int) -> None:
+        if not self.stopping and key in self._aside:
+            del self._aside[key]
+            self.resident(key)
 
     def _conflict(self, start: Started) -> BaseException | None:
         row = self.store.find(start.workspace, start.workflow_id)

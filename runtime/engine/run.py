@@ -664,6 +664,8 @@ class RunActor(Actor):
         if error is not None:
             self.engine.refused(self, asked, error)
             return
+        if self.engine.refusals:
+            self.engine.refusals.pop(self.row.key, None)
         early: list[Any] = []
         if not self.dropped:
             self.early = early

@@ -188,6 +188,31 @@ async def test_a_run_that_the_store_refuses_is_refused_alone(tmp_path: Path) -> 
         assert {line.workflow_id async for line in made.list()} == {"good", "later"}
 
 
+async def test_a_run_that_is_refused_again_and_again_is_left_alone_for_a_while(
+    tmp_path: Path,
+) -> None:
+    """It is told to who waits, tried again later, and goes on when it can."""
+    path = tmp_path / "everact.db"
+    store = SqliteStore(path)
+    async with runtime(path, store) as made:
+        bad = await made.start(sleeper, 1, id="bad")
+        good = await made.start(sleeper, 1, id="good")
+        await until(lambda: made.engine.timers.noted == 2)
+        key = made.engine.open_run("default", "bad").row.key  # type: ignore[union-attr]
+        with store._guard:
+            store._writing.execute(
+                "create trigger refuse before insert on journal"
+                f" when new.run_key = {key} begin select raise(abort, 'refused by a trigger'); end"
+            )
+        with pytest.raises(RunPutAside, match="refused by a trigger"):
+            await bad.result()
+        assert await good.result() == [1, 1, 1, 1]
+        with store._guard:
+            store._writing.execute("drop trigger refuse")
+        await asyncio.sleep(61)
+        assert await bad.result() == [1, 1, 1, 1]
+
+
 async def until(condition: Callable[[], bool]) -> None:
     for _ in range(100_000):
         if condition():
