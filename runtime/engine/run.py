@@ -336,6 +336,7 @@ class RunActor(Actor):
             finally:
                 over = watchdog.leave()
         except ActivationOverrun:
+            watchdog.leave()  # it may have come in the middle of leaving
             over = True
         except (KeyboardInterrupt, SystemExit):
             engine.discard(self, None)

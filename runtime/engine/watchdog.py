@@ -33,7 +33,8 @@ class Watchdog:
         self._limit = 0.0
         self._seen = -1
         self._since = 0.0
-        self._fired = False
+        self._armed = False
+        self._raised = False
         self._stop = threading.Event()
         self._thread = threading.Thread(
             target=self._watch, name="everact-watchdog", daemon=True
@@ -49,12 +50,13 @@ class Watchdog:
     def leave(self) -> bool:
         """The activation ended; whether it ran over its limit."""
         self._run = None
-        if not self._fired:
+        if not self._armed:  # set before the run is looked at: one sees the other
             return False
         with self._lock:
-            self._fired = False
-            _clear(self._thread_id)
-        return True
+            raised, self._raised, self._armed = self._raised, False, False
+            if raised:
+                _clear(self._thread_id)
+        return raised
 
     def stop(self) -> None:
         """End the thread."""
@@ -70,15 +72,18 @@ class Watchdog:
             if serial != self._seen:
                 self._seen, self._since = serial, now
                 continue
-            if now - self._since >= self._limit and not self._fired:
+            if now - self._since >= self._limit:
                 self._interrupt(run, serial, now - self._since)
+                self._since = now  # code that swallows it is interrupted again
 
     def _interrupt(self, run: object, serial: int, took: float) -> None:
         place = _line_of(self._thread_id)
         with self._lock:
+            self._armed = True
             if self._run is None or self._serial != serial:
+                self._armed = self._raised
                 return
-            self._fired = True
+            self._raised = True
             _raise(self._thread_id, ActivationOverrun)
         logger.error(
             "%s blocks the event loop for %.1f s, at %s: workflow code must await; "

@@ -202,7 +202,8 @@ async def test_a_run_that_is_refused_again_and_again_is_left_alone_for_a_while(
         with store._guard:
             store._writing.execute(
                 "create trigger refuse before insert on journal"
-                f" when new.run_key = {key} begin select raise(abort, 'refused by a trigger'); end"
+                f" when new.run_key = {key}"
+                " begin select raise(abort, 'refused by a trigger'); end"
             )
         with pytest.raises(RunPutAside, match="refused by a trigger"):
             await bad.result()
