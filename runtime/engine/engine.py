@@ -77,7 +77,7 @@ REFUSALS = 3
 REFUSED_RETRY = 60.0
 """Seconds until a run that was refused so often is tried again."""
 
-IDLE_RUNS = 16_384
+IDLE_RUNS = 10_240
 """Waiting runs kept in memory, unless told otherwise."""
 
 

@@ -434,15 +434,16 @@ class CoroutineProgram:
         return (values, *self.loop.pulse())
 
     def close(self) -> None:
-        if self._finished and self.loop.at_rest():
-            return
-        outer = _get_running_loop()
-        _set_running_loop(self.loop)
-        try:
-            self.loop.close()
-        finally:
-            _set_running_loop(outer)
+        if not (self._finished and self.loop.at_rest()):
+            outer = _get_running_loop()
+            _set_running_loop(self.loop)
+            try:
+                self.loop.close()
+            finally:
+                _set_running_loop(outer)
+        # Nothing of a run is left to the garbage collector.
         self._root = None
+        self.loop.let_go()
 
 
 class _Loop(WorkflowLoop):
@@ -458,9 +459,19 @@ class _Loop(WorkflowLoop):
         program: CoroutineProgram,
     ) -> None:
         super().__init__(start, generation, values)
-        self._program = program
+        self._program: CoroutineProgram | None = program
+
+    def let_go(self) -> None:
+        """Forget everything that leads back to the loop."""
+        self._tasks = []
+        self._ready = []
+        self.calls = {}
+        self.waits = None
+        self._program = None
 
     def handler_done(self, task: asyncio.Task[Any]) -> None:
+        if self._program is None:
+            return
         if not task.cancelled() and task.exception() is not None:
             self._program.fail(task.exception())  # type: ignore[arg-type]
 

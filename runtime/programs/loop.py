@@ -294,6 +294,9 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
                     coroutine.close()
                 except BaseException as error:
                     logger.debug("clean-up of a dropped coroutine: %r", error)
+                waited = task._fut_waiter  # type: ignore[attr-defined]
+                if waited is not None:  # which holds the task, which holds it
+                    waited.cancel()
         for generator in self._generators or ():
             closing = generator.aclose()
             try:

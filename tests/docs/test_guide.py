@@ -117,8 +117,8 @@ def test_numbers_of_the_guide_are_those_of_the_code() -> None:
     assert "1000 slots" in said
     assert workers.DEFAULT_THREADS <= 32
     assert "as there are CPUs and 4 more, 32 at most" in said
-    assert engine.IDLE_RUNS == 16_384
-    assert "(16,384)" in said
+    assert engine.IDLE_RUNS == 10_240
+    assert "(10,240)" in said
     assert LOST_LIMIT == 3
     assert "lost three times in a row" in said
     assert run.OVERRUNS == 3
