@@ -8,6 +8,7 @@ asks for: attempts, timers, messages, answers.
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
@@ -866,13 +867,33 @@ class RunActor(Actor):
     def fits(self) -> str | None:
         """Replay the recorded activations; why they do not fit the code, or None."""
         assert self.program is not None
+        watchdog, over = self.engine.watchdog, False
+        reason: str | None = None
         try:
-            self.program.replay(self.state.script)
+            try:
+                self.program.replay(self._watched_script())
+            finally:
+                over = watchdog.leave()
+        except ActivationOverrun:
+            watchdog.leave()  # it may have come in the middle of leaving
+            over = True
         except NonDeterminismError as error:
-            return str(error)
+            reason = str(error)
         except Exception as error:
-            return f"its recorded values cannot be loaded: {error!r}"
-        return None
+            reason = f"its recorded values cannot be loaded: {error!r}"
+        if over:
+            reason = (
+                "its code does not come to a wait when it is replayed (the log says "
+                "where); do long or blocking work in a @task"
+            )
+        return reason
+
+    def _watched_script(self) -> Iterator[bytes]:
+        """The recorded activations; each has the time of all its tries together."""
+        limit = OVERRUNS * self.state.start.options.task_timeout
+        for body in self.state.script:
+            self.engine.watchdog.enter(self, limit)
+            yield body
 
 
 def _urgent(message: Any) -> bool:

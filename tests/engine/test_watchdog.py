@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from everact.runtime import Registry, RunPutAside, Runtime, workflow
+from everact.runtime import (
+    QueryFailed,
+    Registry,
+    RunPutAside,
+    Runtime,
+    sleep,
+    workflow,
+)
 from everact.runtime.engine.watchdog import Watchdog
 
 REGISTRY = Registry()
@@ -43,6 +50,39 @@ async def test_code_that_swallows_an_interruption_is_interrupted_again(
         with pytest.raises(RunPutAside, match="does not come to a wait"):
             await handle.result()
     assert UNSTOPPED == []
+
+
+@pytest.mark.real_time
+async def test_code_that_blocks_when_it_is_replayed_is_put_aside(
+    tmp_path: Path,
+) -> None:
+    async with Runtime(tmp_path / "a.db", registry=changing(blocks=False)) as runtime:
+        handle = await runtime.start("changing", id="c", task_timeout=0.05)
+        await handle.query("seen")
+    async with Runtime(tmp_path / "a.db", registry=changing(blocks=True)) as runtime:
+        with pytest.raises(QueryFailed, match="when it is replayed"):
+            await runtime.handle("c").query("seen")
+    assert UNSTOPPED == []
+
+
+def changing(*, blocks: bool) -> Registry:
+    """A workflow whose code blocks before its first step, or does not."""
+    registry = Registry()
+
+    @workflow(registry=registry, name="changing")
+    class Changing:
+        @workflow.run
+        async def run(self) -> None:
+            if blocks:
+                block(time.monotonic() + ENOUGH)
+                UNSTOPPED.append("it gave up by itself")
+            await sleep("1h")
+
+        @workflow.query
+        def seen(self) -> int:
+            return 1
+
+    return registry
 
 
 def test_an_interruption_that_comes_too_late_is_none() -> None:
