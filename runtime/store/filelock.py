@@ -3,6 +3,7 @@
 import fcntl
 import os
 import time
+import weakref
 
 from everact.runtime.errors import StoreInUse
 
@@ -36,7 +37,21 @@ class FileLock:
                 ) from None
         os.ftruncate(self._descriptor, 0)
         os.write(self._descriptor, str(os.getpid()).encode())
+        _taken.add(self)
 
     def release(self) -> None:
         """Let go; the file stays, so that nobody can lock another one of its name."""
+        _taken.discard(self)
         os.close(self._descriptor)
+
+
+_taken: "weakref.WeakSet[FileLock]" = weakref.WeakSet()
+
+
+def _forked() -> None:
+    """A forked child is another process: it must not hold the lock after its parent."""
+    for lock in list(_taken):
+        lock.release()
+
+
+os.register_at_fork(after_in_child=_forked)
