@@ -150,7 +150,7 @@ class TaskActor(Actor):
         context: Context,
     ) -> None:
         try:
-            coroutine = task.function(*args, **kwargs)
+            coroutine = _contained(task.function(*args, **kwargs))
         except Exception as error:
             self._returned(None, error)
             return
@@ -180,6 +180,8 @@ class TaskActor(Actor):
     def _done(self, running: "asyncio.Task[Any]") -> None:
         try:
             value = running.result()
+        except _Exited as exited:
+            self._returned(None, exited.error)
         except asyncio.CancelledError:
             if not self.settled:
                 self._settle_failed(failures.cancelled("the task was cancelled"))
@@ -416,6 +418,22 @@ class Limits:
         limit: float,
     ) -> None:
         self._handles[kind] = self._clock.call_later(delay, then, kind, limit)
+
+
+class _Exited(Exception):
+    """A task called for the end of the program: it ends alone."""
+
+    def __init__(self, error: SystemExit) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+async def _contained(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Await a task's coroutine; its SystemExit must not end the engine."""
+    try:
+        return await coroutine
+    except SystemExit as error:
+        raise _Exited(error) from error
 
 
 class TaskStarter:

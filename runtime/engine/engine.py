@@ -13,7 +13,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from everact.actors import ActorSystem, Clock
@@ -52,7 +51,6 @@ from everact.runtime.errors import (
     RunPutAside,
     RuntimeStateError,
     StoreError,
-    StoreTampered,
     WorkflowAlreadyStarted,
 )
 from everact.runtime.programs.coroutine import make_program
@@ -115,11 +113,11 @@ class Engine:
         self._next_key = 1
         self._nested = 0
         self.refusals: dict[int, int] = {}
-        self._unclean: set[int] | None = None
         self._crashed_before = 0
         self._loader: Any = None
         self._loader_at = float("inf")
         self._tune_gc = tune_gc
+        self._closing: asyncio.Task[None] | None = None
         self._undo: list[Callable[[], None]] = []
 
     # -- starting and stopping -----------------------------------------------------
@@ -148,16 +146,26 @@ class Engine:
         if self._tune_gc:
             garbage.ease()
             self._undo.append(garbage.restore)
-        await self._recover()
+        try:
+            await self._recover()
+        except BaseException:
+            await self.close(0.0)
+            raise
 
     async def close(self, grace: float) -> None:
-        """Stop in good order: attempts get `grace` seconds to finish."""
-        if self.stopping:
-            return
+        """Stop in good order: attempts get `grace` seconds to finish.
+
+        A caller that gives up does not stop the closing; a second one waits for it.
+        """
+        if self._closing is None:
+            self._closing = self.loop.create_task(self._close(grace))
+        await asyncio.shield(self._closing)
+
+    async def _close(self, grace: float) -> None:
         self.stopping = True
         if self._loader is not None:
             self._loader.cancel()
-        clean = await self._let_finish(grace)
+        await self._let_finish(grace)
         left = await self.commits.finish()
         not_stored = StoreError("the runtime was closed while the disk was full")
         for write in left:
@@ -173,10 +181,10 @@ class Engine:
         self.threads.close()
         self.watchdog.stop()
         await self.system.stop()
-        self.store.close(clean=clean and not left)
+        self.store.close(clean=not left)
 
-    async def _let_finish(self, grace: float) -> bool:
-        """Wait for attempts; whether none had to be cut off in the middle."""
+    async def _let_finish(self, grace: float) -> None:
+        """Wait for attempts; those that are left then are cut off, not lost."""
         deadline = self.clock.monotonic() + grace
         waiting = self.loop.create_future()
         handle = self.clock.call_later(grace, settle, waiting, None)
@@ -195,7 +203,6 @@ class Engine:
             for attempt in run.attempts.values():
                 attempt.stop_now()
         await asyncio.sleep(0)
-        return True
 
     _on_idle: "asyncio.Future[None] | None" = None
 
@@ -237,9 +244,14 @@ class Engine:
         self._loader_at = float("inf")
         self._loader = None
         if not self.stopping:
-            self._loading = self.loop.create_task(
-                self._load_due(self.clock.now() + 2 * HORIZON)
-            )
+            self._loading = self.loop.create_task(self._load_soon())
+
+    async def _load_soon(self) -> None:
+        try:
+            await self._load_due(self.clock.now() + 2 * HORIZON)
+        except Exception:
+            logger.exception("runs that are due could not be loaded; trying again")
+            self._load_at(self.clock.now() + HORIZON)
 
     # -- runs in memory --------------------------------------------------------------
 
@@ -257,7 +269,7 @@ class Engine:
             return None
         try:
             loaded = load_state(self.seal, stored)
-        except (StoreTampered, msgspec.MsgspecError, ValueError) as error:
+        except Exception as error:  # whatever a checkpoint of the past may raise
             self._quarantine(stored.run, error)
             return None
         run = self.system.launch(RunActor, self, stored.run, loaded.state)

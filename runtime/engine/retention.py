@@ -1,11 +1,14 @@
 """Closed runs leave the database after a while, a few at a time."""
 
+import logging
 from typing import TYPE_CHECKING
 
 from everact.actors import TimerHandle
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
+
+logger = logging.getLogger("everact.engine")
 
 INTERVAL = 600.0
 """Seconds between two looks for runs to delete."""
@@ -45,5 +48,9 @@ class Retention:
         self._handle = self._engine.clock.call_later(delay, self._look)
 
     def _look(self) -> None:
-        deleted = self.run()
+        deleted = 0
+        try:
+            deleted = self.run()
+        except Exception:
+            logger.exception("closed runs could not be deleted; trying again later")
         self._arm(0.05 if deleted == BATCH else INTERVAL)

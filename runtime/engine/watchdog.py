@@ -55,7 +55,7 @@ class Watchdog:
         with self._lock:
             raised, self._raised, self._armed = self._raised, False, False
             if raised:
-                _clear(self._thread_id)
+                _absorb(self._thread_id)
         return raised
 
     def stop(self) -> None:
@@ -108,5 +108,15 @@ def _raise(thread_id: int, kind: type[BaseException]) -> None:
     )
 
 
-def _clear(thread_id: int) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), None)
+def _absorb(thread_id: int) -> None:
+    """Take what may be pending for this thread, so that nothing is pending after.
+
+    Only a delivery makes the interpreter stop looking for more: an exception that is
+    called back (set to null) leaves it looking at every call, for ever.
+    """
+    try:
+        _raise(thread_id, ActivationOverrun)  # in place of the one that is pending
+        while True:
+            pass
+    except ActivationOverrun:
+        return

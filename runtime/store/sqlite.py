@@ -133,6 +133,15 @@ class SqliteStore:
                 self._disconnect()
 
     def _connect(self) -> None:
+        self._open_writing()
+        if self._in_memory:
+            self._reading = self._writing
+        else:
+            self._reading = sqlite3.connect(
+                self.path, isolation_level=None, check_same_thread=False, timeout=30
+            )
+
+    def _open_writing(self) -> None:
         self._writing = sqlite3.connect(
             self.path, isolation_level=None, check_same_thread=False, timeout=30
         )
@@ -143,12 +152,6 @@ class SqliteStore:
             pragmas += ["fullfsync = 1", "checkpoint_fullfsync = 1"]
         for pragma in pragmas:
             self._writing.execute(f"pragma {pragma}")
-        if self._in_memory:
-            self._reading = self._writing
-        else:
-            self._reading = sqlite3.connect(
-                self.path, isolation_level=None, check_same_thread=False, timeout=30
-            )
 
     def _disconnect(self) -> None:
         for connection in ("_reading", "_writing"):
@@ -330,11 +333,11 @@ class SqliteStore:
             return full
         made = StoreError(f"{self.path}: {error}")
         made.__cause__ = error
+        if self._in_memory:  # closing it would be the end of it
+            return made
         try:
             self._writing.close()
-            if not self._in_memory:
-                self._reading.close()
-                self._connect()
+            self._open_writing()
         except sqlite3.Error as again:
             made.add_note(f"and it could not be opened again: {again}")
         return made

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -96,3 +98,37 @@ def test_an_interruption_that_comes_too_late_is_none() -> None:
         assert not watchdog.leave()
     finally:
         watchdog.stop()
+
+
+_PENDING = """
+import asyncio, cProfile, threading
+from everact.runtime.engine import watchdog
+
+watchdog._absorb(threading.get_ident())
+
+async def inner():
+    await asyncio.sleep(0)
+    return 1
+
+async def main():
+    profile = cProfile.Profile()
+    profile.enable()
+    for _ in range(2000):
+        await inner()
+    profile.disable()
+
+asyncio.run(main())
+print("done")
+"""
+
+
+def test_an_interruption_that_came_too_late_leaves_nothing_pending() -> None:
+    """On Python 3.11 a coroutine never began under a profiler after one that did."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _PENDING],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.stdout, ended.returncode) == ("done\n", 0), ended.stderr
