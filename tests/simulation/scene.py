@@ -16,6 +16,7 @@ from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import (
     EveractError,
     RPCError,
+    RunPutAside,
     RuntimeStateError,
     StoreError,
     WorkflowFailure,
@@ -169,6 +170,10 @@ class Scene:
                 world.trace("asks again", self.name, key, str(error))
             except RPCError as error:
                 if error.status is not RPCStatus.RESOURCE_EXHAUSTED:
+                    raise
+                world.trace("asks again", self.name, key, str(error))
+            except RunPutAside as error:
+                if "refused by the database" not in error.reason:
                     raise
                 world.trace("asks again", self.name, key, str(error))
             except EveractError as error:

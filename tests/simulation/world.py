@@ -334,7 +334,12 @@ def _parts_of_real_time_replaced() -> Iterator[None]:
             setattr(engine_module, name, part)
 
 
-_EXPECTED = ("a commit failed", "a transition was refused", "disk is full")
+_EXPECTED = (
+    "a commit failed",
+    "a transition was refused",
+    "disk is full",
+    "its next transition is refused by the database",
+)
 
 
 class _Listener(logging.Handler):
