@@ -260,7 +260,7 @@ async def start_run(engine: "Engine", request: StartRun) -> StartedRun:
     if request.request_id:
         known = engine.waiting.served(*place)
         if known is not None:
-            return await _served_start(engine, known)
+            return await _served_start(engine, known, place)
     if request.workflow_id:
         found = await _taken(engine, request)
         if found is not None:
@@ -333,14 +333,17 @@ async def _durable(run: "RunActor") -> None:
         await reply
 
 
-async def _served_start(engine: "Engine", known: Any) -> StartedRun:
-    if isinstance(known, int):
-        stored = engine.store.load(known)
-        if stored is None:
-            raise RPCError("the run of that request is gone", RPCStatus.NOT_FOUND)
-        return _started(stored.run, False)
-    run = await asyncio.shield(known)
-    return _started(run.state.start, False)
+async def _served_start(
+    engine: "Engine", known: Any, place: tuple[str, str]
+) -> StartedRun:
+    """The run that a request made or reached, once that is durable."""
+    if not isinstance(known, int):
+        await asyncio.shield(known)
+        (known,) = engine.store.select("request", *place)
+    stored = engine.store.load(known)
+    if stored is None:
+        raise RPCError("the run of that request is gone", RPCStatus.NOT_FOUND)
+    return _started(stored.run, False)
 
 
 def _started(found: Any, created: bool) -> StartedRun:
