@@ -10,8 +10,6 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from everact.runtime.core.statuses import RunStatus
-
 
 class RunRow(msgspec.Struct, kw_only=True):
     """One run's index row. Moments are epoch seconds.
@@ -32,7 +30,7 @@ class RunRow(msgspec.Struct, kw_only=True):
     queue: str
     kind: str = "coroutine"
     code: str = ""
-    status: int = RunStatus.RUNNING
+    status: int = 0
     wake_at: float | None = 0.0
     aside: str = ""
     generation: int = 0
@@ -76,7 +74,7 @@ class Write(msgspec.Struct, eq=False):
     `row` the transition itself; `drop_before` removes the journal of generations
     before it; `wake` names another run to be loaded at the next start; `request`
     remembers a request ID; `within` is the write without which this one must not be.
-    `effects` is the engine's own, for `done`.
+    `effects` and `tasks` are the engine's own, for `done`.
     """
 
     row: JournalRow
@@ -89,6 +87,7 @@ class Write(msgspec.Struct, eq=False):
     request: tuple[str, str, float] | None = None
     within: "Write | None" = None
     effects: Any = None
+    tasks: Any = None
 
 
 class Stored(NamedTuple):

@@ -36,5 +36,13 @@ def migrations(dialect: str) -> list[Migration]:
     return found
 
 
+_ROW = re.compile(r"\(\?(?:, \?)*\)")
+
+
+def widened(sql: str, rows: int) -> str:
+    """A statement that takes one row of parameters, made to take several at once."""
+    return _ROW.sub(lambda row: ", ".join([row[0]] * rows), sql)
+
+
 def _folder(dialect: str) -> Traversable:
     return files("everact.runtime.store") / "sql" / dialect

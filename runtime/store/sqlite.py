@@ -1,6 +1,8 @@
-"""Runs in one SQLite file: WAL, synchronous=FULL, one writer thread.
+"""Runs in one SQLite file: WAL, synchronous=FULL, one writer.
 
-The writer takes whole batches, one transaction each. A batch that the database
+The writer takes whole batches, one transaction each. It is a thread, and under load a
+process, which takes nothing from the loop's thread; the thread still does what needs
+judgement. A batch that the database
 refuses for one write's sake (a broken constraint) is done again write by write, so
 that only the guilty one is refused. Any other error leaves the outcome unknown: the
 connection is opened anew and the engine reloads what it cannot be sure of.
@@ -12,12 +14,15 @@ beside the database, readable by its owner only, unless the environment gives on
 
 import asyncio
 import hashlib
+import logging
 import os
 import secrets
 import sqlite3
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeAlias
@@ -42,6 +47,9 @@ from everact.runtime.store.base import (
     Write,
 )
 from everact.runtime.store.filelock import FileLock
+from everact.runtime.store.writer_process import Fate, WriterProcess
+
+logger = logging.getLogger("everact.store")
 
 REQUEST_KEPT = 24 * 3600.0
 _OLDEST_SQLITE = (3, 35, 0)
@@ -60,22 +68,54 @@ _POISONED = (
 )
 """What one write's own values can cause: it alone is refused."""
 
+_PRAGMAS = [
+    "synchronous = full",
+    "foreign_keys = off",
+    "temp_store = memory",
+    "wal_autocheckpoint = 4000",
+]
+if sys.platform == "darwin":
+    _PRAGMAS += ["fullfsync = 1", "checkpoint_fullfsync = 1"]
+
+CROWD = 64
+"""Writes in one batch that show a load worth a process of its own."""
+
+_WIDTHS = (128, 32, 8, 4, 2, 1)
+"""How many rows one statement takes; few enough to keep them all prepared."""
+
 _row_values = msgspec.structs.astuple
 
 
 class SqliteStore:
     """The store on one SQLite file, or in memory for ``":memory:"``.
 
-    `wait` is how many seconds to wait for another process to let go of the file.
+    `wait` is how many seconds to wait for another process to let go of the file. A
+    batch of `crowd` writes starts the process that commits from then on.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, wait: float = 0.0) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        wait: float = 0.0,
+        crowd: int = CROWD,
+    ) -> None:
         self.path = os.fspath(path)
         self._in_memory = self.path == ":memory:"
         self._wait = wait
+        self._crowd = crowd
         self._sql = catalogue.queries("sqlite")
+        self._wide = {
+            (name, width): catalogue.widened(self._sql[name], width)
+            for name in ("change_run", "insert_run", "insert_row")
+            for width in _WIDTHS
+        }
         self._lock: FileLock | None = None
         self._writer: threading.Thread | None = None
+        self._process: WriterProcess | None = None
+        self._may_spawn = not self._in_memory and bool(sys.executable)
+        self._waiting: deque[Any] = deque()
+        self._busy = False
         self._batches: SimpleQueue[Any] = SimpleQueue()
         self._key = b""
         self._guard = threading.RLock()
@@ -118,7 +158,13 @@ class SqliteStore:
         return self._key
 
     def close(self, *, clean: bool) -> None:
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+        self._may_spawn = False
         if self._writer is not None:
+            while self._waiting:
+                self._batches.put(self._waiting.popleft())
             self._batches.put(None)
             self._writer.join()
             self._writer = None
@@ -145,12 +191,9 @@ class SqliteStore:
         self._writing = sqlite3.connect(
             self.path, isolation_level=None, check_same_thread=False, timeout=30
         )
-        pragmas = ["synchronous = full", "foreign_keys = off", "temp_store = memory"]
         if not self._in_memory:
-            pragmas = ["journal_mode = wal", "wal_autocheckpoint = 4000", *pragmas]
-        if sys.platform == "darwin":
-            pragmas += ["fullfsync = 1", "checkpoint_fullfsync = 1"]
-        for pragma in pragmas:
+            self._writing.execute("pragma journal_mode = wal")
+        for pragma in _PRAGMAS:
             self._writing.execute(f"pragma {pragma}")
 
     def _disconnect(self) -> None:
@@ -223,8 +266,50 @@ class SqliteStore:
     def commit(
         self, writes: Sequence[Write], done: Callable[[Outcome], object]
     ) -> None:
-        loop = asyncio.get_running_loop()
-        self._batches.put((writes, loop, done))
+        self._waiting.append((writes, asyncio.get_running_loop(), done))
+        if not self._busy:
+            self._next()
+
+    def _next(self) -> None:
+        """Give the oldest batch to one of the writers; one is under way at a time."""
+        batch = self._waiting.popleft()
+        writes, _, done = batch
+        self._busy = True
+        process = self._process
+        if process is not None and process.lost:
+            process = self._process = None
+        if process is None:
+            if self._may_spawn and len(writes) >= self._crowd:
+                self._spawn()
+        elif process.ready:
+
+            def tell(fate: Fate, why: str) -> None:
+                if fate is Fate.COMMITTED:
+                    self._answered(done, [])
+                elif fate is Fate.ROLLED_BACK:  # the thread finds out for whose sake
+                    self._batches.put(batch)
+                else:
+                    self._process = None
+                    self._answered(done, StoreError(f"{self.path}: {why}"))
+
+            if process.commit(self._statements(writes), tell):
+                return
+        self._batches.put(batch)
+
+    def _answered(self, done: Callable[[Outcome], object], outcome: Outcome) -> None:
+        self._busy = False
+        if self._waiting:
+            self._next()
+        done(outcome)
+
+    def _spawn(self) -> None:
+        """Start the process that commits from now on, once it is ready."""
+        assert self._lock is not None
+        try:
+            self._process = WriterProcess(self.path, _PRAGMAS, self._lock.descriptor)
+        except (OSError, NotImplementedError) as error:
+            self._may_spawn = False
+            logger.warning("%s: no writer process, a thread does: %s", self.path, error)
 
     def _write(self) -> None:
         while True:
@@ -235,7 +320,7 @@ class SqliteStore:
             with self._guard:
                 outcome = self._commit(writes)
             try:
-                loop.call_soon_threadsafe(done, outcome)
+                loop.call_soon_threadsafe(self._answered, done, outcome)
             except RuntimeError:  # the loop is closed: nobody waits any more
                 return
 
@@ -261,31 +346,51 @@ class SqliteStore:
             raise
 
     def _put(self, writes: Sequence[Write]) -> None:
-        sql, connection = self._sql, self._writing
+        execute = self._writing.execute
+        for statement, parameters in self._statements(writes):
+            execute(statement, parameters)
+
+    def _statements(self, writes: Sequence[Write]) -> list[tuple[str, list[Any]]]:
+        """What puts `writes` into the database, in order."""
         inserts, changes = _merged(writes)
-        if changes:
-            connection.executemany(sql["change_run"], changes)
-        if inserts:
-            connection.executemany(sql["insert_run"], inserts)
-        connection.executemany(sql["insert_row"], [w.row for w in writes])
+        found: list[tuple[str, list[Any]]] = []
+        self._wide_statements("change_run", changes, found)
+        self._wide_statements("insert_run", inserts, found)
+        self._wide_statements("insert_row", [write.row for write in writes], found)
         for write in writes:
             if write.checkpoint or write.drop_before or write.wake or write.request:
-                self._rest(write)
+                found += self._rest(write)
+        return found
 
-    def _rest(self, write: Write) -> None:
-        sql, connection = self._sql, self._writing
-        key = write.row.run_key
+    def _wide_statements(
+        self,
+        name: str,
+        rows: Sequence[Sequence[Any]],
+        found: list[tuple[str, list[Any]]],
+    ) -> None:
+        """One statement for many rows at a time: one call to SQLite for all of them."""
+        start = 0
+        for width in _WIDTHS:
+            while len(rows) - start >= width:
+                given = list(chain.from_iterable(rows[start : start + width]))
+                found.append((self._wide[name, width], given))
+                start += width
+
+    def _rest(self, write: Write) -> list[tuple[str, list[Any]]]:
+        sql, key = self._sql, write.row.run_key
+        found: list[tuple[str, list[Any]]] = []
         if write.drop_before is not None:
-            old = (key, write.drop_before)
-            connection.execute(sql["drop_generations"], old)
-            connection.execute(sql["drop_old_checkpoint"], old)
+            old = [key, write.drop_before]
+            found.append((sql["drop_generations"], old))
+            found.append((sql["drop_old_checkpoint"], old))
         if write.checkpoint is not None:
-            connection.execute(sql["put_checkpoint"], write.checkpoint)
+            found.append((sql["put_checkpoint"], list(write.checkpoint)))
         if write.wake is not None:
-            connection.execute(sql["wake_run"], (write.wake,))
+            found.append((sql["wake_run"], [write.wake]))
         if write.request is not None:
             workspace, request_id, at = write.request
-            connection.execute(sql["insert_request"], (workspace, request_id, key, at))
+            found.append((sql["insert_request"], [workspace, request_id, key, at]))
+        return found
 
     def _commit_singly(self, writes: Sequence[Write]) -> Outcome:
         """One transaction all the same, so that a full disk refuses the batch whole.
@@ -478,6 +583,7 @@ def _merged(writes: Sequence[Write]) -> tuple[list[Any], list[Any]]:
         [_row_values(row) for row in inserted.values()],
         [
             (
+                row.key,
                 row.status,
                 row.wake_at,
                 row.aside,
@@ -486,7 +592,6 @@ def _merged(writes: Sequence[Write]) -> tuple[list[Any], list[Any]]:
                 row.run_name,
                 row.closed_at,
                 row.next_run_id,
-                row.key,
             )
             for row in changed.values()
         ],

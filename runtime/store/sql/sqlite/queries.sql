@@ -7,10 +7,15 @@ insert into runs (
 ) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: change_run
+with given (
+    key, status, wake_at, aside, generation, inbox_seq, run_name, closed_at, next_run_id
+) as (values (?, ?, ?, ?, ?, ?, ?, ?, ?))
 update runs set
-    status = ?, wake_at = ?, aside = ?, generation = ?, inbox_seq = ?, run_name = ?,
-    closed_at = ?, next_run_id = ?
-where key = ?
+    status = given.status, wake_at = given.wake_at, aside = given.aside,
+    generation = given.generation, inbox_seq = given.inbox_seq,
+    run_name = given.run_name, closed_at = given.closed_at,
+    next_run_id = given.next_run_id
+from given where runs.key = given.key
 
 -- name: wake_run
 update runs set wake_at = 0 where key = ? and status = 0

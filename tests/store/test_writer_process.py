@@ -1,0 +1,207 @@
+"""The writer as a process: every promise of the store, and what happens if it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from everact.runtime import Registry, Runtime, StoreError, StoreInUse, task, workflow
+from everact.runtime.store import writer_process
+from everact.runtime.store.base import Store
+from everact.runtime.store.sqlite import SqliteStore
+from tests.store.conformance import DurableStoreConformance, commit, put, row, start
+
+pytestmark = pytest.mark.feature("RC-05")
+
+REGISTRY = Registry()
+
+
+@task(registry=REGISTRY)
+async def double(number: int) -> int:
+    return number * 2
+
+
+@workflow(registry=REGISTRY)
+async def doubled(number: int) -> int:
+    return await double(await double(number))
+
+
+class Apart(SqliteStore):
+    """A store whose process commits from the first batch on."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, crowd=1)
+
+    def _next(self) -> None:
+        if self._may_spawn and (self._process is None or self._process.lost):
+            self._spawn()
+        process = self._process
+        while process is not None and not (process.ready or process.lost):
+            select.select([process._socket], [], [])
+            process._readable()
+        super()._next()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "everact.db"
+
+
+@pytest_asyncio.fixture
+async def store(path: Path) -> AsyncIterator[Apart]:
+    """An open store with a process that is ready."""
+    made = Apart(path)
+    made.open()
+    await commit(made, start(1))
+    assert made._process is not None
+    assert made._process.ready
+    yield made
+    made.close(clean=True)
+
+
+class TestApart(DurableStoreConformance):
+    @pytest.fixture
+    def make(self, tmp_path: Path) -> Callable[[], Store]:
+        return lambda: Apart(tmp_path / "everact.db")
+
+
+def pid_of(store: SqliteStore) -> int:
+    assert store._process is not None
+    return store._process._process.pid
+
+
+async def test_a_small_load_starts_no_process(path: Path) -> None:
+    store = SqliteStore(path)
+    store.open()
+    await commit(store, *(start(key) for key in range(1, 60)))
+    assert store._process is None
+    store.close(clean=True)
+
+
+async def test_a_crowd_of_writes_starts_one_and_it_ends_with_the_store(
+    path: Path,
+) -> None:
+    store = SqliteStore(path)
+    store.open()
+    await commit(store, *(start(key) for key in range(1, 100)))
+    pid = pid_of(store)
+    store.close(clean=True)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+async def test_a_write_that_the_process_cannot_judge_is_isolated_by_the_thread(
+    store: Apart,
+) -> None:
+    refusals = await commit(store, put(row(1, 1)), start(1), put(row(1, 2)))
+    assert [type(refusal) for refusal in refusals] == [StoreError] * 3
+    assert (await commit(store, start(2), start(3))) == [None, None]
+    assert pid_of(store)
+
+
+async def test_a_batch_too_large_to_send_goes_to_the_thread(store: Apart) -> None:
+    body = b"x" * (writer_process.LARGEST + 1)
+    await commit(store, put(row(1, 1, body=body)))
+    found = store.load(1)
+    assert found is not None
+    assert found.rows[-1].body == body
+
+
+async def test_a_process_that_is_killed_leaves_its_batch_unknown_and_is_replaced(
+    store: Apart,
+) -> None:
+    killed = pid_of(store)
+    os.kill(killed, signal.SIGSTOP)
+    committing = asyncio.ensure_future(commit(store, start(2)))
+    await asyncio.sleep(0)
+    os.kill(killed, signal.SIGKILL)
+    with pytest.raises(StoreError):
+        await committing
+    assert await commit(store, start(3)) == [None]
+    assert pid_of(store) != killed
+
+
+async def test_runs_go_on_after_their_writer_was_killed(path: Path) -> None:
+    store = Apart(path)
+    async with Runtime(path, store=store, registry=REGISTRY) as runtime:
+        assert await runtime.execute(doubled, 1) == 4
+        os.kill(pid_of(store), signal.SIGKILL)
+        results = []
+        for number in range(20):
+            try:
+                results.append(await runtime.execute(doubled, number) == 4 * number)
+            except StoreError:  # the start itself was in the commit that was lost
+                results.append(True)
+        assert all(results)
+        assert await runtime.execute(doubled, 3) == 12
+
+
+_ENGINE = textwrap.dedent(
+    """
+    import asyncio, sys
+    from pathlib import Path
+    from tests.store.conformance import put, row, start
+    from tests.store.test_writer_process import Apart, pid_of
+
+    async def main():
+        store = Apart(Path(sys.argv[1]))
+        store.open()
+        done = asyncio.get_running_loop().create_future()
+        store.commit([start(1)], done.set_result)
+        await done
+        print(pid_of(store), flush=True)
+        await asyncio.get_running_loop().create_future()
+
+    asyncio.run(main())
+    """
+)
+
+
+def test_after_a_crash_the_file_is_taken_once_the_last_commit_is_over(
+    path: Path,
+) -> None:
+    """The writer of a killed engine still holds the lock: it is waited for."""
+    engine = subprocess.Popen(
+        [sys.executable, "-c", _ENGINE, path], stdout=subprocess.PIPE, text=True
+    )
+    with engine:
+        assert engine.stdout is not None
+        writer = int(engine.stdout.readline())
+        with pytest.raises(StoreInUse):
+            SqliteStore(path).open()
+        os.kill(writer, signal.SIGSTOP)  # as if in the middle of a long commit
+        engine.kill()
+        engine.wait()
+        wakes = subprocess.Popen(["sh", "-c", f"sleep 0.3; kill -CONT {writer}"])
+        store = SqliteStore(path)
+        assert store.open().last_key == 1
+        store.close(clean=True)
+        wakes.wait()
+
+
+async def test_a_forked_child_does_not_keep_the_writer_alive(store: Apart) -> None:
+    writer = pid_of(store)
+    ready, release = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(ready[1], b"x")
+        os.read(release[0], 1)
+        os._exit(0)
+    os.read(ready[0], 1)
+    assert store._process is not None
+    store._process.close()
+    store._process = None
+    with pytest.raises(ProcessLookupError):
+        os.kill(writer, 0)
+    os.write(release[1], b"x")
+    os.waitpid(child, 0)
