@@ -211,6 +211,18 @@ class ActorSystem:
             actor.post(START)
         return actor
 
+    def adopt(self, actor: Actor, parent: Actor) -> None:
+        """Take in an actor object that was made without a system, as a child.
+
+        For short lives: what begins and ends within one turn needs no place among the
+        actors, and costs no more than its object. `object.__new__` makes it; it takes
+        part from here on. Only on the loop thread.
+        """
+        prepare(actor, self, parent)
+        self._enlist(actor, parent)
+        if actor._actor_has_on_start:
+            actor.post(START)
+
     def _enlist(self, actor: Actor, parent: Actor | None) -> None:
         serial = next(self._serials)
         if parent is None:

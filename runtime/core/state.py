@@ -161,6 +161,36 @@ class RunState:
             else:
                 _ISSUE[kind](self, command)
 
+    def complete(self, event: TaskCompleted) -> bool:
+        """Fold the commonest event, if it is for a program that is shown it at once.
+
+        False if it is anything but that: nothing has changed, and `apply` decides.
+        """
+        calls, call = self.calls, event.call
+        if (
+            self.held is not None
+            or self.tries is not None
+            or self.status
+            or type(calls.get(call)) is not RunTask
+        ):
+            return False
+        del calls[call]
+        self.running -= 1
+        return True
+
+    def open(self, tasks: tuple[RunTask, ...], now: float) -> None:
+        """Fold an answer of tasks alone: what `issue` does, and the time."""
+        calls = self.calls
+        for task in tasks:
+            calls[task.call] = task
+        self.running += len(tasks)
+        self.time = now
+
+    def append(self, body: bytes) -> None:
+        """Count a row all of whose events were shown: what `record` does else."""
+        self.seq += 1
+        self.script.append(body)
+
     def record(
         self, body: bytes, transition: Transition, shown: Shown, now: float
     ) -> None:

@@ -10,10 +10,11 @@ class Signature:
     """The parameters of a task or workflow as its callers see them.
 
     `injected` is the name of the parameter that the engine fills, if any; `bound`
-    leaves out the first parameter (self).
+    leaves out the first parameter (self). A call without keywords fits if it has
+    `fewest` to `most` arguments.
     """
 
-    __slots__ = ("_largest", "_place", "_signature", "_smallest", "injected")
+    __slots__ = ("_place", "_signature", "fewest", "injected", "most")
 
     def __init__(
         self, function: Callable[..., Any], *, bound: bool = False, inject: Any = None
@@ -29,7 +30,7 @@ class Signature:
         shown = [p for p in parameters if p.name != self.injected]
         self._place = _place(parameters, self.injected)
         self._signature = signature.replace(parameters=shown)
-        self._smallest, self._largest = _limits(shown)
+        self.fewest, self.most = _limits(shown)
 
     def inject(
         self, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -43,7 +44,7 @@ class Signature:
 
     def check(self, args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> None:
         """Raise TypeError, naming the target, if the arguments do not fit."""
-        if not kwargs and self._smallest <= len(args) <= self._largest:
+        if not kwargs and self.fewest <= len(args) <= self.most:
             return
         try:
             self._signature.bind(*args, **kwargs)

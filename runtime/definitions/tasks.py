@@ -64,6 +64,7 @@ class Task(Generic[P, R]):
         self.executor = executor
         self.is_async = inspect.iscoroutinefunction(function)
         self.signature = Signature(function, inject=TaskContext)
+        self.simple = self.is_async and self.signature.injected is None
         self.registry = registry
         _mark_coroutine_function(self)
 

@@ -31,10 +31,19 @@ from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import ValueNotStorable
 from everact.runtime.values.outcomes import failure_of, task_timed_out
-from everact.runtime.values.status_of import status_of_result
+from everact.runtime.values.payloads import Converter
+from everact.runtime.values.status_of import results_are_mapped, status_of_result
 
 if TYPE_CHECKING:
     from everact.runtime.engine.run import RunActor
+
+_new = object.__new__
+_Task = asyncio.Task
+_EAGER = sys.version_info >= (3, 12)
+_current_task: Callable[[asyncio.AbstractEventLoop], object] = (
+    asyncio.current_task if _EAGER else asyncio.tasks._current_tasks.get  # type: ignore[attr-defined]
+)
+"""On 3.11 `current_task` is Python code around this look-up."""
 
 HEARTBEAT_INTERVAL = 1.0
 """Seconds at least between two recordings of heartbeat details of an attempt."""
@@ -53,37 +62,24 @@ class Identity(NamedTuple):
 class TaskActor(Actor):
     """One attempt. All methods but those of the `Attempt` protocol: loop thread."""
 
-    __slots__ = (
-        "_limits",
-        "_task",
-        "_worker",
-        "announce",
-        "cancelled",
-        "command",
-        "number",
-        "run",
-        "settled",
-        "task",
-    )
+    __slots__ = ("command", "run", "task", "worker")
 
-    def __init__(
-        self,
-        run: "RunActor",
-        command: RunTask,
-        task: Task[..., Any] | None,
-        number: int,
-        announce: bool,
-    ) -> None:
-        self.run = run
-        self.command = command
-        self.task = task
-        self.number = number
-        self.announce = announce
-        self.cancelled = False
-        self.settled = False
-        self._worker: Worker | None = None
-        self._task: asyncio.Task[Any] | None = None
-        self._limits: Limits | None = None
+    run: "RunActor"
+    command: RunTask
+    task: Task[..., Any] | None
+    worker: Worker | None
+    """In whose slot it runs."""
+
+    # Most attempts need nothing else, so the rest is in an instance only where it is
+    # different from here.
+    number = 1
+    announce = False
+    cancelled = False
+    settled = False
+    enlisted = False
+    over = False
+    _task: "asyncio.Task[Any] | None" = None
+    _limits: "Limits | None" = None
 
     # -- a slot ---------------------------------------------------------------------
 
@@ -100,7 +96,7 @@ class TaskActor(Actor):
         self.limits().start_queue(limit)
 
     def enter(self, worker: Worker) -> None:
-        self._worker = worker
+        self.worker = worker
         if self._limits is not None:
             self._limits.stop_queue()
         if self.announce:
@@ -123,7 +119,7 @@ class TaskActor(Actor):
         decode = engine.values.decode
         kwargs: dict[str, Any] = {}
         try:
-            args = tuple(map(decode, command.args))
+            args = tuple([decode(a) for a in command.args])
             if command.kwargs:
                 kwargs = {k: decode(a) for k, a in command.kwargs.items()}
         except Exception as error:
@@ -135,26 +131,15 @@ class TaskActor(Actor):
         options = command.options
         if options is not None and (options.timeout or options.heartbeat_timeout):
             self.limits().start(options.timeout, options.heartbeat_timeout)
-        context = copy_context()
-        context.run(current_attempt.set, self)
-        if task.is_async:
-            self._run_async(task, args, kwargs, context)
-        else:
-            self._run_in_thread(task, args, kwargs, context)
-
-    def _run_async(
-        self,
-        task: Task[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        context: Context,
-    ) -> None:
-        try:
-            coroutine = _contained(task.function(*args, **kwargs))
-        except Exception as error:
-            self._returned(None, error)
+        if not task.is_async:
+            self._run_in_thread(task, args, kwargs)
             return
-        running = self.run.engine.start_task(coroutine, context)
+        self.watch_task(
+            engine.start_task(_contained(self, task.function, args, kwargs))
+        )
+
+    def watch_task(self, running: "asyncio.Task[Any]") -> None:
+        """Report how `running` ends, now or later."""
         if running.done():
             self._done(running)
         else:
@@ -162,13 +147,11 @@ class TaskActor(Actor):
             running.add_done_callback(self._done)
 
     def _run_in_thread(
-        self,
-        task: Task[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        context: Context,
+        self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         engine = self.run.engine
+        context = copy_context()
+        context.run(current_attempt.set, self)
         engine.clock.hold()
 
         def done(value: Any, error: BaseException | None) -> None:
@@ -196,14 +179,17 @@ class TaskActor(Actor):
             command, values = self.command, self.run.engine.values
             if error is None:
                 try:
-                    result = values.encode(value, f"the result of {command.name}")
+                    assert self.task is not None
+                    result = values.encode(value, self.task.result_label)
                 except ValueNotStorable as unstorable:
                     error = unstorable
                 else:
-                    if (again := self._tried_again(value)) is not None:
-                        self._settle_failed(again)
-                        self._ended()
-                        return
+                    if results_are_mapped():
+                        again = self._tried_again(value)
+                        if again is not None:
+                            self._settle_failed(again)
+                            self._ended()
+                            return
                     self.settled = True
                     self.run.outcome(Outcome(self, TaskCompleted(command.call, result)))
             if error is not None:
@@ -232,7 +218,7 @@ class TaskActor(Actor):
         self.cancelled = True
         if self._task is not None:
             self._task.cancel()
-        if self._worker is None:
+        if self.worker is None:
             self._ended()
 
     def exceeded(self, kind: TimeoutKind, limit: float) -> None:
@@ -253,11 +239,14 @@ class TaskActor(Actor):
         """The function is over, or never began: the slot is free."""
         if self._limits is not None:
             self._limits.stop()
-        if self._worker is not None:
-            worker, self._worker = self._worker, None
-            worker.leave(self)
+        worker = self.worker
+        if worker is not None:
+            self.worker = None
+            worker.leave(self.threaded)
         self._task = None
-        self.finish()
+        self.over = True
+        if self.enlisted:
+            self.finish()
 
     # -- what the function may ask, from any thread ----------------------------------
 
@@ -276,7 +265,7 @@ class TaskActor(Actor):
     @property
     def worker_name(self) -> str:
         """The worker in whose slot the attempt runs."""
-        return self._worker.name if self._worker else ""
+        return self.worker.name if self.worker else ""
 
     def run_input(self, what: str) -> dict[str, Any]:
         options = self.run.state.start.options
@@ -315,6 +304,77 @@ class TaskActor(Actor):
                 loop.call_soon_threadsafe(function)
             except RuntimeError:  # the engine is gone; the attempt will be lost
                 return
+
+
+def attempt_of(run: "RunActor", command: RunTask, number: int) -> TaskActor:
+    """An attempt of a task that is not under way yet, and not known to its system."""
+    attempt = _new(TaskActor)
+    attempt.run = run
+    attempt.command = command
+    attempt.task = run.engine.registry.tasks.get(command.name)
+    attempt.worker = None
+    if number != 1:
+        attempt.number = number
+    return attempt
+
+
+def start(run: "RunActor", command: RunTask) -> TaskCompleted | TaskFailed | None:
+    """Start the first attempt of a task; its outcome, if it has one at once.
+
+    An attempt without limits that completes in its first step lives and dies in here,
+    and nobody else has seen it. Any other is enlisted as a child of its run, waits for
+    a slot if there is none, and reports to the run.
+    """
+    engine = run.engine
+    task = engine.registry.tasks.get(command.name)
+    worker = engine.workers.free(run.row.queue)
+    if (
+        task is None
+        or worker is None
+        or not task.simple
+        or command.options is not None
+        or engine.stopping
+        or command.call in run.attempts
+    ):
+        run.dispatch(command)
+        return None
+    attempt = _new(TaskActor)
+    attempt.run, attempt.command, attempt.task = run, command, task
+    attempt.worker = worker
+    values = engine.values
+    kwargs: dict[str, Any] = {}
+    try:
+        args = tuple(map(values.decode, command.args))
+        if command.kwargs:
+            kwargs = {k: values.decode(a) for k, a in command.kwargs.items()}
+    except Exception as error:
+        return TaskFailed(command.call, failure_of(error, values=values))
+    worker.busy += 1
+    running = engine.start_task(_contained(attempt, task.function, args, kwargs))
+    if running.done() and attempt._limits is None and not results_are_mapped():
+        result = _result(running, values, task)
+        if result is not None:
+            attempt.settled = True
+            attempt.worker = None
+            worker.busy -= 1
+            if worker.on_free is not None:
+                worker.on_free(worker)
+            return TaskCompleted(command.call, result)
+    run.attempts[command.call] = attempt
+    run.system.adopt(attempt, run)
+    attempt.enlisted = True
+    attempt.watch_task(running)
+    return None
+
+
+def _result(
+    ended: "asyncio.Task[Any]", values: Converter, task: Task[..., Any]
+) -> bytes | None:
+    """The result of a task's function; None if it has none, whatever that means."""
+    try:
+        return values.encode(ended.result(), task.result_label)
+    except BaseException:
+        return None
 
 
 class Outcome(msgspec.Struct, eq=False):
@@ -428,10 +488,16 @@ class _Exited(Exception):
         self.error = error
 
 
-async def _contained(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Await a task's coroutine; its SystemExit must not end the engine."""
+async def _contained(
+    attempt: TaskActor,
+    function: Callable[..., Coroutine[Any, Any, Any]],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """Call a task's function; its SystemExit must not end the engine."""
+    current_attempt.set(attempt)
     try:
-        return await coroutine
+        return await function(*args, **kwargs)
     except SystemExit as error:
         raise _Exited(error) from error
 
@@ -445,32 +511,31 @@ class TaskStarter:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._step: Callable[[], None] | None = None
+        self._step: Callable[[], None]
+        self._context: Context
         self._catch = self._caught
 
-    def __call__(
-        self, coroutine: Coroutine[Any, Any, Any], context: Context
-    ) -> "asyncio.Task[Any]":
+    def __call__(self, coroutine: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         loop = self._loop
-        if asyncio.current_task(loop) is not None:
-            return loop.create_task(coroutine, context=context)
-        if sys.version_info >= (3, 12):
-            return asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
+        if _current_task(loop) is not None:
+            return loop.create_task(coroutine)
+        if _EAGER:
+            return _Task(coroutine, loop=loop, eager_start=True)  # type: ignore[call-arg]
         try:
             loop.call_soon = self._catch  # type: ignore[assignment, method-assign]
         except AttributeError:  # a loop in C, which schedules it as usual
-            return loop.create_task(coroutine, context=context)
+            return loop.create_task(coroutine)
         try:
-            task = asyncio.Task(coroutine, loop=loop, context=context)
+            task = _Task(coroutine, loop=loop)
         finally:
             del loop.call_soon
-        assert self._step is not None
-        context.run(self._step)
+        self._context.run(self._step)
         return task
 
-    def _caught(self, step: Callable[[], None], **_context: Any) -> None:
+    def _caught(self, step: Callable[[], None], *, context: Context) -> None:
         """In place of `call_soon` on Python 3.11, for the step of a new task."""
         self._step = step
+        self._context = context
 
 
 def _not_found(text: str) -> Failure:

@@ -16,6 +16,9 @@ from everact.runtime.store.base import Outcome, Store, Write
 
 logger = logging.getLogger("everact.engine")
 
+WORTH_IT = 64
+"""Writes that need not wait for the end of a turn: the writer can begin with them."""
+
 FULL_RETRY = 1.0
 """Seconds between two tries while the disk is full."""
 
@@ -23,17 +26,20 @@ FULL_RETRY = 1.0
 class GroupCommit:
     """The one way to the store for transitions; lives on the engine's loop.
 
-    `lost` is told the writes of a commit whose outcome is unknown.
+    `release` is given the writes of a commit that is durable, in order; `lost` is told
+    the writes of one whose outcome is unknown.
     """
 
     def __init__(
         self,
         store: Store,
         clock: Clock,
+        release: Callable[[list[Write]], None],
         lost: Callable[[list[Write], BaseException], None],
     ) -> None:
         self._store = store
         self._clock = clock
+        self._release = release
         self._lost = lost
         self._loop = asyncio.get_running_loop()
         self._waiting: list[Write] = []
@@ -49,6 +55,14 @@ class GroupCommit:
         if not self._announced and not self._in_flight:
             self._announced = True
             self._loop.call_soon(self._flush)
+
+    def hurry(self) -> None:
+        """Commit what waits, if it is worth a commit of its own and none is under way.
+
+        Only between two transitions: what belongs together must have been added.
+        """
+        if len(self._waiting) >= WORTH_IT and not self._in_flight:
+            self._flush()
 
     async def idle(self) -> None:
         """Wait until everything that was added is answered."""
@@ -86,8 +100,7 @@ class GroupCommit:
             self._lost(writes + waiting, outcome)
         elif not outcome:
             self._announced = True
-            for write in writes:
-                write.done(write, None)
+            self._release(writes)
         else:
             self._announced = True
             for write, refusal in zip(writes, outcome, strict=True):

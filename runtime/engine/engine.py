@@ -11,6 +11,7 @@ import os
 import random
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -25,7 +26,7 @@ from everact.runtime.core.records import (
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.definitions.registry import Registry
-from everact.runtime.engine import garbage
+from everact.runtime.engine import garbage, steps
 from everact.runtime.engine.attempt import Outcome, TaskStarter
 from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.engine.identifiers import make_ids
@@ -96,10 +97,12 @@ class Engine:
     ) -> None:
         self.store = store
         self.clock = clock
+        self.now = clock.now
         self.registry = registry
         self.values = values or PickleConverter()
         self.workers = Workers(workers)
         self.runs: dict[int, RunActor] = {}
+        self.steps: list[Any] = []  # taken, and recorded before the turn is over
         self.stopping = False
         self.new_id = make_ids(clock.now, generator or random.Random(os.urandom(32)))
         self._idle: OrderedDict[int, None] = OrderedDict()
@@ -133,7 +136,9 @@ class Engine:
         self.system = ActorSystem("everact", clock=self.clock)
         await self.system.__aenter__()
         self.waiting = Waiting(self.store, self.loop)
-        self.commits = GroupCommit(self.store, self.clock, self._lost)
+        self.commits = GroupCommit(
+            self.store, self.clock, partial(steps.release, self), self._lost
+        )
         self.watchdog = Watchdog()
         self.threads = TaskThreads()
         self.start_task = TaskStarter(self.loop)
@@ -169,7 +174,7 @@ class Engine:
         left = await self.commits.finish()
         not_stored = StoreError("the runtime was closed while the disk was full")
         for write in left:
-            asked = write.effects[2]
+            asked = write.effects[2] if write.tasks is None else None
             if asked is not None:
                 asked.fail(_copy_error(not_stored))
         for run in list(self.runs.values()):
@@ -751,7 +756,7 @@ class Engine:
         )
         runs: dict[int, RunActor] = {}
         for write in writes:
-            asked = write.effects[2]
+            asked = write.effects[2] if write.tasks is None else None
             if asked is not None:
                 asked.fail(_copy_error(error))
             run = self.runs.get(write.row.run_key)

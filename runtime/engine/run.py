@@ -39,6 +39,7 @@ from everact.runtime.core.records import (
     Started,
     StartTimer,
     TailCall,
+    TaskCompleted,
     TaskFailed,
     TerminateRequested,
     TimerFired,
@@ -53,7 +54,8 @@ from everact.runtime.core.state import (
     Shown,
 )
 from everact.runtime.core.statuses import RPCStatus, RunStatus
-from everact.runtime.engine.attempt import Outcome, TaskActor
+from everact.runtime.engine import steps
+from everact.runtime.engine.attempt import Outcome, TaskActor, attempt_of, start
 from everact.runtime.engine.watchdog import ActivationOverrun
 from everact.runtime.errors import NonDeterminismError, QueryFailed, RPCError
 from everact.runtime.programs.base import Program
@@ -218,18 +220,23 @@ class RunActor(Actor):
 
     def _settle_early(self, early: list[Any]) -> None:
         """Take what came in while effects were released, in its place in the line."""
-        if self.has_mail:
+        if self._actor_queue is not None or self.paused is not None:
             for message in early:
                 self.post(message)
             return
         try:
             for message in early:
-                if type(message) is Outcome:
+                kind = type(message)
+                if kind is TaskCompleted:
+                    steps.take(self, message)
+                elif kind is Outcome:
                     self._settle(message)
                 else:
                     self.take(message, None)
         except Exception as error:
             self.engine.discard(self, error)
+        if self.engine.steps:
+            steps.record(self.engine)
 
     def on_failure(self, *error: Any) -> None:
         """A bug of ours: the run is dropped from memory and loaded again."""
@@ -305,7 +312,7 @@ class RunActor(Actor):
             if type(command) is StartTimer:
                 self.post(TimerFired(number))
             elif type(command) is RunTask and number not in self.attempts:
-                self._dispatch(command)
+                self.dispatch(command)
         elif number == BEGIN:
             self.begin()
         elif number == RUN_DEADLINE:
@@ -326,23 +333,33 @@ class RunActor(Actor):
         within: Write | None = None,
         resumed: bool = False,
     ) -> None:
-        engine, program = self.engine, self.program
+        """Show events to the code, and record what it answers."""
+        program, watchdog = self.program, self.engine.watchdog
         assert program is not None
-        watchdog = engine.watchdog
-        over, commands = False, None
         watchdog.enter(self, self.state.start.options.task_timeout)
         try:
-            try:
-                commands = program.resume() if resumed else program.activate(shown, now)
-            finally:
-                over = watchdog.leave()
-        except ActivationOverrun:
-            watchdog.leave()  # it may have come in the middle of leaving
-            over = True
-        except (KeyboardInterrupt, SystemExit):
-            engine.discard(self, None)
-            raise
-        except Exception as error:
+            commands = program.resume() if resumed else program.activate(shown, now)
+            over = watchdog.leave()
+        except BaseException as error:
+            self.interrupted(error, events, shown, now, asked, insert, within)
+        else:
+            self.activated(commands, over, events, shown, now, asked, insert, within)
+
+    def interrupted(
+        self,
+        error: BaseException,
+        events: tuple[Event, ...],
+        shown: Shown,
+        now: float,
+        asked: Asked | None,
+        insert: bool,
+        within: Write | None,
+    ) -> None:
+        """An activation did not come to its end."""
+        self.engine.watchdog.leave()  # it may have come in the middle of leaving
+        if isinstance(error, ActivationOverrun):
+            self.activated(None, True, events, shown, now, asked, insert, within)
+        elif isinstance(error, Exception):
             if insert:
                 self._unshow(shown)
                 self._record(events[:1], (), (), now, asked, insert=True, within=within)
@@ -350,7 +367,22 @@ class RunActor(Actor):
                 self.state.pending = []
             reason = f"its values cannot be loaded: {error!r}"
             self._put_aside(events, shown, now, asked, reason)
-            return
+        else:  # KeyboardInterrupt, SystemExit
+            self.engine.discard(self, None)
+            raise error
+
+    def activated(
+        self,
+        commands: list[Command] | None,
+        over: bool,
+        events: tuple[Event, ...],
+        shown: Shown,
+        now: float,
+        asked: Asked | None,
+        insert: bool,
+        within: Write | None,
+    ) -> None:
+        """An activation ended with commands, wants another slice, or is over time."""
         if commands is None and not over:
             self._pause(events, shown, now, asked, insert, within)
             return
@@ -358,13 +390,13 @@ class RunActor(Actor):
             self._unpause()
         if over:
             self._overrun(events, shown, now, asked, insert, within)
-        else:
-            assert commands is not None
-            self._record(
-                events, shown, tuple(commands), now, asked, insert=insert, within=within
-            )
-            if not commands and not self.state.calls and not self.state.status:
-                self._check_stuck()
+            return
+        assert commands is not None
+        self._record(
+            events, shown, tuple(commands), now, asked, insert=insert, within=within
+        )
+        if not commands and not self.state.calls and not self.state.status:
+            self._check_stuck()
 
     def _record(
         self,
@@ -378,6 +410,8 @@ class RunActor(Actor):
         within: Write | None = None,
     ) -> None:
         engine, state, row = self.engine, self.state, self.row
+        if engine.steps:
+            steps.record(engine)
         transition = Transition(now, events, commands)
         body = records.encode(transition)
         seq = state.seq
@@ -407,15 +441,13 @@ class RunActor(Actor):
             write.change = copy(row)
         if insert and state.generation:
             write.drop_before = state.generation
-        self.grown += len(body)
-        if self.grown > CHECKPOINT_BYTES and self.grown > self.checkpoint_bytes:
-            self._checkpoint(write)
+        self.grow(len(body), write)
         engine.commits.add(write)
         for command in commands:
             if type(command) in _MESSAGES:
                 engine.relations.send(self, command, write)
-        for child, cancel_only in children:
-            engine.relations.leave_child(child, cancel_only, write)
+        if children:
+            engine.relations.leave_children(children, write)
         if closes:
             self._succeed(write, now)
 
@@ -451,8 +483,14 @@ class RunActor(Actor):
         self.row.next_run_id = row.next_run_id = started.run_id
         self.successor = engine.start_successor(started, write)
 
-    def _checkpoint(self, write: Write) -> None:
-        if self.state.status:
+    def grow(self, size: int, write: Write) -> None:
+        """The journal grows by `size` bytes: a checkpoint if they outweigh the last."""
+        self.grown = grown = self.grown + size
+        if (
+            grown <= CHECKPOINT_BYTES
+            or grown <= self.checkpoint_bytes
+            or self.state.status
+        ):
             return
         write.checkpoint = self.engine.seal.checkpoint(self.row.key, self.state)
         self.checkpoint_bytes = len(write.checkpoint.body)
@@ -493,7 +531,7 @@ class RunActor(Actor):
                 self._when_durable(asked.reply, error)
             else:
                 self._when_durable(asked.reply, None)
-        self._rest()
+        self.rest()
 
     def _when_durable(self, reply: "asyncio.Future[Any]", answer: Any) -> None:
         """Answer once everything that the answer was computed from is durable."""
@@ -660,34 +698,37 @@ class RunActor(Actor):
     def committed(self, write: Write, error: BaseException | None) -> None:
         """The transition is durable, or refused: release its effects, or drop all."""
         self.in_flight -= 1
+        engine = self.engine
+        if write.tasks is not None:
+            write.effects = ((), write.tasks, None)
         events, commands, asked = write.effects
         if self.dropped and not self.in_flight:
-            self.engine.left(self)
+            engine.left(self)
         if error is not None:
-            self.engine.refused(self, asked, error)
+            engine.refused(self, asked, error)
             return
-        if self.engine.refusals:
-            self.engine.refusals.pop(self.row.key, None)
+        if engine.refusals:
+            engine.refusals.pop(self.row.key, None)
         early: list[Any] = []
         if not self.dropped:
             self.early = early
             try:
                 self._release_all(events, commands)
             except Exception as bug:  # the rest of the batch must not wait for ever
-                self.engine.discard(self, bug)
+                engine.discard(self, bug)
             self.early = None
         if asked is not None:
             asked.settle(self)
-        if self.engine.waiting.followers:
-            self.engine.waiting.transitioned(self.row.key)
+        if engine.waiting.followers:
+            engine.waiting.transitioned(self.row.key)
         if self.after_commit and not self.in_flight:
             self._reply_all()
         if early:
             self._settle_early(early)
         else:
-            self._rest()
+            self.rest()
 
-    def _rest(self) -> None:
+    def rest(self) -> None:
         """If the run only waits now, it may be put away."""
         if not (self.attempts or self.in_flight or self.state.status or self.dropped):
             self.engine.idle(self)
@@ -700,7 +741,9 @@ class RunActor(Actor):
         for command in commands:
             if type(command) is RunTask:
                 if command.call in calls:
-                    self._dispatch(command)
+                    outcome = start(self, command)
+                    if outcome is not None:
+                        self.early.append(outcome)  # type: ignore[union-attr]
             else:
                 self._release(type(command), command)
         for event in events:
@@ -758,24 +801,24 @@ class RunActor(Actor):
         self.drop_program()
         self.engine.run_closed(self)
 
-    def _dispatch(self, command: RunTask, announce: bool = False) -> None:
+    def dispatch(self, command: RunTask, announce: bool = False) -> None:
         """Start an attempt of an open task, as soon as a slot is free."""
         call, state, engine = command.call, self.state, self.engine
         if engine.stopping or call in self.attempts:
             return
         number = 1 if state.tries is None else state.attempt(call)
-        task = engine.registry.tasks.get(command.name)
-        attempt = self.system.launch(
-            TaskActor, self, command, task, number, announce, parent=self
-        )
+        attempt = attempt_of(self, command, number)
+        attempt.announce = announce
         self.attempts[call] = attempt
-        options = command.options
-        queue = state.start.options.queue
+        options, queue = command.options, self.row.queue
         if options is not None:
             queue = options.queue or queue
             if options.queue_timeout is not None:
                 attempt.queued(options.queue_timeout)
         engine.workers.admit(attempt, queue)
+        if not attempt.over:
+            attempt.enlisted = True
+            self.system.adopt(attempt, self)
 
     def _announced(self, event: AttemptStarted) -> None:
         attempt = self.attempts.get(event.call)
@@ -826,7 +869,7 @@ class RunActor(Actor):
         if not begun:
             self.drop_program()
         self._when_durable(question.reply, answer)
-        self._rest()
+        self.rest()
 
     def _cannot_answer(self, obstacle: str) -> BaseException:
         if obstacle.startswith(WAITING):
@@ -852,7 +895,7 @@ class RunActor(Actor):
                 tries = state.tries.get(command.call) if state.tries else None
                 due = tries.due if tries else None
                 if due is None or due <= self.engine.clock.now():
-                    self._dispatch(command, announce=unclean)
+                    self.dispatch(command, announce=unclean)
             elif type(command) in _MESSAGES:
                 self.engine.relations.send(self, command, None)
         # Last: what the code asks for now is not durable yet, and not to be released.

@@ -28,12 +28,12 @@ class Watchdog:
     def __init__(self) -> None:
         self._thread_id = threading.get_ident()
         self._lock = threading.Lock()
-        self._serial = 0
-        self._run: object | None = None
-        self._limit = 0.0
+        self.serial = 0
+        self.run: object | None = None
+        self.limit = 0.0
         self._seen = -1
         self._since = 0.0
-        self._armed = False
+        self.armed = False
         self._raised = False
         self._stop = threading.Event()
         self._thread = threading.Thread(
@@ -42,18 +42,21 @@ class Watchdog:
         self._thread.start()
 
     def enter(self, run: object, limit: float) -> None:
-        """An activation of `run` begins; it may take `limit` seconds."""
-        self._serial += 1
-        self._limit = limit
-        self._run = run
+        """An activation of `run` begins; it may take `limit` seconds.
+
+        The commonest caller does this, and what `leave` does first, in its own frame.
+        """
+        self.serial += 1
+        self.limit = limit
+        self.run = run
 
     def leave(self) -> bool:
         """The activation ended; whether it ran over its limit."""
-        self._run = None
-        if not self._armed:  # set before the run is looked at: one sees the other
+        self.run = None
+        if not self.armed:  # set before the run is looked at: one sees the other
             return False
         with self._lock:
-            raised, self._raised, self._armed = self._raised, False, False
+            raised, self._raised, self.armed = self._raised, False, False
             if raised:
                 _absorb(self._thread_id)
         return raised
@@ -65,23 +68,23 @@ class Watchdog:
 
     def _watch(self) -> None:
         while not self._stop.wait(POLL):
-            run, serial = self._run, self._serial
+            run, serial = self.run, self.serial
             if run is None:
                 continue
             now = time.monotonic()
             if serial != self._seen:
                 self._seen, self._since = serial, now
                 continue
-            if now - self._since >= self._limit:
+            if now - self._since >= self.limit:
                 self._interrupt(run, serial, now - self._since)
                 self._since = now  # code that swallows it is interrupted again
 
     def _interrupt(self, run: object, serial: int, took: float) -> None:
         place = _line_of(self._thread_id)
         with self._lock:
-            self._armed = True
-            if self._run is None or self._serial != serial:
-                self._armed = self._raised
+            self.armed = True
+            if self.run is None or self.serial != serial:
+                self.armed = self._raised
                 return
             self._raised = True
             _raise(self._thread_id, ActivationOverrun)

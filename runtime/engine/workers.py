@@ -21,7 +21,7 @@ class Slotted(Protocol):
     """Something that runs in a slot: `enter` is called once it has one."""
 
     def enter(self, worker: "Worker") -> None:
-        """A slot is yours; give it back with `worker.leave(self)`."""
+        """A slot is yours; give it back with `worker.leave(threaded)`."""
 
     @property
     def gone(self) -> bool:
@@ -75,10 +75,10 @@ class Worker:
         task.enter(self)
         return True
 
-    def leave(self, task: Slotted) -> None:
-        """A task gives its slot back."""
+    def leave(self, threaded: bool) -> None:
+        """A task gives its slot back, and its thread if it had one."""
         self.busy -= 1
-        if task.threaded:
+        if threaded:
             self.busy_threads -= 1
         if self.on_free is not None:
             self.on_free(self)
@@ -117,6 +117,13 @@ class Workers:
     def serve(self, queue: str) -> bool:
         """Whether any worker serves `queue`."""
         return bool(self._serving.get(queue))
+
+    def free(self, queue: str) -> Worker | None:
+        """A worker of `queue` with a free slot, if there is one."""
+        for worker in self._serving.get(queue, ()):
+            if worker.busy < worker.slots:
+                return worker
+        return None
 
     def admit(self, task: Slotted, queue: str) -> None:
         """Give `task` a slot of a worker of `queue`, now or when one is free."""

@@ -102,14 +102,19 @@ class CoroutineProgram:
     def activate(self, events: tuple[Event, ...], now: float) -> list[Command] | None:
         loop = self.loop
         loop.now = now
-        outer = self._outer
         _set_running_loop(loop)
         try:
             for event in events:
-                _SHOW[type(event)](self, event)
+                if type(event) is TaskCompleted:
+                    # A task is a future, whatever else a call may be.
+                    waiting: Any = loop.calls.pop(event.call, None)
+                    if waiting is not None and not waiting.done():
+                        waiting.set_result(self.values.decode(event.result))
+                else:
+                    _SHOW[type(event)](self, event)
             return self._turn(SLICE)
         finally:
-            _set_running_loop(outer)
+            _set_running_loop(self._outer)
 
     def resume(self) -> list[Command] | None:
         outer = self._outer
@@ -137,18 +142,19 @@ class CoroutineProgram:
 
     def _turn(self, limit: int) -> list[Command] | None:
         loop = self.loop
-        root = self._root
         if not loop.turn(limit):
             return None
-        if root is None:
-            root = self._root
-        if not self._finished and (
-            self._failure is not None or (root is not None and root.done())
+        root = self._root
+        if (self._failure is not None or root is None or root.done()) and (
+            not self._finished and (self._failure is not None or root is not None)
         ):
             self._finished = True
             loop.commands.append(self._closing())
-        commands, loop.commands = loop.commands, []
-        return commands
+        commands = loop.commands
+        if commands:
+            loop.commands = []
+            return commands
+        return []
 
     def _compare(
         self,
@@ -199,6 +205,7 @@ class CoroutineProgram:
         self._started(self.loop.start)
 
     def _task_completed(self, event: TaskCompleted) -> None:
+        """In a script; `activate` does the same in its own frame."""
         self.loop.resolve(event.call, self.values.decode(event.result), None)
 
     def _task_failed(self, event: TaskFailed) -> None:

@@ -214,10 +214,10 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     def open(self, command: Any) -> CallFuture:
         """Issue a call command; returns the future of its outcome."""
         future = CallFuture(loop=self)
-        self._orders += 1
-        future.order = (self.salt + self._orders) & _ORDERS
-        future.call = command.call
-        self.calls[command.call] = future
+        self._orders = orders = self._orders + 1
+        future.order = (self.salt + orders) & _ORDERS
+        future.call = call = command.call
+        self.calls[call] = future
         self.commands.append(command)
         return future
 

@@ -70,11 +70,15 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
     def call_task(
         self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> asyncio.Future[Any]:
-        name = task.everact_name
-        task.signature.check(args, kwargs, name)
+        name, signature = task.everact_name, task.signature
+        if kwargs or not signature.fewest <= len(args) <= signature.most:
+            signature.check(args, kwargs, name)
         encode, label = self.values.encode, task.argument_label
         try:
-            encoded = tuple([encode(a, label) for a in args])
+            if len(args) == 1:
+                encoded: tuple[bytes, ...] = (encode(args[0], label),)
+            else:
+                encoded = tuple([encode(a, label) for a in args])
         except ValueNotStorable:
             encode_arguments(self.values, args, {}, name)  # names which one it is
             raise
@@ -83,7 +87,9 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             named = {
                 k: encode(a, f"argument {k!r} of {name}") for k, a in kwargs.items()
             }
-        call = self.next_call()
+        if self.read_only or self.closing:
+            self.next_call()  # which refuses it
+        self.last_call = call = self.last_call + 1
         return self.open(RunTask(call, name, encoded, named, task.recorded_options))
 
     def start_child(

@@ -31,6 +31,18 @@ _msgpack_decode = msgspec.msgpack.Decoder().decode
 
 NONE: Final = _MSGPACK + _msgpack_encode(None)
 
+_SMALL_INTS: Final[tuple[bytes, ...]] = tuple(
+    _MSGPACK + _msgpack_encode(n) for n in range(1024)
+)
+_KNOWN: Final[dict[bytes, Any]] = {
+    **{payload: n for n, payload in enumerate(_SMALL_INTS)},
+    NONE: None,
+    _MSGPACK + _msgpack_encode(True): True,
+    _MSGPACK + _msgpack_encode(False): False,
+}
+"""Values that are made all the time, by their payload: looked up, not decoded."""
+_SHORTEST: Final = max(map(len, _KNOWN))
+
 
 def checked_text(text: str, what: str) -> str:
     """`text`, if it can be stored as a name; ValueError naming `what` if it cannot."""
@@ -58,6 +70,9 @@ class PickleConverter:
     def encode(self, value: Any, what: str = "the value") -> bytes:
         kind = type(value)
         if kind is int:
+            if 0 <= value < 1024:
+                made: bytes = _SMALL_INTS[value]
+                return made
             if -(2**63) <= value < 2**63:
                 return _MSGPACK + _msgpack_encode(value)
         elif kind is str or value is None or kind is bool or kind is float:
@@ -78,6 +93,8 @@ class PickleConverter:
             ) from error
 
     def decode(self, payload: bytes) -> Any:
+        if len(payload) <= _SHORTEST and payload in _KNOWN:
+            return _KNOWN[payload]
         if payload[:1] == _MSGPACK:
             return _msgpack_decode(memoryview(payload)[1:])
         if payload[:1] in (_PICKLE, _CLOUDPICKLE):

@@ -88,6 +88,11 @@ def status_of_result(value: object) -> Status:
     return _look_up(_of_result, value) or Status.OK
 
 
+def results_are_mapped() -> bool:
+    """Whether any class of results stands for a status."""
+    return bool(_of_result)
+
+
 def register_status(kind: type, status: Mapping) -> None:
     """Map an exception class, or a result class, to a status or a function of one.
 

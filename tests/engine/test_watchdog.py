@@ -92,7 +92,7 @@ def test_an_interruption_that_comes_too_late_is_none() -> None:
     try:
         watchdog.enter("a run", 100.0)
         assert not watchdog.leave()
-        watchdog._interrupt("a run", watchdog._serial, 1.0)
+        watchdog._interrupt("a run", watchdog.serial, 1.0)
         watchdog.enter("another run", 100.0)
         block(time.monotonic() + 0.01)
         assert not watchdog.leave()
