@@ -9,10 +9,10 @@ asks for: attempts, timers, messages, answers.
 import asyncio
 import logging
 from collections.abc import Iterator
-from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from everact.actors import Actor
 from everact.runtime.core import chain, records
@@ -434,11 +434,11 @@ class RunActor(Actor):
             self._close_row(write, now)
         if insert and not state.generation:
             row.wake_at, row.aside = wake, aside
-            write.insert = copy(row)
+            write.insert = replace(row)
         elif closes or wake != row.wake_at or aside != row.aside or insert:
             row.wake_at, row.aside = wake, aside
             row.generation, row.inbox_seq = state.generation, state.inbox_seq
-            write.change = copy(row)
+            write.change = replace(row)
         if insert and state.generation:
             write.drop_before = state.generation
         self.grow(len(body), write)

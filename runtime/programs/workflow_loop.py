@@ -5,9 +5,9 @@ import random as _random
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
+from hashlib import sha1
 from typing import Any
-from uuid import UUID, uuid5
 
 import msgspec
 
@@ -30,6 +30,9 @@ from everact.runtime.definitions.workflows import definition_of, name_of
 from everact.runtime.errors import ValueNotStorable
 from everact.runtime.programs.loop import DeterministicLoop, OrderedFuture, seeded
 from everact.runtime.values.payloads import Converter, checked_text
+
+_ELSEWHERE = frozenset({"id", "on_parent_close"})
+"""Options of a child that are not among its `StartOptions`."""
 
 
 class Receiver(OrderedFuture):
@@ -109,7 +112,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             checked_text(options.get(what) or "", what)
         workflow_id = options.get("id")
         call = self.next_call()
-        run_id = str(uuid5(UUID(self.start.run_id), f"{self.generation}/{call}"))
+        run_id = child_run_id(self.start.run_id, self.generation, call)
         command = StartChild(
             call,
             name,
@@ -222,6 +225,9 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         return decode_arguments(self.values, args, kwargs)
 
     def _child_options(self, options: dict[str, Any]) -> StartOptions:
+        if options.keys() <= _ELSEWHERE:
+            return _plain_options(self.start.options.queue)
+
         def limit(name: str) -> float | None:
             return optional_seconds(options.get(name), what=name)
 
@@ -279,6 +285,26 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             memo={k: self.values.decode(v) for k, v in options.memo.items()},
             headers=dict(options.headers),
         )
+
+
+@lru_cache(maxsize=256)
+def _plain_options(queue: str) -> StartOptions:
+    """The options of a child that is given none: one object for all that are alike."""
+    return StartOptions(queue=queue)
+
+
+def child_run_id(parent: str, generation: int, call: int) -> str:
+    """The run ID of a child, the same on every replay.
+
+    A UUID of version 5 (RFC 9562, section 5.5) in the namespace of the parent's run ID,
+    made without the objects of the `uuid` module, which cost more than the hash.
+    """
+    name = bytes.fromhex(parent.replace("-", "")) + f"{generation}/{call}".encode()
+    digest = bytearray(sha1(name, usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def encode_arguments(

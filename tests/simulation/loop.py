@@ -79,6 +79,11 @@ class SimulatedThreads:
 class SimulatedWatchdog:
     """Watches real time, of which a simulation knows nothing: sees no overrun."""
 
+    serial = 0
+    limit = 0.0
+    run: object = None
+    armed = False
+
     def enter(self, run: object, limit: float) -> None: ...
 
     def leave(self) -> bool:
