@@ -18,7 +18,9 @@ PUBLIC = {
         VirtualLoop WrongThreadError run_virtual
     """,
     "everact.runtime": """
-        ApplicationError Arguments AsyncTaskCancelled AttemptLost BlockingHandle Call
+        ApplicationError Arguments AsyncTaskCancelled AttemptLost AuthorizationError
+        BlockingClient BlockingHandle Call ClientError EngineUnreachable
+        HttpClient HttpConnectProxyConfig KeepAliveConfig RetryConfig TLSConfig
         ChildFailure ChildHandle Client ContinuedAsNew Duration Error EveractError
         ForeignAwait
         HistoryItem NonDeterminismError QueryFailed QueryRejected RPCError RPCStatus
