@@ -10,7 +10,12 @@ from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
 from everact.runtime.client.settings import RetryConfig, parse_target
-from everact.runtime.errors import AuthorizationError, ClientError, EngineUnreachable
+from everact.runtime.errors import (
+    AuthorizationError,
+    ClientError,
+    EngineUnreachable,
+    RuntimeStateError,
+)
 
 if TYPE_CHECKING:  # loading the HTTP library is put off until it is needed
     from everact.runtime.client.connection import Answer, Connection
@@ -47,6 +52,7 @@ class HttpClient:
         self.api_url = url
         self._api_key = key
         self._attached: dict[str, str] = {}
+        self._closed = False
         self._connections: dict[tuple[str, str], "Connection"] = {}
 
     def attach_headers(self, headers: Mapping[str, str]) -> None:
@@ -99,6 +105,8 @@ class HttpClient:
         """The connection to the server of `url`, and the path there."""
         from everact.runtime.client.connection import Connection
 
+        if self._closed:
+            raise RuntimeStateError("the client is closed")
         scheme, place, prefix = _parts(url)
         found = self._connections.get((scheme, place))
         if found is None:
@@ -108,6 +116,7 @@ class HttpClient:
 
     async def close(self) -> None:
         """End pending requests and close all sockets; harmless when repeated."""
+        self._closed = True
         await asyncio.gather(*(c.close() for c in self._connections.values()))
 
     async def __aenter__(self) -> Self:
