@@ -412,9 +412,19 @@ class BlockingHandle(Generic[R]):
             self._handle.cancel(reason=reason, request_id=request_id, **rpc)
         )
 
-    def terminate(self, *details: Any, reason: str = "", **rpc: Unpack[RPC]) -> None:
+    def terminate(
+        self,
+        *details: Any,
+        reason: str = "",
+        request_id: str = "",
+        **rpc: Unpack[RPC],
+    ) -> None:
         """End the run at once, without running its code; durable when this returns."""
-        self._loop_thread.wait(self._handle.terminate(*details, reason=reason, **rpc))
+        self._loop_thread.wait(
+            self._handle.terminate(
+                *details, reason=reason, request_id=request_id, **rpc
+            )
+        )
 
     def __repr__(self) -> str:
         return f"<Blocking{repr(self._handle).removeprefix('<Run')}"

@@ -222,9 +222,17 @@ class RunHandle(Generic[R]):
         )
 
     async def terminate(
-        self, *details: Any, reason: str = "", **rpc: Unpack[RPC]
+        self,
+        *details: Any,
+        reason: str = "",
+        request_id: str = "",
+        **rpc: Unpack[RPC],
     ) -> None:
-        """End the run at once, without running its code; durable when this returns."""
+        """End the run at once, without running its code; durable when this returns.
+
+        RPCError NOT_FOUND if the run is closed or unknown, unless this is a
+        repetition with the same `request_id` within 24 hours.
+        """
         checked_text(reason, "reason")
         encode = self._client.values.encode
         encoded = tuple(encode(d, f"detail {n}") for n, d in enumerate(details, 1))
@@ -234,6 +242,7 @@ class RunHandle(Generic[R]):
                 reason=reason,
                 details=encoded,
                 identity=self._client.identity,
+                request_id=request_id,
             ),
             rpc,
         )

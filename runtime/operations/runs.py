@@ -194,6 +194,7 @@ class TerminateRun(Request[None], frozen=True, kw_only=True):
     reason: str = ""
     details: tuple[bytes, ...] = ()
     identity: str = ""
+    request_id: str = ""
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -529,9 +530,12 @@ async def cancel_run(engine: "Engine", request: CancelRun) -> None:
 @operation("runs.terminate", TerminateRun)
 async def terminate_run(engine: "Engine", request: TerminateRun) -> None:
     """Close a run from outside."""
+    workspace, now = request.run.workspace, engine.clock.now()
+    if request.request_id and await _served(engine, workspace, request.request_id):
+        return
     row = _find(engine, request.run)
     event = TerminateRequested(request.reason, request.details, request.identity)
-    await _deliver(engine, request.run, row, event, "", 0.0)
+    await _deliver(engine, request.run, row, event, request.request_id, now)
 
 
 async def _served(engine: "Engine", workspace: str, request_id: str) -> bool:
