@@ -272,8 +272,11 @@ class BlockingClient:
         result_type: type[Any] | None = None,
     ) -> "BlockingHandle[Any]":
         """A handle to an existing run; asks nothing of the engine."""
-        handle = self._client.handle(
-            id, run_id=run_id, first_execution_run_id=first_execution_run_id
+        handle: RunHandle[Any] = self._client.handle(
+            id,
+            run_id=run_id,
+            first_execution_run_id=first_execution_run_id,
+            result_type=Any if result_type is None else result_type,
         )
         return BlockingHandle(handle, self._loop_thread)
 
@@ -395,12 +398,18 @@ class BlockingHandle(Generic[R]):
         *positional: Any,
         args: tuple[Any, ...] | None = None,
         reject_condition: str | None = None,
+        result_type: Any = None,
         **rpc: Unpack[RPC],
     ) -> Any:
         """Ask a read-only question; see `RunHandle.query`."""
         return self._loop_thread.wait(
             self._handle.query(
-                query, *positional, args=args, reject_condition=reject_condition, **rpc
+                query,
+                *positional,
+                args=args,
+                reject_condition=reject_condition,
+                result_type=result_type,
+                **rpc,
             )
         )
 

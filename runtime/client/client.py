@@ -213,6 +213,8 @@ class Client:
             started.workflow_id,
             result_run_id=started.run_id,
             first_execution_run_id=started.first_run_id,
+            target=workflow,
+            result_type=options.get("result_type"),
             key=started.key,
         )
 
@@ -272,7 +274,8 @@ class Client:
     ) -> RunHandle[Any]:
         """A handle to an existing run; asks nothing of the engine.
 
-        `result_type` is for type checkers only.
+        `result_type` is what its result is given as; results that carry their class,
+        as those of an engine in this process do, are given as they are.
         """
         if not id:
             raise ValueError("id must not be empty")
@@ -282,6 +285,7 @@ class Client:
             run_id=run_id,
             result_run_id=run_id,
             first_execution_run_id=first_execution_run_id,
+            result_type=result_type,
         )
 
     async def list(

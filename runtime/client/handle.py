@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast
 import msgspec
 
 from everact.runtime.client.rpc import RPC
+from everact.runtime.client.typed import decoded
 from everact.runtime.client.views import (
     HistoryItem,
     RunView,
@@ -32,7 +33,8 @@ class RunHandle(Generic[R]):
 
     `run_id` narrows it to one run (None: the open or latest one of the ID),
     `first_execution_run_id` to one chain; `result_run_id` is the run whose result
-    `result` waits for. A wrong ID shows only on use, as an RPCError NOT_FOUND.
+    `result` waits for. `result_type` is the type of the result, if `target`, the
+    workflow, does not tell it. A wrong ID shows only on use, as an RPCError NOT_FOUND.
     """
 
     def __init__(
@@ -43,6 +45,8 @@ class RunHandle(Generic[R]):
         run_id: str | None = None,
         result_run_id: str | None = None,
         first_execution_run_id: str | None = None,
+        result_type: Any = None,
+        target: Any = None,
         key: int = 0,
     ) -> None:
         self._client = client
@@ -50,6 +54,8 @@ class RunHandle(Generic[R]):
         self._run_id = run_id
         self._result_run_id = result_run_id
         self._first = first_execution_run_id
+        self._result_type = result_type
+        self._target = target
         self._key = key
 
     @property
@@ -92,7 +98,8 @@ class RunHandle(Generic[R]):
         )
         values = self._client.values
         if closed.result is not None:
-            return cast("R", values.decode(closed.result))
+            found = decoded(values, closed.result, self._result_type, self._target)
+            return cast("R", found)
         if closed.next_run_id and not follow_runs:
             raise ContinuedAsNew(closed.next_run_id)
         failure = closed.failure
@@ -141,7 +148,8 @@ class RunHandle(Generic[R]):
         ref, after = self._ref(), (-1, -1)
         while True:
             entries = await self._client.transport.call(
-                runs.ReadHistory(run=ref, after=after, limit=page_size, wait=wait), rpc
+                runs.ReadHistory(run=ref, after=after, limit=page_size, follow=wait),
+                rpc,
             )
             for item in history_items(entries, self._client.values):
                 if not closing_only or item.kind in _CLOSING_KINDS:
@@ -183,10 +191,12 @@ class RunHandle(Generic[R]):
         *positional: Any,
         args: tuple[Any, ...] | None = None,
         reject_condition: str | None = None,
+        result_type: Any = None,
         **rpc: Unpack[RPC],
     ) -> Any:
         """Ask a read-only question, by handler or name; also of a closed run.
 
+        The answer is of `result_type` (default: what the handler returns).
         `reject_condition` is "none", "not_open" or "not_completed_cleanly" (default:
         the client's). Raises QueryRejected, QueryFailed, RPCError NOT_FOUND, or
         RPCError DEADLINE_EXCEEDED if nothing here knows the workflow.
@@ -200,7 +210,7 @@ class RunHandle(Generic[R]):
         answer = await self._client.transport.call(
             runs.QueryRun(run=self._ref(), name=name, args=encoded, reject=reject), rpc
         )
-        return self._client.values.decode(answer)
+        return decoded(self._client.values, answer, result_type, query)
 
     async def cancel(
         self, *, reason: str = "", request_id: str = "", **rpc: Unpack[RPC]

@@ -53,7 +53,7 @@ class HttpClient:
         self._api_key = key
         self._attached: dict[str, str] = {}
         self._closed = False
-        self._connections: dict[tuple[str, str], "Connection"] = {}
+        self._connections: dict[tuple[str, str], Connection] = {}
 
     def attach_headers(self, headers: Mapping[str, str]) -> None:
         """Send these with every request from now on, in place of any of the name."""

@@ -53,6 +53,7 @@ class Starting(RPC, total=False):
     headers: dict[str, str] | None
     request_id: str
     correlation_id: int | None
+    result_type: Any
 
 
 _ELSEWHERE = RPC_OPTIONS | {
@@ -63,6 +64,7 @@ _ELSEWHERE = RPC_OPTIONS | {
     "on_conflict",
     "start_delay",
     "request_id",
+    "result_type",
 }
 _KNOWN = frozenset(Starting.__annotations__)
 

@@ -82,9 +82,8 @@ class InProcess:
 
 def waits(request: Request[Any]) -> bool:
     """Whether the answer may take as long as a run does."""
-    return isinstance(request, runs.AwaitRun) or (
-        isinstance(request, runs.ReadHistory) and request.wait
-    )
+    at_once = isinstance(request, runs.ReadHistory) and not request.follow
+    return OPERATIONS[type(request)].waits and not at_once
 
 
 def deadline_exceeded(request: Request[Any], limit: float) -> RPCError:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from everact.runtime.core.failures import Failure
 from everact.runtime.core.naming import generated_name
+from everact.runtime.core.opaque import Document, Payload
 from everact.runtime.core.records import (
     CancelRequested,
     Command,
@@ -29,6 +30,7 @@ from everact.runtime.errors import (
     RPCError,
     WorkflowAlreadyStarted,
 )
+from everact.runtime.operations.access import Access
 from everact.runtime.operations.base import Request, operation
 from everact.runtime.store.base import RunFilter, RunRow
 
@@ -78,8 +80,8 @@ class StartRun(Request[StartedRun], frozen=True, kw_only=True):
 
     workflow: str
     workflow_id: str = ""
-    args: tuple[bytes, ...] = ()
-    kwargs: dict[str, bytes] = {}
+    args: tuple[Payload, ...] = ()
+    kwargs: dict[str, Payload] = {}
     options: StartOptions = StartOptions()
     start_delay: float | None = None
     on_conflict: str = "fail"
@@ -93,7 +95,7 @@ class RunClosed(msgspec.Struct, frozen=True, kw_only=True):
 
     run_id: str
     status: RunStatus
-    result: bytes | None = None
+    result: Payload | None = None
     failure: Failure | None = None
     next_run_id: str = ""
 
@@ -141,9 +143,9 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     history_length: int
     code: str
     identity: str
-    parameters: bytes
-    context: bytes
-    memo: dict[str, bytes]
+    parameters: Document
+    context: Document
+    memo: dict[str, Payload]
     headers: dict[str, str]
     pending_tasks: tuple[PendingTask, ...]
     pending_timers: tuple[float, ...]
@@ -161,20 +163,20 @@ class SignalRun(Request[None], frozen=True, kw_only=True):
 
     run: RunRef
     name: str
-    args: tuple[bytes, ...] = ()
-    kwargs: dict[str, bytes] = {}
+    args: tuple[Payload, ...] = ()
+    kwargs: dict[str, Payload] = {}
     request_id: str = ""
     identity: str = ""
     headers: dict[str, str] = {}
 
 
-class QueryRun(Request[bytes], frozen=True, kw_only=True):
+class QueryRun(Request[Payload], frozen=True, kw_only=True):
     """Ask a read-only question; the answer is a payload."""
 
     run: RunRef
     name: str
-    args: tuple[bytes, ...] = ()
-    kwargs: dict[str, bytes] = {}
+    args: tuple[Payload, ...] = ()
+    kwargs: dict[str, Payload] = {}
     reject: str = REJECT_NONE
 
 
@@ -192,7 +194,7 @@ class TerminateRun(Request[None], frozen=True, kw_only=True):
 
     run: RunRef
     reason: str = ""
-    details: tuple[bytes, ...] = ()
+    details: tuple[Payload, ...] = ()
     identity: str = ""
     request_id: str = ""
 
@@ -211,13 +213,13 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
 class ReadHistory(Request[tuple[HistoryEntry, ...]], frozen=True, kw_only=True):
     """A page of a run's history after (generation, seq).
 
-    `wait` waits for at least one new entry, unless the run is closed.
+    `follow` waits for at least one new entry, unless the run is closed.
     """
 
     run: RunRef
     after: tuple[int, int] = (-1, -1)
     limit: int = 1000
-    wait: bool = False
+    follow: bool = False
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -248,7 +250,7 @@ class ListRuns(Request[tuple[RunSummary, ...]], frozen=True, kw_only=True):
     limit: int = 100
 
 
-@operation("runs.start", StartRun)
+@operation("runs.start", StartRun, access=Access.WRITE)
 async def start_run(engine: "Engine", request: StartRun) -> StartedRun:
     """Start a run, or answer with the one that is in the way."""
     engine.check_open()
@@ -356,7 +358,7 @@ def _started(found: Any, created: bool) -> StartedRun:
     )
 
 
-@operation("runs.result", AwaitRun)
+@operation("runs.result", AwaitRun, access=Access.READ, waits=True)
 async def await_run(engine: "Engine", request: AwaitRun) -> RunClosed:
     """Wait for the end of a run or of its chain."""
     ref = request.run
@@ -384,7 +386,7 @@ async def await_run(engine: "Engine", request: AwaitRun) -> RunClosed:
         key = following.key
 
 
-@operation("runs.describe", DescribeRun)
+@operation("runs.describe", DescribeRun, access=Access.READ)
 async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription:
     """Put together what is known of a run."""
     row = _find(engine, request.run)
@@ -496,7 +498,7 @@ def _unreadable(row: RunRow, reason: str) -> RunDescription:
     )
 
 
-@operation("runs.signal", SignalRun)
+@operation("runs.signal", SignalRun, access=Access.WRITE)
 async def signal_run(engine: "Engine", request: SignalRun) -> None:
     """Store a signal."""
     engine.check_open()
@@ -515,7 +517,7 @@ async def signal_run(engine: "Engine", request: SignalRun) -> None:
     await _deliver(engine, request.run, row, event, request.request_id, now)
 
 
-@operation("runs.cancel", CancelRun)
+@operation("runs.cancel", CancelRun, access=Access.WRITE)
 async def cancel_run(engine: "Engine", request: CancelRun) -> None:
     """Store a request to stop."""
     engine.check_open()
@@ -527,7 +529,7 @@ async def cancel_run(engine: "Engine", request: CancelRun) -> None:
     await _deliver(engine, request.run, row, event, request.request_id, now)
 
 
-@operation("runs.terminate", TerminateRun)
+@operation("runs.terminate", TerminateRun, access=Access.WRITE)
 async def terminate_run(engine: "Engine", request: TerminateRun) -> None:
     """Close a run from outside."""
     workspace, now = request.run.workspace, engine.clock.now()
@@ -589,7 +591,7 @@ async def _delivered(
             return
 
 
-@operation("runs.query", QueryRun)
+@operation("runs.query", QueryRun, access=Access.READ)
 async def query_run(engine: "Engine", request: QueryRun) -> bytes:
     """Put a question to a run."""
     row = _find(engine, request.run)
@@ -608,7 +610,7 @@ async def query_run(engine: "Engine", request: QueryRun) -> bytes:
     return engine.values.encode(answer, f"the answer to query {request.name!r}")
 
 
-@operation("runs.history", ReadHistory)
+@operation("runs.history", ReadHistory, access=Access.READ, waits=True)
 async def read_history(
     engine: "Engine", request: ReadHistory
 ) -> tuple[HistoryEntry, ...]:
@@ -616,7 +618,7 @@ async def read_history(
     row = _find(engine, request.run)
     while True:
         rows = engine.store.history(row.key, request.after, request.limit)
-        if rows or not request.wait or _find_key(engine, row.key).status:
+        if rows or not request.follow or _find_key(engine, row.key).status:
             break
         await engine.waiting.next_transition(row.key)
     entries = []
@@ -636,7 +638,7 @@ async def read_history(
     return tuple(entries)
 
 
-@operation("runs.list", ListRuns)
+@operation("runs.list", ListRuns, access=Access.READ)
 async def list_runs(engine: "Engine", request: ListRuns) -> tuple[RunSummary, ...]:
     """Read a page of the index."""
     chosen = RunFilter(

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
-from aiohttp import web
+from aiohttp import ClientSession, web
 
 Handling: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -92,3 +92,71 @@ class Proxy:
             sink.write(data)
             await sink.drain()
         sink.close()
+
+
+class Front:
+    """Stands before an engine's endpoint: notes what passes, and interferes on demand.
+
+    `plan` says what becomes of the next requests: "unavailable" refuses one unread,
+    "lost" has it carried out and cuts the connection instead of an answer, "cut" cuts
+    the connection unread; what is not planned for passes.
+    """
+
+    def __init__(self, behind: str) -> None:
+        self.behind = behind
+        self.plan: list[str] = []
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.sockets: set[object] = set()
+        self.noticed = asyncio.Event()
+        self.target = ""
+        self._thawed = asyncio.Event()
+        self._thawed.set()
+
+    def freeze(self) -> None:
+        """Take requests and answer none, signs of life included."""
+        self._thawed.clear()
+
+    def thaw(self) -> None:
+        """Answer again."""
+        self._thawed.set()
+
+    def count(self, path: str) -> int:
+        """How many requests to a path came."""
+        return sum(asked == path for asked, _ in self.asked)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        """The front's host:port while it is up."""
+        async with ClientSession() as self._session, serving(self._handle) as place:
+            yield place
+
+    async def until(self, path: str, count: int) -> None:
+        """Wait until so many requests to a path have come."""
+        while self.count(path) < count:
+            self.noticed.clear()
+            await self.noticed.wait()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        sent = {name.lower(): value for name, value in request.headers.items()}
+        self.asked.append((request.path, sent))
+        assert request.transport is not None
+        self.sockets.add(request.transport.get_extra_info("peername"))
+        self.noticed.set()
+        await self._thawed.wait()
+        planned = self.plan.pop(0) if self.plan and request.path != "/healthz" else ""
+        if planned == "unavailable":
+            return web.Response(status=503)
+        if planned != "cut":
+            sent.pop("host", None)
+            async with self._session.request(
+                request.method,
+                f"http://{self.behind}{request.path_qs}",
+                data=await request.read(),
+                headers=sent,
+            ) as answer:
+                body = await answer.read()
+                passed = {"content-type": answer.headers.get("content-type", "")}
+                if not planned:
+                    return web.Response(status=answer.status, body=body, headers=passed)
+        request.transport.abort()
+        return web.Response()

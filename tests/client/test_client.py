@@ -145,7 +145,7 @@ async def test_a_deadline_bounds_a_request_and_not_the_wait_for_a_result(
         assert await handle.result(rpc_timeout=timedelta(seconds=1)) == 5.0
         again = await runtime.execute(sleeping, 6.0, rpc_timeout=1, rpc_metadata={})
         assert again == 6.0
-        with pytest.raises(RPCError, match="runs.start") as caught:
+        with pytest.raises(RPCError, match=r"runs\.start") as caught:
             await runtime.start(waiting, rpc_timeout=0)
         assert caught.value.status is RPCStatus.DEADLINE_EXCEEDED
         with pytest.raises(ValueError, match="rpc_timeout"):

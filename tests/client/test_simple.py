@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -25,10 +25,9 @@ QUICK = RetryConfig(first=0.001, growth=1.1, retries=6, total=None)
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (simple.API_KEY, simple.API_URL):
         monkeypatch.delenv(name, raising=False)
-    yield
 
 
 class Endpoint:
