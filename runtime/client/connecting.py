@@ -17,8 +17,8 @@ from everact.runtime.client.settings import (
 )
 from everact.runtime.definitions import active
 from everact.runtime.errors import RuntimeStateError
+from everact.runtime.values.json_payloads import JsonConverter
 from everact.runtime.values.payloads import Converter
-from everact.runtime.wire import JsonConverter
 
 ADDRESS: Final = "EVERACT_ADDRESS"
 
@@ -27,8 +27,8 @@ class Connecting(TypedDict, total=False):
     """The keyword options of `Client.connect`.
 
     `namespace`, `values` (default: JSON, for an engine elsewhere), `identity` and
-    `default_query_reject_condition` are the client's (see `Client`). The others concern the connection: `api_key` is sent as
-    the bearer credential, `rpc_metadata` are headers of every request; `tls` is
+    `default_query_reject_condition` are the client's (see `Client`). The others
+    concern the connection: `api_key` is sent as the bearer credential, `rpc_metadata` are headers of every request; `tls` is
     False, True (the system's roots) or settings; `retry_config` says when to repeat,
     `keep_alive_config` when to give a silent engine up (None: never);
     `http_connect_proxy_config` tunnels everything through a proxy. With `lazy`

@@ -10,8 +10,8 @@ from typing import Any, get_type_hints
 
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import definition_of
+from everact.runtime.values.json_payloads import JsonConverter
 from everact.runtime.values.payloads import Converter
-from everact.runtime.wire import JsonConverter
 
 
 def decoded(
