@@ -27,13 +27,14 @@ class Connecting(TypedDict, total=False):
     """The keyword options of `Client.connect`.
 
     `namespace`, `values` (default: JSON, for an engine elsewhere), `identity` and
-    `default_query_reject_condition` are the client's (see `Client`). The others
-    concern the connection: `api_key` is sent as the bearer credential, `rpc_metadata` are headers of every request; `tls` is
-    False, True (the system's roots) or settings; `retry_config` says when to repeat,
-    `keep_alive_config` when to give a silent engine up (None: never);
-    `http_connect_proxy_config` tunnels everything through a proxy. With `lazy`
-    nothing is sent before the first call. `runtime` is the runtime of this process
-    to attach to, and excludes a target; in process there is no connection to set up.
+    `default_query_reject_condition` are the client's, see `Client`. The others concern
+    the connection. `api_key` is sent as the bearer credential, `rpc_metadata` are
+    headers of every request. `tls` is False, True (the system's roots) or settings.
+    `retry_config` says when to repeat, `keep_alive_config` when to give a silent
+    engine up (None: never). `http_connect_proxy_config` tunnels everything through a
+    proxy. With `lazy` nothing is sent before the first call. `runtime` is the runtime
+    of this process to attach to, and excludes a target; in process there is no
+    connection to set up.
     """
 
     namespace: str

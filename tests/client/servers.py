@@ -146,8 +146,6 @@ class Front:
         planned = self.plan.pop(0) if self.plan and request.path != "/healthz" else ""
         if planned == "unavailable":
             return web.Response(status=503)
-        if request.path == "/healthz" and self.behind:  # FIXME
-            return web.Response()
         if planned != "cut":
             sent.pop("host", None)
             async with self._session.request(

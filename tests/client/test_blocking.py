@@ -46,9 +46,11 @@ def engine(path: Path) -> Iterator[str]:
 
     thread = LoopThread(main)
     thread.start()
-    yield found[0]
-    thread.tell(stop.set)
-    thread.join()
+    try:
+        yield found[0]
+    finally:
+        thread.tell(stop.set)
+        thread.join()
 
 
 @pytest.mark.feature("CX-01", "CX-22", "CT-07")
