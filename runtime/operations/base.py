@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
+from everact.runtime.operations.access import Access
+
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
 
@@ -24,27 +26,31 @@ class Request(msgspec.Struct, Generic[A], frozen=True, kw_only=True):
 
 
 class Operation(NamedTuple):
-    """One row of the table."""
+    """One row of the table. `access` is what a caller over the network needs for it."""
 
     name: str
     request: type
     handler: Handler
+    access: Access = Access.ADMIN
 
 
 OPERATIONS: dict[type, Operation] = {}
 
 
 def operation(
-    name: str, request: type[Q]
+    name: str, request: type[Q], *, access: Access = Access.ADMIN
 ) -> Callable[
     [Callable[["Engine", Q], Awaitable[Any]]], Callable[["Engine", Q], Awaitable[Any]]
 ]:
-    """Register a handler under a dotted name, ``noun.verb``."""
+    """Register a handler under a dotted name, ``noun.verb``.
+
+    What declares no `access` is for administrators only.
+    """
 
     def register(
         handler: Callable[["Engine", Q], Awaitable[Any]],
     ) -> Callable[["Engine", Q], Awaitable[Any]]:
-        OPERATIONS[request] = Operation(name, request, handler)
+        OPERATIONS[request] = Operation(name, request, handler, access)
         return handler
 
     return register

@@ -29,6 +29,7 @@ from everact.runtime.errors import (
     RPCError,
     WorkflowAlreadyStarted,
 )
+from everact.runtime.operations.access import Access
 from everact.runtime.operations.base import Request, operation
 from everact.runtime.store.base import RunFilter, RunRow
 
@@ -247,7 +248,7 @@ class ListRuns(Request[tuple[RunSummary, ...]], frozen=True, kw_only=True):
     limit: int = 100
 
 
-@operation("runs.start", StartRun)
+@operation("runs.start", StartRun, access=Access.WRITE)
 async def start_run(engine: "Engine", request: StartRun) -> StartedRun:
     """Start a run, or answer with the one that is in the way."""
     engine.check_open()
@@ -355,7 +356,7 @@ def _started(found: Any, created: bool) -> StartedRun:
     )
 
 
-@operation("runs.result", AwaitRun)
+@operation("runs.result", AwaitRun, access=Access.READ)
 async def await_run(engine: "Engine", request: AwaitRun) -> RunClosed:
     """Wait for the end of a run or of its chain."""
     ref = request.run
@@ -383,7 +384,7 @@ async def await_run(engine: "Engine", request: AwaitRun) -> RunClosed:
         key = following.key
 
 
-@operation("runs.describe", DescribeRun)
+@operation("runs.describe", DescribeRun, access=Access.READ)
 async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription:
     """Put together what is known of a run."""
     row = _find(engine, request.run)
@@ -495,7 +496,7 @@ def _unreadable(row: RunRow, reason: str) -> RunDescription:
     )
 
 
-@operation("runs.signal", SignalRun)
+@operation("runs.signal", SignalRun, access=Access.WRITE)
 async def signal_run(engine: "Engine", request: SignalRun) -> None:
     """Store a signal."""
     engine.check_open()
@@ -514,7 +515,7 @@ async def signal_run(engine: "Engine", request: SignalRun) -> None:
     await _deliver(engine, request.run, row, event, request.request_id, now)
 
 
-@operation("runs.cancel", CancelRun)
+@operation("runs.cancel", CancelRun, access=Access.WRITE)
 async def cancel_run(engine: "Engine", request: CancelRun) -> None:
     """Store a request to stop."""
     engine.check_open()
@@ -526,7 +527,7 @@ async def cancel_run(engine: "Engine", request: CancelRun) -> None:
     await _deliver(engine, request.run, row, event, request.request_id, now)
 
 
-@operation("runs.terminate", TerminateRun)
+@operation("runs.terminate", TerminateRun, access=Access.WRITE)
 async def terminate_run(engine: "Engine", request: TerminateRun) -> None:
     """Close a run from outside."""
     row = _find(engine, request.run)
@@ -585,7 +586,7 @@ async def _delivered(
             return
 
 
-@operation("runs.query", QueryRun)
+@operation("runs.query", QueryRun, access=Access.READ)
 async def query_run(engine: "Engine", request: QueryRun) -> bytes:
     """Put a question to a run."""
     row = _find(engine, request.run)
@@ -604,7 +605,7 @@ async def query_run(engine: "Engine", request: QueryRun) -> bytes:
     return engine.values.encode(answer, f"the answer to query {request.name!r}")
 
 
-@operation("runs.history", ReadHistory)
+@operation("runs.history", ReadHistory, access=Access.READ)
 async def read_history(
     engine: "Engine", request: ReadHistory
 ) -> tuple[HistoryEntry, ...]:
@@ -632,7 +633,7 @@ async def read_history(
     return tuple(entries)
 
 
-@operation("runs.list", ListRuns)
+@operation("runs.list", ListRuns, access=Access.READ)
 async def list_runs(engine: "Engine", request: ListRuns) -> tuple[RunSummary, ...]:
     """Read a page of the index."""
     chosen = RunFilter(
