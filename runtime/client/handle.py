@@ -134,7 +134,7 @@ class RunHandle(Generic[R]):
         ref, after = self._ref(), (-1, -1)
         while True:
             entries = await self._client.transport.call(
-                runs.ReadHistory(run=ref, after=after, limit=page_size, wait=wait)
+                runs.ReadHistory(run=ref, after=after, limit=page_size, follow=wait)
             )
             for item in history_items(entries, self._client.values):
                 if not closing_only or item.kind in _CLOSING_KINDS:

@@ -312,9 +312,4 @@ def _unwanted(http_status: int, message: str) -> Refusal:
 
 
 def _too_large(limit: int) -> Refusal:
-    return Refusal(
-        413,
-        RPCStatus.RESOURCE_EXHAUSTED,
-        f"the body is larger than {limit} bytes",
-        closing=True,
-    )
+    return _unwanted(413, f"the body is larger than {limit} bytes")

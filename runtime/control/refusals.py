@@ -1,16 +1,18 @@
 """What the endpoint answers before, or instead of, an operation; and on every answer.
 
-The body has the shape of every error of the API. Nothing that came in is repeated in
+The body has the shape of every error of the API; the HTTP status is the exact one for
+what is wrong with the request, not that of an operation's refusal. Nothing that came in is repeated in
 it, except the name of a host, which its owner must be told.
 """
 
 from typing import Final
 
-import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
 
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.errors import RPCError
+from everact.runtime.wire.refusals import encode_error
 
 SECURITY_HEADERS: Final = {
     "Content-Security-Policy": (
@@ -47,15 +49,10 @@ class Refusal(Exception):
 
     def response(self) -> web.Response:
         """As JSON, like every error."""
-        error = {
-            "type": "RPCError",
-            "status": str(self.status),
-            "message": self.message,
-            "data": {},
-        }
+        _, body = encode_error(RPCError(self.message, self.status))
         made = web.Response(
             status=self.http_status,
-            body=msgspec.json.encode({"error": error}),
+            body=body,
             content_type="application/json",
             headers=self.headers,
         )

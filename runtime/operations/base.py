@@ -6,7 +6,15 @@ validation and documentation from the same table.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+    get_args,
+)
 
 import msgspec
 
@@ -26,19 +34,38 @@ class Request(msgspec.Struct, Generic[A], frozen=True, kw_only=True):
 
 
 class Operation(NamedTuple):
-    """One row of the table. `access` is what a caller over the network needs for it."""
+    """One row of the table. `access` is what a caller over the network needs for it.
+
+    `waits` says that the answer may take as long as a run does.
+    """
 
     name: str
     request: type
     handler: Handler
     access: Access = Access.ADMIN
+    waits: bool = False
+
+    @property
+    def reads(self) -> bool:
+        """Whether it changes nothing, however often it is asked."""
+        return self.access in (Access.INFO, Access.READ)
+
+    @property
+    def answer(self) -> Any:
+        """The type of the answer."""
+        (base,) = self.request.__orig_bases__  # type: ignore[attr-defined]
+        return get_args(base)[0]
 
 
 OPERATIONS: dict[type, Operation] = {}
 
 
 def operation(
-    name: str, request: type[Q], *, access: Access = Access.ADMIN
+    name: str,
+    request: type[Q],
+    *,
+    access: Access = Access.ADMIN,
+    waits: bool = False,
 ) -> Callable[
     [Callable[["Engine", Q], Awaitable[Any]]], Callable[["Engine", Q], Awaitable[Any]]
 ]:
@@ -50,7 +77,7 @@ def operation(
     def register(
         handler: Callable[["Engine", Q], Awaitable[Any]],
     ) -> Callable[["Engine", Q], Awaitable[Any]]:
-        OPERATIONS[request] = Operation(name, request, handler, access)
+        OPERATIONS[request] = Operation(name, request, handler, access, waits)
         return handler
 
     return register

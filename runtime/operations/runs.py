@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from everact.runtime.core.failures import Failure
 from everact.runtime.core.naming import generated_name
+from everact.runtime.core.opaque import Document, Payload
 from everact.runtime.core.records import (
     CancelRequested,
     Command,
@@ -79,8 +80,8 @@ class StartRun(Request[StartedRun], frozen=True, kw_only=True):
 
     workflow: str
     workflow_id: str = ""
-    args: tuple[bytes, ...] = ()
-    kwargs: dict[str, bytes] = {}
+    args: tuple[Payload, ...] = ()
+    kwargs: dict[str, Payload] = {}
     options: StartOptions = StartOptions()
     start_delay: float | None = None
     on_conflict: str = "fail"
@@ -94,7 +95,7 @@ class RunClosed(msgspec.Struct, frozen=True, kw_only=True):
 
     run_id: str
     status: RunStatus
-    result: bytes | None = None
+    result: Payload | None = None
     failure: Failure | None = None
     next_run_id: str = ""
 
@@ -142,9 +143,9 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     history_length: int
     code: str
     identity: str
-    parameters: bytes
-    context: bytes
-    memo: dict[str, bytes]
+    parameters: Document
+    context: Document
+    memo: dict[str, Payload]
     headers: dict[str, str]
     pending_tasks: tuple[PendingTask, ...]
     pending_timers: tuple[float, ...]
@@ -162,20 +163,20 @@ class SignalRun(Request[None], frozen=True, kw_only=True):
 
     run: RunRef
     name: str
-    args: tuple[bytes, ...] = ()
-    kwargs: dict[str, bytes] = {}
+    args: tuple[Payload, ...] = ()
+    kwargs: dict[str, Payload] = {}
     request_id: str = ""
     identity: str = ""
     headers: dict[str, str] = {}
 
 
-class QueryRun(Request[bytes], frozen=True, kw_only=True):
+class QueryRun(Request[Payload], frozen=True, kw_only=True):
     """Ask a read-only question; the answer is a payload."""
 
     run: RunRef
     name: str
-    args: tuple[bytes, ...] = ()
-    kwargs: dict[str, bytes] = {}
+    args: tuple[Payload, ...] = ()
+    kwargs: dict[str, Payload] = {}
     reject: str = REJECT_NONE
 
 
@@ -193,7 +194,7 @@ class TerminateRun(Request[None], frozen=True, kw_only=True):
 
     run: RunRef
     reason: str = ""
-    details: tuple[bytes, ...] = ()
+    details: tuple[Payload, ...] = ()
     identity: str = ""
 
 
@@ -211,13 +212,13 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
 class ReadHistory(Request[tuple[HistoryEntry, ...]], frozen=True, kw_only=True):
     """A page of a run's history after (generation, seq).
 
-    `wait` waits for at least one new entry, unless the run is closed.
+    `follow` waits for at least one new entry, unless the run is closed.
     """
 
     run: RunRef
     after: tuple[int, int] = (-1, -1)
     limit: int = 1000
-    wait: bool = False
+    follow: bool = False
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -356,7 +357,7 @@ def _started(found: Any, created: bool) -> StartedRun:
     )
 
 
-@operation("runs.result", AwaitRun, access=Access.READ)
+@operation("runs.result", AwaitRun, access=Access.READ, waits=True)
 async def await_run(engine: "Engine", request: AwaitRun) -> RunClosed:
     """Wait for the end of a run or of its chain."""
     ref = request.run
@@ -605,7 +606,7 @@ async def query_run(engine: "Engine", request: QueryRun) -> bytes:
     return engine.values.encode(answer, f"the answer to query {request.name!r}")
 
 
-@operation("runs.history", ReadHistory, access=Access.READ)
+@operation("runs.history", ReadHistory, access=Access.READ, waits=True)
 async def read_history(
     engine: "Engine", request: ReadHistory
 ) -> tuple[HistoryEntry, ...]:
@@ -613,7 +614,7 @@ async def read_history(
     row = _find(engine, request.run)
     while True:
         rows = engine.store.history(row.key, request.after, request.limit)
-        if rows or not request.wait or _find_key(engine, row.key).status:
+        if rows or not request.follow or _find_key(engine, row.key).status:
             break
         await engine.waiting.next_transition(row.key)
     entries = []

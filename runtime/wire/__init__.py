@@ -1,0 +1,34 @@
+"""The wire: requests, answers and errors as JSON, the same on both of its ends."""
+
+from everact.runtime.wire.messages import (
+    NOT_YET,
+    NotYet,
+    codec_of,
+    decode_answer,
+    decode_item,
+    decode_request,
+    encode_answer,
+    encode_item,
+    encode_request,
+    path_of,
+)
+from everact.runtime.wire.refusals import decode_error, encode_error, status_of
+from everact.runtime.wire.values import JsonConverter, as_type
+
+__all__ = [
+    "NOT_YET",
+    "JsonConverter",
+    "NotYet",
+    "as_type",
+    "codec_of",
+    "decode_answer",
+    "decode_error",
+    "decode_item",
+    "decode_request",
+    "encode_answer",
+    "encode_error",
+    "encode_item",
+    "encode_request",
+    "path_of",
+    "status_of",
+]
