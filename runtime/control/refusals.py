@@ -1,8 +1,8 @@
 """What the endpoint answers before, or instead of, an operation; and on every answer.
 
 The body has the shape of every error of the API; the HTTP status is the exact one for
-what is wrong with the request, not that of an operation's refusal. Nothing that came in is repeated in
-it, except the name of a host, which its owner must be told.
+what is wrong with the request, not that of an operation's refusal. Nothing that came
+in is repeated, except the name of a host, which its owner must be told.
 """
 
 from typing import Final
