@@ -30,7 +30,7 @@ ACCESS_LOG: Final = logging.getLogger("everact.control.access")
 
 BACKLOG: Final = 1024
 HANDSHAKE_SECONDS: Final = 10.0
-SHUTDOWN_SECONDS: Final = 5.0
+SHUTDOWN_SECONDS: Final = 1.0
 LINGER_SECONDS: Final = 1.0
 """How long a body that nobody wants is read, so that its sender sees the answer."""
 

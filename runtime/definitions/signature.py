@@ -31,6 +31,11 @@ class Signature:
         self._signature = signature.replace(parameters=shown)
         self._smallest, self._largest = _limits(shown)
 
+    @property
+    def parameters(self) -> tuple[inspect.Parameter, ...]:
+        """The parameters that callers fill."""
+        return tuple(self._signature.parameters.values())
+
     def inject(
         self, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -563,6 +563,8 @@ class Engine:
         place = (start.workspace, start.workflow_id)
         if self._opening.get(place) is run:
             del self._opening[place]
+        if self.waiting.watchers:
+            self.waiting.changed(run.row.key)
 
     async def deliver(
         self,

@@ -4,6 +4,8 @@ Callers that give up leave nothing behind; when the engine closes, all are told.
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from everact.runtime.core.statuses import RunStatus
@@ -25,6 +27,39 @@ class Closed:
         self.next_run_id = next_run_id
 
 
+class Watcher:
+    """What one who watches all runs has not been told yet: each run at most once."""
+
+    MOST = 10_000
+    """Runs that may wait to be told; with more the watcher has to read the list."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._keys: dict[int, None] = {}
+        self.waiting: asyncio.Future[None] | None = None
+        self.missed = False
+
+    def changed(self, key: int) -> None:
+        """A run was started, or ended."""
+        if len(self._keys) < self.MOST:
+            self._keys[key] = None
+        else:
+            self.missed = True
+        if self.waiting is not None:
+            reply(self.waiting, None)
+
+    async def next(self) -> list[int]:
+        """The keys of the runs that changed since the last call, at least one."""
+        if not self._keys:
+            self.waiting = self._loop.create_future()
+            try:
+                await self.waiting
+            finally:
+                self.waiting = None
+        keys, self._keys = list(self._keys), {}
+        return keys
+
+
 class Waiting:
     """The waiting callers of one engine, by run key."""
 
@@ -34,6 +69,7 @@ class Waiting:
         self.results: dict[int, list[asyncio.Future[Closed]]] = {}
         self.followers: dict[int, list[asyncio.Future[None]]] = {}
         self._requests: dict[tuple[str, str], asyncio.Future[Any]] = {}
+        self.watchers: set[Watcher] = set()
 
     async def result(self, key: int) -> Closed:
         """Wait until the run's end is durable."""
@@ -49,6 +85,7 @@ class Waiting:
         """Tell those who wait for the run's result."""
         for waiter in self.results.pop(closed.key, ()):
             reply(waiter, closed)
+        self.changed(closed.key)
 
     def failed(self, key: int, error: BaseException) -> None:
         """Tell them that they wait in vain."""
@@ -59,6 +96,7 @@ class Waiting:
         """Tell them that the run's code cannot run."""
         for waiter in self.results.pop(key, ()):
             fail(waiter, RunPutAside(workflow_id, run_id, reason))
+        self.changed(key)
 
     def close(self) -> None:
         """Tell everybody that the engine closes."""
@@ -67,6 +105,7 @@ class Waiting:
             everybody += results
         for followers in self.followers.values():
             everybody += followers
+        everybody += [w.waiting for w in self.watchers if w.waiting is not None]
         for waiter in everybody:
             fail(waiter, RuntimeStateError("the runtime was closed"))
 
@@ -84,6 +123,21 @@ class Waiting:
         """Tell those who follow a run that it has another durable transition."""
         for waiter in self.followers.pop(key, ()):
             reply(waiter, None)
+
+    def changed(self, key: int) -> None:
+        """Tell those who watch all runs that one began, ended or was put aside."""
+        for watcher in self.watchers:
+            watcher.changed(key)
+
+    @contextmanager
+    def watching(self) -> Iterator["Watcher"]:
+        """Somebody watches all runs for as long as this is entered."""
+        watcher = Watcher(self._loop)
+        self.watchers.add(watcher)
+        try:
+            yield watcher
+        finally:
+            self.watchers.discard(watcher)
 
     def served(
         self, workspace: str, request_id: str

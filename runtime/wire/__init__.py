@@ -1,5 +1,6 @@
 """The wire: requests, answers and errors as JSON, the same on both of its ends."""
 
+from everact.runtime.values.json_payloads import JsonConverter, as_type
 from everact.runtime.wire.messages import (
     NOT_YET,
     NotYet,
@@ -13,7 +14,6 @@ from everact.runtime.wire.messages import (
     path_of,
 )
 from everact.runtime.wire.refusals import decode_error, encode_error, status_of
-from everact.runtime.wire.values import JsonConverter, as_type
 
 __all__ = [
     "NOT_YET",

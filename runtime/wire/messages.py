@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Meta
 
 from everact.runtime.core.opaque import Payload
-from everact.runtime.operations.base import OPERATIONS, Request
+from everact.runtime.operations.base import Request
+from everact.runtime.operations.table import OPERATIONS
 from everact.runtime.values.payloads import Converter
 from everact.runtime.wire.shapes import Shape, shape_of
 from everact.runtime.wire.values import sent, shown_by

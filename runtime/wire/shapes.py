@@ -30,12 +30,10 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from everact.runtime.core.opaque import DOCUMENT, PAYLOAD, STANDS_FOR
+from everact.runtime.values.json_payloads import JSON_TAG
 
 Show: TypeAlias = Callable[[bytes], Raw]
 """A payload as JSON."""
-
-JSON_TAG: Final = b"j"
-"""The first byte of a payload that is JSON text."""
 
 _INT64: Final = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _SIMPLE = (str, int, float, bool, NoneType)
@@ -98,7 +96,11 @@ class _Compiler:
                 return _VALUE
             if stands_for == DOCUMENT:
                 return _DOCUMENT
-        return Shape(kind)
+        inner = get_args(kind)[0]
+        if inner is int:
+            return Shape(kind)
+        shape = self.shape(inner)
+        return shape._replace(twin=Annotated[(shape.twin, *kind.__metadata__)])
 
     def _union(self, kinds: tuple[Any, ...]) -> Shape:
         members = [self.shape(kind) for kind in kinds if kind is not NoneType]

@@ -19,8 +19,8 @@ from everact.runtime.control.listening import listen, listening
 from everact.runtime.control.settings import ControlSettings
 from everact.runtime.control.tls import ServerTLS
 from everact.runtime.control.tokens import TokenFile
-from tests.control.small import small
-from tests.control.wire import ask
+from tests.control.safety.small import small
+from tests.control.safety.wire import ask
 
 pytestmark = pytest.mark.real_time
 

@@ -14,8 +14,8 @@ import pytest
 from everact.runtime.control.guard import METHODS
 from everact.runtime.control.refusals import SECURITY_HEADERS
 from everact.runtime.control.tokens import PREFIX, Scope
-from tests.control.small import Small, describing, small
-from tests.control.wire import Answer, ask, exchange, parse
+from tests.control.safety.small import Small, describing, small
+from tests.control.safety.wire import Answer, ask, exchange, parse
 
 pytestmark = pytest.mark.real_time
 

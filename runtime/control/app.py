@@ -1,0 +1,139 @@
+"""The application: a route for every row of the operation table, and a few fixed ones.
+
+No operation has code of its own here. A body becomes a request struct, arguments get
+the types that they are for, the answer becomes JSON, and an error a status by the one
+table of them. What waits is bounded: "not yet" is an answer too.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from aiohttp import web
+
+from everact.runtime import wire
+from everact.runtime.control.guard import Guard, Route, check_workspaces
+from everact.runtime.control.parameters import body_of_query
+from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.errors import EveractError, RPCError
+from everact.runtime.operations.access import Access
+from everact.runtime.operations.arguments import typed
+from everact.runtime.operations.base import Operation
+from everact.runtime.operations.table import OPERATIONS
+
+if TYPE_CHECKING:
+    from everact.runtime.engine.engine import Engine
+
+logger = logging.getLogger("everact.control")
+
+ENGINE: Final = web.AppKey("engine", object)
+"""The engine that an application serves."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def make_app(engine: "Engine", guard: Guard) -> web.Application:
+    """The application that serves `engine`, as far as `guard` lets requests in."""
+    app = guard.application()
+    app.middlewares.append(refusals)
+    app[ENGINE] = engine
+    access: dict[Route, Access] = {}
+    for operation in OPERATIONS.values():
+        for route in _add(app, operation, _answering(engine, operation)):
+            access[route] = operation.access
+    guard.permit(open=(), access=access)
+    return app
+
+
+def _add(app: web.Application, operation: Operation, handler: Handler) -> list[Route]:
+    path = wire.path_of(operation.request)
+    routes: list[Route] = [app.router.add_post(path, handler)]
+    if operation.reads:
+        routes.append(app.router.add_get(path, handler, allow_head=False))
+    return routes
+
+
+def _answering(engine: "Engine", operation: Operation) -> Handler:
+    """The handler of an operation that is answered once."""
+    kind = operation.request
+
+    async def answer(request: web.Request) -> web.Response:
+        asked = wire.decode_request(kind, await body_of(request, kind))
+        check_workspaces(request, asked.request, operation.access)
+        given = typed(engine, asked.request)
+        if operation.waits:
+            try:
+                found = await _within(asked.wait, operation.handler(engine, given))
+            except _Expired:
+                return json_answer(wire.NOT_YET, 202)
+        else:
+            found = await operation.handler(engine, given)
+        return json_answer(wire.encode_answer(kind, found, engine.values))
+
+    return answer
+
+
+async def body_of(request: web.Request, kind: type) -> bytes:
+    """The JSON of a request: its body, or its query parameters."""
+    if request.method == "GET":
+        return body_of_query(kind, request.query)
+    return await request.read()
+
+
+class _Expired(Exception):
+    """The time that a caller waits is over."""
+
+
+async def _within(wait: float, answer: Awaitable[Any]) -> Any:
+    scope = asyncio.timeout(wait)
+    try:
+        async with scope:
+            return await answer
+    except TimeoutError:
+        if scope.expired():
+            raise _Expired from None
+        raise
+
+
+def json_answer(body: bytes, status: int = 200) -> web.Response:
+    """An answer of JSON text."""
+    return web.Response(body=body, status=status, content_type="application/json")
+
+
+@web.middleware
+async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every error as JSON; what is nobody's fault but ours is logged."""
+    try:
+        return await handler(request)
+    except web.HTTPException as refused:
+        if refused.status < 400:
+            raise
+        return refused_http(refused)
+    except EveractError as error:
+        status, body = wire.encode_error(error)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        text = f"{request.path}: {error or 'the JSON is nested too deeply'}"
+        status, body = wire.encode_error(RPCError(text, RPCStatus.INVALID_ARGUMENT))
+    except Exception:
+        logger.exception("%s %s failed", request.method, request.path)
+        text = "an error inside the engine; its log tells more"
+        status, body = wire.encode_error(RPCError(text, RPCStatus.INTERNAL))
+    return json_answer(body, status)
+
+
+def refused_http(refused: web.HTTPException) -> web.Response:
+    """What aiohttp itself refuses, in the same form as everything else."""
+    code = {
+        404: RPCStatus.NOT_FOUND,
+        405: RPCStatus.UNIMPLEMENTED,
+    }.get(refused.status, RPCStatus.INVALID_ARGUMENT)
+    text = {
+        404: "no such route; GET /openapi.json lists them",
+    }.get(refused.status, refused.reason)
+    _, body = wire.encode_error(RPCError(text, code))
+    answer = json_answer(body, refused.status)
+    if "Allow" in refused.headers:
+        answer.headers["Allow"] = refused.headers["Allow"]
+    return answer
