@@ -47,6 +47,7 @@ from everact.runtime.definitions.workflows import Workflow, workflow
 from everact.runtime.embedded import Runtime
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import (
+    AddressInUse,
     ApplicationError,
     AsyncTaskCancelled,
     AttemptLost,
@@ -55,6 +56,7 @@ from everact.runtime.errors import (
     ClientError,
     ContinuedAsNew,
     EngineUnreachable,
+    EndpointError,
     EveractError,
     ForeignAwait,
     NonDeterminismError,
@@ -68,6 +70,7 @@ from everact.runtime.errors import (
     RunTimedOut,
     RuntimeStateError,
     ScheduleAlreadyRunning,
+    SecretFileError,
     StoreError,
     StoreFull,
     StoreInUse,
@@ -91,6 +94,7 @@ from everact.runtime.values.status_of import (
 )
 
 __all__ = [
+    "AddressInUse",
     "ApplicationError",
     "Arguments",
     "AsyncTaskCancelled",
@@ -106,6 +110,7 @@ __all__ = [
     "ContinuedAsNew",
     "Duration",
     "EngineUnreachable",
+    "EndpointError",
     "Error",
     "EveractError",
     "ForeignAwait",
@@ -136,6 +141,7 @@ __all__ = [
     "RuntimeStateError",
     "RuntimeThread",
     "ScheduleAlreadyRunning",
+    "SecretFileError",
     "Status",
     "StoreError",
     "StoreFull",

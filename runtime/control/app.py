@@ -7,16 +7,18 @@ table of them. What waits is bounded: "not yet" is an answer too.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from aiohttp import web
 
 from everact.runtime import wire
+from everact.runtime.control.guard import Guard, Route, check_workspaces
 from everact.runtime.control.parameters import body_of_query
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import EveractError, RPCError
+from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import typed
 from everact.runtime.operations.base import Operation
 from everact.runtime.operations.table import OPERATIONS
@@ -32,27 +34,25 @@ ENGINE: Final = web.AppKey("engine", object)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def make_app(
-    engine: "Engine",
-    *,
-    middlewares: Iterable[Any] = (),
-    body_limit: int = 4 * 1024 * 1024,
-) -> web.Application:
-    """The application that serves `engine`; `middlewares` are around all of it."""
-    app = web.Application(
-        middlewares=[*middlewares, refusals], client_max_size=body_limit
-    )
+def make_app(engine: "Engine", guard: Guard) -> web.Application:
+    """The application that serves `engine`, as far as `guard` lets requests in."""
+    app = guard.application()
+    app.middlewares.append(refusals)
     app[ENGINE] = engine
+    access: dict[Route, Access] = {}
     for operation in OPERATIONS.values():
-        _add(app, operation, _answering(engine, operation))
+        for route in _add(app, operation, _answering(engine, operation)):
+            access[route] = operation.access
+    guard.permit(open=(), access=access)
     return app
 
 
-def _add(app: web.Application, operation: Operation, handler: Handler) -> None:
+def _add(app: web.Application, operation: Operation, handler: Handler) -> list[Route]:
     path = wire.path_of(operation.request)
-    app.router.add_post(path, handler)
+    routes: list[Route] = [app.router.add_post(path, handler)]
     if operation.reads:
-        app.router.add_get(path, handler, allow_head=False)
+        routes.append(app.router.add_get(path, handler, allow_head=False))
+    return routes
 
 
 def _answering(engine: "Engine", operation: Operation) -> Handler:
@@ -61,6 +61,7 @@ def _answering(engine: "Engine", operation: Operation) -> Handler:
 
     async def answer(request: web.Request) -> web.Response:
         asked = wire.decode_request(kind, await body_of(request, kind))
+        check_workspaces(request, asked.request, operation.access)
         given = typed(engine, asked.request)
         if operation.waits:
             try:
@@ -127,11 +128,9 @@ def refused_http(refused: web.HTTPException) -> web.Response:
     code = {
         404: RPCStatus.NOT_FOUND,
         405: RPCStatus.UNIMPLEMENTED,
-        413: RPCStatus.RESOURCE_EXHAUSTED,
     }.get(refused.status, RPCStatus.INVALID_ARGUMENT)
     text = {
         404: "no such route; GET /openapi.json lists them",
-        413: "the body is larger than this endpoint takes",
     }.get(refused.status, refused.reason)
     _, body = wire.encode_error(RPCError(text, code))
     answer = json_answer(body, refused.status)
