@@ -6,6 +6,7 @@ from typing import Any, Final, TypedDict, Unpack
 
 from everact.runtime.client.client import Client
 from everact.runtime.client.connection import Connection
+from everact.runtime.client.credentials import find_token
 from everact.runtime.client.remote import HttpTransport
 from everact.runtime.client.rpc import NO_METADATA, checked_metadata
 from everact.runtime.client.settings import (
@@ -28,13 +29,14 @@ class Connecting(TypedDict, total=False):
 
     `namespace`, `values` (default: JSON, for an engine elsewhere), `identity` and
     `default_query_reject_condition` are the client's, see `Client`. The others concern
-    the connection. `api_key` is sent as the bearer credential, `rpc_metadata` are
-    headers of every request. `tls` is False, True (the system's roots) or settings.
-    `retry_config` says when to repeat, `keep_alive_config` when to give a silent
-    engine up (None: never). `http_connect_proxy_config` tunnels everything through a
-    proxy. With `lazy` nothing is sent before the first call. `runtime` is the runtime
-    of this process to attach to, and excludes a target; in process there is no
-    connection to set up.
+    the connection. `api_key` is sent as the bearer credential (default: `EVERACT_TOKEN`
+    or `EVERACT_API_KEY` of the environment, then what was saved for the address);
+    `rpc_metadata` are headers of every request. `tls` is False, True (the system's
+    roots) or settings. `retry_config` says when to repeat, `keep_alive_config` when to
+    give a silent engine up (None: never). `http_connect_proxy_config` tunnels
+    everything through a proxy. With `lazy` nothing is sent before the first call.
+    `runtime` is the runtime of this process to attach to, and excludes a target; in
+    process there is no connection to set up.
     """
 
     namespace: str
@@ -112,7 +114,7 @@ def _transport(target: str, options: Connecting) -> HttpTransport:
     )
     return HttpTransport(
         connection,
-        api_key=options.get("api_key"),
+        api_key=find_token(str(connection.target), options.get("api_key")),
         rpc_metadata=options.get("rpc_metadata", NO_METADATA),
         retry=options.get("retry_config") or RetryConfig(),
     )

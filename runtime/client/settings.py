@@ -143,11 +143,21 @@ class TLSConfig:
             raise ValueError("give client_certificate and client_key together")
 
     def context(self) -> ssl.SSLContext:
-        """An SSL context with these settings; OSError for files that cannot be read."""
+        """An SSL context with these settings.
+
+        OSError for files that cannot be read, ValueError for an encrypted key.
+        """
         context = ssl.create_default_context(cafile=self.root_certificate)
         if self.client_certificate is not None:
-            context.load_cert_chain(self.client_certificate, self.client_key)
+            # An encrypted key would otherwise be asked for at the terminal.
+            context.load_cert_chain(
+                self.client_certificate, self.client_key, password=_no_password
+            )
         return context
+
+
+def _no_password() -> str:
+    raise ValueError("client_key is encrypted: give an unencrypted one")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

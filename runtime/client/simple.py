@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
+from everact.runtime.client.credentials import find_token, save_token
 from everact.runtime.client.settings import RetryConfig, parse_target
 from everact.runtime.errors import (
     AuthorizationError,
@@ -34,26 +35,35 @@ RETRY: Final = RetryConfig(first=0.1, growth=2.0, retries=6, total=None)
 class HttpClient:
     """GET, POST and DELETE on an engine's control endpoint.
 
-    `api_key` and `api_url` default to `EVERACT_API_KEY` and `EVERACT_API_URL` of the
-    environment, the URL then to the local engine's. Making one sends nothing.
+    `api_url` defaults to `EVERACT_API_URL` of the environment, then to the local
+    engine's; `api_key` to `EVERACT_TOKEN` or `EVERACT_API_KEY`, then to what was saved
+    for the address. Making one sends nothing.
     ValueError for an empty or missing key, and for a URL that is not http or https.
 
     Use it as ``async with HttpClient() as client:``, on one event loop.
     """
 
     def __init__(self, api_key: str | None = None, api_url: str | None = None) -> None:
-        key = os.environ.get(API_KEY) if api_key is None else api_key
-        if not key:
-            raise ValueError(f"an API key is needed: give api_key or set {API_KEY}")
         url = os.environ.get(API_URL, DEFAULT_URL) if api_url is None else api_url
         if not url:
             raise ValueError(f"{API_URL} is set, but empty")
-        _parts(url)
+        _, self._address, _ = _parts(url)
+        key = find_token(self._address, api_key)
+        if not key:
+            raise ValueError(f"an API key is needed: give api_key or set {API_KEY}")
         self.api_url = url
         self._api_key = key
         self._attached: dict[str, str] = {}
         self._closed = False
         self._connections: dict[tuple[str, str], Connection] = {}
+
+    def auth_token(self) -> str:
+        """The credential of requests that give none."""
+        return self._api_key
+
+    def save_api_token(self) -> None:
+        """Keep the API key for later clients of this address; durable on return."""
+        save_token(self._address, self._api_key)
 
     def attach_headers(self, headers: Mapping[str, str]) -> None:
         """Send these with every request from now on, in place of any of the name."""

@@ -14,26 +14,6 @@ from everact.runtime.control.serving import Control
 from tests.client.servers import Front
 
 
-# FIXME: until the endpoint has it
-from everact.runtime.control import serving as _serving
-
-_make = _serving.make_app
-
-
-def _with_health(*args: Any, **kwargs: Any) -> Any:
-    app = _make(*args, **kwargs)
-    from aiohttp import web
-
-    async def health(request: Any) -> Any:
-        return web.Response()
-
-    app.router.add_get("/healthz", health)
-    return app
-
-
-_serving.make_app = _with_health
-
-
 class Place:
     """Where an engine can be reached; it can be taken down and brought up again."""
 
