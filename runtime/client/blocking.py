@@ -301,6 +301,22 @@ class BlockingClient:
         )
         return self._loop_thread.iterate(lines)
 
+    def count(
+        self,
+        *,
+        status: RunStatus | None = None,
+        workflow: Any = None,
+        queue: str | None = None,
+        id: str | None = None,
+        **rpc: Unpack[RPC],
+    ) -> int:
+        """How many runs match; see `list`."""
+        return self.wait(
+            self._client.count(
+                status=status, workflow=workflow, queue=queue, id=id, **rpc
+            )
+        )
+
     def dispatch(self, call: Call, **rpc: Unpack[RPC]) -> str:
         """Start a call as a run of its own; its identifier. See `Client.dispatch`."""
         return self.wait(self._client.dispatch(call, **rpc))

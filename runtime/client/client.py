@@ -20,6 +20,7 @@ from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import Workflow, name_of
 from everact.runtime.errors import RuntimeStateError
 from everact.runtime.operations import runs
+from everact.runtime.operations.batches import CountRuns
 from everact.runtime.values.calls import Call
 from everact.runtime.values.payloads import Converter, PickleConverter
 
@@ -316,6 +317,25 @@ class Client:
             if len(page) < page_size:
                 return
             request = replace(request, after=page[-1].key)
+
+    async def count(
+        self,
+        *,
+        status: RunStatus | None = None,
+        workflow: Any = None,
+        queue: str | None = None,
+        id: str | None = None,
+        **rpc: Unpack[RPC],
+    ) -> int:
+        """How many runs match; see `list`."""
+        request = CountRuns(
+            workspace=self.namespace,
+            status=status,
+            workflow=None if workflow is None else name_of(workflow),
+            queue=queue,
+            workflow_id=id,
+        )
+        return (await self.transport.call(request, rpc)).count
 
     async def dispatch(self, call: Call, **rpc: Unpack[RPC]) -> str:
         """Start a call as a run of its own; returns its identifier at once.

@@ -28,6 +28,7 @@ from everact.runtime.errors import (
     RuntimeStateError,
 )
 from everact.runtime.operations.base import OPERATIONS, Request
+from everact.runtime.operations.batches import StartRuns
 
 A = TypeVar("A")
 
@@ -185,7 +186,7 @@ def _may_repeat(request: Request[Any], error: EveractError) -> bool:
         refused = not error.sent
     else:
         refused = status in _REFUSED
-    once = hasattr(request, "request_id")
+    once = hasattr(request, "request_id") or isinstance(request, StartRuns)
     return refused or once or OPERATIONS[type(request)].reads
 
 
@@ -206,4 +207,7 @@ def identified(request: Request[A]) -> Request[A]:
     """`request` with a request ID of its own, if it takes one and has none."""
     if getattr(request, "request_id", None) == "":
         return replace(request, request_id=uuid4().hex)
+    if isinstance(request, StartRuns):
+        starts = tuple(identified(start) for start in request.starts)
+        return replace(request, starts=starts)
     return request

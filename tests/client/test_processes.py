@@ -84,7 +84,7 @@ async def said(program: str, *args: str, **environment: str) -> list[str]:
     import os
 
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", "-c", program, *args),
+        *(sys.executable, "-c", program, *args),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, **environment},

@@ -24,6 +24,7 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime.operations import runs
+from everact.runtime.operations.batches import StartRuns
 from tests.client.conftest import Place
 from tests.client.servers import Front, free_port
 
@@ -238,6 +239,19 @@ async def test_a_repeated_start_takes_effect_once(front: Front, failure: str) ->
             await handle.signal("item", number)
         assert front.count(SIGNAL) == 6
         assert await handle.result() == [1, 2]
+
+
+@pytest.mark.feature("CX-09", "ID-11")
+async def test_a_repeated_batch_takes_effect_once(front: Front) -> None:
+    async with await Client.connect(front.target, retry_config=QUICK) as client:
+        front.plan = ["lost", "unavailable"]
+        starts = tuple(runs.StartRun(workflow="waiting") for _ in range(5))
+        outcomes = await client.workflow_service.call(
+            StartRuns(starts=starts), retry=True
+        )
+        assert all(outcome.started is not None for outcome in outcomes)
+        assert await client.count() == await client.count(workflow=waiting) == 5
+        assert await client.count(status=RunStatus.COMPLETED) == 0
 
 
 @pytest.mark.feature("CX-09", "ID-11")
