@@ -4,7 +4,8 @@ It is the outermost middleware, so it sees every method and every path, unknown 
 event streams and static files included. In this order: the host that the request
 names, the page that it comes from, its method, its token, the scope of that, and its
 body. No route is exempt by how its path is written: those that need no token are given
-as route objects, and are compared by identity.
+as route objects, and are compared by identity. (Only a header ``Expect`` is answered
+before it, by the HTTP library; that tells nothing.)
 """
 
 import asyncio
