@@ -15,6 +15,7 @@ from aiohttp import web
 
 from everact.runtime import wire
 from everact.runtime.control.parameters import body_of_query
+from everact.runtime.control.streams import CLOSING, stream
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import EveractError, RPCError
 from everact.runtime.operations.arguments import typed
@@ -43,9 +44,16 @@ def make_app(
         middlewares=[*middlewares, refusals], client_max_size=body_limit
     )
     app[ENGINE] = engine
+    app[CLOSING] = asyncio.Event()
+    app.on_shutdown.append(_close)
     for operation in OPERATIONS.values():
-        _add(app, operation, _answering(engine, operation))
+        answering = _streaming if operation.streams else _answering
+        _add(app, operation, answering(engine, operation))
     return app
+
+
+async def _close(app: web.Application) -> None:
+    app[CLOSING].set()
 
 
 def _add(app: web.Application, operation: Operation, handler: Handler) -> None:
@@ -70,6 +78,17 @@ def _answering(engine: "Engine", operation: Operation) -> Handler:
         else:
             found = await operation.handler(engine, given)
         return json_answer(wire.encode_answer(kind, found, engine.values))
+
+    return answer
+
+
+def _streaming(engine: "Engine", operation: Operation) -> Handler:
+    """The handler of an operation that is answered item by item."""
+    kind = operation.request
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked = wire.decode_request(kind, await body_of(request, kind))
+        return await stream(request, engine, operation, asked.request)
 
     return answer
 
