@@ -16,6 +16,7 @@ from aiohttp import web
 from everact.runtime import wire
 from everact.runtime.control.guard import Guard, Route, check_workspaces
 from everact.runtime.control.parameters import body_of_query
+from everact.runtime.control.streams import CLOSING, stream
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import EveractError, RPCError
 from everact.runtime.operations.access import Access
@@ -39,12 +40,19 @@ def make_app(engine: "Engine", guard: Guard) -> web.Application:
     app = guard.application()
     app.middlewares.append(refusals)
     app[ENGINE] = engine
+    app[CLOSING] = asyncio.Event()
+    app.on_shutdown.append(_close)
     access: dict[Route, Access] = {}
     for operation in OPERATIONS.values():
-        for route in _add(app, operation, _answering(engine, operation)):
+        answering = _streaming if operation.streams else _answering
+        for route in _add(app, operation, answering(engine, operation)):
             access[route] = operation.access
     guard.permit(open=(), access=access)
     return app
+
+
+async def _close(app: web.Application) -> None:
+    app[CLOSING].set()
 
 
 def _add(app: web.Application, operation: Operation, handler: Handler) -> list[Route]:
@@ -71,6 +79,18 @@ def _answering(engine: "Engine", operation: Operation) -> Handler:
         else:
             found = await operation.handler(engine, given)
         return json_answer(wire.encode_answer(kind, found, engine.values))
+
+    return answer
+
+
+def _streaming(engine: "Engine", operation: Operation) -> Handler:
+    """The handler of an operation that is answered item by item."""
+    kind = operation.request
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked = wire.decode_request(kind, await body_of(request, kind))
+        check_workspaces(request, asked.request, operation.access)
+        return await stream(request, engine, operation, asked.request)
 
     return answer
 

@@ -31,6 +31,9 @@ class Signature:
         self._signature = signature.replace(parameters=shown)
         self._smallest, self._largest = _limits(shown)
 
+    def __str__(self) -> str:
+        return str(self._signature)
+
     @property
     def parameters(self) -> tuple[inspect.Parameter, ...]:
         """The parameters that callers fill."""

@@ -125,6 +125,7 @@ class Engine:
     async def open(self) -> None:
         """Open the store and bring back every run that must be in memory."""
         self.loop = asyncio.get_running_loop()
+        self.opened_at = self.clock.monotonic()
         opened = self.store.open()
         self.epoch = opened.epoch
         self._next_key = opened.last_key + 1
@@ -451,6 +452,11 @@ class Engine:
         if run is not None and not run.state.calls and not run.in_flight:
             return f"stuck: {run.stuck}" if run.stuck else None
         return None
+
+    @property
+    def runs_aside(self) -> int:
+        """How many runs wait for code that fits them."""
+        return len(self._aside)
 
     def add_worker(self, worker: Worker) -> None:
         """Let another worker serve; what waited for it goes on."""

@@ -8,16 +8,20 @@ names that nothing here knows, a value stays the plain JSON that it is.
 
 import inspect
 from collections.abc import Callable
+from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 import msgspec
 from msgspec.structs import replace
 
+from everact.runtime.core.opaque import LONGEST
+from everact.runtime.core.records import StartOptions
+from everact.runtime.core.retry import retry
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.errors import RPCError
-from everact.runtime.operations import runs
+from everact.runtime.operations import actors, runs
 from everact.runtime.operations.base import Request
 from everact.runtime.values.json_payloads import JSON_TAG, JsonConverter, as_type
 
@@ -50,11 +54,18 @@ def typed(engine: "Engine", request: Request[Any]) -> Request[Any]:
         case runs.TerminateRun():
             details = tuple(_plain(engine, d, "a detail") for d in request.details)
             return replace(request, details=details)
+        case actors.SpawnActor():
+            args, kwargs = _arguments(engine, None, request.args, request.kwargs)
+            return replace(request, args=args, kwargs=kwargs)
+        case actors.TellActor() | actors.AskActor():
+            message = _plain(engine, request.message, "the message")
+            return replace(request, message=message)
     return request
 
 
 def typed_start(engine: "Engine", request: runs.StartRun) -> runs.StartRun:
     """`request` with what came as JSON as the engine stores values."""
+    _check(request.options)
     target = _target(engine, request.workflow)
     args, kwargs = _arguments(engine, target, request.args, request.kwargs)
     memo = {
@@ -63,6 +74,33 @@ def typed_start(engine: "Engine", request: runs.StartRun) -> runs.StartRun:
     }
     options = replace(request.options, memo=memo) if memo else request.options
     return replace(request, args=args, kwargs=kwargs, options=options)
+
+
+def _check(options: StartOptions) -> None:
+    """Refuse what the client of this process would not have let through."""
+    if not options.queue:
+        raise _refusal("options.queue must not be empty")
+    for name in ("run_timeout", "execution_timeout", "task_timeout"):
+        value = getattr(options, name)
+        if value is not None and not 0 <= value <= LONGEST:
+            raise _refusal(f"options.{name} must be 0 to {LONGEST:.0f} s, not {value}")
+    for name in ("begin_at", "execution_deadline", "run_deadline"):
+        if getattr(options, name) is not None:
+            raise _refusal(
+                f"options.{name} is the engine's own: give start_delay, "
+                "execution_timeout or run_timeout"
+            )
+    policy = options.retry
+    if policy is not None:
+        try:
+            retry(
+                first=timedelta(seconds=policy.first),
+                growth=policy.growth,
+                longest=timedelta(seconds=policy.longest),
+                attempts=policy.attempts,
+            )
+        except (ValueError, OverflowError) as error:
+            raise _refusal(f"options.retry: {error}") from None
 
 
 def _target(engine: "Engine", name: str) -> Target | None:

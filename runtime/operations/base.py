@@ -8,6 +8,7 @@ validation and documentation from the same table.
 from collections.abc import Awaitable, Callable
 from typing import (
     TYPE_CHECKING,
+    Annotated,
     Any,
     Generic,
     NamedTuple,
@@ -17,6 +18,7 @@ from typing import (
 )
 
 import msgspec
+from msgspec import Meta
 
 from everact.runtime.operations.access import Access
 
@@ -29,6 +31,17 @@ Q = TypeVar("Q", bound="Request[Any]")
 Handler: TypeAlias = Callable[["Engine", Any], Awaitable[Any]]
 
 
+Name: TypeAlias = Annotated[str, Meta(min_length=1)]
+"""Text that must not be empty."""
+
+
+class Item(NamedTuple, Generic[A]):
+    """One item of a stream; `id` is the cursor to go on after it, "" if there is none."""
+
+    id: str
+    value: A
+
+
 class Request(msgspec.Struct, Generic[A], frozen=True, kw_only=True):
     """Base of all requests; the parameter is the type of the answer."""
 
@@ -36,7 +49,8 @@ class Request(msgspec.Struct, Generic[A], frozen=True, kw_only=True):
 class Operation(NamedTuple):
     """One row of the table. `access` is what a caller over the network needs for it.
 
-    `waits` says that the answer may take as long as a run does.
+    `waits` says that the answer may take as long as a run does, `streams` that the
+    handler answers with an iterator of `Item`, each holding one answer.
     """
 
     name: str
@@ -44,6 +58,7 @@ class Operation(NamedTuple):
     handler: Handler
     access: Access = Access.ADMIN
     waits: bool = False
+    streams: bool = False
 
     @property
     def reads(self) -> bool:
@@ -66,6 +81,7 @@ def operation(
     *,
     access: Access = Access.ADMIN,
     waits: bool = False,
+    streams: bool = False,
 ) -> Callable[
     [Callable[["Engine", Q], Awaitable[Any]]], Callable[["Engine", Q], Awaitable[Any]]
 ]:
@@ -77,7 +93,9 @@ def operation(
     def register(
         handler: Callable[["Engine", Q], Awaitable[Any]],
     ) -> Callable[["Engine", Q], Awaitable[Any]]:
-        OPERATIONS[request] = Operation(name, request, handler, access, waits)
+        OPERATIONS[request] = Operation(
+            name, request, handler, access, waits, streams
+        )
         return handler
 
     return register

@@ -1,14 +1,15 @@
 """Operations on runs: start, address, wait, look at, talk to, end."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
+from msgspec import Meta
 from msgspec.structs import replace
 
 from everact.runtime.core.failures import Failure
 from everact.runtime.core.naming import generated_name
-from everact.runtime.core.opaque import Document, Payload
+from everact.runtime.core.opaque import Document, Payload, Seconds
 from everact.runtime.core.records import (
     CancelRequested,
     Command,
@@ -31,7 +32,7 @@ from everact.runtime.errors import (
     WorkflowAlreadyStarted,
 )
 from everact.runtime.operations.access import Access
-from everact.runtime.operations.base import Request, operation
+from everact.runtime.operations.base import Name, Request, operation
 from everact.runtime.store.base import RunFilter, RunRow
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ REJECT_NONE, REJECT_NOT_OPEN, REJECT_NOT_COMPLETED = (
     "not_completed_cleanly",
 )
 REJECTS = (REJECT_NONE, REJECT_NOT_OPEN, REJECT_NOT_COMPLETED)
+
+Limit: TypeAlias = Annotated[int, Meta(ge=1, le=10_000)]
+Reject: TypeAlias = Annotated[str, Meta(pattern=f"^({'|'.join(REJECTS)})$")]
+OnConflict: TypeAlias = Annotated[str, Meta(pattern="^(fail|use_existing|attach)$")]
 
 
 class RunRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,13 +83,13 @@ class StartRun(Request[StartedRun], frozen=True, kw_only=True):
     `must_be_known` refuses a name that nothing here serves, which otherwise waits.
     """
 
-    workflow: str
+    workflow: Name
     workflow_id: str = ""
     args: tuple[Payload, ...] = ()
     kwargs: dict[str, Payload] = {}
     options: StartOptions = StartOptions()
-    start_delay: float | None = None
-    on_conflict: str = "fail"
+    start_delay: Seconds | None = None
+    on_conflict: OnConflict = "fail"
     request_id: str = ""
     workspace: str = "default"
     must_be_known: bool = False
@@ -162,7 +167,7 @@ class SignalRun(Request[None], frozen=True, kw_only=True):
     """Send a one-way message; durable when answered."""
 
     run: RunRef
-    name: str
+    name: Name
     args: tuple[Payload, ...] = ()
     kwargs: dict[str, Payload] = {}
     request_id: str = ""
@@ -174,10 +179,10 @@ class QueryRun(Request[Payload], frozen=True, kw_only=True):
     """Ask a read-only question; the answer is a payload."""
 
     run: RunRef
-    name: str
+    name: Name
     args: tuple[Payload, ...] = ()
     kwargs: dict[str, Payload] = {}
-    reject: str = REJECT_NONE
+    reject: Reject = REJECT_NONE
 
 
 class CancelRun(Request[None], frozen=True, kw_only=True):
@@ -218,7 +223,7 @@ class ReadHistory(Request[tuple[HistoryEntry, ...]], frozen=True, kw_only=True):
 
     run: RunRef
     after: tuple[int, int] = (-1, -1)
-    limit: int = 1000
+    limit: Limit = 1000
     follow: bool = False
 
 
@@ -247,7 +252,7 @@ class ListRuns(Request[tuple[RunSummary, ...]], frozen=True, kw_only=True):
     queue: str | None = None
     workflow_id: str | None = None
     after: int | None = None
-    limit: int = 100
+    limit: Limit = 100
 
 
 @operation("runs.start", StartRun, access=Access.WRITE)
@@ -367,7 +372,7 @@ async def await_run(engine: "Engine", request: AwaitRun) -> RunClosed:
     if run is not None and hinted and run.row.workspace == ref.workspace:
         row = run.row
     else:
-        row = _find(engine, ref)
+        row = find_run(engine, ref)
     key, run_id = row.key, row.run_id
     while True:
         closed = await engine.wait_closed(key)
@@ -389,7 +394,7 @@ async def await_run(engine: "Engine", request: AwaitRun) -> RunClosed:
 @operation("runs.describe", DescribeRun, access=Access.READ)
 async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription:
     """Put together what is known of a run."""
-    row = _find(engine, request.run)
+    row = find_run(engine, request.run)
     run = engine.runs.get(row.key)
     if run is not None:
         await _durable(run)
@@ -505,7 +510,7 @@ async def signal_run(engine: "Engine", request: SignalRun) -> None:
     workspace, now = request.run.workspace, engine.clock.now()
     if request.request_id and await _served(engine, workspace, request.request_id):
         return
-    row = _find(engine, request.run)
+    row = find_run(engine, request.run)
     event = SignalReceived(
         request.name,
         request.args,
@@ -524,7 +529,7 @@ async def cancel_run(engine: "Engine", request: CancelRun) -> None:
     workspace, now = request.run.workspace, engine.clock.now()
     if request.request_id and await _served(engine, workspace, request.request_id):
         return
-    row = _find(engine, request.run)
+    row = find_run(engine, request.run)
     event = CancelRequested(request.reason, request.identity, request.request_id)
     await _deliver(engine, request.run, row, event, request.request_id, now)
 
@@ -535,7 +540,7 @@ async def terminate_run(engine: "Engine", request: TerminateRun) -> None:
     workspace, now = request.run.workspace, engine.clock.now()
     if request.request_id and await _served(engine, workspace, request.request_id):
         return
-    row = _find(engine, request.run)
+    row = find_run(engine, request.run)
     event = TerminateRequested(request.reason, request.details, request.identity)
     await _deliver(engine, request.run, row, event, request.request_id, now)
 
@@ -582,7 +587,7 @@ async def _delivered(
         except RPCError as refused:
             if refused.status is not RPCStatus.NOT_FOUND:
                 raise
-            present = _find(engine, ref)
+            present = find_run(engine, ref)
             same_chain = present.first_run_id == row.first_run_id
             if present.key == row.key or present.status or not same_chain:
                 raise
@@ -594,7 +599,7 @@ async def _delivered(
 @operation("runs.query", QueryRun, access=Access.READ)
 async def query_run(engine: "Engine", request: QueryRun) -> bytes:
     """Put a question to a run."""
-    row = _find(engine, request.run)
+    row = find_run(engine, request.run)
     status = RunStatus(row.status)
     if request.reject == REJECT_NOT_OPEN and status:
         raise QueryRejected(status)
@@ -615,7 +620,7 @@ async def read_history(
     engine: "Engine", request: ReadHistory
 ) -> tuple[HistoryEntry, ...]:
     """Read a page of the journal, verified."""
-    row = _find(engine, request.run)
+    row = find_run(engine, request.run)
     while True:
         rows = engine.store.history(row.key, request.after, request.limit)
         if rows or not request.follow or _find_key(engine, row.key).status:
@@ -649,25 +654,28 @@ async def list_runs(engine: "Engine", request: ListRuns) -> tuple[RunSummary, ..
         request.workflow_id,
     )
     rows = engine.store.list(chosen, request.after, request.limit)
-    return tuple(
-        RunSummary(
-            key=row.key,
-            workflow_id=row.workflow_id,
-            run_id=row.run_id,
-            first_run_id=row.first_run_id,
-            workflow=row.name,
-            run_name=row.run_name or generated_name(row.run_id),
-            status=RunStatus(row.status),
-            aside=row.aside,
-            queue=row.queue,
-            started_at=row.started_at,
-            closed_at=row.closed_at,
-        )
-        for row in rows
+    return tuple(summary_of(row) for row in rows)
+
+
+def summary_of(row: RunRow) -> RunSummary:
+    """One line of a list."""
+    return RunSummary(
+        key=row.key,
+        workflow_id=row.workflow_id,
+        run_id=row.run_id,
+        first_run_id=row.first_run_id,
+        workflow=row.name,
+        run_name=row.run_name or generated_name(row.run_id),
+        status=RunStatus(row.status),
+        aside=row.aside,
+        queue=row.queue,
+        started_at=row.started_at,
+        closed_at=row.closed_at,
     )
 
 
-def _find(engine: "Engine", ref: RunRef) -> RunRow:
+def find_run(engine: "Engine", ref: RunRef) -> RunRow:
+    """The row of a run; RPCError NOT_FOUND."""
     row = engine.store.find(
         ref.workspace, ref.workflow_id, ref.run_id, ref.first_run_id
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ from everact.runtime.control.tokens import Scope, TokenFile
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.table import OPERATIONS
 from everact.runtime.wire import path_of
+from everact.runtime.wire.shapes import shape_of
 from tests.control.safety.wire import Answer, ask
 from tests.control.works import REGISTRY
 
@@ -61,7 +63,37 @@ def test_every_operation_says_who_may_ask_for_it() -> None:
         for operation in OPERATIONS.values()
         if operation.access is Access.ADMIN
     ]
-    assert unsaid == []  # an administrator's operation is added here by name
+    assert sorted(unsaid) == ["clock.advance", "clock.lock"]
+
+
+@pytest.mark.feature("CT-05")
+@pytest.mark.parametrize("kind", OPERATIONS, ids=lambda kind: kind.__name__)
+def test_no_bytes_of_a_request_become_bytes_inside(kind: type) -> None:
+    """They might be a pickle: user values come as JSON, and are marked as that."""
+    assert bytes not in leaves(shape_of(kind, True).twin, set())
+
+
+def leaves(kind: Any, seen: set[Any]) -> set[Any]:
+    """Every type that JSON can become when it is decoded as `kind`."""
+    if kind in seen:
+        return set()
+    seen.add(kind)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        inner = list(get_type_hints(kind).values())
+    else:
+        inner = [option for option in get_args(kind) if not isinstance(option, str)]
+    found = {kind, get_origin(kind)}
+    return found.union(*(leaves(option, seen) for option in inner))
+
+
+def test_what_belongs_to_no_workspace_and_shows_runs_is_not_for_every_token() -> None:
+    """INFO is for all tokens: only what tells nothing of any run may be that."""
+    told = {
+        operation.name
+        for operation in OPERATIONS.values()
+        if operation.access is Access.INFO
+    }
+    assert told == {"actors.list", "clock.now", "engine.definitions", "engine.info"}
 
 
 @pytest.mark.feature("CT-05", "AU-01")
