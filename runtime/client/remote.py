@@ -205,9 +205,10 @@ _REFUSED: Final = frozenset({RPCStatus.UNAVAILABLE, RPCStatus.RESOURCE_EXHAUSTED
 
 def identified(request: Request[A]) -> Request[A]:
     """`request` with a request ID of its own, if it takes one and has none."""
-    if getattr(request, "request_id", None) == "":
-        return replace(request, request_id=uuid4().hex)
-    if isinstance(request, StartRuns):
-        starts = tuple(identified(start) for start in request.starts)
-        return replace(request, starts=starts)
-    return request
+    found: Any = request
+    if getattr(found, "request_id", None) == "":
+        found = replace(found, request_id=uuid4().hex)
+    elif isinstance(found, StartRuns):
+        found = replace(found, starts=tuple(identified(one) for one in found.starts))
+    given: Request[A] = found
+    return given

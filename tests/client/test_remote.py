@@ -39,7 +39,7 @@ QUICK = RetryConfig(first=0.001, longest=0.01)
 
 
 @workflow(registry=REGISTRY)
-async def waiting() -> str:
+async def waiting() -> Any:
     return await receive("go")
 
 

@@ -38,7 +38,7 @@ class Endpoint:
         self._statuses = list(statuses)
         self._body = body
 
-    async def __call__(self, request: web.Request) -> web.Response:
+    async def __call__(self, request: web.BaseRequest) -> web.Response:
         sent = {name.lower(): value for name, value in request.headers.items()}
         self.asked.append((request.method, request.path_qs, sent, await request.text()))
         status = self._statuses.pop(0) if self._statuses else 200
