@@ -14,8 +14,11 @@ import msgspec
 from aiohttp import web
 
 from everact.runtime import wire
+from everact.runtime.control.fixed import add_fixed_routes, json_answer
+from everact.runtime.control.metrics import Metrics
 from everact.runtime.control.parameters import body_of_query
 from everact.runtime.control.streams import CLOSING, stream
+from everact.runtime.control.tracing import tracing
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import EveractError, RPCError
 from everact.runtime.operations.arguments import typed
@@ -40,10 +43,14 @@ def make_app(
     body_limit: int = 4 * 1024 * 1024,
 ) -> web.Application:
     """The application that serves `engine`; `middlewares` are around all of it."""
+    metrics = Metrics(engine)
     app = web.Application(
-        middlewares=[*middlewares, refusals], client_max_size=body_limit
+        middlewares=[metrics.middleware, tracing(), refusals, *middlewares],
+        client_max_size=body_limit,
     )
     app[ENGINE] = engine
+    app.cleanup_ctx.append(metrics.counting)
+    add_fixed_routes(app, engine, metrics)
     app[CLOSING] = asyncio.Event()
     app.on_shutdown.append(_close)
     for operation in OPERATIONS.values():
@@ -113,11 +120,6 @@ async def _within(wait: float, answer: Awaitable[Any]) -> Any:
         if scope.expired():
             raise _Expired from None
         raise
-
-
-def json_answer(body: bytes, status: int = 200) -> web.Response:
-    """An answer of JSON text."""
-    return web.Response(body=body, status=status, content_type="application/json")
 
 
 @web.middleware
