@@ -18,9 +18,9 @@ from everact.runtime.control.fixed import add_fixed_routes, json_answer
 from everact.runtime.control.metrics import Metrics
 from everact.runtime.control.parameters import body_of_query
 from everact.runtime.control.streams import CLOSING, stream
-from everact.runtime.control.tracing import tracing
+from everact.runtime.control.tracing import operation_span, tracing
 from everact.runtime.core.statuses import RPCStatus
-from everact.runtime.errors import EveractError, RPCError
+from everact.runtime.errors import EveractError, RPCError, RuntimeStateError
 from everact.runtime.operations.arguments import typed
 from everact.runtime.operations.base import Operation
 from everact.runtime.operations.table import OPERATIONS
@@ -45,7 +45,7 @@ def make_app(
     """The application that serves `engine`; `middlewares` are around all of it."""
     metrics = Metrics(engine)
     app = web.Application(
-        middlewares=[metrics.middleware, tracing(), refusals, *middlewares],
+        middlewares=[metrics.middleware, tracing, refusals, *middlewares],
         client_max_size=body_limit,
     )
     app[ENGINE] = engine
@@ -75,15 +75,17 @@ def _answering(engine: "Engine", operation: Operation) -> Handler:
     kind = operation.request
 
     async def answer(request: web.Request) -> web.Response:
-        asked = wire.decode_request(kind, await body_of(request, kind))
+        asked = await _asked(request, engine, kind)
         given = typed(engine, asked.request)
-        if operation.waits:
-            try:
-                found = await _within(asked.wait, operation.handler(engine, given))
-            except _Expired:
-                return json_answer(wire.NOT_YET, 202)
-        else:
-            found = await operation.handler(engine, given)
+        with operation_span(operation.name):
+            answering = operation.handler(engine, given)
+            if not operation.waits:
+                found = await answering
+            else:
+                try:
+                    found = await _within(asked.wait, answering)
+                except _Expired:
+                    return json_answer(wire.NOT_YET, 202)
         return json_answer(wire.encode_answer(kind, found, engine.values))
 
     return answer
@@ -94,17 +96,21 @@ def _streaming(engine: "Engine", operation: Operation) -> Handler:
     kind = operation.request
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        asked = wire.decode_request(kind, await body_of(request, kind))
+        asked = await _asked(request, engine, kind)
         return await stream(request, engine, operation, asked.request)
 
     return answer
 
 
-async def body_of(request: web.Request, kind: type) -> bytes:
-    """The JSON of a request: its body, or its query parameters."""
+async def _asked(request: web.Request, engine: "Engine", kind: type) -> wire.Ask:
+    """What is asked, by the body or by the query parameters."""
     if request.method == "GET":
-        return body_of_query(kind, request.query)
-    return await request.read()
+        body = body_of_query(kind, request.query)
+    else:
+        body = await request.read()
+    if engine.stopping:
+        raise RuntimeStateError("the runtime is closed or closing")
+    return wire.decode_request(kind, body)
 
 
 class _Expired(Exception):

@@ -196,7 +196,7 @@ def _nodes(views: tuple[ActorView, ...], room: list[int]) -> list[ActorNode]:
             ActorNode(
                 class_name=view.class_name,
                 name=view.name,
-                state=view.state.name.lower(),
+                state=view.state,
                 unread=view.unread,
                 children=tuple(_nodes(view.children, room)),
             )

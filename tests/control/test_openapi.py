@@ -1,0 +1,147 @@
+"""The OpenAPI document: the routes it names, and that all of them keep to it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from everact.runtime import Runtime, wire
+from everact.runtime.control.serving import Control
+from everact.runtime.operations.table import OPERATIONS
+from tests.control.conftest import Http
+
+pytestmark = pytest.mark.real_time
+
+ROUTES = """
+GET      /healthz
+GET      /metrics
+GET      /openapi.json
+GET      /readyz
+POST     /api/v1/actors/ask
+GET POST /api/v1/actors/list
+POST     /api/v1/actors/spawn
+POST     /api/v1/actors/stop
+POST     /api/v1/actors/tell
+GET POST /api/v1/actors/tree
+POST     /api/v1/clock/advance
+POST     /api/v1/clock/lock
+GET POST /api/v1/clock/now
+GET POST /api/v1/engine/definitions
+GET POST /api/v1/engine/info
+POST     /api/v1/runs/cancel
+GET POST /api/v1/runs/count
+GET POST /api/v1/runs/describe
+GET POST /api/v1/runs/follow
+GET POST /api/v1/runs/history
+GET POST /api/v1/runs/list
+GET POST /api/v1/runs/query
+GET POST /api/v1/runs/result
+POST     /api/v1/runs/signal
+POST     /api/v1/runs/start
+POST     /api/v1/runs/start_batch
+POST     /api/v1/runs/terminate
+GET POST /api/v1/runs/watch
+"""
+"""Written by hand: what is added to the table is added here, with a thought."""
+
+
+def listed() -> set[tuple[str, str]]:
+    found = set()
+    for line in ROUTES.strip().splitlines():
+        *methods, path = line.split()
+        found |= {(method, path) for method in methods}
+    return found
+
+
+@pytest.mark.feature("CT-04")
+async def test_the_document_names_exactly_the_routes_that_there_are(
+    http: Http,
+) -> None:
+    status, document = await http.get("/openapi.json")
+    assert status == 200 and document["openapi"] == "3.1.0"
+    named = {
+        (method.upper(), path)
+        for path, methods in document["paths"].items()
+        for method in methods
+    }
+    assert named == listed()
+
+
+async def test_every_route_of_the_application_is_listed(runtime: Runtime) -> None:
+    from everact.runtime.control.app import make_app
+
+    app = make_app(runtime.engine)
+    served = {(r.method, r.resource.canonical) for r in app.router.routes()}  # type: ignore[union-attr]
+    assert served == listed()
+
+
+async def test_references_lead_somewhere_and_no_python_type_shows(
+    http: Http,
+) -> None:
+    _, document = await http.get("/openapi.json")
+    schemas = document["components"]["schemas"]
+    for reference in references(document):
+        assert reference.removeprefix("#/components/schemas/") in schemas
+    assert "everact" not in "".join(schemas)
+
+
+def references(part: Any) -> set[str]:
+    if isinstance(part, dict):
+        own = {part["$ref"]} if isinstance(part.get("$ref"), str) else set()
+        return own.union(*map(references, part.values()))
+    if isinstance(part, list):
+        return set().union(*map(references, part))
+    return set()
+
+
+def test_every_operation_says_in_a_sentence_what_it_does() -> None:
+    for kind, operation in OPERATIONS.items():
+        assert operation.request.__doc__, operation.name
+        assert wire.path_of(kind).count("/") == 4
+
+
+@pytest.mark.slow
+@pytest.mark.feature("CT-04")
+async def test_whatever_is_sent_nothing_ends_in_a_500(runtime: Runtime) -> None:
+    """Requests made from the document, good and bad, against a running endpoint."""
+    async with Control(runtime, "127.0.0.1:0") as control:
+        failures = await asyncio.to_thread(attack, f"http://{control.address}")
+    assert failures == []
+
+
+def attack(base: str) -> list[str]:
+    import schemathesis
+    from hypothesis import HealthCheck, Phase, given, settings
+    from schemathesis.checks import not_a_server_error
+
+    schema = schemathesis.openapi.from_url(f"{base}/openapi.json")
+    endless = ("/api/v1/runs/watch", "/api/v1/runs/follow")
+    failures: list[str] = []
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        if operation.path in endless:
+            continue
+
+        @settings(
+            max_examples=20,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=(Phase.generate,),
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy())
+        def send(case: Any) -> None:
+            if isinstance(case.body, dict):
+                case.body["wait"] = 0
+                case.body.pop("timeout", None)
+            answer = case.call(base_url=base, timeout=20)
+            if answer.status_code == 500 or answer.status_code > 504:
+                text = f"{case.method} {case.path} {case.body!r}: {answer.text}"
+                failures.append(text)
+
+        assert not_a_server_error
+        send()
+    return failures
