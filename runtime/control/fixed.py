@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
 
 
-def add_fixed_routes(
-    app: web.Application, engine: "Engine", metrics: Metrics
-) -> None:
+def add_fixed_routes(app: web.Application, engine: "Engine", metrics: Metrics) -> None:
     """Add them to `app`."""
 
     async def healthz(request: web.Request) -> web.Response:

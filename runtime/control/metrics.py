@@ -116,7 +116,11 @@ class _EngineMetrics(Collector):
             ("runs_in_memory", "Open runs in memory.", len(engine.runs)),
             ("runs_aside", "Open runs whose code cannot run now.", engine.runs_aside),
             ("actors", "Live actors.", len(engine.system.registry)),
-            ("disk_full", "1 while work is held.", int(engine.commits.full is not None)),
+            (
+                "disk_full",
+                "1 while work is held.",
+                int(engine.commits.full is not None),
+            ),
             ("uptime_seconds", "Age.", engine.clock.monotonic() - engine.opened_at),
         ):
             yield GaugeMetricFamily(f"everact_{name}", text, value=value)

@@ -36,7 +36,6 @@ class ActorLine(msgspec.Struct, frozen=True, kw_only=True):
 class ActorNode(msgspec.Struct, frozen=True, kw_only=True):
     """One actor of the tree and what it supervises."""
 
-
     class_name: str
     name: str | None
     state: str

@@ -115,7 +115,8 @@ class _Compiler:
         outward, inward = one.outward, one.inward
         return Shape(
             one.twin | None,
-            outward and (lambda value, show: None if value is None else outward(value, show)),
+            outward
+            and (lambda value, show: None if value is None else outward(value, show)),
             inward and (lambda found: None if found is None else inward(found)),
         )
 

@@ -12,9 +12,7 @@ pytestmark = pytest.mark.real_time
 
 
 async def test_an_offered_class_is_started_told_asked_and_stopped(http: Http) -> None:
-    made = await http.ok(
-        "actors/spawn", class_name="Counter", args=[40], name="clicks"
-    )
+    made = await http.ok("actors/spawn", class_name="Counter", args=[40], name="clicks")
     assert made["actor"] == "clicks"
     await http.ok("actors/tell", actor="clicks", message=1)
     assert await http.ok("actors/ask", actor="clicks", message=1) == {"value": 42}
@@ -28,9 +26,7 @@ async def test_an_offered_class_is_started_told_asked_and_stopped(http: Http) ->
 
 
 async def test_a_class_that_is_not_offered_cannot_be_started(http: Http) -> None:
-    status, answer = await http.post(
-        "/api/v1/actors/spawn", {"class_name": "RunActor"}
-    )
+    status, answer = await http.post("/api/v1/actors/spawn", {"class_name": "RunActor"})
     assert status == 404
     assert "offered: Counter" in answer["error"]["message"]
 

@@ -140,4 +140,3 @@ async def test_with_an_sdk_every_request_is_a_span_in_the_callers_trace(
     assert f"{outer.context.trace_id:032x}" == trace_id
     assert spans["runs.count"].parent.span_id == outer.context.span_id
     assert outer.attributes["http.response.status_code"] == 200
-

@@ -120,9 +120,7 @@ async def test_a_value_without_json_form_is_a_marker(http: Http) -> None:
 async def test_reading_operations_also_take_query_parameters(http: Http) -> None:
     await http.ok("runs/start", workflow="squares", args=[1], workflow_id="s")
     await http.ok("runs/result", run={"workflow_id": "s"})
-    status, found = await http.get(
-        "/api/v1/runs/describe", **{"run.workflow_id": "s"}
-    )
+    status, found = await http.get("/api/v1/runs/describe", **{"run.workflow_id": "s"})
     assert status == 200 and found["workflow_id"] == "s"
     status, found = await http.get("/api/v1/runs/list", limit="1", status="COMPLETED")
     assert status == 200 and [run["workflow_id"] for run in found["items"]] == ["s"]
