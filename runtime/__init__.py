@@ -40,11 +40,13 @@ from everact.runtime.definitions.workflows import Workflow, workflow
 from everact.runtime.embedded import Runtime
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import (
+    AddressInUse,
     ApplicationError,
     AsyncTaskCancelled,
     AttemptLost,
     ChildFailure,
     ContinuedAsNew,
+    EndpointError,
     EveractError,
     ForeignAwait,
     NonDeterminismError,
@@ -58,6 +60,7 @@ from everact.runtime.errors import (
     RunTimedOut,
     RuntimeStateError,
     ScheduleAlreadyRunning,
+    SecretFileError,
     StoreError,
     StoreFull,
     StoreInUse,
@@ -81,6 +84,7 @@ from everact.runtime.values.status_of import (
 )
 
 __all__ = [
+    "AddressInUse",
     "ApplicationError",
     "Arguments",
     "AsyncTaskCancelled",
@@ -92,6 +96,7 @@ __all__ = [
     "Client",
     "ContinuedAsNew",
     "Duration",
+    "EndpointError",
     "Error",
     "EveractError",
     "ForeignAwait",
@@ -118,6 +123,7 @@ __all__ = [
     "RuntimeStateError",
     "RuntimeThread",
     "ScheduleAlreadyRunning",
+    "SecretFileError",
     "Status",
     "StoreError",
     "StoreFull",

@@ -14,11 +14,13 @@ from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 
 __all__ = [
+    "AddressInUse",
     "ApplicationError",
     "AsyncTaskCancelled",
     "AttemptLost",
     "ChildFailure",
     "ContinuedAsNew",
+    "EndpointError",
     "EveractError",
     "ForeignAwait",
     "NonDeterminismError",
@@ -32,6 +34,7 @@ __all__ = [
     "RunTimedOut",
     "RuntimeStateError",
     "ScheduleAlreadyRunning",
+    "SecretFileError",
     "StoreError",
     "StoreFull",
     "StoreInUse",
@@ -357,3 +360,24 @@ class StoreTampered(StoreError):
 
 class StoreFull(StoreError):
     """The disk is full; work is held until there is room again."""
+
+
+# -- the control endpoint: met by operators ------------------------------------------
+
+
+class EndpointError(_Carrying):
+    """The control endpoint cannot be opened as asked; the message says what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+class AddressInUse(EndpointError):
+    """Another program listens at the address."""
+
+
+class SecretFileError(_Carrying):
+    """A file of secrets is damaged, or others can open it; nothing in it is used."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)

@@ -7,7 +7,7 @@ table of them. What waits is bounded: "not yet" is an answer too.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -15,12 +15,14 @@ from aiohttp import web
 
 from everact.runtime import wire
 from everact.runtime.control.fixed import add_fixed_routes, json_answer
+from everact.runtime.control.guard import Guard, Route, check_workspaces
 from everact.runtime.control.metrics import Metrics
 from everact.runtime.control.parameters import body_of_query
 from everact.runtime.control.streams import CLOSING, stream
 from everact.runtime.control.tracing import operation_span, tracing
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import EveractError, RPCError, RuntimeStateError
+from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import typed
 from everact.runtime.operations.base import Operation
 from everact.runtime.operations.table import OPERATIONS
@@ -36,26 +38,22 @@ ENGINE: Final = web.AppKey("engine", object)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def make_app(
-    engine: "Engine",
-    *,
-    middlewares: Iterable[Any] = (),
-    body_limit: int = 4 * 1024 * 1024,
-) -> web.Application:
-    """The application that serves `engine`; `middlewares` are around all of it."""
+def make_app(engine: "Engine", guard: Guard) -> web.Application:
+    """The application that serves `engine`, as far as `guard` lets requests in."""
     metrics = Metrics(engine)
-    app = web.Application(
-        middlewares=[metrics.middleware, tracing, refusals, *middlewares],
-        client_max_size=body_limit,
-    )
+    app = guard.application()
+    app.middlewares[:0] = [metrics.middleware, tracing]
+    app.middlewares.append(refusals)
     app[ENGINE] = engine
     app.cleanup_ctx.append(metrics.counting)
-    add_fixed_routes(app, engine, metrics)
     app[CLOSING] = asyncio.Event()
     app.on_shutdown.append(_close)
+    open_routes, access = add_fixed_routes(app, engine, metrics)
     for operation in OPERATIONS.values():
         answering = _streaming if operation.streams else _answering
-        _add(app, operation, answering(engine, operation))
+        for route in _add(app, operation, answering(engine, operation)):
+            access[route] = operation.access
+    guard.permit(open=open_routes, access=access)
     return app
 
 
@@ -63,11 +61,12 @@ async def _close(app: web.Application) -> None:
     app[CLOSING].set()
 
 
-def _add(app: web.Application, operation: Operation, handler: Handler) -> None:
+def _add(app: web.Application, operation: Operation, handler: Handler) -> list[Route]:
     path = wire.path_of(operation.request)
-    app.router.add_post(path, handler)
+    routes: list[Route] = [app.router.add_post(path, handler)]
     if operation.reads:
-        app.router.add_get(path, handler, allow_head=False)
+        routes.append(app.router.add_get(path, handler, allow_head=False))
+    return routes
 
 
 def _answering(engine: "Engine", operation: Operation) -> Handler:
@@ -75,7 +74,7 @@ def _answering(engine: "Engine", operation: Operation) -> Handler:
     kind = operation.request
 
     async def answer(request: web.Request) -> web.Response:
-        asked = await _asked(request, engine, kind)
+        asked = await _asked(request, engine, operation)
         given = typed(engine, asked.request)
         with operation_span(operation.name):
             answering = operation.handler(engine, given)
@@ -93,24 +92,27 @@ def _answering(engine: "Engine", operation: Operation) -> Handler:
 
 def _streaming(engine: "Engine", operation: Operation) -> Handler:
     """The handler of an operation that is answered item by item."""
-    kind = operation.request
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        asked = await _asked(request, engine, kind)
+        asked = await _asked(request, engine, operation)
         return await stream(request, engine, operation, asked.request)
 
     return answer
 
 
-async def _asked(request: web.Request, engine: "Engine", kind: type) -> wire.Ask:
-    """What is asked, by the body or by the query parameters."""
+async def _asked(
+    request: web.Request, engine: "Engine", operation: Operation
+) -> wire.Ask:
+    """What is asked, by the body or by the query parameters, if the caller may."""
     if request.method == "GET":
-        body = body_of_query(kind, request.query)
+        body = body_of_query(operation.request, request.query)
     else:
         body = await request.read()
     if engine.stopping:
         raise RuntimeStateError("the runtime is closed or closing")
-    return wire.decode_request(kind, body)
+    asked = wire.decode_request(operation.request, body)
+    check_workspaces(request, asked.request, operation.access)
+    return asked
 
 
 class _Expired(Exception):
@@ -154,11 +156,9 @@ def refused_http(refused: web.HTTPException) -> web.Response:
     code = {
         404: RPCStatus.NOT_FOUND,
         405: RPCStatus.UNIMPLEMENTED,
-        413: RPCStatus.RESOURCE_EXHAUSTED,
     }.get(refused.status, RPCStatus.INVALID_ARGUMENT)
     text = {
         404: "no such route; GET /openapi.json lists them",
-        413: "the body is larger than this endpoint takes",
     }.get(refused.status, refused.reason)
     _, body = wire.encode_error(RPCError(text, code))
     answer = json_answer(body, refused.status)

@@ -101,7 +101,7 @@ async def list_actors(engine: "Engine", request: ListActors) -> tuple[ActorLine,
     )
 
 
-@operation("actors.tree", ReadTree, access=Access.INFO)
+@operation("actors.tree", ReadTree, access=Access.READ)
 async def read_tree(engine: "Engine", request: ReadTree) -> ActorTree:
     """Look at all of them as they are now."""
     room = [request.limit]

@@ -14,7 +14,10 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
 from everact.runtime import Runtime, wire
+from everact.runtime.control.app import make_app
+from everact.runtime.control.guard import Guard
 from everact.runtime.control.serving import Control
+from everact.runtime.control.settings import ControlSettings
 from everact.runtime.operations.table import OPERATIONS
 from tests.control.conftest import Http
 
@@ -76,9 +79,7 @@ async def test_the_document_names_exactly_the_routes_that_there_are(
 
 
 async def test_every_route_of_the_application_is_listed(runtime: Runtime) -> None:
-    from everact.runtime.control.app import make_app
-
-    app = make_app(runtime.engine)
+    app = make_app(runtime.engine, Guard(ControlSettings(), None))
     served = {(r.method, r.resource.canonical) for r in app.router.routes()}  # type: ignore[union-attr]
     assert served == listed()
 

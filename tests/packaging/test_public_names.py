@@ -18,13 +18,15 @@ PUBLIC = {
         VirtualLoop WrongThreadError run_virtual
     """,
     "everact.runtime": """
-        ApplicationError Arguments AsyncTaskCancelled AttemptLost BlockingHandle Call
-        ChildFailure ChildHandle Client ContinuedAsNew Duration Error EveractError
+        AddressInUse ApplicationError Arguments AsyncTaskCancelled AttemptLost BlockingHandle Call
+        ChildFailure ChildHandle Client ContinuedAsNew Duration EndpointError
+        Error EveractError
         ForeignAwait
         HistoryItem NonDeterminismError QueryFailed QueryRejected RPCError RPCStatus
         ReadOnlyError Registry Reset RetryPolicy RunCancelled RunHandle RunInfo
         RunLine RunPutAside RunStatus RunTerminated RunTimedOut RunView Runtime
-        RuntimeStateError RuntimeThread ScheduleAlreadyRunning Status StoreError
+        RuntimeStateError RuntimeThread ScheduleAlreadyRunning SecretFileError Status
+        StoreError
         StoreFull StoreInUse StoreKeyError StoreTampered StoreTooNew TailCall Task
         TaskCancelled TaskContext TaskTimeout TaskView TimeoutKind UpdateFailed
         ValueNotStorable Worker Workflow WorkflowAlreadyStarted WorkflowFailure
