@@ -12,7 +12,8 @@ import asyncio
 import functools
 import ipaddress
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -34,6 +35,9 @@ LOG: Final = logging.getLogger("everact.control")
 
 Route: TypeAlias = web.AbstractRoute
 Next: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+LOOK_AGAIN_SECONDS: Final = 5.0
+"""How long a stream may outlive its token."""
 
 METHODS: Final = ("GET", "POST")
 CALLER: Final = web.RequestKey("caller", Token)
@@ -70,7 +74,11 @@ class Guard:
                 await self._admit(request)
             except Refusal as refusal:
                 return refusal.response()
-            return await handler(request)
+            caller = request.get(CALLER, NOBODY_ASKED)
+            if caller is NOBODY_ASKED:
+                return await handler(request)
+            async with self._while_it_counts(caller):
+                return await handler(request)
 
         app = web.Application(
             middlewares=[guarded], client_max_size=self.settings.body_limit
@@ -110,6 +118,35 @@ class Guard:
                 raise _forbidden(caller)
             request[CALLER] = caller
         await self._take_body(request)
+
+    @asynccontextmanager
+    async def _while_it_counts(self, caller: Token) -> AsyncIterator[None]:
+        """End what is answered for long, a stream, soon after its token is revoked."""
+        loop = asyncio.get_running_loop()
+        scope = asyncio.timeout(None)
+        timer: asyncio.TimerHandle
+
+        def look_again() -> None:
+            nonlocal timer
+            try:
+                counts = self._tokens is None or self._tokens.still_counts(caller)
+            except (SecretFileError, OSError):
+                counts = False
+            if counts:
+                timer = loop.call_later(LOOK_AGAIN_SECONDS, look_again)
+            else:
+                scope.reschedule(loop.time())
+
+        timer = loop.call_later(LOOK_AGAIN_SECONDS, look_again)
+        try:
+            async with scope:
+                yield
+        except TimeoutError:
+            if scope.expired():
+                raise ConnectionResetError("the token no longer counts") from None
+            raise
+        finally:
+            timer.cancel()
 
     # -- where it comes from -------------------------------------------------------
 

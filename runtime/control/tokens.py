@@ -174,6 +174,11 @@ class TokenFile:
             return None
         return line.token
 
+    def still_counts(self, token: Token) -> bool:
+        """Whether a token that was found before has not been revoked or expired."""
+        line = self._read().get(token.id)
+        return line is not None and line.token.counts(self._clock())
+
     def _read(self) -> dict[str, _Line]:
         """By ID, read again whenever the file is not the one that was seen."""
         stamp = _stamp(self.path)

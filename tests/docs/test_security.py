@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from everact.runtime.control.guard import LOOK_AGAIN_SECONDS
 from everact.runtime.control.listening import HANDSHAKE_SECONDS
 from everact.runtime.control.settings import MIB, ControlSettings
 from everact.runtime.control.tokens import PREFIX, Scope
@@ -67,6 +68,7 @@ def test_numbers_and_scopes_are_the_codes() -> None:
     assert f"{settings.header_limit} bytes a line, {settings.header_count}" in PAGE
     assert settings.idle_timeout == settings.body_timeout == 30
     assert HANDSHAKE_SECONDS == 10
+    assert LOOK_AGAIN_SECONDS == 5
     (table,) = re.findall(r"\| scope .*?\n\n", PAGE, flags=re.DOTALL)
     rows = [row.split("|")[1].strip() for row in table.splitlines()[2:] if row]
     assert rows == [scope.value for scope in Scope]

@@ -53,6 +53,14 @@ async def small(folder: Path, **settings: Any) -> AsyncIterator[Small]:
         await stream.write(b"data: 1\n\n")
         return stream
 
+    async def watch(request: web.Request) -> web.StreamResponse:
+        reached.append(f"{request.method} {request.path}")
+        stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await stream.prepare(request)
+        await stream.write(b"data: 1\n\n")
+        await asyncio.get_running_loop().create_future()
+        return stream
+
     async def broken(request: web.Request) -> web.Response:
         raise ZeroDivisionError("a mistake of ours")
 
@@ -91,6 +99,7 @@ async def small(folder: Path, **settings: Any) -> AsyncIterator[Small]:
         add("POST", "/api/v1/runs/start", plain): Access.WRITE,
         add("POST", "/api/v1/tasks/report", plain): Access.WORK,
         add("GET", "/api/v1/runs/events", events): Access.READ,
+        add("GET", "/api/v1/runs/watch", watch): Access.READ,
         add("GET", "/runs/{id:.+}", plain): Access.READ,
         add("GET", "/api/v1/engine/info", info): Access.INFO,
         add("GET", "/api/v1/actors/list", actors): Access.READ,
