@@ -9,6 +9,7 @@ restarts of the engine, once the engine has been reached at all.
 import random
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, TypeVar
 from uuid import uuid4
 
@@ -117,7 +118,7 @@ class HttpTransport:
         """The answer to one HTTP request, or the error that it tells of."""
         wait, expired = 0.0, None
         if limit is not None:
-            wait, expired = limit / 2, deadline_exceeded(request, limit)
+            wait, expired = limit / 2, partial(deadline_exceeded, request, limit)
         elif waits(request):
             wait = POLL
             limit = POLL + POLL_GRACE

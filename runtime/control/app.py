@@ -22,7 +22,6 @@ from everact.runtime.control.streams import CLOSING, stream
 from everact.runtime.control.tracing import operation_span, tracing
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import EveractError, RPCError, RuntimeStateError
-from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import typed
 from everact.runtime.operations.base import Operation
 from everact.runtime.operations.table import OPERATIONS
@@ -34,6 +33,9 @@ logger = logging.getLogger("everact.control")
 
 ENGINE: Final = web.AppKey("engine", object)
 """The engine that an application serves."""
+
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+"""A header that stands for the request ID of a request that has none."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -112,6 +114,10 @@ async def _asked(
         raise RuntimeStateError("the runtime is closed or closing")
     asked = wire.decode_request(operation.request, body)
     check_workspaces(request, asked.request, operation.access)
+    key = request.headers.get(IDEMPOTENCY_KEY, "")
+    if key and getattr(asked.request, "request_id", None) == "":
+        named = msgspec.structs.replace(asked.request, request_id=key)
+        asked = asked._replace(request=named)
     return asked
 
 
