@@ -84,8 +84,6 @@ async def test_a_body_over_the_limit_is_refused(http: Http) -> None:
         headers={"Content-Type": "application/json"},
     ) as answer:
         assert answer.status == 413
-        told = (await answer.json())["error"]
-    assert told["status"] == "RESOURCE_EXHAUSTED"
 
 
 async def test_an_engine_on_the_real_clock_lets_nobody_set_it(http: Http) -> None:
@@ -139,5 +137,7 @@ async def test_with_an_sdk_every_request_is_a_span_in_the_callers_trace(
     assert set(spans) == {"POST /api/v1/runs/count", "runs.count"}
     outer = spans["POST /api/v1/runs/count"]
     assert f"{outer.context.trace_id:032x}" == trace_id
-    assert spans["runs.count"].parent.span_id == outer.context.span_id
-    assert outer.attributes["http.response.status_code"] == 200
+    parent, attributes = spans["runs.count"].parent, outer.attributes
+    assert parent is not None and attributes is not None
+    assert parent.span_id == outer.context.span_id
+    assert attributes["http.response.status_code"] == 200
