@@ -14,11 +14,14 @@ import msgspec
 from aiohttp import web
 
 from everact.runtime import wire
+from everact.runtime.control.fixed import add_fixed_routes, json_answer
 from everact.runtime.control.guard import Guard, Route, check_workspaces
+from everact.runtime.control.metrics import Metrics
 from everact.runtime.control.parameters import body_of_query
 from everact.runtime.control.streams import CLOSING, stream
+from everact.runtime.control.tracing import operation_span, tracing
 from everact.runtime.core.statuses import RPCStatus
-from everact.runtime.errors import EveractError, RPCError
+from everact.runtime.errors import EveractError, RPCError, RuntimeStateError
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import typed
 from everact.runtime.operations.base import Operation
@@ -36,18 +39,24 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def make_app(engine: "Engine", guard: Guard) -> web.Application:
-    """The application that serves `engine`, as far as `guard` lets requests in."""
-    app = guard.application()
-    app.middlewares.append(refusals)
+    """The application that serves `engine`, as far as `guard` lets requests in.
+
+    Requests that it refuses are counted, too.
+    """
+    metrics = Metrics(engine)
+    app = guard.application(counting=metrics.middleware)
+    app.middlewares.extend((tracing, refusals))
     app[ENGINE] = engine
+    app.cleanup_ctx.append(metrics.counting)
+    fixed = add_fixed_routes(app, engine, metrics)
     app[CLOSING] = asyncio.Event()
     app.on_shutdown.append(_close)
-    access: dict[Route, Access] = {}
+    access: dict[Route, Access] = dict.fromkeys(fixed.told, Access.INFO)
     for operation in OPERATIONS.values():
         answering = _streaming if operation.streams else _answering
         for route in _add(app, operation, answering(engine, operation)):
             access[route] = operation.access
-    guard.permit(open=(), access=access)
+    guard.permit(open=fixed.open, access=access)
     return app
 
 
@@ -68,16 +77,17 @@ def _answering(engine: "Engine", operation: Operation) -> Handler:
     kind = operation.request
 
     async def answer(request: web.Request) -> web.Response:
-        asked = wire.decode_request(kind, await body_of(request, kind))
-        check_workspaces(request, asked.request, operation.access)
+        asked = await _asked(request, engine, operation)
         given = typed(engine, asked.request)
-        if operation.waits:
-            try:
-                found = await _within(asked.wait, operation.handler(engine, given))
-            except _Expired:
-                return json_answer(wire.NOT_YET, 202)
-        else:
-            found = await operation.handler(engine, given)
+        with operation_span(operation.name):
+            answering = operation.handler(engine, given)
+            if not operation.waits:
+                found = await answering
+            else:
+                try:
+                    found = await _within(asked.wait, answering)
+                except _Expired:
+                    return json_answer(wire.NOT_YET, 202)
         return json_answer(wire.encode_answer(kind, found, engine.values))
 
     return answer
@@ -85,21 +95,28 @@ def _answering(engine: "Engine", operation: Operation) -> Handler:
 
 def _streaming(engine: "Engine", operation: Operation) -> Handler:
     """The handler of an operation that is answered item by item."""
-    kind = operation.request
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        asked = wire.decode_request(kind, await body_of(request, kind))
-        check_workspaces(request, asked.request, operation.access)
+        asked = await _asked(request, engine, operation)
         return await stream(request, engine, operation, asked.request)
 
     return answer
 
 
-async def body_of(request: web.Request, kind: type) -> bytes:
-    """The JSON of a request: its body, or its query parameters."""
+async def _asked(
+    request: web.Request, engine: "Engine", operation: Operation
+) -> wire.Ask:
+    """What is asked, by the body or by the query parameters, and may be asked."""
+    kind = operation.request
     if request.method == "GET":
-        return body_of_query(kind, request.query)
-    return await request.read()
+        body = body_of_query(kind, request.query)
+    else:
+        body = await request.read()
+    if engine.stopping:
+        raise RuntimeStateError("the runtime is closed or closing")
+    asked = wire.decode_request(kind, body)
+    check_workspaces(request, asked.request, operation.access)
+    return asked
 
 
 class _Expired(Exception):
@@ -115,11 +132,6 @@ async def _within(wait: float, answer: Awaitable[Any]) -> Any:
         if scope.expired():
             raise _Expired from None
         raise
-
-
-def json_answer(body: bytes, status: int = 200) -> web.Response:
-    """An answer of JSON text."""
-    return web.Response(body=body, status=status, content_type="application/json")
 
 
 @web.middleware

@@ -65,8 +65,12 @@ class Guard:
         self._access: Mapping[Route, Access] = MappingProxyType({})
         self._body_seconds = seconds(settings.body_timeout, what="body_timeout")
 
-    def application(self) -> web.Application:
-        """An application inside the guard: no route of it needs less than ADMIN yet."""
+    def application(self, *, counting: Any = None) -> web.Application:
+        """An application inside the guard: no route of it needs less than ADMIN yet.
+
+        `counting` is a middleware that sees what is refused as well. It may look at
+        the route, method and status, and at nothing else.
+        """
 
         @web.middleware
         async def guarded(request: web.Request, handler: Next) -> web.StreamResponse:
@@ -81,7 +85,8 @@ class Guard:
                 return await handler(request)
 
         app = web.Application(
-            middlewares=[guarded], client_max_size=self.settings.body_limit
+            middlewares=[counting, guarded] if counting else [guarded],
+            client_max_size=self.settings.body_limit,
         )
         app.on_response_prepare.append(_secured)
         return app
@@ -111,12 +116,11 @@ class Guard:
             raise _not_allowed()
         route = request.match_info.route
         if route not in self._open:
-            caller = self._authenticate(request)
-            needed = self._access.get(route, Access.ADMIN)
-            unknown = request.match_info.http_exception is not None
-            if needed not in caller.scope.allows and not unknown:
+            request[CALLER] = caller = self._authenticate(request)
+            if request.match_info.http_exception is not None:
+                return  # there is no such route, as whoever is known may be told
+            if self._access.get(route, Access.ADMIN) not in caller.scope.allows:
                 raise _forbidden(caller)
-            request[CALLER] = caller
         await self._take_body(request)
 
     @asynccontextmanager

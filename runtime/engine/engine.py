@@ -570,7 +570,7 @@ class Engine:
         if self._opening.get(place) is run:
             del self._opening[place]
         if self.waiting.watchers:
-            self.waiting.changed(run.row.key)
+            self.waiting.changed(run.row.key, RunStatus.RUNNING)
 
     async def deliver(
         self,

@@ -6,7 +6,7 @@ Callers that give up leave nothing behind; when the engine closes, all are told.
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.errors import RunPutAside, RuntimeStateError
@@ -27,7 +27,17 @@ class Closed:
         self.next_run_id = next_run_id
 
 
-class Watcher:
+class Watcher(Protocol):
+    """Is told of every run of the engine."""
+
+    def changed(self, key: int, status: RunStatus | None) -> None:
+        """A run began (RUNNING), ended with a status, or was put aside (None)."""
+
+    def closed(self) -> None:
+        """The engine closes."""
+
+
+class Changes:
     """What one who watches all runs has not been told yet: each run at most once."""
 
     MOST = 10_000
@@ -38,9 +48,9 @@ class Watcher:
         self._keys: dict[int, None] = {}
         self.waiting: asyncio.Future[None] | None = None
         self.missed = False
+        self._closed = False
 
-    def changed(self, key: int) -> None:
-        """A run was started, or ended."""
+    def changed(self, key: int, status: RunStatus | None) -> None:
         if len(self._keys) < self.MOST:
             self._keys[key] = None
         else:
@@ -48,14 +58,24 @@ class Watcher:
         if self.waiting is not None:
             reply(self.waiting, None)
 
+    def closed(self) -> None:
+        self._closed = True
+        if self.waiting is not None:
+            reply(self.waiting, None)
+
     async def next(self) -> list[int]:
-        """The keys of the runs that changed since the last call, at least one."""
-        if not self._keys:
+        """The keys of the runs that changed since the last call, at least one.
+
+        RuntimeStateError when the engine closes.
+        """
+        if not self._keys and not self._closed:
             self.waiting = self._loop.create_future()
             try:
                 await self.waiting
             finally:
                 self.waiting = None
+        if self._closed:
+            raise RuntimeStateError("the runtime was closed")
         keys, self._keys = list(self._keys), {}
         return keys
 
@@ -70,6 +90,7 @@ class Waiting:
         self.followers: dict[int, list[asyncio.Future[None]]] = {}
         self._requests: dict[tuple[str, str], asyncio.Future[Any]] = {}
         self.watchers: set[Watcher] = set()
+        """Who is told of all runs."""
 
     async def result(self, key: int) -> Closed:
         """Wait until the run's end is durable."""
@@ -85,7 +106,7 @@ class Waiting:
         """Tell those who wait for the run's result."""
         for waiter in self.results.pop(closed.key, ()):
             reply(waiter, closed)
-        self.changed(closed.key)
+        self.changed(closed.key, closed.status)
 
     def failed(self, key: int, error: BaseException) -> None:
         """Tell them that they wait in vain."""
@@ -96,7 +117,7 @@ class Waiting:
         """Tell them that the run's code cannot run."""
         for waiter in self.results.pop(key, ()):
             fail(waiter, RunPutAside(workflow_id, run_id, reason))
-        self.changed(key)
+        self.changed(key, None)
 
     def close(self) -> None:
         """Tell everybody that the engine closes."""
@@ -105,7 +126,8 @@ class Waiting:
             everybody += results
         for followers in self.followers.values():
             everybody += followers
-        everybody += [w.waiting for w in self.watchers if w.waiting is not None]
+        for watcher in self.watchers:
+            watcher.closed()
         for waiter in everybody:
             fail(waiter, RuntimeStateError("the runtime was closed"))
 
@@ -124,15 +146,15 @@ class Waiting:
         for waiter in self.followers.pop(key, ()):
             reply(waiter, None)
 
-    def changed(self, key: int) -> None:
-        """Tell those who watch all runs that one began, ended or was put aside."""
+    def changed(self, key: int, status: RunStatus | None) -> None:
+        """Tell those who watch all runs that one began, ended, or was put aside."""
         for watcher in self.watchers:
-            watcher.changed(key)
+            watcher.changed(key, status)
 
     @contextmanager
-    def watching(self) -> Iterator["Watcher"]:
+    def watching(self) -> Iterator["Changes"]:
         """Somebody watches all runs for as long as this is entered."""
-        watcher = Watcher(self._loop)
+        watcher = Changes(self._loop)
         self.watchers.add(watcher)
         try:
             yield watcher

@@ -118,6 +118,13 @@ class Workers:
         """Whether any worker serves `queue`."""
         return bool(self._serving.get(queue))
 
+    def depths(self) -> dict[str, int]:
+        """How many tasks stand in line, by queue; every queue that is served is there."""
+        found = dict.fromkeys(self._serving, 0)
+        for (queue, _), line in self._lines.items():
+            found[queue] = found.get(queue, 0) + sum(not task.gone for task in line)
+        return found
+
     def admit(self, task: Slotted, queue: str) -> None:
         """Give `task` a slot of a worker of `queue`, now or when one is free."""
         threaded = task.threaded

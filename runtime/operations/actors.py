@@ -36,7 +36,6 @@ class ActorLine(msgspec.Struct, frozen=True, kw_only=True):
 class ActorNode(msgspec.Struct, frozen=True, kw_only=True):
     """One actor of the tree and what it supervises."""
 
-
     class_name: str
     name: str | None
     state: str
@@ -196,7 +195,7 @@ def _nodes(views: tuple[ActorView, ...], room: list[int]) -> list[ActorNode]:
             ActorNode(
                 class_name=view.class_name,
                 name=view.name,
-                state=view.state.name.lower(),
+                state=view.state,
                 unread=view.unread,
                 children=tuple(_nodes(view.children, room)),
             )

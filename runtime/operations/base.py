@@ -93,9 +93,7 @@ def operation(
     def register(
         handler: Callable[["Engine", Q], Awaitable[Any]],
     ) -> Callable[["Engine", Q], Awaitable[Any]]:
-        OPERATIONS[request] = Operation(
-            name, request, handler, access, waits, streams
-        )
+        OPERATIONS[request] = Operation(name, request, handler, access, waits, streams)
         return handler
 
     return register

@@ -62,9 +62,7 @@ class CountRuns(Request[RunCount], frozen=True, kw_only=True):
 
 
 @operation("runs.start_batch", StartRuns, access=Access.WRITE)
-async def start_runs(
-    engine: "Engine", request: StartRuns
-) -> tuple[StartOutcome, ...]:
+async def start_runs(engine: "Engine", request: StartRuns) -> tuple[StartOutcome, ...]:
     """Start them all in the same group commit, as far as it goes."""
     engine.check_open()
     starting = (_start(engine, start) for start in request.starts)

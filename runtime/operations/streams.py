@@ -105,9 +105,7 @@ async def watch_runs(
 async def _changes(
     engine: "Engine", request: WatchRuns
 ) -> AsyncIterator[Item[RunSummary]]:
-    chosen = RunFilter(
-        request.workspace, name=request.workflow, queue=request.queue
-    )
+    chosen = RunFilter(request.workspace, name=request.workflow, queue=request.queue)
     with engine.waiting.watching() as watcher:
         while True:
             for key in await watcher.next():

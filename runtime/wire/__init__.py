@@ -3,6 +3,7 @@
 from everact.runtime.values.json_payloads import JsonConverter, as_type
 from everact.runtime.wire.messages import (
     NOT_YET,
+    Ask,
     NotYet,
     codec_of,
     decode_answer,
@@ -17,6 +18,7 @@ from everact.runtime.wire.refusals import decode_error, encode_error, status_of
 
 __all__ = [
     "NOT_YET",
+    "Ask",
     "JsonConverter",
     "NotYet",
     "as_type",

@@ -114,6 +114,8 @@ def _data(error: EveractError) -> dict[str, Any]:
     except TypeError:
         return data
     for name, value in bound.items():
+        if name == "message" and value == str(error):
+            continue
         if isinstance(value, Enum):
             value = value.name
         if isinstance(value, BaseException) or value is None:

@@ -30,6 +30,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from everact.runtime.core.opaque import DOCUMENT, PAYLOAD, STANDS_FOR
+from everact.runtime.operations.base import Request
 from everact.runtime.values.json_payloads import JSON_TAG
 
 Show: TypeAlias = Callable[[bytes], Raw]
@@ -162,7 +163,7 @@ class _Compiler:
             twin_fields.append(_twin_field(field, shape))
         tag = kind.__struct_config__.tag
         twin = msgspec.defstruct(
-            kind.__name__,
+            _twin_name(kind, self._strict),
             twin_fields,
             module=kind.__module__,
             namespace={"__doc__": kind.__doc__},
@@ -191,6 +192,15 @@ class _Compiler:
             return kind(**given)
 
         return Shape(twin, outward, inward)
+
+
+def _twin_name(kind: type[msgspec.Struct], strict: bool) -> str:
+    """What the schema calls it: records, and what goes in and out, are kept apart."""
+    if kind.__struct_config__.tag is not None:
+        return f"{kind.__name__}Record"
+    if strict and not issubclass(kind, Request):
+        return f"{kind.__name__}Input"
+    return kind.__name__
 
 
 def _twin_field(field: Any, shape: Shape) -> Any:

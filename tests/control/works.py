@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+from everact.actors import Actor
 from everact.runtime import Registry, task, workflow
 
 REGISTRY = Registry()
@@ -80,3 +81,15 @@ class Basket:
         assert only is None or isinstance(only, Size)
         found = [order.size for order in self.orders]
         return [size for size in found if only in (None, size)]
+
+
+@REGISTRY.offer
+class Counter(Actor):
+    def __init__(self, start: int = 0) -> None:
+        self.count = start
+
+    def on_receive(self, message: Any) -> Any:
+        if message == "break":
+            raise RuntimeError("as it should")
+        self.count += message
+        return self.count
