@@ -3,9 +3,16 @@
 Everything that a user needs is re-exported here; see `Runtime`, `workflow`, `task`.
 """
 
-from everact.runtime.client.blocking import BlockingHandle
+from everact.runtime.client.blocking import BlockingClient, BlockingHandle
 from everact.runtime.client.client import Client
 from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.settings import (
+    HttpConnectProxyConfig,
+    KeepAliveConfig,
+    RetryConfig,
+    TLSConfig,
+)
+from everact.runtime.client.simple import HttpClient
 from everact.runtime.client.views import HistoryItem, RunLine, RunView, TaskView
 from everact.runtime.core.durations import Duration
 from everact.runtime.core.failures import TimeoutKind
@@ -44,8 +51,11 @@ from everact.runtime.errors import (
     ApplicationError,
     AsyncTaskCancelled,
     AttemptLost,
+    AuthorizationError,
     ChildFailure,
+    ClientError,
     ContinuedAsNew,
+    EngineUnreachable,
     EndpointError,
     EveractError,
     ForeignAwait,
@@ -89,18 +99,25 @@ __all__ = [
     "Arguments",
     "AsyncTaskCancelled",
     "AttemptLost",
+    "AuthorizationError",
+    "BlockingClient",
     "BlockingHandle",
     "Call",
     "ChildFailure",
     "ChildHandle",
     "Client",
+    "ClientError",
     "ContinuedAsNew",
     "Duration",
+    "EngineUnreachable",
     "EndpointError",
     "Error",
     "EveractError",
     "ForeignAwait",
     "HistoryItem",
+    "HttpClient",
+    "HttpConnectProxyConfig",
+    "KeepAliveConfig",
     "NonDeterminismError",
     "QueryFailed",
     "QueryRejected",
@@ -109,6 +126,7 @@ __all__ = [
     "ReadOnlyError",
     "Registry",
     "Reset",
+    "RetryConfig",
     "RetryPolicy",
     "RunCancelled",
     "RunHandle",
@@ -131,6 +149,7 @@ __all__ = [
     "StoreKeyError",
     "StoreTampered",
     "StoreTooNew",
+    "TLSConfig",
     "TailCall",
     "Task",
     "TaskCancelled",

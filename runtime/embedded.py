@@ -179,6 +179,7 @@ class Runtime(Client):
             try:
                 await self.engine.close(self._grace)
             finally:
+                await self.transport.close()
                 self._transport = None
 
     def add_worker(self, worker: Worker) -> None:

@@ -18,8 +18,11 @@ __all__ = [
     "ApplicationError",
     "AsyncTaskCancelled",
     "AttemptLost",
+    "AuthorizationError",
     "ChildFailure",
+    "ClientError",
     "ContinuedAsNew",
+    "EngineUnreachable",
     "EndpointError",
     "EveractError",
     "ForeignAwait",
@@ -221,6 +224,41 @@ class RPCError(_Carrying):
         self.message = message
         self.status = status
         self.details = details
+
+
+class EngineUnreachable(RPCError, ConnectionError):
+    """No engine answered at `target`; its status is always UNAVAILABLE.
+
+    If `sent` is true the request may have been carried out all the same.
+    """
+
+    def __init__(self, message: str, target: str = "", sent: bool = False) -> None:
+        self.args = (message,)
+        self.message = message
+        self.status = RPCStatus.UNAVAILABLE
+        self.details = ()
+        self.target = target
+        self.sent = sent
+
+
+class ClientError(_Carrying):
+    """An engine refused a plain request: HTTP `status`, its `code` and `message`.
+
+    `code` names the kind of refusal (an `RPCStatus`, where an operation refused).
+    """
+
+    def __init__(self, message: str, status: int, code: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.code = code
+
+    def __str__(self) -> str:
+        return f"HTTP {self.status} {self.code}".rstrip() + f": {self.message}"
+
+
+class AuthorizationError(ClientError):
+    """The token is missing or unknown (401), or does not allow the request (403)."""
 
 
 class WorkflowAlreadyStarted(_Carrying):

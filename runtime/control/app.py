@@ -41,22 +41,23 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def make_app(engine: "Engine", guard: Guard) -> web.Application:
     """The application that serves `engine`, as far as `guard` lets requests in.
 
-    Requests that it refuses are counted, too.
+    Only counting is outside: what the guard refuses is counted, but neither traced
+    nor looked at.
     """
     metrics = Metrics(engine)
-    app = guard.application(counting=metrics.middleware)
+    app = guard.application()
+    app.middlewares.insert(0, metrics.middleware)
     app.middlewares.extend((tracing, refusals))
     app[ENGINE] = engine
     app.cleanup_ctx.append(metrics.counting)
-    fixed = add_fixed_routes(app, engine, metrics)
     app[CLOSING] = asyncio.Event()
     app.on_shutdown.append(_close)
-    access: dict[Route, Access] = dict.fromkeys(fixed.told, Access.INFO)
+    open_routes, access = add_fixed_routes(app, engine, metrics)
     for operation in OPERATIONS.values():
         answering = _streaming if operation.streams else _answering
         for route in _add(app, operation, answering(engine, operation)):
             access[route] = operation.access
-    guard.permit(open=fixed.open, access=access)
+    guard.permit(open=open_routes, access=access)
     return app
 
 
@@ -106,15 +107,14 @@ def _streaming(engine: "Engine", operation: Operation) -> Handler:
 async def _asked(
     request: web.Request, engine: "Engine", operation: Operation
 ) -> wire.Ask:
-    """What is asked, by the body or by the query parameters, and may be asked."""
-    kind = operation.request
+    """What is asked, by the body or by the query parameters, if the caller may."""
     if request.method == "GET":
-        body = body_of_query(kind, request.query)
+        body = body_of_query(operation.request, request.query)
     else:
         body = await request.read()
     if engine.stopping:
         raise RuntimeStateError("the runtime is closed or closing")
-    asked = wire.decode_request(kind, body)
+    asked = wire.decode_request(operation.request, body)
     check_workspaces(request, asked.request, operation.access)
     return asked
 

@@ -1,33 +1,28 @@
 """The routes that are no operations: health, readiness, metrics, documentation."""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from everact.runtime.control.guard import Route
 from everact.runtime.control.metrics import Metrics
 from everact.runtime.control.openapi import document
 from everact.runtime.errors import EveractError
+from everact.runtime.operations.access import Access
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
 
-Handler = Callable[[web.Request], Awaitable[web.Response]]
-
-
-class FixedRoutes(NamedTuple):
-    """Those that everybody may ask, and those that every token may."""
-
-    open: tuple[web.AbstractRoute, ...]
-    told: tuple[web.AbstractRoute, ...]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def add_fixed_routes(
     app: web.Application, engine: "Engine", metrics: Metrics
-) -> FixedRoutes:
-    """Add them to `app`."""
+) -> tuple[list[Route], dict[Route, Access]]:
+    """Add them; returns the ones that are open, and what the others need."""
 
     async def healthz(request: web.Request) -> web.Response:
         return _health("ok")
@@ -47,13 +42,14 @@ def add_fixed_routes(
     async def openapi(request: web.Request) -> web.Response:
         return json_answer(document())
 
-    def get(path: str, handler: Handler) -> web.AbstractRoute:
+    def get(path: str, handler: Handler) -> Route:
         return app.router.add_get(path, handler, allow_head=False)
 
-    return FixedRoutes(
-        open=(get("/healthz", healthz), get("/readyz", readyz)),
-        told=(get("/metrics", show_metrics), get("/openapi.json", openapi)),
-    )
+    access = {
+        get("/metrics", show_metrics): Access.INFO,
+        get("/openapi.json", openapi): Access.INFO,
+    }
+    return [get("/healthz", healthz), get("/readyz", readyz)], access
 
 
 def json_answer(body: bytes, status: int = 200) -> web.Response:

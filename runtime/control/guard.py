@@ -1,11 +1,11 @@
 """The guard: what a request must show before anything else looks at it.
 
-It is the outermost middleware, so it sees every method and every path, unknown ones,
-event streams and static files included. In this order: the host that the request
-names, the page that it comes from, its method, its token, the scope of that, and its
-body. No route is exempt by how its path is written: those that need no token are given
-as route objects, and are compared by identity. (Only a header ``Expect`` is answered
-before it, by the HTTP library; that tells nothing.)
+It is the outermost middleware but for a counter of requests, so it sees every method
+and every path, unknown ones, event streams and static files included. In this order:
+the host that the request names, the page that it comes from, its method, its token,
+the scope of that, and its body. No route is exempt by how its path is written: those
+that need no token are given as route objects, and are compared by identity. (Only a
+header ``Expect`` is answered before it, by the HTTP library; that tells nothing.)
 """
 
 import asyncio
@@ -65,12 +65,8 @@ class Guard:
         self._access: Mapping[Route, Access] = MappingProxyType({})
         self._body_seconds = seconds(settings.body_timeout, what="body_timeout")
 
-    def application(self, *, counting: Any = None) -> web.Application:
-        """An application inside the guard: no route of it needs less than ADMIN yet.
-
-        `counting` is a middleware that sees what is refused as well. It may look at
-        the route, method and status, and at nothing else.
-        """
+    def application(self) -> web.Application:
+        """An application inside the guard: no route of it needs less than ADMIN yet."""
 
         @web.middleware
         async def guarded(request: web.Request, handler: Next) -> web.StreamResponse:
@@ -85,8 +81,7 @@ class Guard:
                 return await handler(request)
 
         app = web.Application(
-            middlewares=[counting, guarded] if counting else [guarded],
-            client_max_size=self.settings.body_limit,
+            middlewares=[guarded], client_max_size=self.settings.body_limit
         )
         app.on_response_prepare.append(_secured)
         return app

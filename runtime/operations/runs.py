@@ -201,6 +201,7 @@ class TerminateRun(Request[None], frozen=True, kw_only=True):
     reason: str = ""
     details: tuple[Payload, ...] = ()
     identity: str = ""
+    request_id: str = ""
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -536,9 +537,12 @@ async def cancel_run(engine: "Engine", request: CancelRun) -> None:
 @operation("runs.terminate", TerminateRun, access=Access.WRITE)
 async def terminate_run(engine: "Engine", request: TerminateRun) -> None:
     """Close a run from outside."""
+    workspace, now = request.run.workspace, engine.clock.now()
+    if request.request_id and await _served(engine, workspace, request.request_id):
+        return
     row = find_run(engine, request.run)
     event = TerminateRequested(request.reason, request.details, request.identity)
-    await _deliver(engine, request.run, row, event, "", 0.0)
+    await _deliver(engine, request.run, row, event, request.request_id, now)
 
 
 async def _served(engine: "Engine", workspace: str, request_id: str) -> bool:

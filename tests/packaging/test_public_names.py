@@ -18,9 +18,11 @@ PUBLIC = {
         VirtualLoop WrongThreadError run_virtual
     """,
     "everact.runtime": """
-        AddressInUse ApplicationError Arguments AsyncTaskCancelled AttemptLost BlockingHandle Call
-        ChildFailure ChildHandle Client ContinuedAsNew Duration EndpointError
-        Error EveractError
+        AddressInUse ApplicationError Arguments AsyncTaskCancelled AttemptLost
+        AuthorizationError BlockingClient BlockingHandle Call ChildFailure ChildHandle
+        Client ClientError ContinuedAsNew Duration EndpointError EngineUnreachable
+        Error EveractError HttpClient HttpConnectProxyConfig KeepAliveConfig
+        RetryConfig TLSConfig
         ForeignAwait
         HistoryItem NonDeterminismError QueryFailed QueryRejected RPCError RPCStatus
         ReadOnlyError Registry Reset RetryPolicy RunCancelled RunHandle RunInfo
