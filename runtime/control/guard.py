@@ -24,7 +24,7 @@ from everact.runtime.control.settings import ControlSettings, authority, origin_
 from everact.runtime.control.tokens import Scope, Token, TokenFile
 from everact.runtime.core.durations import seconds
 from everact.runtime.core.statuses import RPCStatus
-from everact.runtime.errors import RPCError, SecretFileError
+from everact.runtime.errors import EndpointError, RPCError, SecretFileError
 from everact.runtime.operations.access import (
     EVERY_WORKSPACE,
     Access,
@@ -54,10 +54,16 @@ NOBODY_ASKED: Final = Token(
 class Guard:
     """Guards one application; `tokens` None is a database that can have none.
 
-    Nothing about a request that was refused is kept.
+    EndpointError if they are to be asked for all the same. Nothing about a request
+    that was refused is kept.
     """
 
     def __init__(self, settings: ControlSettings, tokens: TokenFile | None) -> None:
+        if settings.authentication and tokens is None:
+            raise EndpointError(
+                "authentication is on, but a database that is no file has no tokens "
+                "beside it: give the endpoint a TokenFile"
+            )
         self.settings = settings
         self._tokens = tokens
         self._required = settings.authentication is True

@@ -250,3 +250,15 @@ async def test_an_engine_in_memory_is_served_to_this_machine() -> None:
         async with Control(runtime, "127.0.0.1:0") as control:
             answer = await ask(control.port, "POST", "/api/v1/runs/list", body=b"{}")
             assert answer.status == 200
+
+
+async def test_tokens_that_nobody_can_have_are_not_asked_for(tmp_path: Path) -> None:
+    asking = ControlSettings(authentication=True)
+    async with Runtime(":memory:", registry=REGISTRY) as runtime:
+        with pytest.raises(EndpointError, match="TokenFile"):
+            await Control(runtime, "127.0.0.1:0", settings=asking).__aenter__()
+        tokens = TokenFile(tmp_path / "tokens")
+        control = Control(runtime, "127.0.0.1:0", settings=asking, tokens=tokens)
+        async with control:
+            answer = await ask(control.port, "GET", "/api/v1/engine/info")
+            assert answer.status == 401
