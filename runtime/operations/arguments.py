@@ -67,6 +67,11 @@ def typed_start(engine: "Engine", request: runs.StartRun) -> runs.StartRun:
     """`request` with what came as JSON as the engine stores values."""
     _check(request.options)
     target = _target(engine, request.workflow)
+    if target is not None:
+        try:
+            target.signature.check(request.args, request.kwargs, target.name)
+        except TypeError as error:
+            raise _refusal(str(error)) from None
     args, kwargs = _arguments(engine, target, request.args, request.kwargs)
     memo = {
         name: _plain(engine, value, f"memo {name!r}")
@@ -137,17 +142,13 @@ def _arguments(
     kwargs: dict[str, bytes],
 ) -> tuple[tuple[bytes, ...], dict[str, bytes]]:
     payloads = (*args, *kwargs.values())
-    if payloads and not any(payload[:1] == JSON_TAG for payload in payloads):
+    if not any(payload[:1] == JSON_TAG for payload in payloads):
         return args, kwargs
     given = tuple(_JSON.decode(payload) for payload in args)
     named = {name: _JSON.decode(payload) for name, payload in kwargs.items()}
     label = "the arguments"
     if target is not None:
         label = target.name
-        try:
-            target.signature.check(given, named, target.name)
-        except TypeError as error:
-            raise _refusal(str(error)) from None
         given, named = _converted(target, given, named)
     encode = engine.values.encode
     return (

@@ -40,6 +40,11 @@ class HostLoop(VirtualLoop):
         super().__init__()
         self._until: float | None = None
         self._moved = False
+        self._settling = False
+
+    def settle(self) -> None:
+        """Do what is left to do, and tell when there is nothing more."""
+        self._settling = True
 
     def step(self, until: float) -> None:
         """Jump to the next timer if it is not later than `until`, and do what is due."""
@@ -48,6 +53,9 @@ class HostLoop(VirtualLoop):
     def jump_to_next_timer(self) -> bool:
         if self.free:
             return super().jump_to_next_timer()
+        if self._settling:
+            self._settling = False
+            self.connection.send(("settled",))
         if self._until is None:
             return False
         scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
@@ -92,6 +100,8 @@ async def _live(connection: Connection, opening: Opening) -> None:
     def hear() -> None:
         what, *given = connection.recv()
         match what:
+            case "settle":
+                loop.settle()
             case "step":
                 loop.step(*given)
             case "jump":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import multiprocessing
+import selectors
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from multiprocessing.connection import Connection
@@ -70,16 +71,15 @@ class RemoteSite:
         )
         self.process.send(opening)
         _, address = self._wait_for("opened")
-        with self._together():
-            client = await Client.connect(
-                address, keep_alive_config=None, **options
-            )
-            try:
-                yield client
-            finally:
-                await client.close()
-        self.process.send(("close",))
-        _, passed = self._wait_for("closed")
+        try:
+            with self._together():
+                async with await Client.connect(
+                    address, keep_alive_config=None, **options
+                ) as client:
+                    yield client
+        finally:
+            self.process.send(("close",))
+            _, passed = self._wait_for("closed")
         await asyncio.sleep(max(0.0, passed + self._began - self._loop.time()))
 
     @contextmanager
@@ -88,9 +88,14 @@ class RemoteSite:
         loop, clock = self._loop, self.clock
         assert isinstance(clock, RemoteClock)
         self._began = loop.time()
+        selector = loop._selector  # type: ignore[attr-defined]
         jump_alone = loop.jump_to_next_timer
 
         def jump() -> bool:
+            self.process.send(("settle",))
+            self._wait_for("settled")
+            if selectors.DefaultSelector.select(selector, 0):
+                return True  # an answer, or a note: it comes before any timer
             scheduled = loop._scheduled  # type: ignore[attr-defined]
             mine = scheduled[0].when() if scheduled else math.inf
             self.process.send(("step", mine - self._began))
