@@ -40,7 +40,7 @@ async def main() -> None:
 asyncio.run(main())
 """
 
-QUICK = RetryConfig(first=0.05, longest=0.1)
+PATIENT = RetryConfig(first=0.05, longest=0.1, total=60, retries=10_000)
 
 
 class Engine:
@@ -98,7 +98,7 @@ async def said(program: str, *args: str, **environment: str) -> list[str]:
 @pytest.mark.kill
 @pytest.mark.feature("HN-06", "CX-09")
 async def test_a_waiter_survives_the_death_of_the_engine(engine: Engine) -> None:
-    async with await Client.connect(engine.address, retry_config=QUICK) as client:
+    async with await Client.connect(engine.address, retry_config=PATIENT) as client:
         handle = await client.start("waiting", id="x")
         waiters = [asyncio.create_task(handle.result()) for _ in range(3)]
         await handle.describe()
@@ -121,7 +121,7 @@ async def test_a_frozen_engine_is_noticed_and_used_again_when_it_thaws(
 ) -> None:
     keep = KeepAliveConfig(interval=0.2, timeout=0.2)
     async with await Client.connect(
-        engine.address, retry_config=QUICK, keep_alive_config=keep
+        engine.address, retry_config=PATIENT, keep_alive_config=keep
     ) as client:
         handle = await client.start("waiting")
         result = asyncio.create_task(handle.result())
