@@ -3,9 +3,16 @@
 Everything that a user needs is re-exported here; see `Runtime`, `workflow`, `task`.
 """
 
-from everact.runtime.client.blocking import BlockingHandle
+from everact.runtime.client.blocking import BlockingClient, BlockingHandle
 from everact.runtime.client.client import Client
 from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.settings import (
+    HttpConnectProxyConfig,
+    KeepAliveConfig,
+    RetryConfig,
+    TLSConfig,
+)
+from everact.runtime.client.simple import BlockingHttpClient, HttpClient
 from everact.runtime.client.views import HistoryItem, RunLine, RunView, TaskView
 from everact.runtime.core.durations import Duration
 from everact.runtime.core.failures import TimeoutKind
@@ -40,11 +47,16 @@ from everact.runtime.definitions.workflows import Workflow, workflow
 from everact.runtime.embedded import Runtime
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import (
+    AddressInUse,
     ApplicationError,
     AsyncTaskCancelled,
     AttemptLost,
+    AuthorizationError,
     ChildFailure,
+    ClientError,
     ContinuedAsNew,
+    EndpointError,
+    EngineUnreachable,
     EveractError,
     ForeignAwait,
     NonDeterminismError,
@@ -58,6 +70,7 @@ from everact.runtime.errors import (
     RunTimedOut,
     RuntimeStateError,
     ScheduleAlreadyRunning,
+    SecretFileError,
     StoreError,
     StoreFull,
     StoreInUse,
@@ -81,21 +94,31 @@ from everact.runtime.values.status_of import (
 )
 
 __all__ = [
+    "AddressInUse",
     "ApplicationError",
     "Arguments",
     "AsyncTaskCancelled",
     "AttemptLost",
+    "AuthorizationError",
+    "BlockingClient",
     "BlockingHandle",
+    "BlockingHttpClient",
     "Call",
     "ChildFailure",
     "ChildHandle",
     "Client",
+    "ClientError",
     "ContinuedAsNew",
     "Duration",
+    "EndpointError",
+    "EngineUnreachable",
     "Error",
     "EveractError",
     "ForeignAwait",
     "HistoryItem",
+    "HttpClient",
+    "HttpConnectProxyConfig",
+    "KeepAliveConfig",
     "NonDeterminismError",
     "QueryFailed",
     "QueryRejected",
@@ -104,6 +127,7 @@ __all__ = [
     "ReadOnlyError",
     "Registry",
     "Reset",
+    "RetryConfig",
     "RetryPolicy",
     "RunCancelled",
     "RunHandle",
@@ -118,6 +142,7 @@ __all__ = [
     "RuntimeStateError",
     "RuntimeThread",
     "ScheduleAlreadyRunning",
+    "SecretFileError",
     "Status",
     "StoreError",
     "StoreFull",
@@ -125,6 +150,7 @@ __all__ = [
     "StoreKeyError",
     "StoreTampered",
     "StoreTooNew",
+    "TLSConfig",
     "TailCall",
     "Task",
     "TaskCancelled",

@@ -5,6 +5,7 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -29,6 +30,7 @@ R = TypeVar("R")
 A = TypeVar("A", bound=Actor)
 
 DEFAULT_FILE = "everact.db"
+MEMORY = ":memory:"
 LOCK_POLL = 0.05
 """Seconds between two looks whether another process let go of the file."""
 
@@ -106,6 +108,12 @@ class Runtime(Client):
         return self._engine
 
     @property
+    def database_file(self) -> Path | None:
+        """Where the database is; None if it is not a file of this machine."""
+        path = self._store.path if isinstance(self._store, SqliteStore) else MEMORY
+        return None if path == MEMORY else Path(path)
+
+    @property
     def actors(self) -> ActorSystem:
         """The actor system that hosts the runs; `spawn` adds actors of your own."""
         return self.engine.system
@@ -171,6 +179,7 @@ class Runtime(Client):
             try:
                 await self.engine.close(self._grace)
             finally:
+                await self.transport.close()
                 self._transport = None
 
     def add_worker(self, worker: Worker) -> None:

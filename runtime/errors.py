@@ -14,11 +14,16 @@ from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 
 __all__ = [
+    "AddressInUse",
     "ApplicationError",
     "AsyncTaskCancelled",
     "AttemptLost",
+    "AuthorizationError",
     "ChildFailure",
+    "ClientError",
     "ContinuedAsNew",
+    "EndpointError",
+    "EngineUnreachable",
     "EveractError",
     "ForeignAwait",
     "NonDeterminismError",
@@ -32,6 +37,7 @@ __all__ = [
     "RunTimedOut",
     "RuntimeStateError",
     "ScheduleAlreadyRunning",
+    "SecretFileError",
     "StoreError",
     "StoreFull",
     "StoreInUse",
@@ -220,6 +226,41 @@ class RPCError(_Carrying):
         self.details = details
 
 
+class EngineUnreachable(RPCError, ConnectionError):
+    """No engine answered at `target`; its status is always UNAVAILABLE.
+
+    If `sent` is true the request may have been carried out all the same.
+    """
+
+    def __init__(self, message: str, target: str = "", sent: bool = False) -> None:
+        self.args = (message,)
+        self.message = message
+        self.status = RPCStatus.UNAVAILABLE
+        self.details = ()
+        self.target = target
+        self.sent = sent
+
+
+class ClientError(_Carrying):
+    """An engine refused a plain request: HTTP `status`, its `code` and `message`.
+
+    `code` names the kind of refusal (an `RPCStatus`, where an operation refused).
+    """
+
+    def __init__(self, message: str, status: int, code: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.code = code
+
+    def __str__(self) -> str:
+        return f"HTTP {self.status} {self.code}".rstrip() + f": {self.message}"
+
+
+class AuthorizationError(ClientError):
+    """The token is missing or unknown (401), or does not allow the request (403)."""
+
+
 class WorkflowAlreadyStarted(_Carrying):
     """A run of that workflow ID is in the way of the start."""
 
@@ -357,3 +398,24 @@ class StoreTampered(StoreError):
 
 class StoreFull(StoreError):
     """The disk is full; work is held until there is room again."""
+
+
+# -- the control endpoint: met by operators ------------------------------------------
+
+
+class EndpointError(_Carrying):
+    """The control endpoint cannot be opened as asked; the message says what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+class AddressInUse(EndpointError):
+    """Another program listens at the address."""
+
+
+class SecretFileError(_Carrying):
+    """A file of secrets is damaged, or others can open it; nothing in it is used."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)

@@ -1,6 +1,5 @@
 """`RuntimeThread`: a runtime on a thread of its own, for programs without a loop."""
 
-import asyncio
 import os
 import random
 from collections.abc import Callable, Iterable
@@ -53,7 +52,6 @@ class RuntimeThread(BlockingClient):
         runtime = Runtime(path, **options)
         super().__init__(runtime, LoopThread(self._main))
         self._runtime = runtime
-        self._stop = asyncio.Event()
         self._entered = False
 
     def __enter__(self) -> Self:
@@ -66,9 +64,6 @@ class RuntimeThread(BlockingClient):
             self._loop_thread.tell(self._stop.set)  # an interrupt: do not leave it on
             raise
         return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
     @property
     def runtime(self) -> Runtime:

@@ -10,10 +10,11 @@ import concurrent.futures
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import suppress
-from typing import Any, Generic, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
 from everact.runtime.client.client import Client
 from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.rpc import RPC
 from everact.runtime.client.starting import UNSET, Starting
 from everact.runtime.client.views import HistoryItem, RunLine, RunView
 from everact.runtime.core.durations import Duration, optional_seconds
@@ -22,6 +23,9 @@ from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import Workflow
 from everact.runtime.errors import RuntimeStateError
 from everact.runtime.values.calls import Call
+
+if TYPE_CHECKING:
+    from everact.runtime.client.connecting import Connecting
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -35,9 +39,12 @@ class LoopThread:
     """
 
     def __init__(
-        self, main: Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
+        self,
+        main: Callable[[Callable[[], None]], Coroutine[Any, Any, None]],
+        what: str = "runtime",
     ) -> None:
         self._main = main
+        self._what = what
         self._lock = threading.Lock()
         self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._waiting: set[concurrent.futures.Future[Any]] | None = None
@@ -81,7 +88,7 @@ class LoopThread:
         try:
             return future.result(timeout)
         except concurrent.futures.CancelledError:
-            raise RuntimeStateError("the runtime was closed meanwhile") from None
+            raise RuntimeStateError(f"the {self._what} was closed meanwhile") from None
         except BaseException:
             future.cancel()
             raise
@@ -112,7 +119,7 @@ class LoopThread:
         refuse_on_loop()
         with self._lock:
             if self._waiting is None or self._loop is None:
-                raise RuntimeStateError("the runtime is not running")
+                raise RuntimeStateError(f"the {self._what} is not running")
             future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
             self._waiting.add(future)
             return future
@@ -139,11 +146,56 @@ class LoopThread:
 
 
 class BlockingClient:
-    """The verbs of `Client`, each of which blocks until its answer is there."""
+    """The verbs of `Client`, each of which blocks until its answer is there.
 
-    def __init__(self, client: Client, thread: LoopThread) -> None:
+    ``with BlockingClient.connect("host:port") as client:`` is for a program without a
+    loop whose engine is elsewhere; `RuntimeThread` for one that has it inside. Any
+    thread may use it that runs no loop.
+    """
+
+    def __init__(
+        self, client: Client, thread: LoopThread, stop: asyncio.Event | None = None
+    ) -> None:
         self._client = client
         self._loop_thread = thread
+        self._stop = stop or asyncio.Event()
+
+    @classmethod
+    def connect(
+        cls, target: str | None = None, **options: Unpack["Connecting"]
+    ) -> "BlockingClient":
+        """The blocking form of `Client.connect`, on a loop in a thread of its own."""
+        stop, connected = asyncio.Event(), []
+
+        async def main(ready: Callable[[], None]) -> None:
+            async with await Client.connect(target, **options) as client:
+                connected.append(client)
+                ready()
+                await stop.wait()
+
+        thread = LoopThread(main, "client")
+        try:
+            thread.start()
+        except BaseException:
+            thread.tell(stop.set)  # an interrupt: do not leave it on
+            raise
+        return BlockingClient(connected[0], thread, stop)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close as `Client.close` does; no thread and no socket is left."""
+        refuse_on_loop()
+        self._loop_thread.tell(self._stop.set)
+        self._loop_thread.join()
+
+    def config(self) -> dict[str, Any]:
+        """The settings of the client behind, as `Client.config` has them."""
+        return self._client.config()
 
     @overload
     def start(
@@ -220,8 +272,11 @@ class BlockingClient:
         result_type: type[Any] | None = None,
     ) -> "BlockingHandle[Any]":
         """A handle to an existing run; asks nothing of the engine."""
-        handle = self._client.handle(
-            id, run_id=run_id, first_execution_run_id=first_execution_run_id
+        handle: RunHandle[Any] = self._client.handle(
+            id,
+            run_id=run_id,
+            first_execution_run_id=first_execution_run_id,
+            result_type=Any if result_type is None else result_type,
         )
         return BlockingHandle(handle, self._loop_thread)
 
@@ -233,16 +288,38 @@ class BlockingClient:
         queue: str | None = None,
         id: str | None = None,
         page_size: int = 100,
+        **rpc: Unpack[RPC],
     ) -> Iterator[RunLine]:
         """Runs that match, newest first; makes requests only as it is iterated."""
         lines = self._client.list(
-            status=status, workflow=workflow, queue=queue, id=id, page_size=page_size
+            status=status,
+            workflow=workflow,
+            queue=queue,
+            id=id,
+            page_size=page_size,
+            **rpc,
         )
         return self._loop_thread.iterate(lines)
 
-    def dispatch(self, call: Call) -> str:
+    def count(
+        self,
+        *,
+        status: RunStatus | None = None,
+        workflow: Any = None,
+        queue: str | None = None,
+        id: str | None = None,
+        **rpc: Unpack[RPC],
+    ) -> int:
+        """How many runs match; see `list`."""
+        return self.wait(
+            self._client.count(
+                status=status, workflow=workflow, queue=queue, id=id, **rpc
+            )
+        )
+
+    def dispatch(self, call: Call, **rpc: Unpack[RPC]) -> str:
         """Start a call as a run of its own; its identifier. See `Client.dispatch`."""
-        return self.wait(self._client.dispatch(call))
+        return self.wait(self._client.dispatch(call, **rpc))
 
     def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run any coroutine on the client's loop and wait for what it gives."""
@@ -276,32 +353,43 @@ class BlockingHandle(Generic[R]):
         """The first run of the chain that cancel and terminate are limited to."""
         return self._handle.first_execution_run_id
 
-    def result(self, *, follow_runs: bool = True, timeout: Duration | None = None) -> R:
+    def result(
+        self,
+        *,
+        follow_runs: bool = True,
+        timeout: Duration | None = None,
+        **rpc: Unpack[RPC],
+    ) -> R:
         """Wait for the run's end and return its result; see `RunHandle.result`.
 
         TimeoutError if `timeout` is over first; the run goes on.
         """
-        result = self._handle.result(follow_runs=follow_runs)
+        result = self._handle.result(follow_runs=follow_runs, **rpc)
         return self._within(timeout, result)
 
-    def value(self, *, timeout: Duration | None = None) -> R:
+    def value(self, *, timeout: Duration | None = None, **rpc: Unpack[RPC]) -> R:
         """Like `result`, but a failure raises the original error where it travelled."""
-        return self._within(timeout, self._handle.value())
+        return self._within(timeout, self._handle.value(**rpc))
 
-    def describe(self) -> RunView:
+    def describe(self, **rpc: Unpack[RPC]) -> RunView:
         """What is known of the run now."""
-        return self._loop_thread.wait(self._handle.describe())
+        return self._loop_thread.wait(self._handle.describe(**rpc))
 
-    def history(self) -> list[HistoryItem]:
+    def history(self, **rpc: Unpack[RPC]) -> list[HistoryItem]:
         """All that happened to the run so far, in order."""
-        return self._loop_thread.wait(self._handle.history())
+        return self._loop_thread.wait(self._handle.history(**rpc))
 
     def follow_history(
-        self, *, wait: bool = True, closing_only: bool = False, page_size: int = 1000
+        self,
+        *,
+        wait: bool = True,
+        closing_only: bool = False,
+        page_size: int = 1000,
+        **rpc: Unpack[RPC],
     ) -> Iterator[HistoryItem]:
         """The run's history item by item; see `RunHandle.follow_history`."""
         items = self._handle.follow_history(
-            wait=wait, closing_only=closing_only, page_size=page_size
+            wait=wait, closing_only=closing_only, page_size=page_size, **rpc
         )
         return self._loop_thread.iterate(items)
 
@@ -311,10 +399,13 @@ class BlockingHandle(Generic[R]):
         *positional: Any,
         args: tuple[Any, ...] | None = None,
         request_id: str = "",
+        **rpc: Unpack[RPC],
     ) -> None:
         """Send a one-way message; durable when this returns. See `RunHandle.signal`."""
         self._loop_thread.wait(
-            self._handle.signal(signal, *positional, args=args, request_id=request_id)
+            self._handle.signal(
+                signal, *positional, args=args, request_id=request_id, **rpc
+            )
         )
 
     def query(
@@ -323,23 +414,42 @@ class BlockingHandle(Generic[R]):
         *positional: Any,
         args: tuple[Any, ...] | None = None,
         reject_condition: str | None = None,
+        result_type: Any = None,
+        **rpc: Unpack[RPC],
     ) -> Any:
         """Ask a read-only question; see `RunHandle.query`."""
         return self._loop_thread.wait(
             self._handle.query(
-                query, *positional, args=args, reject_condition=reject_condition
+                query,
+                *positional,
+                args=args,
+                reject_condition=reject_condition,
+                result_type=result_type,
+                **rpc,
             )
         )
 
-    def cancel(self, *, reason: str = "", request_id: str = "") -> None:
+    def cancel(
+        self, *, reason: str = "", request_id: str = "", **rpc: Unpack[RPC]
+    ) -> None:
         """Ask the run to stop; the request is durable when this returns."""
         self._loop_thread.wait(
-            self._handle.cancel(reason=reason, request_id=request_id)
+            self._handle.cancel(reason=reason, request_id=request_id, **rpc)
         )
 
-    def terminate(self, *details: Any, reason: str = "") -> None:
+    def terminate(
+        self,
+        *details: Any,
+        reason: str = "",
+        request_id: str = "",
+        **rpc: Unpack[RPC],
+    ) -> None:
         """End the run at once, without running its code; durable when this returns."""
-        self._loop_thread.wait(self._handle.terminate(*details, reason=reason))
+        self._loop_thread.wait(
+            self._handle.terminate(
+                *details, reason=reason, request_id=request_id, **rpc
+            )
+        )
 
     def __repr__(self) -> str:
         return f"<Blocking{repr(self._handle).removeprefix('<Run')}"

@@ -2,22 +2,30 @@
 
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, TypeVar, Unpack, overload
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from msgspec.structs import replace
 
 from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.rpc import RPC, checked_metadata, rpc_of
+from everact.runtime.client.services import Service
 from everact.runtime.client.starting import UNSET, Starting, start_request
 from everact.runtime.client.transport import Transport
 from everact.runtime.client.views import RunLine, run_line
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import Workflow, name_of
+from everact.runtime.errors import RuntimeStateError
 from everact.runtime.operations import runs
+from everact.runtime.operations.batches import CountRuns
 from everact.runtime.values.calls import Call
 from everact.runtime.values.payloads import Converter, PickleConverter
+
+if TYPE_CHECKING:
+    from everact.runtime.client.connecting import Connecting
 
 R = TypeVar("R")
 
@@ -25,7 +33,12 @@ R = TypeVar("R")
 class Client:
     """Starts and addresses runs of one namespace through a transport.
 
+    `connect` opens a transport and makes its client. Made directly, a client shares
+    the `transport` of another one, with settings of its own, and opens nothing.
     `default_query_reject_condition` applies to queries that give none.
+
+    It may be used on one event loop only, and not in a process forked from the one
+    that opened it.
     """
 
     def __init__(
@@ -43,16 +56,115 @@ class Client:
                 + ", ".join(runs.REJECTS)
             )
         self._transport = transport
-        self.namespace = namespace
+        self._owned = False
+        self._namespace = namespace
         self.values = values or PickleConverter()
         self.identity = identity or _identity()
         self.default_query_reject_condition = default_query_reject_condition
 
+    @classmethod
+    async def connect(
+        cls, target: str | None = None, **options: Unpack["Connecting"]
+    ) -> "Client":
+        """A client of the engine at `target`, written ``host:port``.
+
+        Without a target it is the engine of this process, that of the given `runtime`
+        or of the active one; if there is none, the target is `EVERACT_ADDRESS` of the
+        environment. `Connecting` documents the options.
+
+        When this returns the engine has answered, unless `lazy` was asked for. Raises
+        EngineUnreachable naming the target, ValueError for bad settings,
+        RuntimeStateError if there is nothing to connect to.
+        """
+        from everact.runtime.client.connecting import connect
+
+        return await connect(target, **options)
+
     @property
     def transport(self) -> Transport:
-        """Where requests go; RuntimeStateError if there is nowhere."""
-        assert self._transport is not None
+        """The connection, which other clients may share. RuntimeStateError if closed.
+
+        Its `call` takes a request as it is sent.
+        """
+        if self._transport is None:
+            raise RuntimeStateError("the client is closed")
         return self._transport
+
+    @property
+    def namespace(self) -> str:
+        """What all reads and writes of this client are confined to."""
+        return self._namespace
+
+    @property
+    def api_key(self) -> str | None:
+        """What is sent as the bearer credential of each request, by all that share
+        the transport. A new one is for the next request; None sends none.
+        """
+        return self.transport.api_key
+
+    @api_key.setter
+    def api_key(self, key: str | None) -> None:
+        self.transport.api_key = key
+
+    @property
+    def rpc_metadata(self) -> Mapping[str, str]:
+        """Headers of every request, of all that share the transport.
+
+        They are changed only by assigning other ones; TypeError unless all are text.
+        """
+        return self.transport.rpc_metadata
+
+    @rpc_metadata.setter
+    def rpc_metadata(self, metadata: Mapping[str, str]) -> None:
+        self.transport.rpc_metadata = checked_metadata(metadata)
+
+    @property
+    def workflow_service(self) -> Service:
+        """Requests about runs and what runs use, as they are sent."""
+        return Service(self.transport, "workflow")
+
+    @property
+    def operator_service(self) -> Service:
+        """Requests about the engine itself, as they are sent."""
+        return Service(self.transport, "operator")
+
+    @property
+    def test_service(self) -> Service:
+        """Requests to an engine under test, as they are sent."""
+        return Service(self.transport, "test")
+
+    def config(self) -> dict[str, Any]:
+        """What this client was made with: ``Client(**client.config())`` is its twin.
+
+        A new dictionary each time. The twin shares the transport and does not end it.
+        """
+        return {
+            "transport": self.transport,
+            "namespace": self.namespace,
+            "values": self.values,
+            "identity": self.identity,
+            "default_query_reject_condition": self.default_query_reject_condition,
+        }
+
+    async def close(self) -> None:
+        """End the connection if `connect` opened it; its pending calls fail.
+
+        Later calls raise RuntimeStateError. Closing twice is harmless.
+        """
+        transport, self._transport = self._transport, None
+        if transport is not None and self._owned:
+            await transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
 
     @overload
     async def start(
@@ -96,12 +208,14 @@ class Client:
         then.
         """
         request = start_request(self, workflow, arg, **options)
-        started = await self.transport.call(request)
+        started = await self.transport.call(request, rpc_of(options))
         return RunHandle(
             self,
             started.workflow_id,
             result_run_id=started.run_id,
             first_execution_run_id=started.first_run_id,
+            target=workflow,
+            result_type=options.get("result_type"),
             key=started.key,
         )
 
@@ -131,7 +245,8 @@ class Client:
     ) -> Any:
         """Start a run and wait for its result; parameters as `start`."""
         handle = await self.start(workflow, arg, **options)
-        return await handle.result()
+        rpc = rpc_of(options)
+        return await (handle.result() if rpc is None else handle.result(**rpc))
 
     @overload
     def handle(
@@ -160,7 +275,8 @@ class Client:
     ) -> RunHandle[Any]:
         """A handle to an existing run; asks nothing of the engine.
 
-        `result_type` is for type checkers only.
+        `result_type` is what its result is given as; results that carry their class,
+        as those of an engine in this process do, are given as they are.
         """
         if not id:
             raise ValueError("id must not be empty")
@@ -170,6 +286,7 @@ class Client:
             run_id=run_id,
             result_run_id=run_id,
             first_execution_run_id=first_execution_run_id,
+            result_type=result_type,
         )
 
     async def list(
@@ -180,6 +297,7 @@ class Client:
         queue: str | None = None,
         id: str | None = None,
         page_size: int = 100,
+        **rpc: Unpack[RPC],
     ) -> AsyncIterator[RunLine]:
         """Runs that match, newest first; makes requests only as it is iterated."""
         if page_size < 1:
@@ -193,14 +311,33 @@ class Client:
             limit=page_size,
         )
         while True:
-            page = await self.transport.call(request)
+            page = await self.transport.call(request, rpc)
             for summary in page:
                 yield run_line(summary)
             if len(page) < page_size:
                 return
             request = replace(request, after=page[-1].key)
 
-    async def dispatch(self, call: Call) -> str:
+    async def count(
+        self,
+        *,
+        status: RunStatus | None = None,
+        workflow: Any = None,
+        queue: str | None = None,
+        id: str | None = None,
+        **rpc: Unpack[RPC],
+    ) -> int:
+        """How many runs match; see `list`."""
+        request = CountRuns(
+            workspace=self.namespace,
+            status=status,
+            workflow=None if workflow is None else name_of(workflow),
+            queue=queue,
+            workflow_id=id,
+        )
+        return (await self.transport.call(request, rpc)).count
+
+    async def dispatch(self, call: Call, **rpc: Unpack[RPC]) -> str:
         """Start a call as a run of its own; returns its identifier at once.
 
         The start is durable when this returns. The identifier is text without
@@ -216,7 +353,7 @@ class Client:
             kwargs=given.kwargs,
             correlation_id=call.correlation_id,
         )
-        started = await self.transport.call(replace(request, must_be_known=True))
+        started = await self.transport.call(replace(request, must_be_known=True), rpc)
         return started.workflow_id
 
 

@@ -1,10 +1,12 @@
 """A handle: the client's side of one run. Making one asks nothing of the engine."""
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast
 
 import msgspec
 
+from everact.runtime.client.rpc import RPC
+from everact.runtime.client.typed import decoded
 from everact.runtime.client.views import (
     HistoryItem,
     RunView,
@@ -31,7 +33,8 @@ class RunHandle(Generic[R]):
 
     `run_id` narrows it to one run (None: the open or latest one of the ID),
     `first_execution_run_id` to one chain; `result_run_id` is the run whose result
-    `result` waits for. A wrong ID shows only on use, as an RPCError NOT_FOUND.
+    `result` waits for. `result_type` is the type of the result, if `target`, the
+    workflow, does not tell it. A wrong ID shows only on use, as an RPCError NOT_FOUND.
     """
 
     def __init__(
@@ -42,6 +45,8 @@ class RunHandle(Generic[R]):
         run_id: str | None = None,
         result_run_id: str | None = None,
         first_execution_run_id: str | None = None,
+        result_type: Any = None,
+        target: Any = None,
         key: int = 0,
     ) -> None:
         self._client = client
@@ -49,6 +54,8 @@ class RunHandle(Generic[R]):
         self._run_id = run_id
         self._result_run_id = result_run_id
         self._first = first_execution_run_id
+        self._result_type = result_type
+        self._target = target
         self._key = key
 
     @property
@@ -71,7 +78,7 @@ class RunHandle(Generic[R]):
         """The first run of the chain that cancel and terminate are limited to."""
         return self._first
 
-    async def result(self, *, follow_runs: bool = True) -> R:
+    async def result(self, *, follow_runs: bool = True, **rpc: Unpack[RPC]) -> R:
         """Wait for the run's end and return its result.
 
         Follows retries and continue-as-new to the last run of the chain unless told
@@ -87,11 +94,12 @@ class RunHandle(Generic[R]):
             key=self._key,
         )
         closed = await self._client.transport.call(
-            runs.AwaitRun(run=ref, follow=follow_runs)
+            runs.AwaitRun(run=ref, follow=follow_runs), rpc
         )
         values = self._client.values
         if closed.result is not None:
-            return cast("R", values.decode(closed.result))
+            found = decoded(values, closed.result, self._result_type, self._target)
+            return cast("R", found)
         if closed.next_run_id and not follow_runs:
             raise ContinuedAsNew(closed.next_run_id)
         failure = closed.failure
@@ -102,26 +110,32 @@ class RunHandle(Generic[R]):
             text += f": {failure.type}: {failure.message}"
         raise WorkflowFailure(text, cause_of(failure, values=values))
 
-    async def value(self) -> R:
+    async def value(self, **rpc: Unpack[RPC]) -> R:
         """Like `result`, but a failure raises the original error where it travelled."""
         try:
-            return await self.result()
+            return await self.result(**rpc)
         except WorkflowFailure as failure:
             cause = failure.cause
             original = getattr(cause, "original", None)
             raise (original or cause or failure) from failure
 
-    async def describe(self) -> RunView:
+    async def describe(self, **rpc: Unpack[RPC]) -> RunView:
         """What is known of the run now."""
-        found = await self._client.transport.call(runs.DescribeRun(run=self._ref()))
+        request = runs.DescribeRun(run=self._ref())
+        found = await self._client.transport.call(request, rpc)
         return run_view(found, self._client.values)
 
-    async def history(self) -> list[HistoryItem]:
+    async def history(self, **rpc: Unpack[RPC]) -> list[HistoryItem]:
         """All that happened to the run so far, in order."""
-        return [item async for item in self.follow_history(wait=False)]
+        return [item async for item in self.follow_history(wait=False, **rpc)]
 
     async def follow_history(
-        self, *, wait: bool = True, closing_only: bool = False, page_size: int = 1000
+        self,
+        *,
+        wait: bool = True,
+        closing_only: bool = False,
+        page_size: int = 1000,
+        **rpc: Unpack[RPC],
     ) -> AsyncIterator[HistoryItem]:
         """The run's history item by item; with `wait`, on to the run's end.
 
@@ -134,7 +148,8 @@ class RunHandle(Generic[R]):
         ref, after = self._ref(), (-1, -1)
         while True:
             entries = await self._client.transport.call(
-                runs.ReadHistory(run=ref, after=after, limit=page_size, wait=wait)
+                runs.ReadHistory(run=ref, after=after, limit=page_size, follow=wait),
+                rpc,
             )
             for item in history_items(entries, self._client.values):
                 if not closing_only or item.kind in _CLOSING_KINDS:
@@ -150,6 +165,7 @@ class RunHandle(Generic[R]):
         *positional: Any,
         args: tuple[Any, ...] | None = None,
         request_id: str = "",
+        **rpc: Unpack[RPC],
     ) -> None:
         """Send a one-way message, by handler or name; durable when this returns.
 
@@ -165,7 +181,8 @@ class RunHandle(Generic[R]):
                 args=encoded,
                 request_id=request_id,
                 identity=self._client.identity,
-            )
+            ),
+            rpc,
         )
 
     async def query(
@@ -174,9 +191,12 @@ class RunHandle(Generic[R]):
         *positional: Any,
         args: tuple[Any, ...] | None = None,
         reject_condition: str | None = None,
+        result_type: Any = None,
+        **rpc: Unpack[RPC],
     ) -> Any:
         """Ask a read-only question, by handler or name; also of a closed run.
 
+        The answer is of `result_type` (default: what the handler returns).
         `reject_condition` is "none", "not_open" or "not_completed_cleanly" (default:
         the client's). Raises QueryRejected, QueryFailed, RPCError NOT_FOUND, or
         RPCError DEADLINE_EXCEEDED if nothing here knows the workflow.
@@ -188,11 +208,13 @@ class RunHandle(Generic[R]):
             raise ValueError(f"reject_condition must be one of {known}")
         encoded = self._encode(positional, args, name)
         answer = await self._client.transport.call(
-            runs.QueryRun(run=self._ref(), name=name, args=encoded, reject=reject)
+            runs.QueryRun(run=self._ref(), name=name, args=encoded, reject=reject), rpc
         )
-        return self._client.values.decode(answer)
+        return decoded(self._client.values, answer, result_type, query)
 
-    async def cancel(self, *, reason: str = "", request_id: str = "") -> None:
+    async def cancel(
+        self, *, reason: str = "", request_id: str = "", **rpc: Unpack[RPC]
+    ) -> None:
         """Ask the run to stop; the request is durable when this returns.
 
         Asking an open run again changes nothing. RPCError NOT_FOUND if the run is
@@ -205,11 +227,22 @@ class RunHandle(Generic[R]):
                 reason=reason,
                 identity=self._client.identity,
                 request_id=request_id,
-            )
+            ),
+            rpc,
         )
 
-    async def terminate(self, *details: Any, reason: str = "") -> None:
-        """End the run at once, without running its code; durable when this returns."""
+    async def terminate(
+        self,
+        *details: Any,
+        reason: str = "",
+        request_id: str = "",
+        **rpc: Unpack[RPC],
+    ) -> None:
+        """End the run at once, without running its code; durable when this returns.
+
+        RPCError NOT_FOUND if the run is closed or unknown, unless this is a
+        repetition with the same `request_id` within 24 hours.
+        """
         checked_text(reason, "reason")
         encode = self._client.values.encode
         encoded = tuple(encode(d, f"detail {n}") for n, d in enumerate(details, 1))
@@ -219,7 +252,9 @@ class RunHandle(Generic[R]):
                 reason=reason,
                 details=encoded,
                 identity=self._client.identity,
-            )
+                request_id=request_id,
+            ),
+            rpc,
         )
 
     def __repr__(self) -> str:

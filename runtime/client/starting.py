@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import msgspec
 
+from everact.runtime.client.rpc import RPC, RPC_OPTIONS
 from everact.runtime.core.durations import Duration, optional_seconds, seconds
 from everact.runtime.core.records import StartOptions
 from everact.runtime.core.retry import RetryPolicy
@@ -32,7 +33,7 @@ CONFLICTS = ("fail", "use_existing", "attach")
 TASK_TIMEOUT = timedelta(seconds=10)
 
 
-class Starting(TypedDict, total=False):
+class Starting(RPC, total=False):
     """The keyword options of `Client.start` and `Client.execute`."""
 
     args: Sequence[Any] | None
@@ -52,11 +53,19 @@ class Starting(TypedDict, total=False):
     headers: dict[str, str] | None
     request_id: str
     correlation_id: int | None
+    result_type: Any
 
 
-_ELSEWHERE = frozenset(
-    {"args", "kwargs", "id", "queue", "on_conflict", "start_delay", "request_id"}
-)
+_ELSEWHERE = RPC_OPTIONS | {
+    "args",
+    "kwargs",
+    "id",
+    "queue",
+    "on_conflict",
+    "start_delay",
+    "request_id",
+    "result_type",
+}
 _KNOWN = frozenset(Starting.__annotations__)
 
 

@@ -1,10 +1,16 @@
 """The port between a client and an engine: a request in, its answer out."""
 
+import asyncio
 from asyncio import _get_running_loop
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from everact.runtime.definitions.durable import DurableLoop
-from everact.runtime.errors import RuntimeStateError
+from everact.runtime.client.affinity import Affinity
+from everact.runtime.client.rpc import NO_METADATA, RPC, checked_metadata
+from everact.runtime.core.durations import optional_seconds
+from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.errors import RPCError
+from everact.runtime.operations import runs
 from everact.runtime.operations.base import OPERATIONS, Request
 
 if TYPE_CHECKING:
@@ -14,34 +20,76 @@ A = TypeVar("A")
 
 
 class Transport(Protocol):
-    """Carries requests to an engine."""
+    """Carries requests to an engine: the connection that clients share."""
 
-    async def call(self, request: Request[A]) -> A:
-        """The answer to `request`, or the error that the engine refused it with."""
+    rpc_metadata: Mapping[str, str]
+    api_key: str | None
+
+    async def call(
+        self, request: Request[A], rpc: RPC | None = None, *, retry: bool = True
+    ) -> A:
+        """The answer to `request`, or the error that the engine refused it with.
+
+        `retry` repeats the request after transient failures, taking effect once.
+        """
+
+    async def close(self) -> None:
+        """End all calls that wait, with RuntimeStateError, and refuse any other."""
 
 
 class InProcess:
-    """Hands requests to an engine on the same loop."""
+    """Hands requests to an engine on the same loop.
+
+    Nothing lies between that could fail for a moment, so nothing is ever repeated,
+    and nobody asks for an API key; it is kept for whoever reads it.
+    """
 
     def __init__(self, engine: "Engine") -> None:
         self.engine = engine
+        self.rpc_metadata = NO_METADATA
+        self.api_key: str | None = None
+        self._affinity = Affinity("runtime", engine.loop)
 
-    async def call(self, request: Request[A]) -> A:
+    async def call(
+        self, request: Request[A], rpc: RPC | None = None, *, retry: bool = True
+    ) -> A:
         """As the port says; RuntimeStateError, nothing done, on another loop."""
-        loop = _get_running_loop()
-        if loop is not self.engine.loop:
-            raise RuntimeStateError(_elsewhere(loop))
+        if _get_running_loop() is not self._affinity.loop:
+            raise self._affinity.refusal()
+        if rpc:
+            return await self._limited(request, rpc)
         answer: A = await OPERATIONS[type(request)].handler(self.engine, request)
         return answer
 
+    async def close(self) -> None:
+        """Refuse any other call; what waits is the engine's to answer."""
+        self._affinity.end("is closed")
 
-def _elsewhere(loop: object) -> str:
-    if isinstance(loop, DurableLoop):
-        return (
-            "workflow code cannot use a client, what it does would not be durable: "
-            "use start_child, execute_child, signal_run or cancel_run, or a @task"
-        )
-    return (
-        "the runtime belongs to another event loop: await its methods on the loop "
-        "that entered it, or use RuntimeThread"
+    async def _limited(self, request: Request[A], rpc: RPC) -> A:
+        checked_metadata(rpc.get("rpc_metadata", NO_METADATA))
+        limit = optional_seconds(rpc.get("rpc_timeout"), what="rpc_timeout")
+        if limit is None or waits(request):
+            return await self.call(request)
+        scope = asyncio.timeout(limit)
+        try:
+            async with scope:
+                return await self.call(request)
+        except TimeoutError:
+            if scope.expired():
+                raise deadline_exceeded(request, limit) from None
+            raise
+
+
+def waits(request: Request[Any]) -> bool:
+    """Whether the answer may take as long as a run does."""
+    at_once = isinstance(request, runs.ReadHistory) and not request.follow
+    return OPERATIONS[type(request)].waits and not at_once
+
+
+def deadline_exceeded(request: Request[Any], limit: float) -> RPCError:
+    """What a caller gets whose `rpc_timeout` is over."""
+    return RPCError(
+        f"no answer to {OPERATIONS[type(request)].name} within its deadline of "
+        f"{limit:g} s; it may have been carried out all the same",
+        RPCStatus.DEADLINE_EXCEEDED,
     )

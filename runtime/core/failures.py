@@ -8,6 +8,7 @@ from enum import IntEnum
 
 import msgspec
 
+from everact.runtime.core.opaque import Payload
 from everact.runtime.core.statuses import Status
 
 
@@ -51,7 +52,7 @@ class Failure(msgspec.Struct, frozen=True, array_like=True):
     non_retryable: bool = False
     retry_after: float | None = None
     timeout: TimeoutKind = TimeoutKind.NONE
-    details: tuple[bytes, ...] = ()
+    details: tuple[Payload, ...] = ()
     traceback: str = ""
     value: bytes | None = None
     cause: "Failure | None" = None

@@ -14,13 +14,14 @@ from typing import TypeAlias
 import msgspec
 
 from everact.runtime.core.failures import Failure, TimeoutKind
+from everact.runtime.core.opaque import Document, Payload
 from everact.runtime.core.retry import ONCE, RetryPolicy
 
 FORMAT = b"\x01"
 """First byte of every encoded row and checkpoint: the version of the framing."""
 
-Args: TypeAlias = tuple[bytes, ...]
-Kwargs: TypeAlias = dict[str, bytes]
+Args: TypeAlias = tuple[Payload, ...]
+Kwargs: TypeAlias = dict[str, Payload]
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -69,10 +70,10 @@ class StartOptions(Record, frozen=True):
     execution_deadline: float | None = None
     task_timeout: float = 10.0
     begin_at: float | None = None
-    parameters: bytes = b""
-    context: bytes = b""
+    parameters: Document = b""
+    context: Document = b""
     run_name: str = ""
-    memo: dict[str, bytes] = {}
+    memo: dict[str, Payload] = {}
     headers: dict[str, str] = {}
     identity: str = ""
     correlation_id: int | None = None
@@ -116,7 +117,7 @@ class TaskCompleted(Record, tag=4, frozen=True):
     """The current attempt of task `call` returned."""
 
     call: int
-    result: bytes
+    result: Payload
 
 
 class TaskFailed(Record, tag=5, frozen=True):
@@ -194,7 +195,7 @@ class ChildClosed(Record, tag=14, frozen=True):
     """The child run of `call` ended, or could not be started."""
 
     call: int
-    result: bytes = b""
+    result: Payload = b""
     failure: Failure | None = None
 
 
@@ -265,7 +266,7 @@ class CancelCall(Record, tag=37, frozen=True):
 class Complete(Record, tag=48, frozen=True):
     """Close the run with a result."""
 
-    result: bytes
+    result: Payload
 
 
 class Fail(Record, tag=49, frozen=True):
@@ -286,7 +287,7 @@ class ContinueAsNew(Record, tag=50, frozen=True):
     queue: str | None = None
     run_timeout: float | None = None
     task_timeout: float | None = None
-    memo: dict[str, bytes] | None = None
+    memo: dict[str, Payload] | None = None
     unread: tuple[SignalReceived, ...] = ()
 
 

@@ -11,8 +11,11 @@ import os
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
+from everact.actors import Actor
+
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T", bound=Actor)
 
 if TYPE_CHECKING:
     from everact.runtime.definitions.tasks import Task
@@ -31,6 +34,7 @@ class Registry:
         self.endpoint = endpoint
         self.tasks: dict[str, Task[..., Any]] = {}
         self.workflows: dict[str, WorkflowDefinition] = {}
+        self.actors: dict[str, type[Actor]] = {}
         self._listeners: list[Callable[[], None]] = []
 
     def add_task(self, task: "Task[..., Any]") -> None:
@@ -44,6 +48,16 @@ class Registry:
         _check_free(self.workflows.get(workflow.name), workflow, "workflow")
         self.workflows[workflow.name] = workflow
         self._changed()
+
+    def offer(self, cls: type[T], *, name: str | None = None) -> type[T]:
+        """Let clients start actors of a class, by its name; also as a decorator.
+
+        ValueError if the name is taken by another class.
+        """
+        known = name or cls.__qualname__
+        if self.actors.setdefault(known, cls) is not cls:
+            raise ValueError(f"another actor class is offered as {known!r} already")
+        return cls
 
     def knows(self, name: str) -> bool:
         """Whether `name` stands for a task or a workflow."""

@@ -32,6 +32,14 @@ class Signature:
         self._signature = signature.replace(parameters=shown)
         self.fewest, self.most = _limits(shown)
 
+    def __str__(self) -> str:
+        return str(self._signature)
+
+    @property
+    def parameters(self) -> tuple[inspect.Parameter, ...]:
+        """The parameters that callers fill."""
+        return tuple(self._signature.parameters.values())
+
     def inject(
         self, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:

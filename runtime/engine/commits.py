@@ -9,6 +9,7 @@ durable never is.
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Protocol
 
 from everact.actors import Clock
 from everact.runtime.errors import StoreFull
@@ -21,6 +22,16 @@ WORTH_IT = 64
 
 FULL_RETRY = 1.0
 """Seconds between two tries while the disk is full."""
+
+
+class CommitObserver(Protocol):
+    """Is told of every transaction of the group commit."""
+
+    def began(self, transitions: int) -> None:
+        """One begins that holds so many transitions."""
+
+    def ended(self) -> None:
+        """It is answered, whatever the answer."""
 
 
 class GroupCommit:
@@ -48,6 +59,7 @@ class GroupCommit:
         self._idle: asyncio.Future[None] | None = None
         self.full: StoreFull | None = None
         self.stopped = False
+        self.observer: CommitObserver | None = None
 
     def add(self, write: Write) -> None:
         """Commit `write` with the next batch; its `done` tells when."""
@@ -86,10 +98,14 @@ class GroupCommit:
             return
         self._in_flight, self._waiting = self._waiting, []
         self._clock.hold()
+        if self.observer is not None:
+            self.observer.began(len(self._in_flight))
         self._store.commit(self._in_flight, self._committed)
 
     def _committed(self, outcome: Outcome) -> None:
         self._clock.release()
+        if self.observer is not None:
+            self.observer.ended()
         if isinstance(outcome, StoreFull):
             self._held(outcome)
             return

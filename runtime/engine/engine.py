@@ -128,6 +128,7 @@ class Engine:
     async def open(self) -> None:
         """Open the store and bring back every run that must be in memory."""
         self.loop = asyncio.get_running_loop()
+        self.opened_at = self.clock.monotonic()
         opened = self.store.open()
         self.epoch = opened.epoch
         self._next_key = opened.last_key + 1
@@ -457,6 +458,11 @@ class Engine:
             return f"stuck: {run.stuck}" if run.stuck else None
         return None
 
+    @property
+    def runs_aside(self) -> int:
+        """How many runs wait for code that fits them."""
+        return len(self._aside)
+
     def add_worker(self, worker: Worker) -> None:
         """Let another worker serve; what waited for it goes on."""
         self.workers.add(worker)
@@ -568,6 +574,8 @@ class Engine:
         place = (start.workspace, start.workflow_id)
         if self._opening.get(place) is run:
             del self._opening[place]
+        if self.waiting.watchers:
+            self.waiting.changed(run.row.key, RunStatus.RUNNING)
 
     async def deliver(
         self,

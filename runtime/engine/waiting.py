@@ -4,7 +4,9 @@ Callers that give up leave nothing behind; when the engine closes, all are told.
 """
 
 import asyncio
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.errors import RunPutAside, RuntimeStateError
@@ -25,6 +27,59 @@ class Closed:
         self.next_run_id = next_run_id
 
 
+class Watcher(Protocol):
+    """Is told of every run of the engine."""
+
+    def changed(self, key: int, status: RunStatus | None) -> None:
+        """A run began (RUNNING), ended with a status, or was put aside (None)."""
+
+    def closed(self) -> None:
+        """The engine closes."""
+
+
+class Changes:
+    """What one who watches all runs has not been told yet: each run at most once."""
+
+    MOST = 10_000
+    """Runs that may wait to be told; with more the watcher has to read the list."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._keys: dict[int, None] = {}
+        self.waiting: asyncio.Future[None] | None = None
+        self.missed = False
+        self._closed = False
+
+    def changed(self, key: int, status: RunStatus | None) -> None:
+        if len(self._keys) < self.MOST:
+            self._keys[key] = None
+        else:
+            self.missed = True
+        if self.waiting is not None:
+            reply(self.waiting, None)
+
+    def closed(self) -> None:
+        self._closed = True
+        if self.waiting is not None:
+            reply(self.waiting, None)
+
+    async def next(self) -> list[int]:
+        """The keys of the runs that changed since the last call, at least one.
+
+        RuntimeStateError when the engine closes.
+        """
+        if not self._keys and not self._closed:
+            self.waiting = self._loop.create_future()
+            try:
+                await self.waiting
+            finally:
+                self.waiting = None
+        if self._closed:
+            raise RuntimeStateError("the runtime was closed")
+        keys, self._keys = list(self._keys), {}
+        return keys
+
+
 class Waiting:
     """The waiting callers of one engine, by run key."""
 
@@ -34,6 +89,8 @@ class Waiting:
         self.results: dict[int, list[asyncio.Future[Closed]]] = {}
         self.followers: dict[int, list[asyncio.Future[None]]] = {}
         self._requests: dict[tuple[str, str], asyncio.Future[Any]] = {}
+        self.watchers: set[Watcher] = set()
+        """Who is told of all runs."""
 
     async def result(self, key: int) -> Closed:
         """Wait until the run's end is durable."""
@@ -49,6 +106,7 @@ class Waiting:
         """Tell those who wait for the run's result."""
         for waiter in self.results.pop(closed.key, ()):
             reply(waiter, closed)
+        self.changed(closed.key, closed.status)
 
     def failed(self, key: int, error: BaseException) -> None:
         """Tell them that they wait in vain."""
@@ -59,6 +117,7 @@ class Waiting:
         """Tell them that the run's code cannot run."""
         for waiter in self.results.pop(key, ()):
             fail(waiter, RunPutAside(workflow_id, run_id, reason))
+        self.changed(key, None)
 
     def close(self) -> None:
         """Tell everybody that the engine closes."""
@@ -67,6 +126,8 @@ class Waiting:
             everybody += results
         for followers in self.followers.values():
             everybody += followers
+        for watcher in self.watchers:
+            watcher.closed()
         for waiter in everybody:
             fail(waiter, RuntimeStateError("the runtime was closed"))
 
@@ -84,6 +145,21 @@ class Waiting:
         """Tell those who follow a run that it has another durable transition."""
         for waiter in self.followers.pop(key, ()):
             reply(waiter, None)
+
+    def changed(self, key: int, status: RunStatus | None) -> None:
+        """Tell those who watch all runs that one began, ended, or was put aside."""
+        for watcher in self.watchers:
+            watcher.changed(key, status)
+
+    @contextmanager
+    def watching(self) -> Iterator["Changes"]:
+        """Somebody watches all runs for as long as this is entered."""
+        watcher = Changes(self._loop)
+        self.watchers.add(watcher)
+        try:
+            yield watcher
+        finally:
+            self.watchers.discard(watcher)
 
     def served(
         self, workspace: str, request_id: str

@@ -125,6 +125,13 @@ class Workers:
                 return worker
         return None
 
+    def depths(self) -> dict[str, int]:
+        """How many tasks stand in line, by queue; queues with no line are there too."""
+        found = dict.fromkeys(self._serving, 0)
+        for (queue, _), line in self._lines.items():
+            found[queue] = found.get(queue, 0) + sum(not task.gone for task in line)
+        return found
+
     def admit(self, task: Slotted, queue: str) -> None:
         """Give `task` a slot of a worker of `queue`, now or when one is free."""
         threaded = task.threaded

@@ -6,9 +6,21 @@ validation and documentation from the same table.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Generic,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+    get_args,
+)
 
 import msgspec
+from msgspec import Meta
+
+from everact.runtime.operations.access import Access
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -19,32 +31,69 @@ Q = TypeVar("Q", bound="Request[Any]")
 Handler: TypeAlias = Callable[["Engine", Any], Awaitable[Any]]
 
 
+Name: TypeAlias = Annotated[str, Meta(min_length=1)]
+"""Text that must not be empty."""
+
+
+class Item(NamedTuple, Generic[A]):
+    """One item of a stream; `id` is the cursor to go on after it, or empty."""
+
+    id: str
+    value: A
+
+
 class Request(msgspec.Struct, Generic[A], frozen=True, kw_only=True):
     """Base of all requests; the parameter is the type of the answer."""
 
 
 class Operation(NamedTuple):
-    """One row of the table."""
+    """One row of the table. `access` is what a caller over the network needs for it.
+
+    `waits` says that the answer may take as long as a run does, `streams` that the
+    handler answers with an iterator of `Item`, each holding one answer.
+    """
 
     name: str
     request: type
     handler: Handler
+    access: Access = Access.ADMIN
+    waits: bool = False
+    streams: bool = False
+
+    @property
+    def reads(self) -> bool:
+        """Whether it changes nothing, however often it is asked."""
+        return self.access in (Access.INFO, Access.READ)
+
+    @property
+    def answer(self) -> Any:
+        """The type of the answer."""
+        (base,) = self.request.__orig_bases__  # type: ignore[attr-defined]
+        return get_args(base)[0]
 
 
 OPERATIONS: dict[type, Operation] = {}
 
 
 def operation(
-    name: str, request: type[Q]
+    name: str,
+    request: type[Q],
+    *,
+    access: Access = Access.ADMIN,
+    waits: bool = False,
+    streams: bool = False,
 ) -> Callable[
     [Callable[["Engine", Q], Awaitable[Any]]], Callable[["Engine", Q], Awaitable[Any]]
 ]:
-    """Register a handler under a dotted name, ``noun.verb``."""
+    """Register a handler under a dotted name, ``noun.verb``.
+
+    What declares no `access` is for administrators only.
+    """
 
     def register(
         handler: Callable[["Engine", Q], Awaitable[Any]],
     ) -> Callable[["Engine", Q], Awaitable[Any]]:
-        OPERATIONS[request] = Operation(name, request, handler)
+        OPERATIONS[request] = Operation(name, request, handler, access, waits, streams)
         return handler
 
     return register

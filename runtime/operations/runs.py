@@ -1,13 +1,15 @@
 """Operations on runs: start, address, wait, look at, talk to, end."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
+from msgspec import Meta
 from msgspec.structs import replace
 
 from everact.runtime.core.failures import Failure
 from everact.runtime.core.naming import generated_name
+from everact.runtime.core.opaque import Document, Payload, Seconds
 from everact.runtime.core.records import (
     CancelRequested,
     Command,
@@ -29,7 +31,8 @@ from everact.runtime.errors import (
     RPCError,
     WorkflowAlreadyStarted,
 )
-from everact.runtime.operations.base import Request, operation
+from everact.runtime.operations.access import Access
+from everact.runtime.operations.base import Name, Request, operation
 from everact.runtime.store.base import RunFilter, RunRow
 
 if TYPE_CHECKING:
@@ -42,6 +45,10 @@ REJECT_NONE, REJECT_NOT_OPEN, REJECT_NOT_COMPLETED = (
     "not_completed_cleanly",
 )
 REJECTS = (REJECT_NONE, REJECT_NOT_OPEN, REJECT_NOT_COMPLETED)
+
+Limit: TypeAlias = Annotated[int, Meta(ge=1, le=10_000)]
+Reject: TypeAlias = Annotated[str, Meta(pattern=f"^({'|'.join(REJECTS)})$")]
+OnConflict: TypeAlias = Annotated[str, Meta(pattern="^(fail|use_existing|attach)$")]
 
 
 class RunRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,13 +83,13 @@ class StartRun(Request[StartedRun], frozen=True, kw_only=True):
     `must_be_known` refuses a name that nothing here serves, which otherwise waits.
     """
 
-    workflow: str
+    workflow: Name
     workflow_id: str = ""
-    args: tuple[bytes, ...] = ()
-    kwargs: dict[str, bytes] = {}
+    args: tuple[Payload, ...] = ()
+    kwargs: dict[str, Payload] = {}
     options: StartOptions = StartOptions()
-    start_delay: float | None = None
-    on_conflict: str = "fail"
+    start_delay: Seconds | None = None
+    on_conflict: OnConflict = "fail"
     request_id: str = ""
     workspace: str = "default"
     must_be_known: bool = False
@@ -93,7 +100,7 @@ class RunClosed(msgspec.Struct, frozen=True, kw_only=True):
 
     run_id: str
     status: RunStatus
-    result: bytes | None = None
+    result: Payload | None = None
     failure: Failure | None = None
     next_run_id: str = ""
 
@@ -141,9 +148,9 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     history_length: int
     code: str
     identity: str
-    parameters: bytes
-    context: bytes
-    memo: dict[str, bytes]
+    parameters: Document
+    context: Document
+    memo: dict[str, Payload]
     headers: dict[str, str]
     pending_tasks: tuple[PendingTask, ...]
     pending_timers: tuple[float, ...]
@@ -160,22 +167,22 @@ class SignalRun(Request[None], frozen=True, kw_only=True):
     """Send a one-way message; durable when answered."""
 
     run: RunRef
-    name: str
-    args: tuple[bytes, ...] = ()
-    kwargs: dict[str, bytes] = {}
+    name: Name
+    args: tuple[Payload, ...] = ()
+    kwargs: dict[str, Payload] = {}
     request_id: str = ""
     identity: str = ""
     headers: dict[str, str] = {}
 
 
-class QueryRun(Request[bytes], frozen=True, kw_only=True):
+class QueryRun(Request[Payload], frozen=True, kw_only=True):
     """Ask a read-only question; the answer is a payload."""
 
     run: RunRef
-    name: str
-    args: tuple[bytes, ...] = ()
-    kwargs: dict[str, bytes] = {}
-    reject: str = REJECT_NONE
+    name: Name
+    args: tuple[Payload, ...] = ()
+    kwargs: dict[str, Payload] = {}
+    reject: Reject = REJECT_NONE
 
 
 class CancelRun(Request[None], frozen=True, kw_only=True):
@@ -192,8 +199,9 @@ class TerminateRun(Request[None], frozen=True, kw_only=True):
 
     run: RunRef
     reason: str = ""
-    details: tuple[bytes, ...] = ()
+    details: tuple[Payload, ...] = ()
     identity: str = ""
+    request_id: str = ""
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,13 +218,13 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
 class ReadHistory(Request[tuple[HistoryEntry, ...]], frozen=True, kw_only=True):
     """A page of a run's history after (generation, seq).
 
-    `wait` waits for at least one new entry, unless the run is closed.
+    `follow` waits for at least one new entry, unless the run is closed.
     """
 
     run: RunRef
     after: tuple[int, int] = (-1, -1)
-    limit: int = 1000
-    wait: bool = False
+    limit: Limit = 1000
+    follow: bool = False
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,10 +252,10 @@ class ListRuns(Request[tuple[RunSummary, ...]], frozen=True, kw_only=True):
     queue: str | None = None
     workflow_id: str | None = None
     after: int | None = None
-    limit: int = 100
+    limit: Limit = 100
 
 
-@operation("runs.start", StartRun)
+@operation("runs.start", StartRun, access=Access.WRITE)
 async def start_run(engine: "Engine", request: StartRun) -> StartedRun:
     """Start a run, or answer with the one that is in the way."""
     engine.check_open()
@@ -355,7 +363,7 @@ def _started(found: Any, created: bool) -> StartedRun:
     )
 
 
-@operation("runs.result", AwaitRun)
+@operation("runs.result", AwaitRun, access=Access.READ, waits=True)
 async def await_run(engine: "Engine", request: AwaitRun) -> RunClosed:
     """Wait for the end of a run or of its chain."""
     ref = request.run
@@ -364,7 +372,7 @@ async def await_run(engine: "Engine", request: AwaitRun) -> RunClosed:
     if run is not None and hinted and run.row.workspace == ref.workspace:
         row = run.row
     else:
-        row = _find(engine, ref)
+        row = find_run(engine, ref)
     key, run_id = row.key, row.run_id
     while True:
         closed = await engine.wait_closed(key)
@@ -383,10 +391,10 @@ async def await_run(engine: "Engine", request: AwaitRun) -> RunClosed:
         key = following.key
 
 
-@operation("runs.describe", DescribeRun)
+@operation("runs.describe", DescribeRun, access=Access.READ)
 async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription:
     """Put together what is known of a run."""
-    row = _find(engine, request.run)
+    row = find_run(engine, request.run)
     run = engine.runs.get(row.key)
     if run is not None:
         await _durable(run)
@@ -495,14 +503,14 @@ def _unreadable(row: RunRow, reason: str) -> RunDescription:
     )
 
 
-@operation("runs.signal", SignalRun)
+@operation("runs.signal", SignalRun, access=Access.WRITE)
 async def signal_run(engine: "Engine", request: SignalRun) -> None:
     """Store a signal."""
     engine.check_open()
     workspace, now = request.run.workspace, engine.clock.now()
     if request.request_id and await _served(engine, workspace, request.request_id):
         return
-    row = _find(engine, request.run)
+    row = find_run(engine, request.run)
     event = SignalReceived(
         request.name,
         request.args,
@@ -514,24 +522,27 @@ async def signal_run(engine: "Engine", request: SignalRun) -> None:
     await _deliver(engine, request.run, row, event, request.request_id, now)
 
 
-@operation("runs.cancel", CancelRun)
+@operation("runs.cancel", CancelRun, access=Access.WRITE)
 async def cancel_run(engine: "Engine", request: CancelRun) -> None:
     """Store a request to stop."""
     engine.check_open()
     workspace, now = request.run.workspace, engine.clock.now()
     if request.request_id and await _served(engine, workspace, request.request_id):
         return
-    row = _find(engine, request.run)
+    row = find_run(engine, request.run)
     event = CancelRequested(request.reason, request.identity, request.request_id)
     await _deliver(engine, request.run, row, event, request.request_id, now)
 
 
-@operation("runs.terminate", TerminateRun)
+@operation("runs.terminate", TerminateRun, access=Access.WRITE)
 async def terminate_run(engine: "Engine", request: TerminateRun) -> None:
     """Close a run from outside."""
-    row = _find(engine, request.run)
+    workspace, now = request.run.workspace, engine.clock.now()
+    if request.request_id and await _served(engine, workspace, request.request_id):
+        return
+    row = find_run(engine, request.run)
     event = TerminateRequested(request.reason, request.details, request.identity)
-    await _deliver(engine, request.run, row, event, "", 0.0)
+    await _deliver(engine, request.run, row, event, request.request_id, now)
 
 
 async def _served(engine: "Engine", workspace: str, request_id: str) -> bool:
@@ -576,7 +587,7 @@ async def _delivered(
         except RPCError as refused:
             if refused.status is not RPCStatus.NOT_FOUND:
                 raise
-            present = _find(engine, ref)
+            present = find_run(engine, ref)
             same_chain = present.first_run_id == row.first_run_id
             if present.key == row.key or present.status or not same_chain:
                 raise
@@ -585,10 +596,10 @@ async def _delivered(
             return
 
 
-@operation("runs.query", QueryRun)
+@operation("runs.query", QueryRun, access=Access.READ)
 async def query_run(engine: "Engine", request: QueryRun) -> bytes:
     """Put a question to a run."""
-    row = _find(engine, request.run)
+    row = find_run(engine, request.run)
     status = RunStatus(row.status)
     if request.reject == REJECT_NOT_OPEN and status:
         raise QueryRejected(status)
@@ -604,15 +615,15 @@ async def query_run(engine: "Engine", request: QueryRun) -> bytes:
     return engine.values.encode(answer, f"the answer to query {request.name!r}")
 
 
-@operation("runs.history", ReadHistory)
+@operation("runs.history", ReadHistory, access=Access.READ, waits=True)
 async def read_history(
     engine: "Engine", request: ReadHistory
 ) -> tuple[HistoryEntry, ...]:
     """Read a page of the journal, verified."""
-    row = _find(engine, request.run)
+    row = find_run(engine, request.run)
     while True:
         rows = engine.store.history(row.key, request.after, request.limit)
-        if rows or not request.wait or _find_key(engine, row.key).status:
+        if rows or not request.follow or _find_key(engine, row.key).status:
             break
         await engine.waiting.next_transition(row.key)
     entries = []
@@ -632,7 +643,7 @@ async def read_history(
     return tuple(entries)
 
 
-@operation("runs.list", ListRuns)
+@operation("runs.list", ListRuns, access=Access.READ)
 async def list_runs(engine: "Engine", request: ListRuns) -> tuple[RunSummary, ...]:
     """Read a page of the index."""
     chosen = RunFilter(
@@ -643,25 +654,28 @@ async def list_runs(engine: "Engine", request: ListRuns) -> tuple[RunSummary, ..
         request.workflow_id,
     )
     rows = engine.store.list(chosen, request.after, request.limit)
-    return tuple(
-        RunSummary(
-            key=row.key,
-            workflow_id=row.workflow_id,
-            run_id=row.run_id,
-            first_run_id=row.first_run_id,
-            workflow=row.name,
-            run_name=row.run_name or generated_name(row.run_id),
-            status=RunStatus(row.status),
-            aside=row.aside,
-            queue=row.queue,
-            started_at=row.started_at,
-            closed_at=row.closed_at,
-        )
-        for row in rows
+    return tuple(summary_of(row) for row in rows)
+
+
+def summary_of(row: RunRow) -> RunSummary:
+    """One line of a list."""
+    return RunSummary(
+        key=row.key,
+        workflow_id=row.workflow_id,
+        run_id=row.run_id,
+        first_run_id=row.first_run_id,
+        workflow=row.name,
+        run_name=row.run_name or generated_name(row.run_id),
+        status=RunStatus(row.status),
+        aside=row.aside,
+        queue=row.queue,
+        started_at=row.started_at,
+        closed_at=row.closed_at,
     )
 
 
-def _find(engine: "Engine", ref: RunRef) -> RunRow:
+def find_run(engine: "Engine", ref: RunRef) -> RunRow:
+    """The row of a run; RPCError NOT_FOUND."""
     row = engine.store.find(
         ref.workspace, ref.workflow_id, ref.run_id, ref.first_run_id
     )

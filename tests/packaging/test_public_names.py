@@ -18,13 +18,18 @@ PUBLIC = {
         VirtualLoop WrongThreadError run_virtual
     """,
     "everact.runtime": """
-        ApplicationError Arguments AsyncTaskCancelled AttemptLost BlockingHandle Call
-        ChildFailure ChildHandle Client ContinuedAsNew Duration Error EveractError
+        AddressInUse ApplicationError Arguments AsyncTaskCancelled AttemptLost
+        AuthorizationError BlockingClient BlockingHandle BlockingHttpClient Call
+        ChildFailure ChildHandle
+        Client ClientError ContinuedAsNew Duration EndpointError EngineUnreachable
+        Error EveractError HttpClient HttpConnectProxyConfig KeepAliveConfig
+        RetryConfig TLSConfig
         ForeignAwait
         HistoryItem NonDeterminismError QueryFailed QueryRejected RPCError RPCStatus
         ReadOnlyError Registry Reset RetryPolicy RunCancelled RunHandle RunInfo
         RunLine RunPutAside RunStatus RunTerminated RunTimedOut RunView Runtime
-        RuntimeStateError RuntimeThread ScheduleAlreadyRunning Status StoreError
+        RuntimeStateError RuntimeThread ScheduleAlreadyRunning SecretFileError Status
+        StoreError
         StoreFull StoreInUse StoreKeyError StoreTampered StoreTooNew TailCall Task
         TaskCancelled TaskContext TaskTimeout TaskView TimeoutKind UpdateFailed
         ValueNotStorable Worker Workflow WorkflowAlreadyStarted WorkflowFailure

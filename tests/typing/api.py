@@ -12,9 +12,14 @@ from typing import assert_type
 from uuid import UUID
 
 from everact.runtime import (
+    BlockingClient,
+    BlockingHandle,
     Call,
+    Client,
     Error,
+    HttpConnectProxyConfig,
     Registry,
+    RetryConfig,
     RetryPolicy,
     RunHandle,
     RunInfo,
@@ -24,6 +29,7 @@ from everact.runtime import (
     Status,
     Task,
     TaskContext,
+    TLSConfig,
     Worker,
     Workflow,
     all,
@@ -236,6 +242,41 @@ async def with_a_runtime() -> None:
         await runtime.start(crawl, ["u"], no_such=1)  # type: ignore[call-overload]
         await runtime.start(7)  # type: ignore[call-overload]
         await runtime.start(crawl, retry="often")  # type: ignore[call-overload]
+
+
+async def with_a_remote_engine() -> None:
+    async with await Client.connect(
+        "host:7575",
+        namespace="a",
+        api_key="key",
+        rpc_metadata={"k": "v"},
+        tls=TLSConfig(server_name="x"),
+        retry_config=RetryConfig(first="1s"),
+        keep_alive_config=None,
+        http_connect_proxy_config=HttpConnectProxyConfig(target="proxy:1"),
+        lazy=True,
+    ) as client:
+        assert_type(client, Client)
+        handle = await client.start(crawl, ["u"], rpc_timeout=timedelta(seconds=1))
+        assert_type(handle, RunHandle[int])
+        assert_type(await handle.result(rpc_metadata={"k": "v"}), int)
+        assert_type(await client.execute(Order.run, 7, rpc_timeout="9s"), str)
+        assert_type(client.handle("c", result_type=int), RunHandle[int])
+        assert_type(client.api_key, str | None)
+        client.rpc_metadata = {"k": "v"}
+        client.namespace = "b"  # type: ignore[misc]
+        client.rpc_metadata = {"k": 1}  # type: ignore[dict-item]
+        await handle.describe(rpc_timeout=[])  # type: ignore[arg-type]
+        await handle.signal(Order.pay, 1.5, no_such=1)  # type: ignore[call-arg]
+    await Client.connect(7575)  # type: ignore[arg-type]
+    await Client.connect("host:7575", no_such=1)  # type: ignore[call-arg]
+
+
+def with_a_blocking_client() -> None:
+    with BlockingClient.connect("host:7575", tls=True) as client:
+        assert_type(client, BlockingClient)
+        assert_type(client.execute(crawl, ["u"]), int)
+        assert_type(client.start(crawl, ["u"]), BlockingHandle[int])
 
 
 def with_a_blocking_runtime() -> None:

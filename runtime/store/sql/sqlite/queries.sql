@@ -109,6 +109,11 @@ where workspace = :workspace and key < :after
     and (:parent_key is null or parent_key = :parent_key)
 order by key desc limit :limit
 
+-- name: count_runs
+select count(*) from runs
+where workspace = ?1 and (?2 is null or status = ?2) and (?3 is null or name = ?3)
+    and (?4 is null or queue = ?4) and (?5 is null or workflow_id = ?5)
+
 -- name: retired
 select key from runs as run
 where closed_at is not null and closed_at < :before

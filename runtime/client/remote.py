@@ -1,0 +1,215 @@
+"""The transport to an engine in another process: requests as JSON over HTTP.
+
+A request is repeated after a transient failure, under one request ID, so that it takes
+effect once; one that could take effect twice is repeated only if it was not carried
+out. What waits for a run asks again and again, for as long as the run takes and across
+restarts of the engine, once the engine has been reached at all.
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, TypeVar
+from uuid import uuid4
+
+from msgspec.structs import replace
+
+from everact.runtime import wire
+from everact.runtime.client.connection import SIGN_OF_LIFE, Answer, Connection
+from everact.runtime.client.rpc import NO_METADATA, RPC, checked_metadata
+from everact.runtime.client.settings import TRANSIENT, RetryConfig
+from everact.runtime.client.transport import deadline_exceeded, waits
+from everact.runtime.core.durations import optional_seconds
+from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.errors import (
+    EngineUnreachable,
+    EveractError,
+    RPCError,
+    RuntimeStateError,
+)
+from everact.runtime.operations.base import OPERATIONS, Request
+from everact.runtime.operations.batches import StartRuns
+
+A = TypeVar("A")
+
+POLL: Final = 30.0
+"""Seconds that an engine is asked to wait before it says "not yet"."""
+
+POLL_GRACE: Final = 30.0
+"""Seconds beyond that until its answer counts as lost."""
+
+
+class HttpTransport:
+    """Carries requests to the engine behind `connection`. For one event loop."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        api_key: str | None = None,
+        rpc_metadata: Mapping[str, str] = NO_METADATA,
+        retry: RetryConfig,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.connection = connection
+        self.rpc_metadata = checked_metadata(rpc_metadata)
+        self.api_key = api_key
+        self._retry = retry
+        self._clock = clock
+        self._chance = chance
+
+    @property
+    def api_key(self) -> str | None:
+        """The bearer credential of requests whose headers hold none."""
+        return self._api_key
+
+    @api_key.setter
+    def api_key(self, key: str | None) -> None:
+        if key is not None and not isinstance(key, str):
+            raise TypeError(f"api_key must be text, not {type(key).__name__}")
+        if key is not None and (not key.isascii() or not key.isprintable()):
+            raise ValueError("api_key must be printable ASCII")  # and is not shown
+        self._api_key = key
+
+    async def reach(self) -> None:
+        """Ask for a sign of life; EngineUnreachable without one."""
+        answer = await self.connection.request("GET", SIGN_OF_LIFE, headers={})
+        if answer.status != 200:
+            target = str(self.connection.target)
+            raise EngineUnreachable(
+                f"no engine at {target}: it was asked for a sign of life and answered "
+                f"with HTTP status {answer.status}",
+                target,
+            )
+
+    async def call(
+        self, request: Request[A], rpc: RPC | None = None, *, retry: bool = True
+    ) -> A:
+        """As the port says. RPCError DEADLINE_EXCEEDED, EngineUnreachable, and
+        RuntimeStateError if the client is closed or on another loop.
+        """
+        rpc = rpc or {}
+        headers = self._headers(rpc)
+        limit = optional_seconds(rpc.get("rpc_timeout"), what="rpc_timeout")
+        request = identified(request)
+        began, retries = self._clock(), 0
+        while True:
+            try:
+                answer = await self._once(request, headers, limit)
+            except EveractError as error:
+                if not (retry and _may_repeat(request, error)):
+                    raise
+                retries += 1
+                endless = self._outlasts(request, error)
+                pause = self._pause(retries, self._clock() - began, endless)
+                if pause is None:
+                    raise
+                await self.connection.pause(pause)
+            else:
+                if not isinstance(answer, wire.NotYet):
+                    return answer
+                began, retries = self._clock(), 0
+
+    async def _once(
+        self, request: Request[A], headers: Mapping[str, str], limit: float | None
+    ) -> A | wire.NotYet:
+        """The answer to one HTTP request, or the error that it tells of."""
+        wait, expired = 0.0, None
+        if limit is not None:
+            wait, expired = limit / 2, partial(deadline_exceeded, request, limit)
+        elif waits(request):
+            wait = POLL
+            limit = POLL + POLL_GRACE
+        found = await self.connection.request(
+            "POST",
+            wire.path_of(type(request)),
+            body=wire.encode_request(request, min(wait, POLL)),
+            headers=headers,
+            limit=limit,
+            expired=expired,
+        )
+        if found.status in (200, 202):
+            answer: A | wire.NotYet = wire.decode_answer(type(request), found.body)
+            return answer
+        raise self._refusal(found)
+
+    def _refusal(self, answer: Answer) -> Exception:
+        """The error that an answer tells of."""
+        error = wire.decode_error(answer.body)
+        if error is not None:
+            return error
+        away = answer.status >= 500
+        status = _FOREIGN.get(
+            answer.status,
+            RPCStatus.UNAVAILABLE if away else RPCStatus.FAILED_PRECONDITION,
+        )
+        return RPCError(
+            f"{self.connection.target} answered with HTTP status {answer.status}, and "
+            "not as an engine does",
+            status,
+        )
+
+    async def close(self) -> None:
+        """As the port says."""
+        await self.connection.close()
+
+    def _outlasts(self, request: Request[Any], error: EveractError) -> bool:
+        """Whether a request waits on however long the engine is away."""
+        away = wire.status_of(error) is RPCStatus.UNAVAILABLE
+        return away and waits(request) and self.connection.established
+
+    def _pause(self, retries: int, elapsed: float, endless: bool) -> float | None:
+        chance = self._chance()
+        if endless and self._retry.retries:
+            return self._retry.endless_pause(retries, chance)
+        return self._retry.pause(retries, elapsed, chance)
+
+    def _headers(self, rpc: RPC) -> dict[str, str]:
+        given = checked_metadata(rpc.get("rpc_metadata", NO_METADATA))
+        merged = {name.lower(): value for name, value in self.rpc_metadata.items()}
+        merged |= {name.lower(): value for name, value in given.items()}
+        merged["content-type"] = "application/json"
+        if self._api_key is not None:
+            merged.setdefault("authorization", f"Bearer {self._api_key}")
+        return merged
+
+
+def _may_repeat(request: Request[Any], error: EveractError) -> bool:
+    """Whether another try may help, and cannot take effect a second time."""
+    if isinstance(error, RuntimeStateError):  # ours: what the engine says is none
+        return False
+    status = wire.status_of(error)
+    if status not in TRANSIENT:
+        return False
+    if isinstance(error, EngineUnreachable):
+        refused = not error.sent
+    else:
+        refused = status in _REFUSED
+    once = hasattr(request, "request_id") or isinstance(request, StartRuns)
+    return refused or once or OPERATIONS[type(request)].reads
+
+
+_FOREIGN: Final = {
+    401: RPCStatus.UNAUTHENTICATED,
+    403: RPCStatus.PERMISSION_DENIED,
+    404: RPCStatus.UNIMPLEMENTED,
+    413: RPCStatus.INVALID_ARGUMENT,
+    429: RPCStatus.RESOURCE_EXHAUSTED,
+    501: RPCStatus.UNIMPLEMENTED,
+}
+"""What an answer without an error of ours is taken for, by its HTTP status."""
+
+_REFUSED: Final = frozenset({RPCStatus.UNAVAILABLE, RPCStatus.RESOURCE_EXHAUSTED})
+
+
+def identified(request: Request[A]) -> Request[A]:
+    """`request` with a request ID of its own, if it takes one and has none."""
+    found: Any = request
+    if getattr(found, "request_id", None) == "":
+        found = replace(found, request_id=uuid4().hex)
+    elif isinstance(found, StartRuns):
+        found = replace(found, starts=tuple(identified(one) for one in found.starts))
+    given: Request[A] = found
+    return given

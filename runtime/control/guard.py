@@ -1,0 +1,358 @@
+"""The guard: what a request must show before anything else looks at it.
+
+It is the outermost middleware but for a counter of requests, so it sees every method
+and every path, unknown ones, event streams and static files included. In this order:
+the host that the request names, the page that it comes from, its method, its token,
+the scope of that, and its body. No route is exempt by how its path is written: those
+that need no token are given as route objects, and are compared by identity. (Only a
+header ``Expect`` is answered before it, by the HTTP library; that tells nothing.)
+"""
+
+import asyncio
+import functools
+import ipaddress
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from aiohttp import hdrs, web
+
+from everact.runtime.control.refusals import Refusal, secure
+from everact.runtime.control.settings import ControlSettings, authority, origin_of
+from everact.runtime.control.tokens import Scope, Token, TokenFile
+from everact.runtime.core.durations import seconds
+from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.errors import EndpointError, RPCError, SecretFileError
+from everact.runtime.operations.access import (
+    EVERY_WORKSPACE,
+    Access,
+    workspaces_of,
+)
+
+LOG: Final = logging.getLogger("everact.control")
+
+Route: TypeAlias = web.AbstractRoute
+Next: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+LOOK_AGAIN_SECONDS: Final = 5.0
+"""How long a stream may outlive its token."""
+
+METHODS: Final = ("GET", "POST")
+CALLER: Final = web.RequestKey("caller", Token)
+NOBODY_ASKED: Final = Token(
+    id="",
+    name="",
+    scope=Scope.ADMIN,
+    workspaces=(EVERY_WORKSPACE,),
+    created=0.0,
+)
+"""Who calls while no token is asked for."""
+
+
+class Guard:
+    """Guards one application; `tokens` None is a database that can have none.
+
+    EndpointError if they are to be asked for all the same. Nothing about a request
+    that was refused is kept.
+    """
+
+    def __init__(self, settings: ControlSettings, tokens: TokenFile | None) -> None:
+        if settings.authentication and tokens is None:
+            raise EndpointError(
+                "authentication is on, but a database that is no file has no tokens "
+                "beside it: give the endpoint a TokenFile"
+            )
+        self.settings = settings
+        self._tokens = tokens
+        self._required = settings.authentication is True
+        self._open: frozenset[Route] = frozenset()
+        self._access: Mapping[Route, Access] = MappingProxyType({})
+        self._body_seconds = seconds(settings.body_timeout, what="body_timeout")
+
+    def application(self) -> web.Application:
+        """An application inside the guard: no route of it needs less than ADMIN yet."""
+
+        @web.middleware
+        async def guarded(request: web.Request, handler: Next) -> web.StreamResponse:
+            try:
+                await self._admit(request)
+            except Refusal as refusal:
+                return refusal.response()
+            caller = request.get(CALLER, NOBODY_ASKED)
+            if caller is NOBODY_ASKED:
+                return await handler(request)
+            async with self._while_it_counts(caller):
+                return await handler(request)
+
+        app = web.Application(
+            middlewares=[guarded], client_max_size=self.settings.body_limit
+        )
+        app.on_response_prepare.append(_secured)
+        return app
+
+    def permit(self, *, open: Iterable[Route], access: Mapping[Route, Access]) -> None:
+        """Say once which routes need no token, and what the others need.
+
+        A route in neither is for administrators.
+        """
+        self._open = frozenset(open)
+        self._access = MappingProxyType(dict(access))
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether a token is asked for. Once it is, that does not change.
+
+        SecretFileError if the file of tokens cannot be used.
+        """
+        if self.settings.authentication is None and not self._required:
+            self._required = self._tokens is not None and self._tokens.any()
+        return self._required
+
+    async def _admit(self, request: web.Request) -> None:
+        self._check_host(request)
+        self._check_origin(request)
+        if request.method not in METHODS:
+            raise _not_allowed()
+        route = request.match_info.route
+        if route not in self._open:
+            request[CALLER] = caller = self._authenticate(request)
+            if request.match_info.http_exception is not None:
+                return  # there is no such route, as whoever is known may be told
+            if self._access.get(route, Access.ADMIN) not in caller.scope.allows:
+                raise _forbidden(caller)
+        await self._take_body(request)
+
+    @asynccontextmanager
+    async def _while_it_counts(self, caller: Token) -> AsyncIterator[None]:
+        """End what is answered for long, a stream, soon after its token is revoked."""
+        loop = asyncio.get_running_loop()
+        scope = asyncio.timeout(None)
+        timer: asyncio.TimerHandle
+
+        def look_again() -> None:
+            nonlocal timer
+            try:
+                counts = self._tokens is None or self._tokens.still_counts(caller)
+            except (SecretFileError, OSError):
+                counts = False
+            if counts:
+                timer = loop.call_later(LOOK_AGAIN_SECONDS, look_again)
+            else:
+                scope.reschedule(loop.time())
+
+        timer = loop.call_later(LOOK_AGAIN_SECONDS, look_again)
+        try:
+            async with scope:
+                yield
+        except TimeoutError:
+            if scope.expired():
+                raise ConnectionResetError("the token no longer counts") from None
+            raise
+        finally:
+            timer.cancel()
+
+    # -- where it comes from -------------------------------------------------------
+
+    def _check_host(self, request: web.Request) -> None:
+        given = request.headers.getall(hdrs.HOST, ())
+        shown = given[0] if len(given) == 1 else ""
+        absolute = not request.raw_path.startswith("/")  # names a host of its own
+        if shown.lower() in self._hosts(request) and not absolute:
+            return
+        raise Refusal(
+            421,
+            RPCStatus.INVALID_ARGUMENT,
+            f"this endpoint is not known as {shown[:200]!r}: use the address that it "
+            "listens on, or add the name to its allowed hosts "
+            "(EVERACT_CONTROL_ALLOWED_HOSTS)",
+            closing=True,
+        )
+
+    def _check_origin(self, request: web.Request) -> None:
+        """Pages of others may not ask; a link from them may lead to an open page."""
+        given = request.headers.getall(hdrs.ORIGIN, ())
+        if given:
+            ours = len(given) == 1 and given[0].lower() in self._origins(request)
+        elif request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+            link = request.headers.get("Sec-Fetch-Mode") == "navigate"
+            ours = link and request.match_info.route in self._open
+        else:
+            ours = True
+        if not ours:
+            raise _foreign_page()
+
+    def _hosts(self, request: web.Request) -> frozenset[str]:
+        return _names(self.settings, _local_address(request)).hosts
+
+    def _origins(self, request: web.Request) -> frozenset[str]:
+        return _names(self.settings, _local_address(request)).origins
+
+    # -- who it is -----------------------------------------------------------------
+
+    def _authenticate(self, request: web.Request) -> Token:
+        try:
+            if not self.authenticated:
+                return NOBODY_ASKED
+            given = request.headers.getall(hdrs.AUTHORIZATION, ())
+            scheme, _, presented = (given[0] if len(given) == 1 else "").partition(" ")
+            if scheme.lower() == "bearer" and self._tokens is not None:
+                found = self._tokens.find(presented.strip())
+                if found is not None:
+                    return found
+        except (SecretFileError, OSError) as error:
+            LOG.warning("no token counts: %s", error)
+            raise Refusal(
+                503,
+                RPCStatus.UNAVAILABLE,
+                "the engine's file of tokens cannot be used; its log tells why",
+            ) from None
+        raise Refusal(
+            401,
+            RPCStatus.UNAUTHENTICATED,
+            "a valid token is needed: send `Authorization: Bearer TOKEN`"
+            if not given
+            else "the token is not valid: it is unknown, revoked or expired",
+            headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="everact"'},
+        )
+
+    # -- what it brings ------------------------------------------------------------
+
+    async def _take_body(self, request: web.Request) -> None:
+        """Read the body, as far as it is wanted; handlers find it already read."""
+        if request.method == "GET":
+            if request.can_read_body:
+                raise _unwanted(400, "a GET request has no body")
+            return
+        if request.content_type != "application/json":
+            raise _unwanted(415, "send JSON, with `Content-Type: application/json`")
+        if request.headers.get(hdrs.CONTENT_ENCODING, "identity") != "identity":
+            raise _unwanted(415, "compressed bodies are not taken")
+        limit = self.settings.body_limit
+        if (request.content_length or 0) > limit:
+            raise _too_large(limit)
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                await request.read()
+        except TimeoutError:
+            raise Refusal(
+                408,
+                RPCStatus.DEADLINE_EXCEEDED,
+                "the body did not arrive in time",
+                closing=True,
+            ) from None
+        except web.HTTPRequestEntityTooLarge:
+            raise _too_large(limit) from None
+        except web.RequestPayloadError:
+            raise _unwanted(400, "the body is not valid HTTP") from None
+
+
+def check_workspaces(request: web.Request, message: Any, access: Access) -> None:
+    """RPCError unless the caller's token reaches whatever `message` addresses.
+
+    Another workspace is NOT_FOUND, whether it exists or not. What belongs to no
+    workspace is for tokens of every workspace, unless it is INFO.
+    """
+    caller = request[CALLER]
+    named = workspaces_of(message)
+    for workspace in sorted(named):
+        if not caller.reaches(workspace):
+            raise RPCError(f"no workspace {workspace!r} is known", RPCStatus.NOT_FOUND)
+    beyond = not named and access is not Access.INFO
+    if beyond and not caller.reaches(EVERY_WORKSPACE):
+        raise RPCError(
+            "this reaches beyond the workspace of the token: it needs one for every "
+            "workspace",
+            RPCStatus.PERMISSION_DENIED,
+        )
+
+
+async def _secured(_: web.Request, response: web.StreamResponse) -> None:
+    secure(response.headers)
+
+
+# -- what the endpoint is known as -----------------------------------------------------
+
+
+class _Names(NamedTuple):
+    hosts: frozenset[str]
+    origins: frozenset[str]
+
+
+def _local_address(request: web.Request) -> tuple[str, int]:
+    """Where the connection arrived; a name server of another cannot change that."""
+    transport = request.transport
+    found = transport.get_extra_info("sockname") if transport is not None else None
+    return tuple(found[:2]) if found else ("", 0)
+
+
+@functools.lru_cache(maxsize=64)
+def _names(settings: ControlSettings, local: tuple[str, int]) -> _Names:
+    """Hosts and origins that are the endpoint's own at this address of the machine."""
+    ip, port = local
+    names = set(settings.allowed_hosts)
+    if ip:
+        for host in {ip, settings.host, *_aliases(ip)} - _EVERYWHERE:
+            names.add(authority(host, port))
+            if port == _DEFAULT_PORTS[settings.scheme]:
+                names.add(authority(host, port).rpartition(":")[0])
+    origins = {f"{settings.scheme}://{name}" for name in names}
+    if settings.public_address:
+        own = origin_of(settings.public_address)
+        scheme, _, host = own.partition("://")
+        names |= {host, f"{host}:{_DEFAULT_PORTS[scheme]}"}
+        origins.add(own)
+    origins |= settings.allowed_origins
+    return _Names(_lowered(names), _lowered(origins))
+
+
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+def _aliases(ip: str) -> set[str]:
+    return {"localhost"} if ipaddress.ip_address(ip).is_loopback else set()
+
+
+def _lowered(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name.lower() for name in names)
+
+
+# -- refusals --------------------------------------------------------------------------
+
+
+def _foreign_page() -> Refusal:
+    return Refusal(
+        403,
+        RPCStatus.PERMISSION_DENIED,
+        "a page of another origin may not use this endpoint; if it is yours, add its "
+        "origin to the allowed ones (EVERACT_CONTROL_ALLOWED_ORIGINS)",
+        closing=True,
+    )
+
+
+def _not_allowed() -> Refusal:
+    return Refusal(
+        405,
+        RPCStatus.UNIMPLEMENTED,
+        "only GET and POST are served",
+        headers={hdrs.ALLOW: ", ".join(METHODS)},
+        closing=True,
+    )
+
+
+def _forbidden(caller: Token) -> Refusal:
+    return Refusal(
+        403,
+        RPCStatus.PERMISSION_DENIED,
+        f"a token of scope {caller.scope.value!r} does not allow this",
+    )
+
+
+def _unwanted(http_status: int, message: str) -> Refusal:
+    return Refusal(http_status, RPCStatus.INVALID_ARGUMENT, message, closing=True)
+
+
+def _too_large(limit: int) -> Refusal:
+    return _unwanted(413, f"the body is larger than {limit} bytes")

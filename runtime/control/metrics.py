@@ -1,0 +1,161 @@
+"""Metrics for Prometheus, in a registry of the application's own.
+
+What the engine knows anyway is read when somebody asks; only what happens between two
+readings is counted as it happens, by a watcher of the index and a middleware.
+"""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from everact.runtime.core.statuses import RunStatus
+from everact.runtime.operations.engines import everact_version
+
+if TYPE_CHECKING:
+    from everact.runtime.engine.engine import Engine
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Tally:
+    """Counts what happens in an engine from now on: a watcher of runs and commits."""
+
+    def __init__(self) -> None:
+        self.runs = dict.fromkeys(RunStatus, 0)
+        self.commits = 0
+        self.transitions = 0
+        self.seconds = 0.0
+        self._since = 0.0
+
+    def changed(self, key: int, status: RunStatus | None) -> None:
+        if status is not None:
+            self.runs[status] += 1
+
+    def closed(self) -> None:
+        """What was counted stays."""
+
+    def began(self, transitions: int) -> None:
+        self.transitions += transitions
+        self._since = time.perf_counter()
+
+    def ended(self) -> None:
+        self.commits += 1
+        self.seconds += time.perf_counter() - self._since
+
+
+class Metrics:
+    """The metrics of one application."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+        self._tally = Tally()
+        self.registry = CollectorRegistry()
+        self.registry.register(_EngineMetrics(engine, self._tally))
+        self.requests = Counter(
+            "everact_http_requests",
+            "HTTP requests answered.",
+            ("route", "method", "status"),
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "everact_http_request_seconds",
+            "Seconds until a request was answered; long polls and streams included.",
+            ("route",),
+            registry=self.registry,
+        )
+
+    async def counting(self, app: web.Application) -> AsyncIterator[None]:
+        """Count for as long as the application lives."""
+        engine, tally = self._engine, self._tally
+        engine.waiting.watchers.add(tally)
+        engine.commits.observer = tally
+        yield
+        engine.waiting.watchers.discard(tally)
+        engine.commits.observer = None
+
+    @web.middleware
+    async def middleware(
+        self, request: web.Request, handler: Handler
+    ) -> web.StreamResponse:
+        """Count requests by route, as declared: never by what somebody typed."""
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource is not None else "unknown"
+        began = time.perf_counter()
+        answer = await handler(request)
+        self.seconds.labels(route).observe(time.perf_counter() - began)
+        self.requests.labels(route, request.method, str(answer.status)).inc()
+        return answer
+
+    def text(self) -> bytes:
+        """All of them as Prometheus reads them."""
+        return generate_latest(self.registry)
+
+
+class _EngineMetrics(Collector):
+    """What the engine counts, read when it is asked for."""
+
+    def __init__(self, engine: "Engine", tally: Tally) -> None:
+        self._engine = engine
+        self._tally = tally
+
+    def collect(self) -> Iterator[Metric]:
+        engine = self._engine
+        info = GaugeMetricFamily(
+            "everact_info", "Always 1; the label tells the version.", labels=["version"]
+        )
+        info.add_metric([everact_version()], 1)
+        yield info
+        for name, text, value in (
+            ("runs_in_memory", "Open runs in memory.", len(engine.runs)),
+            ("runs_aside", "Open runs whose code cannot run now.", engine.runs_aside),
+            ("actors", "Live actors.", len(engine.system.registry)),
+            (
+                "disk_full",
+                "1 while work is held.",
+                int(engine.commits.full is not None),
+            ),
+            ("uptime_seconds", "Age.", engine.clock.monotonic() - engine.opened_at),
+        ):
+            yield GaugeMetricFamily(f"everact_{name}", text, value=value)
+        yield from _of_tally(self._tally)
+        yield from _of_workers(engine)
+
+
+def _of_tally(tally: Tally) -> Iterator[Metric]:
+    runs = CounterMetricFamily(
+        "everact_runs", "Runs that began or ended, by status.", labels=["status"]
+    )
+    for status, number in tally.runs.items():
+        runs.add_metric([str(status)], number)
+    yield runs
+    for name, text, value in (
+        ("commits", "Transactions of the group commit.", tally.commits),
+        ("transitions", "Transitions in them.", tally.transitions),
+        ("commit_seconds", "Seconds that they took in all.", tally.seconds),
+    ):
+        yield CounterMetricFamily(f"everact_{name}", text, value=value)
+
+
+def _of_workers(engine: "Engine") -> Iterator[Metric]:
+    busy = GaugeMetricFamily(
+        "everact_worker_busy_slots", "Slots in use.", labels=["worker"]
+    )
+    slots = GaugeMetricFamily("everact_worker_slots", "Slots.", labels=["worker"])
+    for worker in engine.workers.all:
+        busy.add_metric([worker.name], worker.busy)
+        slots.add_metric([worker.name], worker.slots)
+    yield busy
+    yield slots
+    depth = GaugeMetricFamily(
+        "everact_queue_depth", "Tasks that wait for a slot.", labels=["queue"]
+    )
+    for queue, number in engine.workers.depths().items():
+        depth.add_metric([queue], number)
+    yield depth

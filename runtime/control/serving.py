@@ -1,0 +1,96 @@
+"""A control endpoint beside a running runtime."""
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from everact.runtime.control.app import make_app
+from everact.runtime.control.guard import Guard
+from everact.runtime.control.listening import Listener, listening
+from everact.runtime.control.settings import ControlSettings, parse_address
+from everact.runtime.control.tokens import TokenFile
+from everact.runtime.engine.engine import Engine
+
+
+class Served(Protocol):
+    """What is served: a `Runtime`, of which this is all that the endpoint knows."""
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that answers."""
+
+    @property
+    def database_file(self) -> Path | None:
+        """Where its database is, if that is a file of this machine."""
+
+
+class Control:
+    """Serves a runtime over HTTP, for as long as it is entered.
+
+    Use it as ``async with Runtime("file.db") as runtime, Control(runtime):``. Without
+    an `address` (``host:port``) and `settings`, ``EVERACT_CONTROL_ADDRESS`` and the
+    other variables count, then ``127.0.0.1:7575``. Port 0 takes a free one; `address`
+    and `port` then tell which. `tokens` are those beside the database.
+
+    Entering raises EndpointError, and nothing is served, for an address that is not
+    safe or cannot be had; AddressInUse if it is taken.
+    """
+
+    def __init__(
+        self,
+        runtime: Served,
+        address: str = "",
+        *,
+        settings: ControlSettings | None = None,
+        tokens: TokenFile | None = None,
+    ) -> None:
+        given: dict[str, Any] = {}
+        if address:
+            given["host"], given["port"] = parse_address(address)
+        if settings is None:
+            settings = ControlSettings.from_environment(**given)
+        elif given:
+            settings = replace(settings, **given)
+        self.settings = settings
+        self.address = ""
+        self.port = 0
+        self._runtime = runtime
+        self._tokens = tokens
+        self._serving: AbstractAsyncContextManager[Listener] | None = None
+
+    async def __aenter__(self) -> Self:
+        guard = Guard(self.settings, self._tokens or self._beside())
+        serving = listening(make_app(self._runtime.engine, guard), guard)
+        found = await serving.__aenter__()
+        self._serving = serving
+        self.address, self.port = found.address, found.port
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Take no more requests, and end those that wait. Closing twice is harmless."""
+        serving, self._serving = self._serving, None
+        if serving is not None:
+            await serving.__aexit__(None, None, None)
+
+    def _beside(self) -> TokenFile | None:
+        database = self._runtime.database_file
+        return None if database is None else TokenFile.beside(database)
+
+
+async def serve(
+    runtime: Served, address: str = "", *, settings: ControlSettings | None = None
+) -> None:
+    """Serve `runtime` until this is cancelled."""
+    async with Control(runtime, address, settings=settings):
+        await asyncio.get_running_loop().create_future()

@@ -1,0 +1,203 @@
+"""Arguments that came as JSON, as the values that author code expects.
+
+They are made here, by the type hints of the workflow, task or handler that they are
+for, so that what does not fit is refused before anything is stored, and the engine
+stores what it would store for a caller in its own process. Without a hint, and for
+names that nothing here knows, a value stays the plain JSON that it is.
+"""
+
+import inspect
+from collections.abc import Callable
+from datetime import timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
+
+import msgspec
+from msgspec.structs import replace
+
+from everact.runtime.core.opaque import LONGEST
+from everact.runtime.core.records import StartOptions
+from everact.runtime.core.retry import retry
+from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.definitions.signature import Signature
+from everact.runtime.errors import RPCError
+from everact.runtime.operations import actors, runs
+from everact.runtime.operations.base import Request
+from everact.runtime.values.json_payloads import JSON_TAG, JsonConverter, as_type
+
+if TYPE_CHECKING:
+    from everact.runtime.engine.engine import Engine
+
+_JSON = JsonConverter()
+
+
+class Target(NamedTuple):
+    """What arguments are for."""
+
+    name: str
+    function: Callable[..., Any]
+    signature: Signature
+
+
+def typed(engine: "Engine", request: Request[Any]) -> Request[Any]:
+    """`request` with its JSON payloads as the engine stores values.
+
+    RPCError INVALID_ARGUMENT names the argument that does not fit.
+    """
+    match request:
+        case runs.StartRun():
+            return typed_start(engine, request)
+        case runs.SignalRun() | runs.QueryRun():
+            target = _handler(engine, request)
+            args, kwargs = _arguments(engine, target, request.args, request.kwargs)
+            return replace(request, args=args, kwargs=kwargs)
+        case runs.TerminateRun():
+            details = tuple(_plain(engine, d, "a detail") for d in request.details)
+            return replace(request, details=details)
+        case actors.SpawnActor():
+            args, kwargs = _arguments(engine, None, request.args, request.kwargs)
+            return replace(request, args=args, kwargs=kwargs)
+        case actors.TellActor() | actors.AskActor():
+            message = _plain(engine, request.message, "the message")
+            return replace(request, message=message)
+    return request
+
+
+def typed_start(engine: "Engine", request: runs.StartRun) -> runs.StartRun:
+    """`request` with what came as JSON as the engine stores values."""
+    _check(request.options)
+    target = _target(engine, request.workflow)
+    if target is not None:
+        try:
+            target.signature.check(request.args, request.kwargs, target.name)
+        except TypeError as error:
+            raise _refusal(str(error)) from None
+    args, kwargs = _arguments(engine, target, request.args, request.kwargs)
+    memo = {
+        name: _plain(engine, value, f"memo {name!r}")
+        for name, value in request.options.memo.items()
+    }
+    options = replace(request.options, memo=memo) if memo else request.options
+    return replace(request, args=args, kwargs=kwargs, options=options)
+
+
+def _check(options: StartOptions) -> None:
+    """Refuse what the client of this process would not have let through."""
+    if not options.queue:
+        raise _refusal("options.queue must not be empty")
+    for name in ("run_timeout", "execution_timeout", "task_timeout"):
+        value = getattr(options, name)
+        if value is not None and not 0 <= value <= LONGEST:
+            raise _refusal(f"options.{name} must be 0 to {LONGEST:.0f} s, not {value}")
+    for name in ("begin_at", "execution_deadline", "run_deadline"):
+        if getattr(options, name) is not None:
+            raise _refusal(
+                f"options.{name} is the engine's own: give start_delay, "
+                "execution_timeout or run_timeout"
+            )
+    policy = options.retry
+    if policy is not None:
+        try:
+            retry(
+                first=timedelta(seconds=policy.first),
+                growth=policy.growth,
+                longest=timedelta(seconds=policy.longest),
+                attempts=policy.attempts,
+            )
+        except (ValueError, OverflowError) as error:
+            raise _refusal(f"options.retry: {error}") from None
+
+
+def _target(engine: "Engine", name: str) -> Target | None:
+    definition = engine.registry.workflows.get(name)
+    if definition is not None:
+        return Target(name, definition.function, definition.signature)
+    task = engine.registry.tasks.get(name)
+    return None if task is None else Target(name, task.function, task.signature)
+
+
+def _handler(
+    engine: "Engine", request: runs.SignalRun | runs.QueryRun
+) -> Target | None:
+    row = engine.store.find(
+        request.run.workspace,
+        request.run.workflow_id,
+        request.run.run_id,
+        request.run.first_run_id,
+    )
+    definition = engine.registry.workflows.get(row.name) if row else None
+    if definition is None:
+        return None
+    signal = isinstance(request, runs.SignalRun)
+    found = (definition.signals if signal else definition.queries).get(request.name)
+    return (
+        None if found is None else Target(found.name, found.function, found.signature)
+    )
+
+
+def _arguments(
+    engine: "Engine",
+    target: Target | None,
+    args: tuple[bytes, ...],
+    kwargs: dict[str, bytes],
+) -> tuple[tuple[bytes, ...], dict[str, bytes]]:
+    payloads = (*args, *kwargs.values())
+    if not any(payload[:1] == JSON_TAG for payload in payloads):
+        return args, kwargs
+    given = tuple(_JSON.decode(payload) for payload in args)
+    named = {name: _JSON.decode(payload) for name, payload in kwargs.items()}
+    label = "the arguments"
+    if target is not None:
+        label = target.name
+        given, named = _converted(target, given, named)
+    encode = engine.values.encode
+    return (
+        tuple(encode(v, f"argument {n} of {label}") for n, v in enumerate(given, 1)),
+        {k: encode(v, f"argument {k!r} of {label}") for k, v in named.items()},
+    )
+
+
+def _converted(
+    target: Target, given: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    hints = _hints(target.function)
+    places: list[str] = []
+    rest = others = ""
+    for parameter in target.signature.parameters:
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            rest = parameter.name
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            others = parameter.name
+        elif parameter.kind is not parameter.KEYWORD_ONLY:
+            places.append(parameter.name)
+    names = places + [rest] * (len(given) - len(places))
+
+    def convert(value: Any, name: str, hinted: str) -> Any:
+        try:
+            return as_type(value, hints.get(hinted, Any))
+        except msgspec.ValidationError as error:
+            raise _refusal(f"argument {name!r} of {target.name}: {error}") from None
+
+    return (
+        tuple(convert(v, n, n) for v, n in zip(given, names, strict=False)),
+        {k: convert(v, k, k if k in hints else others) for k, v in named.items()},
+    )
+
+
+def _plain(engine: "Engine", payload: bytes, what: str) -> bytes:
+    if payload[:1] != JSON_TAG:
+        return payload
+    return engine.values.encode(_JSON.decode(payload), what)
+
+
+@lru_cache(maxsize=1024)
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The type hints of a function; none where they cannot be evaluated."""
+    try:
+        return get_type_hints(inspect.unwrap(function), include_extras=True)
+    except Exception:
+        return {}
+
+
+def _refusal(message: str) -> RPCError:
+    return RPCError(message, RPCStatus.INVALID_ARGUMENT)

@@ -1,0 +1,91 @@
+"""Operations on many runs at once."""
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from msgspec import Meta
+
+from everact.runtime.core.statuses import RPCStatus, RunStatus
+from everact.runtime.errors import EveractError, WorkflowAlreadyStarted
+from everact.runtime.operations.access import Access
+from everact.runtime.operations.arguments import typed_start
+from everact.runtime.operations.base import Request, operation
+from everact.runtime.operations.runs import StartedRun, StartRun, start_run
+
+if TYPE_CHECKING:
+    from everact.runtime.engine.engine import Engine
+
+MOST = 10_000
+"""Starts that one request may hold."""
+
+
+class NotStarted(msgspec.Struct, frozen=True, kw_only=True):
+    """Why one of many runs was not started: the error's class, status and text."""
+
+    type: str
+    status: RPCStatus
+    message: str
+
+
+class StartOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one start: the run, or why there is none."""
+
+    started: StartedRun | None = None
+    error: NotStarted | None = None
+
+
+class StartRuns(Request[tuple[StartOutcome, ...]], frozen=True, kw_only=True):
+    """Start many runs; each is answered on its own, in the order of `starts`.
+
+    Each is durable or refused when this is answered; one that is refused does not
+    hold up the others.
+    """
+
+    starts: Annotated[tuple[StartRun, ...], Meta(max_length=MOST)]
+
+
+class RunCount(msgspec.Struct, frozen=True, kw_only=True):
+    """A number of runs."""
+
+    count: int
+
+
+class CountRuns(Request[RunCount], frozen=True, kw_only=True):
+    """How many runs match; see `ListRuns`."""
+
+    workspace: str = "default"
+    status: RunStatus | None = None
+    workflow: str | None = None
+    queue: str | None = None
+    workflow_id: str | None = None
+
+
+@operation("runs.start_batch", StartRuns, access=Access.WRITE)
+async def start_runs(engine: "Engine", request: StartRuns) -> tuple[StartOutcome, ...]:
+    """Start them all in the same group commit, as far as it goes."""
+    engine.check_open()
+    starting = (_start(engine, start) for start in request.starts)
+    return tuple(await asyncio.gather(*starting))
+
+
+async def _start(engine: "Engine", start: StartRun) -> StartOutcome:
+    try:
+        return StartOutcome(started=await start_run(engine, typed_start(engine, start)))
+    except EveractError as error:
+        status = getattr(error, "status", RPCStatus.UNAVAILABLE)
+        if isinstance(error, WorkflowAlreadyStarted):
+            status = RPCStatus.ALREADY_EXISTS
+        refused = NotStarted(
+            type=type(error).__name__, status=status, message=str(error)
+        )
+        return StartOutcome(error=refused)
+
+
+@operation("runs.count", CountRuns, access=Access.READ)
+async def count_runs(engine: "Engine", request: CountRuns) -> RunCount:
+    """Count the index."""
+    status = None if request.status is None else int(request.status)
+    chosen = request.workflow, request.queue, request.workflow_id
+    (count,) = engine.store.select("count_runs", request.workspace, status, *chosen)
+    return RunCount(count=count)

@@ -1,0 +1,142 @@
+"""Operations on the engine itself: what it is, and what it knows by name."""
+
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from everact.runtime.operations.access import Access
+from everact.runtime.operations.base import Request, operation
+
+if TYPE_CHECKING:
+    from everact.runtime.engine.engine import Engine
+
+
+class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker: the queues that it serves, and how much of it is in use."""
+
+    name: str
+    queues: tuple[str, ...]
+    slots: int
+    busy: int
+    threads: int
+    busy_threads: int
+    build_id: str
+
+
+class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine is. `now` is its clock's epoch seconds, `uptime` is in seconds.
+
+    `runs_in_memory`, `runs_aside` and `actors` are counts; `disk_full` says that work
+    is held until there is room.
+    """
+
+    version: str
+    python: str
+    database: str
+    epoch: int
+    now: float
+    uptime: float
+    runs_in_memory: int
+    runs_aside: int
+    actors: int
+    disk_full: bool
+    workers: tuple[WorkerInfo, ...]
+
+
+class DescribeEngine(Request[EngineInfo], frozen=True, kw_only=True):
+    """Describe the engine."""
+
+
+class WorkflowInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered workflow: its parameters as written, the messages that it takes."""
+
+    name: str
+    parameters: str
+    signals: tuple[str, ...]
+    queries: tuple[str, ...]
+    updates: tuple[str, ...]
+    any_signal: bool
+
+
+class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered task and its parameters as written."""
+
+    name: str
+    parameters: str
+
+
+class Definitions(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine can run by name."""
+
+    workflows: tuple[WorkflowInfo, ...]
+    tasks: tuple[TaskInfo, ...]
+    actors: tuple[str, ...]
+
+
+class ReadDefinitions(Request[Definitions], frozen=True, kw_only=True):
+    """The names that are registered here."""
+
+
+@operation("engine.info", DescribeEngine, access=Access.INFO)
+async def describe_engine(engine: "Engine", _: DescribeEngine) -> EngineInfo:
+    """Put together what is known without asking the database."""
+    now = engine.clock.now()
+    return EngineInfo(
+        version=everact_version(),
+        python=sys.version.split()[0],
+        database=Path(getattr(engine.store, "path", "")).name,
+        epoch=engine.epoch,
+        now=now,
+        uptime=engine.clock.monotonic() - engine.opened_at,
+        runs_in_memory=len(engine.runs),
+        runs_aside=engine.runs_aside,
+        actors=len(engine.system.registry),
+        disk_full=engine.commits.full is not None,
+        workers=tuple(
+            WorkerInfo(
+                name=worker.name,
+                queues=worker.queues,
+                slots=worker.slots,
+                busy=worker.busy,
+                threads=worker.threads,
+                busy_threads=worker.busy_threads,
+                build_id=worker.build_id,
+            )
+            for worker in engine.workers.all
+        ),
+    )
+
+
+@operation("engine.definitions", ReadDefinitions, access=Access.INFO)
+async def read_definitions(engine: "Engine", _: ReadDefinitions) -> Definitions:
+    """Read the registry."""
+    registry = engine.registry
+    return Definitions(
+        workflows=tuple(
+            WorkflowInfo(
+                name=name,
+                parameters=str(definition.signature),
+                signals=tuple(definition.signals),
+                queries=tuple(definition.queries),
+                updates=tuple(definition.updates),
+                any_signal=definition.any_signal is not None,
+            )
+            for name, definition in sorted(registry.workflows.items())
+        ),
+        tasks=tuple(
+            TaskInfo(name=name, parameters=str(task.signature))
+            for name, task in sorted(registry.tasks.items())
+        ),
+        actors=tuple(sorted(registry.actors)),
+    )
+
+
+def everact_version() -> str:
+    """The installed version; "0" in a checkout that is not installed."""
+    try:
+        return version("everact")
+    except PackageNotFoundError:
+        return "0"

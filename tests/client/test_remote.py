@@ -1,0 +1,398 @@
+"""A client of an engine elsewhere: what it sends, repeats, survives, and says."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from everact.runtime import (
+    Client,
+    EngineUnreachable,
+    HttpClient,
+    KeepAliveConfig,
+    Registry,
+    RetryConfig,
+    RPCError,
+    RPCStatus,
+    RunStatus,
+    RuntimeStateError,
+    WorkflowAlreadyStarted,
+    WorkflowFailure,
+    receive,
+    workflow,
+)
+from everact.runtime.operations import runs
+from everact.runtime.operations.batches import StartRuns
+from tests.client.conftest import Place
+from tests.client.servers import Front, free_port
+
+pytestmark = pytest.mark.real_time
+
+REGISTRY = Registry()
+START = "/api/v1/runs/start"
+RESULT = "/api/v1/runs/result"
+SIGNAL = "/api/v1/runs/signal"
+DESCRIBE = "/api/v1/runs/describe"
+QUICK = RetryConfig(first=0.001, longest=0.01)
+
+
+@workflow(registry=REGISTRY)
+async def waiting() -> Any:
+    return await receive("go")
+
+
+@workflow(registry=REGISTRY)
+async def double(value: int) -> int:
+    return 2 * value
+
+
+@workflow(registry=REGISTRY)
+async def failing() -> None:
+    raise LookupError("nowhere")
+
+
+@workflow(registry=REGISTRY)
+async def collecting(count: int) -> list[int]:
+    return [await receive("item") for _ in range(count)]
+
+
+# -- connecting ------------------------------------------------------------------------
+
+
+@pytest.mark.feature("CX-01", "CT-07")
+async def test_it_has_the_verbs_of_the_embedded_client(client: Client) -> None:
+    assert await client.execute(double, 4, id="x") == 8
+    handle = await client.start(waiting, id="y")
+    with pytest.raises(WorkflowAlreadyStarted) as caught:
+        await client.start(waiting, id="y")
+    assert caught.value.run_id == handle.result_run_id
+    await handle.signal("go", "gone")
+    assert await handle.result() == "gone"
+    assert [line.workflow_id async for line in client.list()] == ["y", "x"]
+    assert (await handle.describe()).status is RunStatus.COMPLETED
+    with pytest.raises(WorkflowFailure, match="nowhere"):
+        await client.execute(failing)
+    with pytest.raises(TypeError, match="double"):
+        await client.start(double, args=[1, 2])
+
+
+@pytest.mark.feature("CX-01", "CX-14")
+async def test_a_closed_port_is_an_error_of_connecting_unless_lazy() -> None:
+    target = f"127.0.0.1:{free_port()}"
+    with pytest.raises(EngineUnreachable, match=target):
+        await Client.connect(target)
+    async with await Client.connect(target, lazy=True, retry_config=QUICK) as client:
+        with pytest.raises(EngineUnreachable, match=target):
+            await client.start(waiting)
+
+
+@pytest.mark.feature("CX-14")
+async def test_a_lazy_client_connects_with_its_first_call(front: Front) -> None:
+    async with await Client.connect(front.target, lazy=True) as client:
+        assert front.asked == []
+        assert await client.execute(double, 1) == 2
+
+
+@pytest.mark.feature("CX-01")
+async def test_what_is_no_engine_is_refused(place: Place) -> None:
+    front = Front(await place.up())
+
+    async with front.running() as target:
+        front.behind = f"127.0.0.1:{free_port()}"
+        with pytest.raises(EngineUnreachable, match="HTTP status 500"):
+            await Client.connect(target)
+
+
+@pytest.mark.feature("CX-01", "CT-03")
+async def test_the_target_may_come_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    target = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("EVERACT_ADDRESS", target)
+    with pytest.raises(EngineUnreachable, match=target):
+        await Client.connect()
+
+
+@pytest.mark.feature("CX-03", "CX-16")
+async def test_clients_share_one_connection(front: Front, client: Client) -> None:
+    config = client.config()
+    config["namespace"] = "b"
+    twin = Client(**config)
+    for one in (client, twin, client, twin):
+        await one.execute(double, 1)
+    assert len(front.sockets) == 1
+    await twin.close()
+    assert await client.execute(double, 2) == 4
+
+
+@pytest.mark.feature("CX-02")
+async def test_namespaces_do_not_cross(client: Client) -> None:
+    other = Client(**(client.config() | {"namespace": "b"}))
+    for one in (client, other):
+        await one.start(waiting, id="x")
+        assert len([line async for line in one.list()]) == 1
+
+
+@pytest.mark.feature("CX-13")
+async def test_writes_carry_the_identity(front: Front) -> None:
+    async with await Client.connect(front.target, identity="alice") as client:
+        handle = await client.start(waiting)
+        assert (await handle.describe()).identity == "alice"
+    async with await Client.connect(front.target) as client:
+        from everact.runtime.client.client import _identity
+
+        assert client.identity == _identity()
+
+
+# -- headers ---------------------------------------------------------------------------
+
+
+@pytest.mark.feature("CX-04", "CX-05")
+async def test_the_api_key_is_the_bearer_credential_unless_a_header_is(
+    front: Front,
+) -> None:
+    def sent() -> str | None:
+        return front.asked[-1][1].get("authorization")
+
+    async with await Client.connect(front.target, api_key="one") as client:
+        await client.execute(double, 1)
+        assert sent() == "Bearer one"
+        client.api_key = "two"
+        await client.execute(double, 1)
+        assert (sent(), client.api_key) == ("Bearer two", "two")
+        await client.start(double, 1, rpc_metadata={"Authorization": "mine"})
+        assert sent() == "mine"
+        client.rpc_metadata = {"AUTHORIZATION": "ours"}
+        await client.execute(double, 1)
+        assert sent() == "ours"
+        client.rpc_metadata = {}
+        client.api_key = None
+        await client.execute(double, 1)
+        assert sent() is None
+        assert len(front.sockets) == 1
+        for wrong in (7, "a\nb", "é"):
+            with pytest.raises((TypeError, ValueError), match="api_key") as caught:
+                client.api_key = wrong  # type: ignore[assignment]
+            assert str(wrong) not in str(caught.value)
+    lazy = await Client.connect(front.target, lazy=True)
+    lazy.api_key = "three"
+    await lazy.execute(double, 1)
+    assert sent() == "Bearer three"
+    await lazy.close()
+
+
+@pytest.mark.feature("CX-06", "CX-07")
+async def test_headers_of_a_call_replace_those_of_the_client(
+    front: Front, client: Client
+) -> None:
+    def sent() -> tuple[str | None, str | None]:
+        headers = front.asked[-1][1]
+        return headers.get("k"), headers.get("other")
+
+    client.rpc_metadata = {"k": "1", "other": "x"}
+    handle = await client.start(waiting, rpc_metadata={"K": "2"})
+    assert sent() == ("2", "x")
+    await handle.describe()
+    assert sent() == ("1", "x")
+    client.rpc_metadata = {"k": "3"}
+    await handle.describe()
+    assert sent() == ("3", None)
+
+
+@pytest.mark.feature("CX-07", "CX-08")
+async def test_each_request_of_a_wait_carries_the_headers(
+    front: Front, client: Client
+) -> None:
+    handle = await client.start(waiting)
+    metadata, limit = {"k": "2"}, timedelta(seconds=0.2)
+    result = asyncio.create_task(
+        handle.result(rpc_metadata=metadata, rpc_timeout=limit)
+    )
+    await front.until(RESULT, 4)
+    await handle.signal("go", "gone")
+    assert await result == "gone"
+    assert {headers["k"] for path, headers in front.asked if path == RESULT} == {"2"}
+
+
+@pytest.mark.feature("CX-08")
+async def test_a_start_may_miss_its_deadline(client: Client) -> None:
+    with pytest.raises(RPCError, match=r"runs\.start") as caught:
+        await client.start(waiting, rpc_timeout=timedelta(milliseconds=0.01))
+    assert caught.value.status is RPCStatus.DEADLINE_EXCEEDED
+
+
+# -- repeating -------------------------------------------------------------------------
+
+
+@pytest.mark.feature("CX-09", "ID-11")
+@pytest.mark.parametrize("failure", ["unavailable", "lost", "cut"])
+async def test_a_repeated_start_takes_effect_once(front: Front, failure: str) -> None:
+    async with await Client.connect(front.target, retry_config=QUICK) as client:
+        front.plan = [failure, failure]
+        handle = await client.start(collecting, 2)
+        assert front.count(START) == 3
+        assert len([line async for line in client.list()]) == 1
+        for number in (1, 2):
+            front.plan = [failure, failure]
+            await handle.signal("item", number)
+        assert front.count(SIGNAL) == 6
+        assert await handle.result() == [1, 2]
+
+
+@pytest.mark.feature("RQ-08", "ID-11")
+async def test_a_repeated_plain_request_takes_effect_once(
+    front: Front, client: Client
+) -> None:
+    async with HttpClient("key", f"http://{front.target}") as plain:
+        front.plan = ["lost", "unavailable"]
+        path, params = START.removeprefix("/"), {"workflow": "waiting"}
+        await plain.post(path, params=params)
+        assert (front.count(START), await client.count()) == (3, 1)
+        await plain.post(path, params=params)
+        assert await client.count() == 2
+
+
+@pytest.mark.feature("CX-09", "ID-11")
+async def test_a_repeated_batch_takes_effect_once(front: Front) -> None:
+    async with await Client.connect(front.target, retry_config=QUICK) as client:
+        front.plan = ["lost", "unavailable"]
+        starts = tuple(runs.StartRun(workflow="waiting") for _ in range(5))
+        outcomes = await client.workflow_service.call(
+            StartRuns(starts=starts), retry=True
+        )
+        assert all(outcome.started is not None for outcome in outcomes)
+        assert await client.count() == await client.count(workflow=waiting) == 5
+        assert await client.count(status=RunStatus.COMPLETED) == 0
+
+
+@pytest.mark.feature("CX-09", "ID-11")
+async def test_a_repeated_cancel_or_terminate_finds_its_own_effect(
+    front: Front,
+) -> None:
+    async with await Client.connect(front.target, retry_config=QUICK) as client:
+        handle = await client.start(waiting)
+        front.plan = ["lost", "unavailable"]
+        await handle.terminate("for good", reason="enough")
+        assert (await handle.describe()).status is RunStatus.TERMINATED
+        handle = await client.start(waiting)
+        front.plan = ["lost", "cut"]
+        await handle.cancel()
+        with pytest.raises(WorkflowFailure, match="cancelled"):
+            await handle.result()
+
+
+@pytest.mark.feature("CX-09")
+async def test_a_definite_answer_is_not_asked_for_again(
+    front: Front, client: Client
+) -> None:
+    with pytest.raises(RPCError) as caught:
+        await client.handle("nowhere").describe()
+    assert caught.value.status is RPCStatus.NOT_FOUND
+    assert front.count(DESCRIBE) == 1
+
+
+@pytest.mark.feature("CX-09")
+async def test_it_is_given_up_after_the_last_retry(front: Front) -> None:
+    config = RetryConfig(first=0.001, retries=2)
+    async with await Client.connect(front.target, retry_config=config) as client:
+        front.plan = ["unavailable"] * 9
+        with pytest.raises(RPCError) as caught:
+            await client.start(double, 1)
+        assert caught.value.status is RPCStatus.UNAVAILABLE
+        assert front.count(START) == 3
+
+
+@pytest.mark.feature("CX-17")
+async def test_raw_requests_are_repeated_only_on_request(front: Front) -> None:
+    async with await Client.connect(front.target, retry_config=QUICK) as client:
+        handle = await client.start(waiting, id="x")
+        request = runs.DescribeRun(run=runs.RunRef(workflow_id="x"))
+        front.plan = ["unavailable"]
+        with pytest.raises(RPCError):
+            await client.workflow_service.call(request)
+        front.plan = ["unavailable"]
+        found = await client.workflow_service.call(request, retry=True)
+        assert found.status == (await handle.describe()).status
+
+
+@pytest.mark.feature("ID-11")
+async def test_the_same_raw_start_gives_the_same_run(client: Client) -> None:
+    request = runs.StartRun(workflow="waiting", request_id="once")
+    one = await client.workflow_service.call(request)
+    two = await client.workflow_service.call(request)
+    assert one.run_id == two.run_id
+    assert len([line async for line in client.list()]) == 1
+
+
+# -- surviving -------------------------------------------------------------------------
+
+
+@pytest.mark.feature("HN-06")
+async def test_waiting_survives_a_restart_of_the_engine(
+    place: Place, front: Front
+) -> None:
+    async with await Client.connect(front.target, retry_config=QUICK) as client:
+        handle = await client.start(waiting, id="x")
+        waiters = [asyncio.create_task(handle.result()) for _ in range(2)]
+        following = asyncio.create_task(_kinds(handle))
+        await front.until(RESULT, 2)
+        await place.down()
+        await front.until(RESULT, 30)  # well beyond the retries of other calls
+        front.behind = await place.up()
+        await handle.signal("go", "gone")
+        assert await asyncio.gather(*waiters) == ["gone", "gone"]
+        assert await handle.result() == "gone"
+        kinds = await following
+        assert kinds[-1] == "Complete"
+        assert kinds.count("Started") == 1
+
+
+async def _kinds(handle: Any) -> list[str]:
+    return [item.kind async for item in handle.follow_history()]
+
+
+@pytest.mark.feature("CX-10")
+async def test_an_engine_that_freezes_is_noticed_and_reached_again(
+    front: Front,
+) -> None:
+    keep = KeepAliveConfig(interval=0.1, timeout=0.1)
+    async with await Client.connect(
+        front.target, keep_alive_config=keep, retry_config=QUICK
+    ) as client:
+        handle = await client.start(waiting)
+        result = asyncio.create_task(handle.result())
+        await front.until(RESULT, 1)
+        front.freeze()
+        await front.until(RESULT, 2)
+        front.thaw()
+        await handle.signal("go", "gone")
+        assert await result == "gone"
+
+
+@pytest.mark.feature("CX-22")
+async def test_closing_fails_what_waits(front: Front) -> None:
+    client = await Client.connect(front.target)
+    handle = await client.start(waiting)
+    result = asyncio.create_task(handle.result())
+    await front.until(RESULT, 1)
+    await client.close()
+    with pytest.raises(RuntimeStateError, match="closed"):
+        await result
+    with pytest.raises(RuntimeStateError, match="closed"):
+        await handle.describe()
+    await client.close()
+
+
+@pytest.mark.feature("CX-22")
+async def test_closing_fails_what_is_about_to_be_repeated(front: Front) -> None:
+    slow = RetryConfig(first=1000, longest=1000, total=None)
+    client = await Client.connect(front.target, retry_config=slow)
+    front.plan = ["unavailable"]
+    starting = asyncio.create_task(client.start(waiting))
+    await front.until(START, 1)
+    await client.close()
+    with pytest.raises(RuntimeStateError, match="closed"):
+        await starting

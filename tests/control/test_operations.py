@@ -1,0 +1,160 @@
+"""What the operations promise over HTTP, asked with nothing but HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from everact.runtime import Runtime
+from tests.control.conftest import Http
+
+pytestmark = pytest.mark.real_time
+
+ORDER = {
+    "id": "7f2d6f0e-5f4a-4d1a-9d43-5f0f0a0c8a11",
+    "placed": "2026-01-02T03:04:05Z",
+    "size": "small",
+    "lines": ["tea"],
+}
+
+
+@pytest.mark.feature("CT-04")
+async def test_a_whole_life_needs_nothing_but_http(http: Http) -> None:
+    started = await http.ok("runs/start", workflow="squares", args=[6])
+    run = {"workflow_id": started["workflow_id"]}
+    closed = await http.ok("runs/result", run=run)
+    assert closed["status"] == "COMPLETED"
+    assert closed["result"] == [0, 1, 4, 9, 16, 25]
+    described = await http.ok("runs/describe", run=run)
+    assert described["workflow"] == "squares"
+    history = await http.ok("runs/history", run=run)
+    first = history["items"][0]["events"][0]
+    assert first["type"] == "Started" and first["args"] == [6]
+
+
+@pytest.mark.feature("DC-01", "CT-04")
+async def test_arguments_arrive_as_their_type_hints_say(http: Http) -> None:
+    started = await http.ok(
+        "runs/start", workflow="ship", args=[ORDER], kwargs={"fragile": True}
+    )
+    closed = await http.ok("runs/result", run={"workflow_id": started["workflow_id"]})
+    assert closed["result"] == ORDER | {"lines": ["tea", "SMALL fragile=True"]}
+
+
+async def test_signals_and_queries_arrive_as_their_hints_say(http: Http) -> None:
+    await http.ok("runs/start", workflow="Basket", workflow_id="b")
+    run = {"workflow_id": "b"}
+    await http.ok("runs/signal", run=run, name="add", args=[ORDER])
+    found = await http.ok("runs/query", run=run, name="sizes", args=["small"])
+    assert found == {"value": ["small"]}
+    found = await http.ok("runs/query", run=run, name="sizes", args=["large"])
+    assert found == {"value": []}
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"workflow": "squares", "args": ["six"]}, "argument 'n' of squares"),
+        ({"workflow": "squares"}, "missing a required argument: 'n'"),
+        ({"workflow": "squares", "argz": [6]}, "unknown field `argz`"),
+        ({"workflow": "ship", "args": [{"id": 1}]}, "$.id"),
+        ({}, "workflow"),
+        (b"{", "truncated"),
+        (b"\x80\x04", "malformed"),
+        (b"[" * 100_000, ""),
+    ],
+)
+@pytest.mark.feature("CT-04")
+async def test_bad_input_is_refused_by_name_and_nothing_is_stored(
+    http: Http, body: Any, says: str
+) -> None:
+    status, answer = await http.post("/api/v1/runs/start", body)
+    assert status == 400
+    assert answer["error"]["status"] == "INVALID_ARGUMENT"
+    assert says in answer["error"]["message"]
+    assert await http.ok("runs/list") == {"items": []}
+
+
+@pytest.mark.feature("ER-02")
+async def test_a_refusal_tells_class_status_and_data(http: Http) -> None:
+    started = await http.ok("runs/start", workflow="Basket", workflow_id="b")
+    status, answer = await http.post(
+        "/api/v1/runs/start", {"workflow": "Basket", "workflow_id": "b"}
+    )
+    assert status == 409
+    told = answer["error"]
+    assert told["type"] == "WorkflowAlreadyStarted"
+    assert told["status"] == "ALREADY_EXISTS"
+    assert told["data"] == {
+        "workflow_id": "b",
+        "workflow_type": "Basket",
+        "run_id": started["run_id"],
+    }
+
+
+async def test_a_wait_is_bounded_and_says_not_yet(http: Http) -> None:
+    await http.ok("runs/start", workflow="Basket", workflow_id="b")
+    run = {"workflow_id": "b"}
+    status, answer = await http.post("/api/v1/runs/result", {"run": run, "wait": 0.01})
+    assert (status, answer) == (202, {"not_yet": True})
+    status, _ = await http.post("/api/v1/runs/result", {"run": run, "wait": 61})
+    assert status == 400
+
+
+async def test_a_failed_run_tells_its_failure_and_no_pickle(http: Http) -> None:
+    started = await http.ok("runs/start", workflow="breaks")
+    closed = await http.ok("runs/result", run={"workflow_id": started["workflow_id"]})
+    assert closed["status"] == "FAILED"
+    assert closed["failure"]["type"] == "ValueError"
+    assert closed["failure"]["message"] == "as it should"
+    assert "value" not in closed["failure"] and "result" not in closed
+
+
+async def test_a_value_without_json_form_is_a_marker(http: Http) -> None:
+    started = await http.ok("runs/start", workflow="gives_what_json_has_not")
+    closed = await http.ok("runs/result", run={"workflow_id": started["workflow_id"]})
+    assert closed["result"] == {"$python": "builtins.function"}
+
+
+async def test_reading_operations_also_take_query_parameters(http: Http) -> None:
+    await http.ok("runs/start", workflow="squares", args=[1], workflow_id="s")
+    await http.ok("runs/result", run={"workflow_id": "s"})
+    status, found = await http.get("/api/v1/runs/describe", **{"run.workflow_id": "s"})
+    assert status == 200 and found["workflow_id"] == "s"
+    status, found = await http.get("/api/v1/runs/list", limit="1", status="COMPLETED")
+    assert status == 200 and [run["workflow_id"] for run in found["items"]] == ["s"]
+    status, found = await http.get("/api/v1/runs/list", limit="one")
+    assert status == 400 and "'limit'" in found["error"]["message"]
+    status, found = await http.get("/api/v1/runs/start", workflow="squares")
+    assert status == 405
+
+
+@pytest.mark.feature("ID-11")
+async def test_the_same_request_again_is_the_same_run(http: Http) -> None:
+    body = {"workflow": "squares", "args": [1], "request_id": "r1"}
+    first = await http.ok("runs/start", **body)
+    again = await http.ok("runs/start", **body)
+    assert again["run_id"] == first["run_id"]
+    assert await http.ok("runs/count") == {"count": 1}
+
+
+async def test_a_batch_answers_every_start_on_its_own(
+    http: Http, runtime: Runtime
+) -> None:
+    await http.ok("runs/start", workflow="Basket", workflow_id="taken")
+    answer = await http.ok(
+        "runs/start_batch",
+        starts=[
+            {"workflow": "squares", "args": [1], "workflow_id": "a"},
+            {"workflow": "Basket", "workflow_id": "taken"},
+            {"workflow": "squares", "args": ["x"], "workflow_id": "c"},
+            {"workflow": "squares", "args": [2], "workflow_id": "d"},
+        ],
+    )
+    first, second, third, fourth = answer["items"]
+    assert first["started"]["workflow_id"] == "a" and first["error"] is None
+    assert second["error"]["status"] == "ALREADY_EXISTS"
+    assert third["error"]["status"] == "INVALID_ARGUMENT"
+    assert await runtime.handle("d").result() == [0, 1]
+    assert fourth["started"]["created"]
