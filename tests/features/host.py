@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import math
 import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -62,6 +63,8 @@ class HostLoop(VirtualLoop):
         if not self._moved and scheduled and scheduled[0].when() <= self._until:
             self._moved = True
             return super().jump_to_next_timer()
+        if not self._moved and self._until < math.inf:
+            self._virtual_time = max(self._virtual_time, self._until)
         self._until = None
         self.connection.send(("stepped", self.time(), self._moved))
         return False

@@ -12,5 +12,15 @@ REMOTE_MODULES = frozenset(
     }
 )
 
-NOT_REMOTE: dict[str, str] = {}
+_TUPLES = "tuples come back as lists: what is remote is JSON"
+_LOG = "it reads the log of the engine's process"
+
+NOT_REMOTE = {
+    "test_a_single_argument_is_passed_as_it_is": _TUPLES,
+    "test_a_catch_all_handler_takes_what_no_other_does": _TUPLES,
+    "test_arguments_that_do_not_fit_a_name_fail_its_run": (
+        "an endpoint that knows the workflow refuses the start, and nothing is stored"
+    ),
+    "test_a_signal_whose_arguments_do_not_fit_is_dropped_and_said_so": _LOG,
+}
 """Tests of these modules that only an engine in the same process can pass."""
