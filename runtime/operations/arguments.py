@@ -140,9 +140,9 @@ def _handler(
         return None
     signal = isinstance(request, runs.SignalRun)
     found = (definition.signals if signal else definition.queries).get(request.name)
-    return (
-        None if found is None else Target(found.name, found.function, found.signature)
-    )
+    if found is None:
+        return None
+    return Target(found.function.__name__, found.function, found.signature)
 
 
 def _arguments(

@@ -22,5 +22,8 @@ NOT_REMOTE = {
         "an endpoint that knows the workflow refuses the start, and nothing is stored"
     ),
     "test_a_signal_whose_arguments_do_not_fit_is_dropped_and_said_so": _LOG,
+    "test_asynchronous_tasks_are_interrupted_synchronous_ones_are_not": (
+        "it holds the task's thread in its own process"
+    ),
 }
 """Tests of these modules that only an engine in the same process can pass."""
