@@ -22,7 +22,6 @@ from everact.runtime.control.streams import CLOSING, stream
 from everact.runtime.control.tracing import operation_span, tracing
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import EveractError, RPCError, RuntimeStateError
-from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import typed
 from everact.runtime.operations.base import Operation
 from everact.runtime.operations.table import OPERATIONS

@@ -24,22 +24,22 @@ def add_fixed_routes(
 ) -> tuple[list[Route], dict[Route, Access]]:
     """Add them; returns the ones that are open, and what the others need."""
 
-    async def healthz(request: web.Request) -> web.Response:
+    async def healthz(_: web.Request) -> web.Response:
         return _health("ok")
 
-    async def readyz(request: web.Request) -> web.Response:
+    async def readyz(_: web.Request) -> web.Response:
         try:
             engine.check_open()
         except EveractError as error:
             return _health("unready", str(error))
         return _health("ready")
 
-    async def show_metrics(request: web.Request) -> web.Response:
+    async def show_metrics(_: web.Request) -> web.Response:
         return web.Response(
             body=metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )
 
-    async def openapi(request: web.Request) -> web.Response:
+    async def openapi(_: web.Request) -> web.Response:
         return json_answer(document())
 
     def get(path: str, handler: Handler) -> Route:

@@ -50,7 +50,7 @@ def operation_span(name: str) -> Iterator[None]:
 
 
 def _tracer() -> Any:
-    """The tracer, if anybody listens: the API alone has only a provider that does not."""
+    """The tracer, if anybody listens: the API alone has a provider that does not."""
     if trace is None:
         return None
     provider = trace.get_tracer_provider()

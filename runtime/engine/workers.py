@@ -119,7 +119,7 @@ class Workers:
         return bool(self._serving.get(queue))
 
     def depths(self) -> dict[str, int]:
-        """How many tasks stand in line, by queue; every queue that is served is there."""
+        """How many tasks stand in line, by queue; queues with no line are there too."""
         found = dict.fromkeys(self._serving, 0)
         for (queue, _), line in self._lines.items():
             found[queue] = found.get(queue, 0) + sum(not task.gone for task in line)

@@ -94,7 +94,7 @@ class StopActor(Request[None], frozen=True, kw_only=True):
 
 
 @operation("actors.list", ListActors, access=Access.INFO)
-async def list_actors(engine: "Engine", request: ListActors) -> tuple[ActorLine, ...]:
+async def list_actors(engine: "Engine", _: ListActors) -> tuple[ActorLine, ...]:
     """Ask the registry."""
     return tuple(
         _line(ref) for ref in engine.system.registry.get_all() if not _is_ours(ref)
@@ -118,7 +118,7 @@ async def spawn_actor(engine: "Engine", request: SpawnActor) -> ActorLine:
     if cls is None:
         offered = ", ".join(sorted(engine.registry.actors)) or "none"
         raise RPCError(
-            f"no actor class {request.class_name!r} is offered here; offered: {offered}",
+            f"no actor class {request.class_name!r} is offered; offered: {offered}",
             RPCStatus.NOT_FOUND,
         )
     decode = engine.values.decode

@@ -36,7 +36,7 @@ Name: TypeAlias = Annotated[str, Meta(min_length=1)]
 
 
 class Item(NamedTuple, Generic[A]):
-    """One item of a stream; `id` is the cursor to go on after it, "" if there is none."""
+    """One item of a stream; `id` is the cursor to go on after it, or empty."""
 
     id: str
     value: A

@@ -27,7 +27,7 @@ class ReadClock(Request[ClockReading], frozen=True, kw_only=True):
 
 
 class LockClock(Request[ClockReading], frozen=True, kw_only=True):
-    """Let time stand still (or pass by itself again); UNIMPLEMENTED for a real clock."""
+    """Let time stand still, or pass by itself; UNIMPLEMENTED for a real clock."""
 
     locked: bool = True
 
@@ -42,11 +42,9 @@ class AdvanceClock(Request[ClockReading], frozen=True, kw_only=True):
 
 
 @operation("clock.now", ReadClock, access=Access.INFO)
-async def read_clock(engine: "Engine", request: ReadClock) -> ClockReading:
+async def read_clock(engine: "Engine", _: ReadClock) -> ClockReading:
     """Read it."""
-    loop = engine.loop
-    locked = isinstance(loop, ControlledLoop) and loop.locked
-    return ClockReading(now=engine.clock.now(), locked=locked)
+    return _reading(engine)
 
 
 @operation("clock.lock", LockClock)
@@ -57,7 +55,7 @@ async def lock_clock(engine: "Engine", request: LockClock) -> ClockReading:
         loop.lock()
     else:
         loop.unlock()
-    return await read_clock(engine, ReadClock())
+    return _reading(engine)
 
 
 @operation("clock.advance", AdvanceClock)
@@ -67,7 +65,13 @@ async def advance_clock(engine: "Engine", request: AdvanceClock) -> ClockReading
     async with loop.advancing:
         await loop.advance(request.seconds)
     await engine.commits.idle()
-    return await read_clock(engine, ReadClock())
+    return _reading(engine)
+
+
+def _reading(engine: "Engine") -> ClockReading:
+    loop = engine.loop
+    locked = isinstance(loop, ControlledLoop) and loop.locked
+    return ClockReading(now=engine.clock.now(), locked=locked)
 
 
 def _controlled(engine: "Engine") -> ControlledLoop:

@@ -81,7 +81,7 @@ class ReadDefinitions(Request[Definitions], frozen=True, kw_only=True):
 
 
 @operation("engine.info", DescribeEngine, access=Access.INFO)
-async def describe_engine(engine: "Engine", request: DescribeEngine) -> EngineInfo:
+async def describe_engine(engine: "Engine", _: DescribeEngine) -> EngineInfo:
     """Put together what is known without asking the database."""
     now = engine.clock.now()
     return EngineInfo(
@@ -111,7 +111,7 @@ async def describe_engine(engine: "Engine", request: DescribeEngine) -> EngineIn
 
 
 @operation("engine.definitions", ReadDefinitions, access=Access.INFO)
-async def read_definitions(engine: "Engine", request: ReadDefinitions) -> Definitions:
+async def read_definitions(engine: "Engine", _: ReadDefinitions) -> Definitions:
     """Read the registry."""
     registry = engine.registry
     return Definitions(

@@ -107,10 +107,12 @@ def decode_error(body: bytes) -> EveractError | None:
 
 
 def _data(error: EveractError) -> dict[str, Any]:
+    """What the error was made from, by the names of its constructor."""
     args, kwargs = error._made_from  # type: ignore[attr-defined]
     data: dict[str, Any] = {}
     try:
-        bound = _parameters(type(error)).bind(*args, **kwargs).arguments
+        kind: Any = type(error)
+        bound = _parameters(kind).bind(*args, **kwargs).arguments
     except TypeError:
         return data
     for name, value in bound.items():
@@ -127,36 +129,37 @@ def _data(error: EveractError) -> dict[str, Any]:
     return data
 
 
-def _made(kind: type[EveractError], told: Told) -> EveractError:
-    args: list[Any] = []
-    kwargs: dict[str, Any] = {}
+def _made(kind: Any, told: Told) -> EveractError:
+    """The error of that class, from what it was made from."""
+    first: list[Any] = []
+    rest: list[Any] = []
+    named: dict[str, Any] = {}
     hints = _hints(kind)
     for name, parameter in _parameters(kind).parameters.items():
-        if name not in told.data and parameter.default is not parameter.empty:
-            continue
-        value = told.data.get(name, told.message if name == "message" else None)
-        hint = hints.get(name)
-        if isinstance(hint, type) and issubclass(hint, Enum):
+        value = told.data.get(name, parameter.default)
+        if value is parameter.empty:
+            value = told.message if name == "message" else ()
+        hint: Any = hints.get(name)
+        if isinstance(hint, type) and issubclass(hint, Enum) and name in told.data:
             value = hint[value]
-        if isinstance(value, list) and hint not in (list, Any):
+        elif isinstance(value, list):
             value = tuple(value)
         if parameter.kind is parameter.VAR_POSITIONAL:
-            args.extend(value or ())
+            rest += value
+        elif parameter.kind is parameter.KEYWORD_ONLY:
+            named[name] = value
         else:
-            kwargs[name] = value
-    if args:
-        names = list(_parameters(kind).parameters)
-        before = names[: names.index("details")]
-        return kind(*(kwargs.pop(name, "") for name in before), *args, **kwargs)
-    return kind(**kwargs)
+            first.append(value)
+    made: EveractError = kind(*first, *rest, **named)
+    return made
 
 
 @cache
-def _parameters(kind: type[EveractError]) -> inspect.Signature:
+def _parameters(kind: Any) -> inspect.Signature:
     signature = inspect.signature(kind.__init__)
     return signature.replace(parameters=list(signature.parameters.values())[1:])
 
 
 @cache
-def _hints(kind: type[EveractError]) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind.__init__)

@@ -11,7 +11,8 @@ writes the schema; what the core and the engine know is never changed by how it 
 
 from collections.abc import Callable
 from enum import Enum
-from functools import cache
+from functools import cache, reduce
+from operator import or_
 from types import NoneType, UnionType
 from typing import (
     Annotated,
@@ -124,16 +125,18 @@ class _Compiler:
         if kinds[-1] is not Ellipsis:
             return Shape(tuple[tuple(self.shape(kind).twin for kind in kinds)])  # type: ignore[misc]
         twin, outward, inward, _ = self.shape(kinds[0])
+        whole: Any = tuple
         return Shape(
-            tuple[twin, ...],
+            whole[twin, ...],
             outward and (lambda value, show: [outward(item, show) for item in value]),
             inward and (lambda found: tuple([inward(item) for item in found])),
         )
 
     def _dict(self, kind: Any) -> Shape:
         twin, outward, inward, _ = self.shape(kind)
+        whole: Any = dict
         return Shape(
-            dict[str, twin],
+            whole[str, twin],
             outward
             and (lambda value, show: {k: outward(v, show) for k, v in value.items()}),
             inward and (lambda found: {k: inward(v) for k, v in found.items()}),
@@ -169,7 +172,8 @@ class _Compiler:
             namespace={"__doc__": kind.__doc__},
             kw_only=True,
             forbid_unknown_fields=self._strict,
-            **({} if tag is None else {"tag_field": "type", "tag": kind.__name__}),
+            tag_field=None if tag is None else "type",
+            tag=None if tag is None else kind.__name__,
         )
         head = {} if tag is None else {"type": kind.__name__}
 
@@ -214,15 +218,15 @@ def _twin_field(field: Any, shape: Shape) -> Any:
 def _enumeration(kind: type[Enum]) -> Shape:
     names = tuple(kind.__members__)
     return Shape(
-        Literal[names],  # type: ignore[valid-type]
-        lambda value, show: kind(value).name,
+        Literal[names],
+        lambda value, _: kind(value).name,
         lambda found: kind[found],
     )
 
 
 def _one_of(shapes: dict[Any, Shape], optional: bool) -> Shape:
     """One of several structs, told apart by their tags, or of several plain types."""
-    twin: Any = Union[tuple(shape.twin for shape in shapes.values())]
+    twin: Any = reduce(or_, (shape.twin for shape in shapes.values()))
     inwards = {shape.twin: shape.inward for shape in shapes.values()}
 
     def outward(value: Any, show: Show) -> Any:
@@ -261,6 +265,6 @@ _VALUE: Final = Shape(
 )
 _DOCUMENT: Final = Shape(
     dict[str, Any],
-    lambda document, show: Raw(document or b"{}"),
+    lambda document, _: Raw(document or b"{}"),
     lambda found: msgspec.json.encode(found) if found else b"",
 )

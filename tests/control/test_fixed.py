@@ -139,5 +139,7 @@ async def test_with_an_sdk_every_request_is_a_span_in_the_callers_trace(
     assert set(spans) == {"POST /api/v1/runs/count", "runs.count"}
     outer = spans["POST /api/v1/runs/count"]
     assert f"{outer.context.trace_id:032x}" == trace_id
-    assert spans["runs.count"].parent.span_id == outer.context.span_id
-    assert outer.attributes["http.response.status_code"] == 200
+    parent, attributes = spans["runs.count"].parent, outer.attributes
+    assert parent is not None and attributes is not None
+    assert parent.span_id == outer.context.span_id
+    assert attributes["http.response.status_code"] == 200

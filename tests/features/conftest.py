@@ -10,8 +10,9 @@ Author code is registered in the module's own `REGISTRY`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,8 @@ import pytest_asyncio
 
 from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import Client, Registry, Runtime, Worker
+from tests.features.not_remote import NOT_REMOTE, REMOTE_MODULES
+from tests.features.remote import RemoteSite, hosting
 from tests.features.stage import stage
 
 
@@ -69,17 +72,39 @@ class EmbeddedSite:
             yield runtime
 
 
-SITES = {"embedded": EmbeddedSite}
+SITES = {"embedded": EmbeddedSite, "remote": RemoteSite}
 
 
-@pytest_asyncio.fixture(params=list(SITES))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test that takes a site runs on each that it can run on."""
+    if "site" in metafunc.fixturenames:
+        module = metafunc.module.__name__.rpartition(".")[2]
+        sites = list(SITES) if module in REMOTE_MODULES else ["embedded"]
+        if metafunc.function.__name__ in NOT_REMOTE:
+            sites = ["embedded"]
+        metafunc.parametrize("site", sites, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def process() -> Iterator[Connection]:
+    """The process where the engines of remote sites live."""
+    with hosting() as connection:
+        yield connection
+
+
+@pytest_asyncio.fixture
 async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Site]:
     """A place for an engine, where nothing is running yet, and an empty stage."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
-    made = SITES[request.param]
+    made = SITES[request.param](
+        tmp_path / "everact.db", VirtualClock(loop), request.module.REGISTRY
+    )
+    if isinstance(made, RemoteSite):
+        made.process = request.getfixturevalue("process")
+        made.module = request.module.__name__
     stage.open(loop)
-    yield made(tmp_path / "everact.db", VirtualClock(loop), request.module.REGISTRY)
+    yield made
     stage.open(None)
 
 

@@ -6,6 +6,7 @@ Tests wait for a note instead of for time. The stage is emptied before each test
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 
@@ -14,6 +15,8 @@ class Stage:
 
     def __init__(self) -> None:
         self.notes: list[Any] = []
+        self.relay: Callable[[Any], None] | None = None
+        """Where notes go as well, in a process that has no test."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed: asyncio.Event | None = None
 
@@ -26,6 +29,8 @@ class Stage:
     def note(self, what: Any) -> None:
         """Note something; from any thread, also from workflow code."""
         self.notes.append(what)
+        if self.relay is not None:
+            self.relay(what)
         if self._loop is not None and not self._loop.is_closed():
             assert self._changed is not None
             self._loop.call_soon_threadsafe(self._changed.set)
