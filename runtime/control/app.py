@@ -38,11 +38,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def make_app(engine: "Engine", guard: Guard) -> web.Application:
-    """The application that serves `engine`, as far as `guard` lets requests in."""
+    """The application that serves `engine`, as far as `guard` lets requests in.
+
+    Only counting is outside: what the guard refuses is counted, but neither traced
+    nor looked at.
+    """
     metrics = Metrics(engine)
     app = guard.application()
-    app.middlewares[:0] = [metrics.middleware, tracing]
-    app.middlewares.append(refusals)
+    app.middlewares.insert(0, metrics.middleware)
+    app.middlewares.extend((tracing, refusals))
     app[ENGINE] = engine
     app.cleanup_ctx.append(metrics.counting)
     app[CLOSING] = asyncio.Event()

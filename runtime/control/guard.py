@@ -1,11 +1,11 @@
 """The guard: what a request must show before anything else looks at it.
 
-It is the outermost middleware, so it sees every method and every path, unknown ones,
-event streams and static files included. In this order: the host that the request
-names, the page that it comes from, its method, its token, the scope of that, and its
-body. No route is exempt by how its path is written: those that need no token are given
-as route objects, and are compared by identity. (Only a header ``Expect`` is answered
-before it, by the HTTP library; that tells nothing.)
+It is the outermost middleware but for a counter of requests, so it sees every method
+and every path, unknown ones, event streams and static files included. In this order:
+the host that the request names, the page that it comes from, its method, its token,
+the scope of that, and its body. No route is exempt by how its path is written: those
+that need no token are given as route objects, and are compared by identity. (Only a
+header ``Expect`` is answered before it, by the HTTP library; that tells nothing.)
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from everact.runtime.control.settings import ControlSettings, authority, origin_
 from everact.runtime.control.tokens import Scope, Token, TokenFile
 from everact.runtime.core.durations import seconds
 from everact.runtime.core.statuses import RPCStatus
-from everact.runtime.errors import RPCError, SecretFileError
+from everact.runtime.errors import EndpointError, RPCError, SecretFileError
 from everact.runtime.operations.access import (
     EVERY_WORKSPACE,
     Access,
@@ -54,10 +54,16 @@ NOBODY_ASKED: Final = Token(
 class Guard:
     """Guards one application; `tokens` None is a database that can have none.
 
-    Nothing about a request that was refused is kept.
+    EndpointError if they are to be asked for all the same. Nothing about a request
+    that was refused is kept.
     """
 
     def __init__(self, settings: ControlSettings, tokens: TokenFile | None) -> None:
+        if settings.authentication and tokens is None:
+            raise EndpointError(
+                "authentication is on, but a database that is no file has no tokens "
+                "beside it: give the endpoint a TokenFile"
+            )
         self.settings = settings
         self._tokens = tokens
         self._required = settings.authentication is True
@@ -111,12 +117,11 @@ class Guard:
             raise _not_allowed()
         route = request.match_info.route
         if route not in self._open:
-            caller = self._authenticate(request)
-            needed = self._access.get(route, Access.ADMIN)
-            unknown = request.match_info.http_exception is not None
-            if needed not in caller.scope.allows and not unknown:
+            request[CALLER] = caller = self._authenticate(request)
+            if request.match_info.http_exception is not None:
+                return  # there is no such route, as whoever is known may be told
+            if self._access.get(route, Access.ADMIN) not in caller.scope.allows:
                 raise _forbidden(caller)
-            request[CALLER] = caller
         await self._take_body(request)
 
     @asynccontextmanager

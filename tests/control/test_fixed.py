@@ -84,6 +84,8 @@ async def test_a_body_over_the_limit_is_refused(http: Http) -> None:
         headers={"Content-Type": "application/json"},
     ) as answer:
         assert answer.status == 413
+        told = (await answer.json())["error"]
+    assert told["status"] == "INVALID_ARGUMENT"
 
 
 async def test_an_engine_on_the_real_clock_lets_nobody_set_it(http: Http) -> None:

@@ -11,6 +11,8 @@ import pytest
 import pytest_asyncio
 
 from everact.runtime import AddressInUse, EndpointError, Runtime
+from everact.runtime.control.app import make_app
+from everact.runtime.control.guard import Guard
 from everact.runtime.control.serving import Control
 from everact.runtime.control.settings import ControlSettings
 from everact.runtime.control.tokens import Scope, TokenFile
@@ -117,6 +119,52 @@ async def test_no_operation_is_reached_without_a_token_or_by_another_name(
         assert (await ask(site.port, method, path, host=ours)).status == 405
 
 
+async def test_only_health_and_readiness_need_no_token(site: Site) -> None:
+    """Every route that the application has, and every file that a page needs."""
+    guard = Guard(ControlSettings(), None)
+    async with Runtime(":memory:", registry=REGISTRY) as other:
+        app = make_app(other.engine, guard)
+    found = set()
+    for route in app.router.routes():
+        path = route.resource.canonical if route.resource else ""
+        answer = await ask(site.port, route.method, path, body=b"")
+        if answer.status != 401:
+            found.add((route.method, path))
+    assert found == {("GET", "/healthz"), ("GET", "/readyz")}
+
+
+@pytest.mark.parametrize("scope", Scope)
+async def test_metrics_and_the_document_are_for_every_token(
+    site: Site, scope: Scope
+) -> None:
+    token = site.token(scope, "a")
+    for path in ("/metrics", "/openapi.json", "/api/v1/engine/info"):
+        assert (await ask(site.port, "GET", path, token=token)).status == 200
+    answer = await ask(site.port, "GET", "/api/v1/actors/tree", token=token)
+    assert answer.status == 403
+
+
+async def test_refused_requests_are_counted_by_route_and_not_by_what_was_typed(
+    site: Site,
+) -> None:
+    for path in ("/nowhere", "/api/v1/runs/list"):
+        await ask(site.port, "GET", path)
+    token = site.token()
+    text = (await ask(site.port, "GET", "/metrics", token=token)).body.decode()
+    label = 'method="GET",route="%s",status="401"'
+    assert label % "/api/v1/runs/list" in text
+    assert label % "unknown" in text
+    assert "nowhere" not in text
+
+
+@pytest.mark.feature("AU-10")
+async def test_only_an_administrator_moves_the_clock(site: Site) -> None:
+    for scope, status in ((Scope.USER, 403), (Scope.RUNNER, 403), (Scope.ADMIN, 501)):
+        token = site.token(scope)
+        answer = await site.post("/api/v1/clock/advance", {"seconds": 1}, token)
+        assert answer.status == status  # this engine's clock is not one for tests
+
+
 @pytest.mark.feature("AU-01")
 async def test_a_run_is_started_and_found_with_a_token(site: Site) -> None:
     token = site.token()
@@ -156,14 +204,16 @@ async def test_a_run_of_another_workspace_is_as_if_it_did_not_exist(
         ("cancel", {}),
         ("terminate", {}),
         ("result", {"wait": 0}),
+        ("follow", {}),
     ):
         for workspace in ("b", "never-made"):
             ref = {"workflow_id": "w", "workspace": workspace}
             answer = await site.post(f"/api/v1/runs/{verb}", {"run": ref} | more, ours)
             assert answer.status == 404, verb
             assert answer.error["message"] == f"no workspace {workspace!r} is known"
-    listed = await site.post("/api/v1/runs/list", {"workspace": "b"}, ours)
-    assert listed.status == 404
+    for verb in ("list", "count", "watch"):
+        answer = await site.post(f"/api/v1/runs/{verb}", {"workspace": "b"}, ours)
+        assert answer.status == 404
     ref = {"workflow_id": "w", "workspace": "b"}
     found = await site.post("/api/v1/runs/describe", {"run": ref}, theirs)
     assert msgspec.json.decode(found.body)["status"] == "RUNNING"
@@ -200,3 +250,15 @@ async def test_an_engine_in_memory_is_served_to_this_machine() -> None:
         async with Control(runtime, "127.0.0.1:0") as control:
             answer = await ask(control.port, "POST", "/api/v1/runs/list", body=b"{}")
             assert answer.status == 200
+
+
+async def test_tokens_that_nobody_can_have_are_not_asked_for(tmp_path: Path) -> None:
+    asking = ControlSettings(authentication=True)
+    async with Runtime(":memory:", registry=REGISTRY) as runtime:
+        with pytest.raises(EndpointError, match="TokenFile"):
+            await Control(runtime, "127.0.0.1:0", settings=asking).__aenter__()
+        tokens = TokenFile(tmp_path / "tokens")
+        control = Control(runtime, "127.0.0.1:0", settings=asking, tokens=tokens)
+        async with control:
+            answer = await ask(control.port, "GET", "/api/v1/engine/info")
+            assert answer.status == 401

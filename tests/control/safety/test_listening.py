@@ -7,7 +7,6 @@ import logging
 import socket
 import ssl
 from pathlib import Path
-from typing import NamedTuple
 
 import aiohttp
 import pytest
@@ -19,6 +18,7 @@ from everact.runtime.control.listening import listen, listening
 from everact.runtime.control.settings import ControlSettings
 from everact.runtime.control.tls import ServerTLS
 from everact.runtime.control.tokens import TokenFile
+from tests.control.safety.certificates import Files
 from tests.control.safety.small import small
 from tests.control.safety.wire import ask
 
@@ -104,35 +104,6 @@ async def test_the_port_is_free_again_after_the_end(tmp_path: Path) -> None:
 
 
 # -- TLS -------------------------------------------------------------------------------
-
-
-class Files(NamedTuple):
-    authority: trustme.CA
-    tls: ServerTLS
-    mutual: ServerTLS
-    folder: Path
-
-    def client(self, issuer: trustme.CA | None = None) -> ssl.SSLContext:
-        context = ssl.create_default_context()
-        self.authority.configure_trust(context)
-        if issuer is not None:
-            issuer.issue_cert("client.example").configure_cert(context)
-        return context
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    folder = tmp_path_factory.mktemp("certificates")
-    authority = trustme.CA()
-    made = authority.issue_cert("localhost", "127.0.0.1")
-    certificate, key, ca = folder / "cert.pem", folder / "key.pem", folder / "ca.pem"
-    for part in made.cert_chain_pems:
-        part.write_to_path(certificate, append=True)
-    made.private_key_pem.write_to_path(key)
-    authority.cert_pem.write_to_path(ca)
-    tls = ServerTLS(certificate=certificate, key=key)
-    mutual = ServerTLS(certificate=certificate, key=key, client_ca=ca)
-    return Files(authority, tls, mutual, folder)
 
 
 async def get(url: str, context: ssl.SSLContext) -> int:
