@@ -12,7 +12,7 @@ from everact.runtime.client.settings import (
     RetryConfig,
     TLSConfig,
 )
-from everact.runtime.client.simple import HttpClient
+from everact.runtime.client.simple import BlockingHttpClient, HttpClient
 from everact.runtime.client.views import HistoryItem, RunLine, RunView, TaskView
 from everact.runtime.core.durations import Duration
 from everact.runtime.core.failures import TimeoutKind
@@ -102,6 +102,7 @@ __all__ = [
     "AuthorizationError",
     "BlockingClient",
     "BlockingHandle",
+    "BlockingHttpClient",
     "Call",
     "ChildFailure",
     "ChildHandle",

@@ -7,12 +7,13 @@ of the family; whatever answer came is given as it is.
 import asyncio
 import ssl
 from collections.abc import Mapping
+from functools import partial
 from typing import Final, NamedTuple
 
 import aiohttp
 
 from everact.runtime.client.affinity import Affinity
-from everact.runtime.client.pending import Pending
+from everact.runtime.client.pending import Making, Pending
 from everact.runtime.client.settings import (
     HttpConnectProxyConfig,
     KeepAliveConfig,
@@ -75,17 +76,16 @@ class Connection:
         body: bytes | None = None,
         headers: Mapping[str, str],
         limit: float | None = None,
-        expired: BaseException | None = None,
+        expired: Making | None = None,
     ) -> Answer:
         """The answer to one request, whatever its status.
 
-        `expired` is raised after `limit` seconds (default: EngineUnreachable).
+        What `expired` makes is raised after `limit` seconds, or EngineUnreachable.
         EngineUnreachable without an answer, RuntimeStateError if the client is closed,
         or is used on another loop or in a forked process.
         """
         loop = self._affinity.enter()
-        silent = expired or self._unreachable("did not answer in time", sent=True)
-        async with self._pending.within(limit, silent):
+        async with self._pending.within(limit, expired or self._silent):
             try:
                 found = await self._send(method, path, body, headers)
             except (aiohttp.ClientError, OSError) as error:
@@ -111,7 +111,7 @@ class Connection:
             self._affinity.enter()
         self._affinity.end("is closed")
         if self._session is not None:
-            self._pending.abort(RuntimeStateError("the client was closed meanwhile"))
+            self._pending.abort(_closed_meanwhile)
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.wait([self._watch])
@@ -163,11 +163,8 @@ class Connection:
                 async with asyncio.timeout(limit):
                     await self._send("GET", SIGN_OF_LIFE, None, {})
             except (TimeoutError, aiohttp.ClientError, OSError):
-                self._pending.abort(
-                    self._unreachable(
-                        f"gave no sign of life for {interval + limit:g} s", sent=True
-                    )
-                )
+                lifeless = f"gave no sign of life for {interval + limit:g} s"
+                self._pending.abort(partial(self._unreachable, lifeless, sent=True))
                 await self._drop_sockets()
             self._heard = loop.time()
 
@@ -180,6 +177,13 @@ class Connection:
             return self._unreachable(what, sent=False)
         return self._unreachable(f"the connection broke: {what}", sent=True)
 
+    def _silent(self) -> EngineUnreachable:
+        return self._unreachable("did not answer in time", sent=True)
+
     def _unreachable(self, why: str, *, sent: bool) -> EngineUnreachable:
         text = f"no answer from the engine at {self.target}: {why}"
         return EngineUnreachable(text, str(self.target), sent)
+
+
+def _closed_meanwhile() -> RuntimeStateError:
+    return RuntimeStateError("the client was closed meanwhile")

@@ -9,6 +9,7 @@ restarts of the engine, once the engine has been reached at all.
 import random
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, TypeVar
 from uuid import uuid4
 
@@ -117,7 +118,7 @@ class HttpTransport:
         """The answer to one HTTP request, or the error that it tells of."""
         wait, expired = 0.0, None
         if limit is not None:
-            wait, expired = limit / 2, deadline_exceeded(request, limit)
+            wait, expired = limit / 2, partial(deadline_exceeded, request, limit)
         elif waits(request):
             wait = POLL
             limit = POLL + POLL_GRACE
@@ -205,9 +206,10 @@ _REFUSED: Final = frozenset({RPCStatus.UNAVAILABLE, RPCStatus.RESOURCE_EXHAUSTED
 
 def identified(request: Request[A]) -> Request[A]:
     """`request` with a request ID of its own, if it takes one and has none."""
-    if getattr(request, "request_id", None) == "":
-        return replace(request, request_id=uuid4().hex)
-    if isinstance(request, StartRuns):
-        starts = tuple(identified(start) for start in request.starts)
-        return replace(request, starts=starts)
-    return request
+    found: Any = request
+    if getattr(found, "request_id", None) == "":
+        found = replace(found, request_id=uuid4().hex)
+    elif isinstance(found, StartRuns):
+        found = replace(found, starts=tuple(identified(one) for one in found.starts))
+    given: Request[A] = found
+    return given

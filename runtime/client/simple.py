@@ -4,11 +4,12 @@ import asyncio
 import json
 import os
 import random
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Self
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
 from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
+from everact.runtime.client.blocking import LoopThread, refuse_on_loop
 from everact.runtime.client.credentials import find_token, save_token
 from everact.runtime.client.settings import RetryConfig, parse_target
 from everact.runtime.errors import (
@@ -30,6 +31,19 @@ LIMIT: Final = 30.0
 
 REPEATED: Final = frozenset({500, 502, 503, 504})
 RETRY: Final = RetryConfig(first=0.1, growth=2.0, retries=6, total=None)
+
+
+class Plain(TypedDict, total=False):
+    """The keyword options of a plain request.
+
+    `server` is the URL to ask (default: the client's), `headers` go with it, `params`
+    are its parameters, and `token` is the credential (default: the client's).
+    """
+
+    server: str | None
+    headers: Mapping[str, str] | None
+    params: Mapping[str, Any] | None
+    token: str | None
 
 
 class HttpClient:
@@ -69,47 +83,27 @@ class HttpClient:
         """Send these with every request from now on, in place of any of the name."""
         self._attached |= {name.lower(): value for name, value in headers.items()}
 
-    async def get(
-        self,
-        path: str,
-        server: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        params: Mapping[str, Any] | None = None,
-        token: str | None = None,
-    ) -> Any:
+    async def get(self, path: str, **options: Unpack[Plain]) -> Any:
         """The JSON at `path`, with `params` as the query string; {} for nothing.
 
-        `server` is the URL to ask (default: the client's), `token` the credential.
         ClientError for a refusal, AuthorizationError if it concerns the credential,
         EngineUnreachable if no answer came after six repetitions.
         """
+        params = options.get("params")
         query = f"?{urlencode(params, doseq=True)}" if params else ""
-        return await self._request("GET", path, server, headers, token, None, query)
+        return await self._request("GET", path + query, options)
 
-    async def post(
-        self,
-        path: str,
-        server: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        params: Mapping[str, Any] | None = None,
-        token: str | None = None,
-    ) -> Any:
+    async def post(self, path: str, **options: Unpack[Plain]) -> Any:
         """Like `get`, but a POST with `params` as its JSON body.
 
         All repetitions carry one idempotency key.
         """
-        body = json.dumps(params or {}).encode()
-        return await self._request("POST", path, server, headers, token, body)
+        body = json.dumps(options.get("params") or {}).encode()
+        return await self._request("POST", path, options, body)
 
-    async def delete(
-        self,
-        path: str,
-        server: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        token: str | None = None,
-    ) -> Any:
-        """Like `get`, but a DELETE."""
-        return await self._request("DELETE", path, server, headers, token)
+    async def delete(self, path: str, **options: Unpack[Plain]) -> Any:
+        """Like `get`, but a DELETE without parameters."""
+        return await self._request("DELETE", path, options)
 
     def _connection(self, url: str) -> tuple["Connection", str]:
         """The connection to the server of `url`, and the path there."""
@@ -136,26 +130,79 @@ class HttpClient:
         await self.close()
 
     async def _request(
-        self,
-        method: str,
-        path: str,
-        server: str | None,
-        headers: Mapping[str, str] | None,
-        token: str | None,
-        body: bytes | None = None,
-        query: str = "",
+        self, method: str, path: str, options: Plain, body: bytes | None = None
     ) -> Any:
-        connection, prefix = self._connection(server or self.api_url)
-        sent = {"authorization": f"Bearer {token or self._api_key}"}
+        unknown = options.keys() - Plain.__annotations__.keys()
+        if unknown:
+            raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
+        connection, prefix = self._connection(options.get("server") or self.api_url)
+        token = options.get("token") or self._api_key
+        sent = {"authorization": f"Bearer {token}"}
         if body is not None:
             sent |= {
                 "content-type": "application/json",
                 "idempotency-key": uuid4().hex,
             }
-        sent |= {name.lower(): value for name, value in (headers or {}).items()}
+        given = options.get("headers") or {}
+        sent |= {name.lower(): value for name, value in given.items()}
         sent |= self._attached
-        full = f"{prefix}/{path.lstrip('/')}{query}"
+        full = f"{prefix}/{path.lstrip('/')}"
         return _content(await _repeated(connection, method, full, body, sent))
+
+
+class BlockingHttpClient:
+    """`HttpClient` for programs without a loop: its methods block for their answer.
+
+    Use it as ``with BlockingHttpClient() as client:``; any thread may that runs no
+    loop. It has a thread of its own until it is closed.
+    """
+
+    def __init__(self, api_key: str | None = None, api_url: str | None = None) -> None:
+        self._client = HttpClient(api_key, api_url)
+        self._stop = asyncio.Event()
+        self._thread = LoopThread(self._main, "client")
+        self._thread.start()
+
+    def get(self, path: str, **options: Unpack[Plain]) -> Any:
+        """See `HttpClient.get`."""
+        return self._thread.wait(self._client.get(path, **options))
+
+    def post(self, path: str, **options: Unpack[Plain]) -> Any:
+        """See `HttpClient.post`."""
+        return self._thread.wait(self._client.post(path, **options))
+
+    def delete(self, path: str, **options: Unpack[Plain]) -> Any:
+        """See `HttpClient.delete`."""
+        return self._thread.wait(self._client.delete(path, **options))
+
+    def attach_headers(self, headers: Mapping[str, str]) -> None:
+        """See `HttpClient.attach_headers`."""
+        self._client.attach_headers(headers)
+
+    def auth_token(self) -> str:
+        """See `HttpClient.auth_token`."""
+        return self._client.auth_token()
+
+    def save_api_token(self) -> None:
+        """See `HttpClient.save_api_token`."""
+        self._client.save_api_token()
+
+    def close(self) -> None:
+        """See `HttpClient.close`; the thread ends too."""
+        refuse_on_loop()
+        self._thread.tell(self._stop.set)
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    async def _main(self, ready: Callable[[], None]) -> None:
+        async with self._client:
+            ready()
+            await self._stop.wait()
 
 
 async def _repeated(

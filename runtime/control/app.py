@@ -34,6 +34,9 @@ logger = logging.getLogger("everact.control")
 ENGINE: Final = web.AppKey("engine", object)
 """The engine that an application serves."""
 
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+"""A header that stands for the request ID of a request that has none."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -115,6 +118,10 @@ async def _asked(
         raise RuntimeStateError("the runtime is closed or closing")
     asked = wire.decode_request(operation.request, body)
     check_workspaces(request, asked.request, operation.access)
+    key = request.headers.get(IDEMPOTENCY_KEY, "")
+    if key and getattr(asked.request, "request_id", None) == "":
+        named = msgspec.structs.replace(asked.request, request_id=key)
+        asked = asked._replace(request=named)
     return asked
 
 

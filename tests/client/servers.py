@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from aiohttp import ClientSession, web
 
-Handling: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handling: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
@@ -136,7 +136,7 @@ class Front:
             self.noticed.clear()
             await self.noticed.wait()
 
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         sent = {name.lower(): value for name, value in request.headers.items()}
         self.asked.append((request.path, sent))
         assert request.transport is not None

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ REGISTRY = Registry()
 
 
 @workflow(registry=REGISTRY)
-async def waiting() -> str:
+async def waiting() -> Any:
     return await receive("go")
 
 

@@ -35,7 +35,7 @@ class Peer:
         self.answering.set()
         self.noticed = asyncio.Event()
 
-    async def __call__(self, request: web.Request) -> web.Response:
+    async def __call__(self, request: web.BaseRequest) -> web.Response:
         self.asked.append(request.path)
         assert request.transport is not None
         self.sockets.add(request.transport.get_extra_info("peername"))
@@ -81,7 +81,7 @@ async def test_an_unreachable_target_is_named_in_the_error() -> None:
 
 
 async def test_a_connection_that_breaks_may_have_carried_the_request_out() -> None:
-    async def cut(request: web.Request) -> web.Response:
+    async def cut(request: web.BaseRequest) -> web.Response:
         assert request.transport is not None
         request.transport.abort()
         return web.Response()

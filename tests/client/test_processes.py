@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from everact.runtime import Client, KeepAliveConfig, RetryConfig
+from everact.runtime.operations.runs import DescribeRun, RunRef
 from tests.client.servers import free_port
 
 pytestmark = pytest.mark.real_time
@@ -124,20 +125,15 @@ async def test_a_frozen_engine_is_noticed_and_used_again_when_it_thaws(
     ) as client:
         handle = await client.start("waiting")
         result = asyncio.create_task(handle.result())
+        run = RunRef(workflow_id=handle.id)
         process = engine.process
         assert process is not None
         process.send_signal(signal.SIGSTOP)
         with pytest.raises(ConnectionError, match="no sign of life"):
-            await client.transport.call(_describe(handle.id), retry=False)
+            await client.workflow_service.call(DescribeRun(run=run))
         process.send_signal(signal.SIGCONT)
         await handle.signal("go", "gone")
         assert await result == "gone"
-
-
-def _describe(id: str) -> object:
-    from everact.runtime.operations.runs import DescribeRun, RunRef
-
-    return DescribeRun(run=RunRef(workflow_id=id))
 
 
 FORKING = """

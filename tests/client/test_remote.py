@@ -11,6 +11,7 @@ import pytest
 from everact.runtime import (
     Client,
     EngineUnreachable,
+    HttpClient,
     KeepAliveConfig,
     Registry,
     RetryConfig,
@@ -39,7 +40,7 @@ QUICK = RetryConfig(first=0.001, longest=0.01)
 
 
 @workflow(registry=REGISTRY)
-async def waiting() -> str:
+async def waiting() -> Any:
     return await receive("go")
 
 
@@ -239,6 +240,19 @@ async def test_a_repeated_start_takes_effect_once(front: Front, failure: str) ->
             await handle.signal("item", number)
         assert front.count(SIGNAL) == 6
         assert await handle.result() == [1, 2]
+
+
+@pytest.mark.feature("RQ-08", "ID-11")
+async def test_a_repeated_plain_request_takes_effect_once(
+    front: Front, client: Client
+) -> None:
+    async with HttpClient("key", f"http://{front.target}") as plain:
+        front.plan = ["lost", "unavailable"]
+        path, params = START.removeprefix("/"), {"workflow": "waiting"}
+        await plain.post(path, params=params)
+        assert (front.count(START), await client.count()) == (3, 1)
+        await plain.post(path, params=params)
+        assert await client.count() == 2
 
 
 @pytest.mark.feature("CX-09", "ID-11")

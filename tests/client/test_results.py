@@ -101,7 +101,7 @@ async def failing() -> None:
 
 
 @workflow(registry=REGISTRY)
-async def waiting() -> str:
+async def waiting() -> Any:
     return await receive("go")
 
 

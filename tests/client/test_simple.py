@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 from aiohttp import web
 
 from everact.runtime import (
     AuthorizationError,
+    BlockingHttpClient,
     ClientError,
     EngineUnreachable,
     HttpClient,
     RuntimeStateError,
 )
 from everact.runtime.client import simple
+from everact.runtime.client.blocking import LoopThread
 from everact.runtime.client.settings import RetryConfig
 from tests.client.servers import free_port, serving
 
@@ -38,7 +41,7 @@ class Endpoint:
         self._statuses = list(statuses)
         self._body = body
 
-    async def __call__(self, request: web.Request) -> web.Response:
+    async def __call__(self, request: web.BaseRequest) -> web.Response:
         sent = {name.lower(): value for name, value in request.headers.items()}
         self.asked.append((request.method, request.path_qs, sent, await request.text()))
         status = self._statuses.pop(0) if self._statuses else 200
@@ -213,3 +216,45 @@ async def test_a_closed_one_says_so() -> None:
 def test_growing_waits() -> None:
     waits = [simple.RETRY.pause(n, 0.0, 0.5) for n in range(1, 8)]
     assert waits == [pytest.approx(0.1 * 2**n) for n in range(6)] + [None]
+
+
+@pytest.mark.feature("RQ-01", "RQ-02", "CX-22")
+def test_the_blocking_form_has_the_same_methods() -> None:
+    with listening_thread() as (endpoint, place):
+        threads = threading.active_count()
+        with BlockingHttpClient("key", f"http://{place}") as client:
+            client.attach_headers({"a": "1"})
+            assert client.get("x", params={"n": 1}) == {"ok": True}
+            assert client.post("x", params={"n": 1}) == {"ok": True}
+            assert client.delete("x", token="t") == {"ok": True}
+            assert client.auth_token() == "key"
+        client.close()
+        assert threading.active_count() == threads
+        with pytest.raises(RuntimeStateError, match="client"):
+            client.get("x")
+    assert [method for method, _, _, _ in endpoint.asked] == ["GET", "POST", "DELETE"]
+    assert {sent["a"] for _, _, sent, _ in endpoint.asked} == {"1"}
+    assert verbs(BlockingHttpClient) == verbs(HttpClient)
+
+
+def verbs(kind: type) -> set[str]:
+    return {name for name in vars(kind) if not name.startswith("_")}
+
+
+@contextmanager
+def listening_thread() -> Iterator[tuple[Endpoint, str]]:
+    endpoint, stop, places = Endpoint(), asyncio.Event(), list[str]()
+
+    async def main(ready: Callable[[], None]) -> None:
+        async with serving(endpoint) as place:
+            places.append(place)
+            ready()
+            await stop.wait()
+
+    thread = LoopThread(main)
+    thread.start()
+    try:
+        yield endpoint, places[0]
+    finally:
+        thread.tell(stop.set)
+        thread.join()

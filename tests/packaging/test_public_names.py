@@ -19,7 +19,8 @@ PUBLIC = {
     """,
     "everact.runtime": """
         AddressInUse ApplicationError Arguments AsyncTaskCancelled AttemptLost
-        AuthorizationError BlockingClient BlockingHandle Call ChildFailure ChildHandle
+        AuthorizationError BlockingClient BlockingHandle BlockingHttpClient Call
+        ChildFailure ChildHandle
         Client ClientError ContinuedAsNew Duration EndpointError EngineUnreachable
         Error EveractError HttpClient HttpConnectProxyConfig KeepAliveConfig
         RetryConfig TLSConfig
