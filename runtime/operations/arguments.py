@@ -67,10 +67,11 @@ def typed(engine: "Engine", request: Request[Any]) -> Request[Any]:
     return request
 
 
-def _message(engine: "Engine", request: Any) -> Any:
+def _message(engine: "Engine", request: runs.SignalRun | runs.QueryRun) -> Request[Any]:
     target = _handler(engine, request)
     args, kwargs = _arguments(engine, target, request.args, request.kwargs)
-    return replace(request, args=args, kwargs=kwargs)
+    typed: Request[Any] = replace(request, args=args, kwargs=kwargs)
+    return typed
 
 
 def typed_start(engine: "Engine", request: runs.StartRun) -> runs.StartRun:
