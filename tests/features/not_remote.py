@@ -1,4 +1,8 @@
-"""What does not run on the remote site, and why."""
+"""What does not run on the remote site, and why.
+
+`test_context` calls tasks on the active runtime of its own process and compares tuples;
+`test_embedded` is about the runtime as an object; the other modules take no site.
+"""
 
 from __future__ import annotations
 
