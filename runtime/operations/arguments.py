@@ -20,7 +20,7 @@ from everact.runtime.core.records import StartOptions
 from everact.runtime.core.retry import retry
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.signature import Signature
-from everact.runtime.errors import RPCError
+from everact.runtime.errors import QueryFailed, RPCError
 from everact.runtime.operations import actors, runs
 from everact.runtime.operations.base import Request
 from everact.runtime.values.json_payloads import JSON_TAG, JsonConverter, as_type
@@ -42,15 +42,19 @@ class Target(NamedTuple):
 def typed(engine: "Engine", request: Request[Any]) -> Request[Any]:
     """`request` with its JSON payloads as the engine stores values.
 
-    RPCError INVALID_ARGUMENT names the argument that does not fit.
+    RPCError INVALID_ARGUMENT (of a query, QueryFailed) names the argument that does
+    not fit.
     """
     match request:
         case runs.StartRun():
             return typed_start(engine, request)
-        case runs.SignalRun() | runs.QueryRun():
-            target = _handler(engine, request)
-            args, kwargs = _arguments(engine, target, request.args, request.kwargs)
-            return replace(request, args=args, kwargs=kwargs)
+        case runs.SignalRun():
+            return _message(engine, request)
+        case runs.QueryRun():
+            try:
+                return _message(engine, request)
+            except RPCError as error:
+                raise QueryFailed(str(error)) from None
         case runs.TerminateRun():
             details = tuple(_plain(engine, d, "a detail") for d in request.details)
             return replace(request, details=details)
@@ -61,6 +65,13 @@ def typed(engine: "Engine", request: Request[Any]) -> Request[Any]:
             message = _plain(engine, request.message, "the message")
             return replace(request, message=message)
     return request
+
+
+def _message(engine: "Engine", request: runs.SignalRun | runs.QueryRun) -> Request[Any]:
+    target = _handler(engine, request)
+    args, kwargs = _arguments(engine, target, request.args, request.kwargs)
+    typed: Request[Any] = replace(request, args=args, kwargs=kwargs)
+    return typed
 
 
 def typed_start(engine: "Engine", request: runs.StartRun) -> runs.StartRun:
@@ -130,9 +141,9 @@ def _handler(
         return None
     signal = isinstance(request, runs.SignalRun)
     found = (definition.signals if signal else definition.queries).get(request.name)
-    return (
-        None if found is None else Target(found.name, found.function, found.signature)
-    )
+    if found is None:
+        return None
+    return Target(found.function.__name__, found.function, found.signature)
 
 
 def _arguments(

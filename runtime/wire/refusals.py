@@ -136,9 +136,10 @@ def _made(kind: Any, told: Told) -> EveractError:
     named: dict[str, Any] = {}
     hints = _hints(kind)
     for name, parameter in _parameters(kind).parameters.items():
-        value = told.data.get(name, parameter.default)
+        default = told.message if name == "message" else parameter.default
+        value = told.data.get(name, default)
         if value is parameter.empty:
-            value = told.message if name == "message" else ()
+            value = ()
         hint: Any = hints.get(name)
         if isinstance(hint, type) and issubclass(hint, Enum) and name in told.data:
             value = hint[value]

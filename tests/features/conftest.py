@@ -72,7 +72,10 @@ class EmbeddedSite:
             yield runtime
 
 
-SITES = {"embedded": EmbeddedSite, "remote": RemoteSite}
+SITES: dict[str, type[EmbeddedSite | RemoteSite]] = {
+    "embedded": EmbeddedSite,
+    "remote": RemoteSite,
+}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import math
 import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -31,7 +32,7 @@ class Opening(NamedTuple):
 
 
 class HostLoop(VirtualLoop):
-    """A loop that lets time jump once, when it is asked to, and tells what came of it."""
+    """A loop whose time jumps when it is asked to; it tells what came of that."""
 
     connection: Connection
     free = False
@@ -47,7 +48,7 @@ class HostLoop(VirtualLoop):
         self._settling = True
 
     def step(self, until: float) -> None:
-        """Jump to the next timer if it is not later than `until`, and do what is due."""
+        """Jump to the next timer, if that is not later than `until`; do what is due."""
         self._until, self._moved = until, False
 
     def jump_to_next_timer(self) -> bool:
@@ -62,6 +63,8 @@ class HostLoop(VirtualLoop):
         if not self._moved and scheduled and scheduled[0].when() <= self._until:
             self._moved = True
             return super().jump_to_next_timer()
+        if not self._moved and self._until < math.inf:
+            self._virtual_time = max(self._virtual_time, self._until)
         self._until = None
         self.connection.send(("stepped", self.time(), self._moved))
         return False
@@ -69,7 +72,8 @@ class HostLoop(VirtualLoop):
 
 def main(connection: Connection) -> None:
     """Serve engines until the other side hangs up."""
-    app._within = _for_as_long_as_it_takes  # the caller's time is not the engine's
+    # The time of those who wait is not the engine's.
+    app._within = _for_as_long_as_it_takes  # type: ignore[assignment]
     sending = threading.Lock()
 
     def relay(what: Any) -> None:

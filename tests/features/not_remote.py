@@ -1,4 +1,8 @@
-"""What does not run on the remote site, and why."""
+"""What does not run on the remote site, and why.
+
+`test_context` calls tasks on the active runtime of its own process and compares tuples;
+`test_embedded` is about the runtime as an object; the other modules take no site.
+"""
 
 from __future__ import annotations
 
@@ -12,5 +16,18 @@ REMOTE_MODULES = frozenset(
     }
 )
 
-NOT_REMOTE: dict[str, str] = {}
+_TUPLES = "tuples come back as lists: what is remote is JSON"
+_LOG = "it reads the log of the engine's process"
+
+NOT_REMOTE = {
+    "test_a_single_argument_is_passed_as_it_is": _TUPLES,
+    "test_a_catch_all_handler_takes_what_no_other_does": _TUPLES,
+    "test_arguments_that_do_not_fit_a_name_fail_its_run": (
+        "an endpoint that knows the workflow refuses the start, and nothing is stored"
+    ),
+    "test_a_signal_whose_arguments_do_not_fit_is_dropped_and_said_so": _LOG,
+    "test_asynchronous_tasks_are_interrupted_synchronous_ones_are_not": (
+        "it holds the task's thread in its own process"
+    ),
+}
 """Tests of these modules that only an engine in the same process can pass."""

@@ -52,6 +52,7 @@ class RemoteSite:
         self.clock: VirtualClock = RemoteClock(loop, epoch=clock.now() - loop.time())
         self.module = ""
         self._registry = registry
+        self._settling = False
 
     @asynccontextmanager
     async def up(
@@ -92,8 +93,11 @@ class RemoteSite:
         jump_alone = loop.jump_to_next_timer
 
         def jump() -> bool:
-            self.process.send(("settle",))
-            self._wait_for("settled")
+            if not self._settling:
+                self._settling = True
+                self.process.send(("settle",))
+            if not self._settled():
+                return False  # it is busy, and may want an answer meanwhile
             if selectors.DefaultSelector.select(selector, 0):
                 return True  # an answer, or a note: it comes before any timer
             scheduled = loop._scheduled  # type: ignore[attr-defined]
@@ -122,12 +126,20 @@ class RemoteSite:
                 return said
             self._noted(said)
 
+    def _settled(self) -> bool:
+        """Whether the engine has nothing left to do; it gets a moment to say so."""
+        while self._settling and self.process.poll(0.05):
+            self._noted(self.process.recv())
+        return not self._settling
+
     def _hear(self) -> None:
         if self.process.poll():
             self._noted(self.process.recv())
 
-    @staticmethod
-    def _noted(said: Any) -> None:
+    def _noted(self, said: Any) -> None:
+        if said[0] == "settled":
+            self._settling = False
+            return
         assert said[0] == "noted", said
         stage.note(said[1])
 

@@ -50,6 +50,9 @@ from everact.runtime import (
 )
 
 SAMPLES: list[EveractError] = [
+    errors.EndpointError("cannot be opened"),
+    errors.AddressInUse("taken"),
+    errors.SecretFileError("readable by others"),
     ApplicationError(
         "m", 1, [2], type="T", non_retryable=True, retry_after=3, traceback="tb"
     ),

@@ -1,0 +1,142 @@
+"""What goes out on one end comes in on the other as the same value."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from everact.runtime import errors, wire
+from everact.runtime.core.failures import Failure, FailureKind
+from everact.runtime.core.records import (
+    ChildClosed,
+    Complete,
+    Fail,
+    RunTask,
+    SignalReceived,
+    Started,
+    StartOptions,
+    TaskCompleted,
+)
+from everact.runtime.core.retry import RetryPolicy
+from everact.runtime.core.statuses import RPCStatus, RunStatus
+from everact.runtime.errors import EveractError
+from everact.runtime.operations.runs import (
+    AwaitRun,
+    HistoryEntry,
+    ReadHistory,
+    RunClosed,
+    RunRef,
+    StartRun,
+)
+from everact.runtime.values.payloads import PickleConverter
+from everact.runtime.wire.refusals import STATUS
+
+VALUES = PickleConverter()
+CAUSE = Failure(FailureKind.APPLICATION, "KeyError", "'x'", value=b"pickle")
+FAILURE = Failure(
+    FailureKind.CHILD, "ChildFailure", "b", details=(b"j[1]",), cause=CAUSE
+)
+
+
+def test_a_request_comes_in_as_it_went_out() -> None:
+    request = StartRun(
+        workflow="w",
+        args=(b"j[1]", b"jnull"),
+        kwargs={"x": b'j{"a":2}'},
+        options=StartOptions(
+            retry=RetryPolicy(attempts=3), parameters=b'{"p":1}', memo={"m": b"j1"}
+        ),
+    )
+    assert (
+        wire.decode_request(StartRun, wire.encode_request(request)).request == request
+    )
+
+
+def test_a_wait_travels_beside_its_request() -> None:
+    request = AwaitRun(run=RunRef(workflow_id="w"))
+    ask = wire.decode_request(AwaitRun, wire.encode_request(request, 7))
+    assert ask == wire.Ask(request, 7)
+
+
+@pytest.mark.feature("CT-04")
+def test_history_comes_in_as_the_same_records_but_for_pickles() -> None:
+    entry = HistoryEntry(
+        generation=1,
+        seq=2,
+        time=3.5,
+        events=(
+            Started("w", "id", "r", "r", "r", args=(b"j6",)),
+            TaskCompleted(1, b"jnull"),
+            SignalReceived("s", (b'j"x"',)),
+            ChildClosed(4, failure=FAILURE),
+        ),
+        commands=(RunTask(1, "t", (b"j1",)), Fail(FAILURE), Complete(b"j[]")),
+        run_id="r",
+    )
+    (found,) = wire.decode_answer(
+        ReadHistory, wire.encode_answer(ReadHistory, (entry,), VALUES)
+    )
+    bare = msgspec.structs.replace
+    seen = bare(FAILURE, cause=bare(CAUSE, value=None))
+    assert found == bare(
+        entry,
+        events=(*entry.events[:3], ChildClosed(4, failure=seen)),
+        commands=(entry.commands[0], Fail(seen), entry.commands[2]),
+    )
+
+
+def test_a_result_of_none_is_not_the_absence_of_a_result() -> None:
+    for result in (VALUES.encode(None), None):
+        closed = RunClosed(run_id="r", status=RunStatus.COMPLETED, result=result)
+        body = wire.encode_answer(AwaitRun, closed, VALUES)
+        found = wire.decode_answer(AwaitRun, body)
+        assert found.result == (None if result is None else b"jnull")
+        assert isinstance(found.status, RunStatus)
+
+
+@pytest.mark.feature("ER-02")
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.RPCError("no", RPCStatus.NOT_FOUND, (1, "two")),
+        errors.WorkflowAlreadyStarted("id", "type", "run"),
+        errors.QueryRejected(RunStatus.FAILED),
+        errors.QueryFailed("no such query"),
+        errors.RunPutAside("id", "run", "no code"),
+        errors.ValueNotStorable("too large"),
+        errors.StoreFull("disk"),
+        errors.ContinuedAsNew("next"),
+        errors.AsyncTaskCancelled("stop", 1, [2]),
+        errors.RunTerminated("why", {"by": "us"}),
+    ],
+)
+def test_an_error_comes_in_as_the_same_class_with_the_same_data(
+    error: EveractError,
+) -> None:
+    _, body = wire.encode_error(error)
+    found = wire.decode_error(body)
+    assert type(found) is type(error) and str(found) == str(error)
+    for name, value in vars(error).items():
+        if name[0] != "_":
+            assert getattr(found, name) == value
+
+
+def test_every_error_has_a_status() -> None:
+    for name in errors.__all__:
+        kind = getattr(errors, name)
+        assert kind is EveractError or any(
+            parent in STATUS or parent is errors.RPCError for parent in kind.__mro__
+        )
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b'{"error": 3}', b'{"error": {"type": "os"}}']
+)
+def test_what_is_no_refusal_of_ours_is_none(body: bytes) -> None:
+    assert wire.decode_error(body) is None
+
+
+def test_a_class_that_is_no_error_of_ours_is_never_made() -> None:
+    body = b'{"error":{"type":"Any","status":"NOT_FOUND","message":"m"}}'
+    found = wire.decode_error(body)
+    assert type(found) is errors.RPCError and found.status is RPCStatus.NOT_FOUND
