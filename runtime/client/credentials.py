@@ -18,17 +18,22 @@ TOKEN_VARIABLES: Final = ("EVERACT_TOKEN", "EVERACT_API_KEY")
 FOLDER_VARIABLE: Final = "EVERACT_SETTINGS"
 
 
-def find_token(address: str, given: str | None = None) -> str | None:
+def find_token(
+    address: str, given: str | None = None, *, injected: str | None = None
+) -> str | None:
     """The token for the engine at ``host:port``, or None.
 
-    In this order: what is `given`, ``EVERACT_TOKEN``, ``EVERACT_API_KEY``, what was
-    saved for exactly this address. SecretFileError if others can open the saved one.
+    In this order: what is `given`, ``EVERACT_TOKEN``, ``EVERACT_API_KEY``, what the
+    engine `injected` for a task of its own, what was saved for exactly this address.
+    SecretFileError if others can open the saved one.
     """
     if given is not None:
         return given
     for name in TOKEN_VARIABLES:
         if found := os.environ.get(name):
             return found
+    if injected is not None:
+        return injected
     return read_settings(address).get("token")
 
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 from everact.runtime.client.blocking import LoopThread, refuse_on_loop
 from everact.runtime.client.credentials import find_token, save_token
 from everact.runtime.client.settings import RetryConfig, parse_target
+from everact.runtime.definitions.context import current_attempt
 from everact.runtime.errors import (
     AuthorizationError,
     ClientError,
@@ -49,20 +50,27 @@ class Plain(TypedDict, total=False):
 class HttpClient:
     """GET, POST and DELETE on an engine's control endpoint.
 
-    `api_url` defaults to `EVERACT_API_URL` of the environment, then to the local
-    engine's; `api_key` to `EVERACT_TOKEN` or `EVERACT_API_KEY`, then to what was saved
-    for the address. Making one sends nothing.
+    `api_url` defaults to `EVERACT_API_URL` of the environment, then, in a task, to the
+    endpoint of the task's own engine, else to the local engine's; `api_key` to
+    `EVERACT_TOKEN` or `EVERACT_API_KEY`, then, in a task, to a token that its engine
+    gives it for its workspace, then to what was saved for the address. Making one sends
+    nothing.
     ValueError for an empty or missing key, and for a URL that is not http or https.
 
     Use it as ``async with HttpClient() as client:``, on one event loop.
     """
 
     def __init__(self, api_key: str | None = None, api_url: str | None = None) -> None:
-        url = os.environ.get(API_URL, DEFAULT_URL) if api_url is None else api_url
+        attempt = current_attempt.get()
+        own = attempt.endpoint if attempt is not None else None
+        url = os.environ.get(API_URL) if api_url is None else api_url
+        if url is None:
+            url = own.url if own is not None else DEFAULT_URL
         if not url:
             raise ValueError(f"{API_URL} is set, but empty")
         _, self._address, _ = _parts(url)
-        key = find_token(self._address, api_key)
+        injected = own.token if own is not None and own.url == url else None
+        key = find_token(self._address, api_key, injected=injected)
         if not key:
             raise ValueError(f"an API key is needed: give api_key or set {API_KEY}")
         self.api_url = url

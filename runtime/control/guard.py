@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from aiohttp import hdrs, web
 
+from everact.runtime.control.issued import IssuedTokens
 from everact.runtime.control.refusals import Refusal, secure
 from everact.runtime.control.settings import ControlSettings, authority, origin_of
 from everact.runtime.control.tokens import Scope, Token, TokenFile
@@ -65,6 +66,7 @@ class Guard:
                 "beside it: give the endpoint a TokenFile"
             )
         self.settings = settings
+        self.issued = IssuedTokens()
         self._tokens = tokens
         self._required = settings.authentication is True
         self._open: frozenset[Route] = frozenset()
@@ -134,7 +136,11 @@ class Guard:
         def look_again() -> None:
             nonlocal timer
             try:
-                counts = self._tokens is None or self._tokens.still_counts(caller)
+                counts = (
+                    self._tokens is None
+                    or self.issued.holds(caller)
+                    or self._tokens.still_counts(caller)
+                )
             except (SecretFileError, OSError):
                 counts = False
             if counts:
@@ -198,7 +204,8 @@ class Guard:
             given = request.headers.getall(hdrs.AUTHORIZATION, ())
             scheme, _, presented = (given[0] if len(given) == 1 else "").partition(" ")
             if scheme.lower() == "bearer" and self._tokens is not None:
-                found = self._tokens.find(presented.strip())
+                text = presented.strip()
+                found = self._tokens.find(text) or self.issued.find(text)
                 if found is not None:
                     return found
         except (SecretFileError, OSError) as error:

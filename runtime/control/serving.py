@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -12,6 +13,7 @@ from everact.runtime.control.guard import Guard
 from everact.runtime.control.listening import Listener, listening
 from everact.runtime.control.settings import ControlSettings, parse_address
 from everact.runtime.control.tokens import TokenFile
+from everact.runtime.definitions.context import EndpointAccess
 from everact.runtime.engine.engine import Engine
 
 
@@ -67,6 +69,7 @@ class Control:
         found = await serving.__aenter__()
         self._serving = serving
         self.address, self.port = found.address, found.port
+        self._runtime.engine.endpoint = partial(self._of_tasks, guard)
         return self
 
     async def __aexit__(
@@ -81,7 +84,16 @@ class Control:
         """Take no more requests, and end those that wait. Closing twice is harmless."""
         serving, self._serving = self._serving, None
         if serving is not None:
+            self._runtime.engine.endpoint = None
             await serving.__aexit__(None, None, None)
+
+    def _of_tasks(self, guard: Guard, workspace: str) -> EndpointAccess:
+        """How tasks of this engine reach it: a client made in one needs no settings."""
+        scheme = "http" if self.settings.tls is None else "https"
+        host, _, port = self.address.rpartition(":")
+        if host in ("0.0.0.0", "[::]"):  # noqa: S104 (every address: this machine's)
+            host = "127.0.0.1" if host == "0.0.0.0" else "[::1]"  # noqa: S104
+        return EndpointAccess(f"{scheme}://{host}:{port}", guard.issued.of(workspace))
 
     def _beside(self) -> TokenFile | None:
         database = self._runtime.database_file

@@ -1,9 +1,16 @@
 """What a task attempt knows of itself, and what it may tell the engine."""
 
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from everact.runtime.core.durations import Duration, seconds
+
+
+class EndpointAccess(NamedTuple):
+    """How a task reaches the control endpoint of its own engine."""
+
+    url: str
+    token: str
 
 
 class Attempt(Protocol):
@@ -15,6 +22,10 @@ class Attempt(Protocol):
     @property
     def identity(self) -> "AttemptIdentity":
         """Who the attempt belongs to."""
+
+    @property
+    def endpoint(self) -> EndpointAccess | None:
+        """How this engine's control endpoint is reached; None while it has none."""
 
     def run_input(self, what: str) -> dict[str, Any]:
         """What the run was given as "parameters" or as "context"."""

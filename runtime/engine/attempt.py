@@ -26,7 +26,11 @@ from everact.runtime.core.records import (
     TaskFailed,
 )
 from everact.runtime.core.statuses import RETRIED, Status
-from everact.runtime.definitions.context import TaskContext, current_attempt
+from everact.runtime.definitions.context import (
+    EndpointAccess,
+    TaskContext,
+    current_attempt,
+)
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import ValueNotStorable
@@ -266,6 +270,11 @@ class TaskActor(Actor):
     def worker_name(self) -> str:
         """The worker in whose slot the attempt runs."""
         return self.worker.name if self.worker else ""
+
+    @property
+    def endpoint(self) -> EndpointAccess | None:
+        offered = self.run.engine.endpoint
+        return None if offered is None else offered(self.run.row.workspace)
 
     def run_input(self, what: str) -> dict[str, Any]:
         options = self.run.state.start.options

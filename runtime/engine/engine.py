@@ -25,6 +25,7 @@ from everact.runtime.core.records import (
 )
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus, RunStatus
+from everact.runtime.definitions.context import EndpointAccess
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.engine import garbage, steps
 from everact.runtime.engine.attempt import Outcome, TaskStarter
@@ -121,6 +122,7 @@ class Engine:
         self._loader_at = float("inf")
         self._tune_gc = tune_gc
         self._closing: asyncio.Task[None] | None = None
+        self.endpoint: Callable[[str], EndpointAccess] | None = None
         self._undo: list[Callable[[], None]] = []
 
     # -- starting and stopping -----------------------------------------------------
