@@ -73,10 +73,19 @@ def start_request(
     client: "Client", workflow: Any, arg: Any, **options: Unpack[Starting]
 ) -> StartRun:
     """The request of a start; ValueError, TypeError, ValueNotStorable for bad input."""
+    name = workflow.everact_name if isinstance(workflow, Task) else name_of(workflow)
+    if not options:  # nothing to check but the argument
+        args = () if arg is UNSET else (arg,)
+        _check_signature(workflow, args, {}, name)
+        return StartRun(
+            workflow=name,
+            args=encode_arguments(client.values, args, {}, name)[0],
+            options=_plain_options("default", client.identity),
+            workspace=client.namespace,
+        )
     unknown = options.keys() - _KNOWN
     if unknown:
         raise TypeError(f"unknown options of a start: {', '.join(sorted(unknown))}")
-    name = workflow.everact_name if isinstance(workflow, Task) else name_of(workflow)
     args = _arguments(arg, options.get("args"))
     kwargs = options.get("kwargs") or {}
     _check_signature(workflow, args, kwargs, name)
