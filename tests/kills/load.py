@@ -36,6 +36,7 @@ from everact.runtime import (
     task_identifier,
     workflow,
 )
+from everact.runtime.store.sqlite import CROWD
 from tests.kills.marks import MarkedStore, Marks
 
 registry = Registry()
@@ -234,7 +235,9 @@ async def to_the_end(runtime: Runtime) -> None:
 async def main(folder: Path, life: int, seed: str, finish: bool) -> None:
     marks = Marks(folder / "marks")
     marks.recover()
-    store = MarkedStore(folder / "load.db", marks)
+    # In every other life a process of its own commits, and outlives the kill a little.
+    crowd = 1 if life % 2 else CROWD
+    store = MarkedStore(folder / "load.db", marks, crowd=crowd)
     async with Runtime(registry=registry, store=store) as runtime:
         marks.recovered()
         if finish:

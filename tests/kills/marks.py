@@ -69,8 +69,8 @@ class Marks:
 class MarkedStore(SqliteStore):
     """A store that marks when commits are under way."""
 
-    def __init__(self, path: Path, marks: Marks) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, marks: Marks, *, crowd: int) -> None:
+        super().__init__(path, crowd=crowd)
         self._marks = marks
 
     def commit(self, writes: Sequence[Write], done: Callable[..., object]) -> None:
