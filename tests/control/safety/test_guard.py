@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import pickle
+import random
 import zlib
 from pathlib import Path
 
@@ -237,6 +238,55 @@ async def test_without_a_token_no_spelling_of_a_path_gets_in(
         assert answer.headers["www-authenticate"] == 'Bearer realm="everact"'
         assert answer.error["status"] == "UNAUTHENTICATED"
     assert guarded.reached == []
+
+
+PIECES = [
+    "/",
+    "//",
+    "healthz",
+    "readyz",
+    "static",
+    "app.js",
+    "api",
+    "v1",
+    "runs",
+    "list",
+    "events",
+    ".",
+    "..",
+    "%2e",
+    "%2f",
+    "%00",
+    "%3f",
+    ";",
+    "?",
+    "#",
+    "\\",
+    "@",
+    ":",
+    "%25",
+    "%c0%af",
+    "healthz/..",
+    "x",
+]
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_paths_put_together_by_chance_get_in_nowhere(
+    guarded: Small, seed: int
+) -> None:
+    chance = random.Random(seed)
+    for _ in range(100):
+        path = "/" + "".join(chance.choices(PIECES, k=chance.randint(1, 7)))
+        method = chance.choice(["GET", "POST"])
+        answer = await ask(guarded.port, method, path)
+        assert answer.status in (200, 400, 401), path
+    assert set(guarded.reached) <= {
+        "GET /healthz",
+        "GET /readyz",
+        "GET /",
+        "GET /static/app.js",
+    }
 
 
 async def test_the_open_routes_are_open_for_their_method_only(guarded: Small) -> None:
