@@ -143,9 +143,16 @@ async def hostile(value: Any) -> Any:
     raise RuntimeError(HOSTILE)
 
 
+class Tally(Actor):
+    """Counts for another."""
+
+
 @REGISTRY.offer
 class Counter(Actor):
-    """An actor of the program's own."""
+    """An actor of the program's own, with one below it."""
+
+    def on_start(self) -> None:
+        self.spawn(Tally, name="visitors.tally")
 
     def on_receive(self, message: Any) -> Any:
         return message

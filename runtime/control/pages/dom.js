@@ -83,8 +83,8 @@ export function setClock(engineNow) {
 
 const absoluteForm = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const clockForm = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
-const relativeForm = new Intl.RelativeTimeFormat("en", { numeric: "always", style: "short" });
-const UNITS = [["year", 31556952], ["month", 2629746], ["day", 86400], ["hour", 3600], ["min", 60], ["sec", 1]];
+const relativeForm = new Intl.RelativeTimeFormat("en", { numeric: "always" });
+const UNITS = [["year", 31556952], ["month", 2629746], ["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 
 export function absolute(at) {
   return absoluteForm.format(at * 1000);
@@ -97,9 +97,9 @@ export function clockTime(at) {
 export function relative(at) {
   const away = at - now();
   if (Math.abs(away) < 1.5) return "now";
-  const [unit, size] = UNITS.find(([, size]) => Math.abs(away) >= size) ?? UNITS.at(-1);
-  const name = { min: "minute", sec: "second" }[unit] ?? unit;
-  return relativeForm.format(Math.round(away / size), name);
+  // What would round to 60 minutes is an hour.
+  const [unit, size] = UNITS.find(([, size]) => Math.abs(away) >= size * 0.992) ?? UNITS.at(-1);
+  return relativeForm.format(Math.round(away / size), unit);
 }
 
 /** A moment, shown relative to now and, on hovering, as it is. */
@@ -134,11 +134,13 @@ export function duration(seconds) {
 
 // -- values ------------------------------------------------------------------------
 
+const SHORT = 90;
 const LONGEST = 4000;
 
 /** A value as JSON text, cut if it is long, with a button for the whole. */
 export function json(value) {
-  const text = JSON.stringify(value, null, 2) ?? "";
+  const line = JSON.stringify(value) ?? "";
+  const text = line.length <= SHORT ? line : JSON.stringify(value, null, 2);
   const shown = h("pre", { class: "json", tabindex: text.includes("\n") ? "0" : null });
   if (text.length <= LONGEST) return put(shown, text);
   const more = h("button", { type: "button", class: "quiet", onclick: () => put(shown, text) },

@@ -4,7 +4,8 @@ import { ask } from "./api.js";
 import { brief, clockTime, absolute, duration, h, json, put, trouble } from "./dom.js";
 import { failureText } from "./spans.js";
 
-const PAGE = 100;
+const PAGE = 50;
+const SHOWN = 8;
 const OWN = new Set(["type", "call", "name"]);
 
 export class Journal {
@@ -57,7 +58,7 @@ export class Journal {
     return h("tr", {},
       h("td", { class: "seq" }, entry.generation ? `${entry.generation}:${entry.seq}` : entry.seq),
       h("td", { class: "time" }, h("time", { title: absolute(entry.time), datetime: new Date(entry.time * 1000).toISOString() }, clockTime(entry.time)), h("small", {}, `+${duration(entry.time - this.begun)}`)),
-      h("td", {}, records));
+      h("td", {}, records.length > SHOWN + 2 ? [records.slice(0, SHOWN), rest(records.slice(SHOWN))] : records));
   }
 
   showPager() {
@@ -92,6 +93,12 @@ function record(found, side) {
   if (!Object.keys(rest).length) return h("div", { class: "record" }, title);
   const opened = h("details", { class: "record", ontoggle: () => { if (opened.open && opened.childElementCount === 1) opened.append(json(rest)); } }, h("summary", {}, title));
   return opened;
+}
+
+/** The rest of a large entry, behind a button. */
+function rest(records) {
+  const more = h("button", { type: "button", class: "quiet", onclick: () => more.replaceWith(...records) }, `${records.length.toLocaleString("en")} more in this entry`);
+  return more;
 }
 
 function summary(found) {

@@ -2,7 +2,7 @@
 // Pure: entries in, spans out, in whatever portions the entries come.
 
 const OPENING = {
-  RunTask: ["task", (c) => c.name],
+  RunTask: ["task", (c) => `${c.name}(${shortened(c.args)})`],
   StartTimer: ["timer", () => "timer"],
   StartChild: ["child", (c) => c.name],
   SignalRun: ["message", (c) => `signal ${c.name}`],
@@ -85,7 +85,7 @@ export class Spans {
     if (opening) {
       const [what, nameOf] = opening;
       this.calls.set(`${generation}.${command.call}`, {
-        what, name: nameOf(command), call: command.call, generation, start: time, end: null,
+        what, name: nameOf(command), kind: command.name ?? what, call: command.call, generation, start: time, end: null,
         state: "open", marks: [], due: command.due ?? null,
         workflowId: command.workflow_id ?? "", runId: command.run_id ?? "", failure: null,
       });
@@ -112,6 +112,12 @@ export class Spans {
 
 function end(span, time, state) {
   if (span && span.state !== "done") Object.assign(span, { end: time, state });
+}
+
+/** Arguments for a label: short ones as they are. */
+function shortened(args) {
+  const text = (args ?? []).map((value) => JSON.stringify(value)).join(", ");
+  return text.length > 24 ? `${text.slice(0, 23)}…` : text;
 }
 
 /** A failure on one line. */

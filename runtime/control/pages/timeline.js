@@ -25,7 +25,7 @@ export class Timeline {
       tool("Zoom in", "+", () => this.scale(0.5)), tool("Zoom out", "−", () => this.scale(2)),
       tool("Earlier", "←", () => this.shift(-0.4)), tool("Later", "→", () => this.shift(0.4)),
       tool("Whole run", "Whole", () => { this.zoom = null; }));
-    this.element = h("div", { class: "timeline" }, this.tools, this.canvas, this.note, this.detail);
+    this.element = h("div", { class: "timeline" }, this.tools, this.canvas, legend(), this.note, this.detail);
     this.size = new ResizeObserver(() => this.draw());
     this.size.observe(this.canvas);
   }
@@ -75,7 +75,7 @@ export class Timeline {
     }
     const groups = new Map();
     for (const span of list) {
-      const key = `${span.what}:${span.name}`;
+      const key = `${span.what}:${span.kind}`;
       if (!groups.has(key)) groups.set(key, []);
       groups.get(key).push(span);
     }
@@ -85,7 +85,7 @@ export class Timeline {
         continue;
       }
       const unfolded = this.unfolded.has(key);
-      found.push({ key, label: `${members[0].name} × ${members.length.toLocaleString("en")}`, spans: members, marks: [], fold: unfolded ? "open" : "closed" });
+      found.push({ key, label: `${members[0].kind} × ${members.length.toLocaleString("en")}`, spans: members, marks: [], fold: unfolded ? "open" : "closed" });
       if (unfolded) {
         for (const span of members.slice(0, UNFOLDED)) found.push({ ...laneOf(span), inner: true });
         const rest = members.slice(UNFOLDED);
@@ -226,6 +226,11 @@ export class Timeline {
     picture.addEventListener("pointerup", done);
     picture.addEventListener("pointerleave", done);
   }
+}
+
+function legend() {
+  const sign = (name, text) => h("span", {}, s("svg", { viewBox: "0 0 18 10", "aria-hidden": "true" }, s("rect", { class: `bar ${name}`, width: 18, height: 10, rx: 2 })), text);
+  return h("div", { class: "legend" }, sign("task done", "task"), sign("task open", "running"), sign("task waiting", "waits to be tried again"), sign("task failed", "failed"), sign("task cancelled", "cancelled"), sign("timer done", "timer"), sign("child done", "child, message"));
 }
 
 function laneOf(span) {
