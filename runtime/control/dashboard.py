@@ -32,6 +32,7 @@ FILES: Final = (
     "dialogs.js",
     "runs.js",
     "run.js",
+    "scale.js",
     "spans.js",
     "timeline.js",
     "journal.js",

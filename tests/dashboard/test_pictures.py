@@ -34,6 +34,8 @@ def test_every_view_fits_its_window(
         for name, (place, awaited) in VIEWS.items():
             page = visit.go(place)
             expect(page.locator(awaited).first).to_be_visible()
+            if "#/run/" in place:
+                expect(page.locator(".journal td").first).to_be_visible()
             visit.picture(f"{name}-{scheme}-{width}")
             assert wider(visit) == [], name
 

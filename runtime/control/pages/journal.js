@@ -19,7 +19,7 @@ export class Journal {
     this.told = h("div");
     this.pager = h("div", { class: "pager" });
     this.element = h("div", { class: "journal" }, this.told,
-      h("table", {}, h("thead", {}, h("tr", {}, ["Entry", "Time", "What happened, and what the run asked for"].map((text) => h("th", { scope: "col" }, text)))), this.body),
+      h("table", {}, h("thead", {}, h("tr", {}, ["Entry", "Time", "What happened"].map((text) => h("th", { scope: "col" }, text)))), this.body),
       this.pager);
   }
 

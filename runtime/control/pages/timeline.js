@@ -4,6 +4,7 @@
 // small however long the history is. Arrow keys move between lanes, dragging zooms.
 
 import { absolute, brief, duration, h, now, put, relative, runAddress, s } from "./dom.js";
+import { scaleOf } from "./scale.js";
 import { failureText } from "./spans.js";
 
 const ROW = 24;
@@ -16,12 +17,17 @@ const WORDS = { open: "running", waiting: "waiting for its next attempt", done: 
 export class Timeline {
   constructor() {
     this.unfolded = new Set();
+    this.folding = true;
     this.zoom = null; // [from, to] in epoch seconds, or the whole run
     this.detail = h("div", { class: "detail", role: "tooltip", hidden: true });
     this.canvas = h("div", { class: "canvas" });
     this.note = h("p", { class: "note" });
     const tool = (label, text, work) => h("button", { type: "button", class: "quiet", title: label, "aria-label": label, onclick: () => { work(); this.draw(); } }, text);
-    this.tools = h("div", { class: "tools" },
+    const waits = h("button", {
+      type: "button", class: "quiet", "aria-pressed": "true", title: "Give long waits less room",
+      onclick: () => { this.folding = !this.folding; waits.setAttribute("aria-pressed", this.folding); this.draw(); },
+    }, "Fold waits");
+    this.tools = h("div", { class: "tools" }, waits,
       tool("Zoom in", "+", () => this.scale(0.5)), tool("Zoom out", "−", () => this.scale(2)),
       tool("Earlier", "←", () => this.shift(-0.4)), tool("Later", "→", () => this.shift(0.4)),
       tool("Whole run", "Whole", () => { this.zoom = null; }));
@@ -103,21 +109,25 @@ export class Timeline {
     if (width < 60) return;
     const left = width < 560 ? 104 : 190;
     const [from, to] = this.zoom ?? this.whole;
-    const x = (at) => left + ((at - from) / (to - from)) * (width - left - 14);
+    const { spans, list } = this.data;
+    const moments = spans.messages.map((mark) => mark.time);
+    for (const span of list) moments.push(span.start, span.end ?? to, ...span.marks.map((mark) => mark.time));
+    const scale = scaleOf({ from, to, left, right: width - 14, list, moments, folding: this.folding });
+    const { x } = scale;
     let lanes = this.lanes();
     const hidden = Math.max(0, lanes.length - LANES - this.unfolded.size * UNFOLDED);
     lanes = lanes.slice(0, lanes.length - hidden);
     const height = AXIS + lanes.length * ROW + 6;
     const picture = s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Timeline of the run" });
     const clip = s("clipPath", { id: "plot" }, s("rect", { x: left - 6, y: 0, width: width - left + 6, height }));
-    picture.append(s("defs", {}, clip), this.axis(x, from, to, left, width, height));
+    picture.append(s("defs", {}, clip), this.axis(scale, height));
     const active = this.element.contains(document.activeElement) ? document.activeElement.dataset?.key : null;
     lanes.forEach((lane, at) => picture.append(this.lane(lane, at, x, left, width)));
     const stops = [...picture.querySelectorAll("g.lane")];
     const focused = stops.find((lane) => lane.dataset.key === active) ?? stops[0];
     focused?.setAttribute("tabindex", "0");
     picture.addEventListener("keydown", (event) => this.key(event, stops));
-    this.drag(picture, (at) => from + ((at - left) / (width - left - 14)) * (to - from), left);
+    this.drag(picture, scale.time, left);
     put(this.canvas, picture);
     if (active && focused?.dataset.key === active) focused.focus({ preventScroll: true });
     const notes = [];
@@ -128,15 +138,34 @@ export class Timeline {
     this.note.hidden = !notes.length;
   }
 
-  axis(x, from, to, left, width, height) {
+  axis({ parts, perSecond, x }, height) {
     const group = s("g", { class: "axis" });
+    const step = niceStep(110 / perSecond);
     const begun = this.whole[0];
-    const step = niceStep((to - from) / Math.max(2, (width - left) / 110));
-    for (let at = begun + Math.ceil((from - begun) / step) * step; at <= to + step * 1e-6; at += step) {
-      const place = x(at);
-      const text = s("text", { x: place, y: 15, "text-anchor": place > width - 40 ? "end" : "middle" }, tick(at - begun, step));
-      group.append(s("line", { x1: place, x2: place, y1: AXIS - 4, y2: height - 4 }), text);
-    }
+    let last = -Infinity;
+    parts.forEach((part, nth) => {
+      if (part.folded) {
+        const middle = part.x + part.width / 2;
+        group.append(
+          s("rect", { class: "wait", x: part.x + 2, y: AXIS - 4, width: part.width - 4, height: height - AXIS }),
+          s("text", { class: "wait", x: middle, y: 15, "text-anchor": "middle" }, duration(part.b - part.a).split(" ").slice(0, 2).join(" ")));
+        last = part.x + part.width;
+        return;
+      }
+      // After a wait, times are counted from its end.
+      const from = nth ? part.a : begun;
+      for (let at = from + Math.ceil((part.a - from) / step) * step; at <= part.b + step * 1e-6; at += step) {
+        const place = x(Math.min(at, part.b));
+        const text = `${nth && at > from ? "+" : ""}${tick(at - from, step)}`;
+        const width = text.length * 6.5;
+        if (nth && at === from) continue;
+        group.append(s("line", { x1: place, x2: place, y1: AXIS - 4, y2: height - 4 }));
+        if (place - width / 2 < last + 8 || place + width / 2 > parts.at(-1).x + parts.at(-1).width + 12) continue;
+        if (parts[nth + 1]?.folded && place + width / 2 > parts[nth + 1].x) continue;
+        group.append(s("text", { x: place, y: 15, "text-anchor": "middle" }, text));
+        last = place + width / 2;
+      }
+    });
     return group;
   }
 
@@ -253,7 +282,7 @@ function marks(lane, x, y) {
   return lane.marks.slice(-400).map((mark) =>
     mark.kind === "failed" || mark.kind === "lost"
       ? s("path", { class: `mark ${mark.kind}`, d: `M${x(mark.time) - 4} ${y + 8}l8 8m0 -8l-8 8` })
-      : s("circle", { class: `mark ${mark.kind}`, cx: x(mark.time), cy: y + 12, r: mark.kind === "beat" ? 2 : 4.500 }));
+      : s("circle", { class: `mark ${mark.kind}`, cx: x(mark.time), cy: y + 12, r: mark.kind === "beat" ? 2 : 4.5 }));
 }
 
 /** What there is to say of a lane, line by line. */
