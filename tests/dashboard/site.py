@@ -1,6 +1,6 @@
 """A real engine with runs in every status, served; run as a child process.
 
-    python -m tests.dashboard.site DATABASE [--token]
+    python -m tests.dashboard.site DATABASE [--token] [--many N] [--address HOST:PORT]
 
 Prints one line of JSON when it is ready: its address, and a token if one was made.
 Ends when its standard input does.
@@ -14,12 +14,15 @@ import json
 import sys
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from everact.actors import Actor
 from everact.runtime import Registry, Runtime, continue_as_new, retry, task, workflow
 from everact.runtime.control.serving import Control
 from everact.runtime.control.tokens import Scope, TokenFile
+from everact.runtime.store.base import JournalRow, RunRow, Write
+from everact.runtime.store.sqlite import SqliteStore
 
 REGISTRY = Registry()
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
@@ -70,7 +73,7 @@ class Order:
 
     def __init__(self) -> None:
         self.notes: list[str] = []
-        self.paid = False
+        self.paid = asyncio.Event()
 
     @workflow.run
     async def run(self, number: int, lines: list[str]) -> dict[str, Any]:
@@ -79,8 +82,9 @@ class Order:
         await asyncio.sleep(0.15)
         text = await invoice(number)
         await summarise(pages)
-        while not self.paid:
-            await asyncio.sleep(3600)
+        while not self.paid.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.paid.wait(), 3600)
         return {"invoice": text, "notes": self.notes}
 
     @workflow.signal
@@ -89,7 +93,7 @@ class Order:
 
     @workflow.signal
     def pay(self) -> None:
-        self.paid = True
+        self.paid.set()
 
     @workflow.query
     def all_notes(self) -> list[str]:
@@ -189,16 +193,53 @@ async def fill(runtime: Runtime) -> None:
             await run.result()
 
 
-async def serve(database: str, guarded: bool) -> None:
+async def fill_index(database: str, count: int) -> None:
+    """That many closed runs straight into the store: what a list is read from."""
+    store = SqliteStore(database)
+    store.open()
+    loop = asyncio.get_running_loop()
+    for begin in range(1, count + 1, 5000):
+        writes = [
+            Write(
+                row=JournalRow(key, 0, 0, b"", b""),
+                done=lambda *_: None,
+                insert=RunRow(
+                    key=key,
+                    workspace="default",
+                    workflow_id=f"import-{key:06}",
+                    run_id=f"run-{key:06}",
+                    first_run_id=f"run-{key:06}",
+                    root_run_id=f"run-{key:06}",
+                    parent_key=None,
+                    name=f"import_{key % 7}",
+                    queue="default",
+                    status=1 + (key % 50 == 0),
+                    wake_at=None,
+                    started_at=1.79e9 + key,
+                    closed_at=1.79e9 + key + 5,
+                ),
+            )
+            for key in range(begin, min(begin + 5000, count + 1))
+        ]
+        answer: asyncio.Future[Any] = loop.create_future()
+        store.commit(writes, answer.set_result)
+        assert not await answer
+    store.close(clean=True)
+
+
+async def serve(database: str, address: str, guarded: bool, many: int) -> None:
     token = ""
+    fresh = not Path(database).exists()
+    if many:
+        await fill_index(database, many)
     if guarded:
         tokens = TokenFile.beside(database)
         token = tokens.create("page", scope=Scope.ADMIN)[1]
     async with (
         Runtime(database, registry=REGISTRY) as runtime,
-        Control(runtime, "127.0.0.1:0") as control,
+        Control(runtime, address) as control,
     ):
-        if not guarded:
+        if fresh and not (guarded or many):
             await fill(runtime)
             runtime.engine.system.spawn(Counter, name="visitors")
         print(json.dumps({"address": control.address, "token": token}), flush=True)
@@ -208,9 +249,11 @@ async def serve(database: str, guarded: bool) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("database")
+    parser.add_argument("--address", default="127.0.0.1:0")
     parser.add_argument("--token", action="store_true")
-    options = parser.parse_args()
-    asyncio.run(serve(options.database, options.token))
+    parser.add_argument("--many", type=int, default=0)
+    given = parser.parse_args()
+    asyncio.run(serve(given.database, given.address, given.token, given.many))
 
 
 if __name__ == "__main__":

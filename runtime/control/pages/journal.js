@@ -18,7 +18,7 @@ export class Journal {
     this.body = h("tbody");
     this.told = h("div");
     this.pager = h("div", { class: "pager" });
-    this.element = h("div", { class: "journal" }, this.told,
+    this.element = h("div", { class: "entries" }, this.told,
       h("table", {}, h("thead", {}, h("tr", {}, ["Entry", "Time", "What happened"].map((text) => h("th", { scope: "col" }, text)))), this.body),
       this.pager);
   }
