@@ -55,7 +55,7 @@ class Site(NamedTuple):
 
     def ask(self, operation: str, **body: Any) -> Any:
         """The answer of the API, as curl would get it."""
-        request = urllib.request.Request(  # noqa: S310
+        request = urllib.request.Request(
             f"{self.base}/api/v1/{operation}",
             data=json.dumps(body).encode(),
             headers={
@@ -63,7 +63,7 @@ class Site(NamedTuple):
                 "Authorization": f"Bearer {self.token}",
             },
         )
-        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=20) as answer:
             return json.load(answer)
 
 

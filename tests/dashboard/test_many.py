@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.real_time, pytest.mark.slow]
 
 MANY = 100_000
 PATIENCE = 2.0
-"""Seconds that any step may take, on a busy machine; they take a tenth of that."""
+"""Seconds that any step may take on a busy machine; see docs/dashboard.md."""
 
 
 def test_a_hundred_thousand_runs_are_listed_filtered_and_paged(

@@ -71,9 +71,7 @@ class RemoteSite:
         self.process.send(opening)
         _, address = self._wait_for("opened")
         with self._together():
-            client = await Client.connect(
-                address, keep_alive_config=None, **options
-            )
+            client = await Client.connect(address, keep_alive_config=None, **options)
             try:
                 yield client
             finally:

@@ -1,18 +1,20 @@
 // The frame: which view is shown, whether the engine answers, light and dark.
 //
 // A view is a function of (place, query, signal) that returns its element; `signal`
-// ends it. Views end while the page is hidden, so that a forgotten tab holds no stream.
+// ends it. Views end when the page was hidden for a while, so that a forgotten tab holds
+// no stream; but the form that starts a run keeps what was typed.
 
 import { actorsView } from "./actors.js";
 import { access, ask } from "./api.js";
 import { accessDialog } from "./dialogs.js";
-import { h, put, setClock, trouble } from "./dom.js";
+import { h, put, setClock } from "./dom.js";
 import { runView } from "./run.js";
 import { runsView } from "./runs.js";
 import { startView } from "./start.js";
 
 const VIEWS = { runs: runsView, run: runView, actors: actorsView, start: startView };
 const TITLES = { runs: "Runs", actors: "Engine", start: "Start a run" };
+const FORGOTTEN = 60_000;
 const main = document.getElementById("main");
 const link = document.getElementById("link");
 
@@ -46,7 +48,7 @@ async function learnTime() {
   try {
     setClock((await ask("engine/info")).now);
   } catch (error) {
-    if (error.http === 401) put(main, trouble(error));
+    if (error.http === 401) put(main, h("p", {}, "Nothing is shown without a token. "), h("button", { type: "button", onclick: () => access.wanted("") }, "Give a token"));
   }
 }
 
@@ -61,9 +63,11 @@ addEventListener("hashchange", () => {
   }
   shown = path;
 });
+let forgotten = 0;
 document.addEventListener("visibilitychange", () => {
-  if (document.hidden) ending.abort();
-  else show();
+  clearTimeout(forgotten);
+  if (document.hidden) forgotten = setTimeout(() => ending.abort(), FORGOTTEN);
+  else if (ending.signal.aborted && !location.hash.startsWith("#/start")) show();
 });
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
@@ -77,7 +81,7 @@ access.reached = (answers) => {
   if (link.textContent !== text) link.textContent = text;
   link.className = `link ${answers ? "live" : "lost"}`;
 };
-access.wanted = (reason) => accessDialog(reason, show);
+access.wanted = (reason) => accessDialog(access.token ? reason : "This engine asks for a token.", show);
 document.getElementById("access").addEventListener("click", () => accessDialog("", show));
 
 // -- light and dark ----------------------------------------------------------------

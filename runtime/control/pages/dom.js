@@ -159,11 +159,11 @@ export function trouble(error) {
   return h("p", { class: "trouble", role: "alert" }, error.message);
 }
 
-/** Call `work` soon, once for many calls. */
+/** Call `work` soon, once for many calls; `wait` is milliseconds, or a function. */
 export function soon(work, wait) {
   let timer = 0;
   const call = () => {
-    if (!timer) timer = setTimeout(() => { timer = 0; work(); }, wait);
+    if (!timer) timer = setTimeout(() => { timer = 0; work(); }, typeof wait === "function" ? wait() : wait);
   };
   call.stop = () => clearTimeout(timer);
   return call;

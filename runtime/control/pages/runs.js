@@ -24,7 +24,9 @@ class RunList {
     this.rows = new Map();
     this.changes = new Map();
     this.read(query);
-    this.tally = soon(() => this.count(), 2000);
+    // Counting reads the whole index: with many runs it is done less often.
+    this.counting = 0;
+    this.tally = soon(() => this.count(), () => Math.max(2000, 40 * this.counting));
     this.flush = soon(() => this.take(), FLUSH);
     this.build();
     const regular = setInterval(() => this.load({ quietly: true }), 15000);
@@ -123,6 +125,7 @@ class RunList {
     history[("after" in changes || "status" in changes) ? "pushState" : "replaceState"](null, "", next);
     const streamed = [this.asked.workflow, this.asked.queue].join("\n");
     this.read(new URLSearchParams(next.split("?")[1] ?? ""));
+    this.going = true;
     this.showChips();
     this.load();
     if (streamed !== [this.asked.workflow, this.asked.queue].join("\n")) this.watch();
@@ -159,6 +162,7 @@ class RunList {
       }, { signal: this.signal });
       if (turn !== this.turn) return;
       put(this.told);
+      this.going = false;
       this.more = found.items.length > this.size;
       this.show(found.items.slice(0, this.size));
       if (!quietly) say(`${this.rows.size} runs are shown.`);
@@ -202,6 +206,7 @@ class RunList {
   }
 
   showPager() {
+    if (this.going) return; // the rows are not yet those that were asked for
     const { after } = this.asked;
     const from = Number(this.asked.from || 0);
     const last = [...this.rows.values()].at(-1)?.item.key;
@@ -229,8 +234,10 @@ class RunList {
   // -- counts ----------------------------------------------------------------------
 
   async count() {
+    const begun = performance.now();
     try {
       const found = await ask("runs/tally", this.filter(), { signal: this.signal });
+      this.counting = performance.now() - begun;
       this.counts = { ...found.counts, ASIDE: found.aside };
     } catch {
       return; // the list tells what is wrong
@@ -275,6 +282,7 @@ class RunList {
 
   take() {
     if (this.signal.aborted) return;
+    if (this.going) { this.flush(); return; }
     const changed = [...this.changes.values()].sort((a, b) => a.key - b.key);
     this.changes.clear();
     const fresh = [];

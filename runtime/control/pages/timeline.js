@@ -21,6 +21,7 @@ export class Timeline {
     this.zoom = null; // [from, to] in epoch seconds, or the whole run
     this.detail = h("div", { class: "detail", role: "tooltip", hidden: true });
     this.canvas = h("div", { class: "canvas" });
+    this.legend = legend();
     this.note = h("p", { class: "note" });
     const tool = (label, text, work) => h("button", { type: "button", class: "quiet", title: label, "aria-label": label, onclick: () => { work(); this.draw(); } }, text);
     const waits = h("button", {
@@ -31,7 +32,7 @@ export class Timeline {
       tool("Zoom in", "+", () => this.scale(0.5)), tool("Zoom out", "−", () => this.scale(2)),
       tool("Earlier", "←", () => this.shift(-0.4)), tool("Later", "→", () => this.shift(0.4)),
       tool("Whole run", "Whole", () => { this.zoom = null; }));
-    this.element = h("div", { class: "timeline" }, this.tools, this.canvas, legend(), this.note, this.detail);
+    this.element = h("div", { class: "timeline" }, this.tools, this.canvas, this.legend, this.note, this.detail);
     this.size = new ResizeObserver(() => this.draw());
     this.size.observe(this.canvas);
   }
@@ -128,12 +129,14 @@ export class Timeline {
     focused?.setAttribute("tabindex", "0");
     picture.addEventListener("keydown", (event) => this.key(event, stops));
     this.drag(picture, scale.time, left);
-    put(this.canvas, picture);
+    if (lanes.length) put(this.canvas, picture);
+    else put(this.canvas);
+    this.tools.hidden = this.legend.hidden = !lanes.length;
     if (active && focused?.dataset.key === active) focused.focus({ preventScroll: true });
     const notes = [];
     if (this.data.skipped) notes.push(`The picture leaves out the first ${this.data.skipped.toLocaleString("en")} entries of the journal.`);
     if (hidden) notes.push(`${hidden.toLocaleString("en")} more lanes are not drawn.`);
-    if (!lanes.length) notes.push("The run has called nothing yet.");
+    if (!lanes.length) notes.push(this.data.open ? "The run has called nothing yet." : "The run called nothing.");
     put(this.note, notes.join(" "));
     this.note.hidden = !notes.length;
   }

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from everact.runtime import AddressInUse, EndpointError, Runtime
+from everact.runtime.control import dashboard
 from everact.runtime.control.app import make_app
-from everact.runtime.control.dashboard import PATHS
 from everact.runtime.control.guard import Guard
 from everact.runtime.control.serving import Control
 from everact.runtime.control.settings import ControlSettings
@@ -131,7 +131,7 @@ async def test_only_health_and_the_files_of_the_page_need_no_token(site: Site) -
         answer = await ask(site.port, route.method, path, body=b"")
         if answer.status != 401:
             found.add((route.method, path))
-    files = {("GET", path) for path in PATHS}
+    files = {("GET", path) for path in dashboard.PATHS}
     assert found == files | {("GET", "/healthz"), ("GET", "/readyz")}
 
 

@@ -96,7 +96,7 @@ select count(*) from journal where run_key = ?
 
 -- name: list
 select * from runs
-where workspace = :workspace and key < :after
+where +workspace = :workspace /* by an index all of them would be sorted first */ and key < :after
     and (:status is null or status = :status)
     and (:name is null or name = :name)
     and (:queue is null or queue = :queue)
@@ -112,7 +112,7 @@ where workspace = ?1 and (?2 is null or status = ?2) and (?3 is null or name = ?
     and (?4 is null or queue = ?4) and (?5 is null or workflow_id = ?5)
 
 -- name: tally_runs
--- One line a status: the status, how many runs, how many of them put aside.
+/* one line a status: the status, how many runs, how many of them put aside */
 select status || ' ' || count(*) || ' ' || sum(status = 0 and aside <> '') from runs
 where workspace = ?1 and (?2 is null or name = ?2) and (?3 is null or queue = ?3)
     and (?4 is null or substr(workflow_id, 1, length(?4)) = ?4)
