@@ -165,3 +165,16 @@ def test_cancel_and_terminate_ask_first(visit: Visit, site: Site) -> None:
     expect(page.locator(".head .pill")).to_have_text("Cancelled")
     dialog.get_by_role("button", name="Terminate the run").click()
     expect(dialog.locator(".trouble")).to_contain_text("is cancelled, not open")
+
+
+def test_of_a_very_long_journal_the_end_is_drawn(visit: Visit, site: Site) -> None:
+    run = {"workflow_id": "very-long"}
+    site.ask("runs/start", workflow="crawl", args=[6000], **run)
+    assert site.ask("runs/result", run=run, wait=60)["result"] == 6000
+    length = site.ask("runs/describe", run=run)["history_length"]
+    assert length > 5000
+    page = visit.go("#/run/very-long")
+    left_out = f"leaves out the first {length - 5000:,} entries"
+    expect(page.locator(".timeline .note")).to_contain_text(left_out)
+    expect(page.locator("g.lane").filter(has_text="fetch × 8")).to_be_visible()
+    expect(page.locator(".range")).to_contain_text(f"of {length:,}")
