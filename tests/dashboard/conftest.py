@@ -91,23 +91,27 @@ def serving(database: Path, *options: str) -> Iterator[Site]:
         child.stdout.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An engine with runs in every status that asks for no token."""
     with serving(tmp_path_factory.mktemp("site") / "shop.db") as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An engine that asks for a token."""
     with serving(tmp_path_factory.mktemp("guarded") / "shop.db", "--token") as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Headless, with a fresh profile."""
+    """Headless, with a fresh profile.
+
+    Playwright keeps a loop running in this thread, so it must be gone before any
+    asynchronous test runs: the scope is this folder, not the session.
+    """
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(
             executable_path=chromium(), args=list(FLAGS), headless=True

@@ -167,6 +167,13 @@ def test_cancel_and_terminate_ask_first(visit: Visit, site: Site) -> None:
     expect(dialog.locator(".trouble")).to_contain_text("is cancelled, not open")
 
 
+def test_what_was_open_when_a_run_was_closed_is_told_so(visit: Visit) -> None:
+    page = visit.go("#/run/import-terminated")
+    expect(page.locator(".bar.left")).to_have_count(1)
+    page.locator("g.lane").filter(has_text="timer").hover()
+    expect(page.locator(".detail")).to_contain_text("still open when the run closed")
+
+
 def test_of_a_very_long_journal_the_end_is_drawn(visit: Visit, site: Site) -> None:
     run = {"workflow_id": "very-long"}
     site.ask("runs/start", workflow="crawl", args=[6000], **run)

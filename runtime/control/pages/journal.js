@@ -87,7 +87,7 @@ function record(found, side) {
   const title = [
     h("span", { class: `tag ${side}` }, words(found.type)),
     found.name && h("b", {}, found.name),
-    found.call !== undefined && h("span", { class: "muted" }, `call ${found.call}`),
+    found.call !== undefined && h("span", { class: "muted call" }, `call ${found.call}`),
     h("span", { class: "muted brief" }, summary(found)),
   ];
   if (!Object.keys(rest).length) return h("div", { class: "record" }, title);

@@ -105,6 +105,7 @@ export class Spans {
       const task = span.what === "task" ? pending.get(`${span.generation}.${span.call}`) : undefined;
       // What failed and is still pending waits for another attempt, or is in one.
       if (task) return { ...span, end: null, state: task.state === "retrying" ? "waiting" : "open", attempts: task.attempt, task };
+      if (span.state === "open" && this.closed) return { ...span, state: "left", end: this.closed.time, attempts: failed + 1, task: null };
       return { ...span, attempts: failed + (span.state === "failed" ? 0 : 1), task: null };
     });
   }

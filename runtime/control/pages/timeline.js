@@ -12,7 +12,7 @@ const AXIS = 26;
 const FOLD_ABOVE = 30;
 const LANES = 60;
 const UNFOLDED = 100;
-const WORDS = { open: "running", waiting: "waiting for its next attempt", done: "done", failed: "failed", cancelled: "cancelled" };
+const WORDS = { open: "running", waiting: "waiting for its next attempt", done: "done", failed: "failed", cancelled: "cancelled", left: "still open when the run closed" };
 
 export class Timeline {
   constructor() {
