@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from everact.runtime import wire
+from everact.runtime.control.dashboard import add_dashboard
 from everact.runtime.control.fixed import add_fixed_routes, json_answer
 from everact.runtime.control.guard import Guard, Route, check_workspaces
 from everact.runtime.control.metrics import Metrics
@@ -59,7 +60,7 @@ def make_app(engine: "Engine", guard: Guard) -> web.Application:
         answering = _streaming if operation.streams else _answering
         for route in _add(app, operation, answering(engine, operation)):
             access[route] = operation.access
-    guard.permit(open=open_routes, access=access)
+    guard.permit(open=[*open_routes, *add_dashboard(app)], access=access)
     return app
 
 

@@ -61,6 +61,22 @@ class CountRuns(Request[RunCount], frozen=True, kw_only=True):
     workflow_id: str | None = None
 
 
+class RunTally(msgspec.Struct, frozen=True, kw_only=True):
+    """Runs by the name of their status, those of none left out; `aside` are running."""
+
+    counts: dict[str, int]
+    aside: int
+
+
+class TallyRuns(Request[RunTally], frozen=True, kw_only=True):
+    """How many runs match, by status; see `ListRuns`."""
+
+    workspace: str = "default"
+    workflow: str | None = None
+    queue: str | None = None
+    id_prefix: str | None = None
+
+
 @operation("runs.start_batch", StartRuns, access=Access.WRITE)
 async def start_runs(engine: "Engine", request: StartRuns) -> tuple[StartOutcome, ...]:
     """Start them all in the same group commit, as far as it goes."""
@@ -89,3 +105,15 @@ async def count_runs(engine: "Engine", request: CountRuns) -> RunCount:
     chosen = request.workflow, request.queue, request.workflow_id
     (count,) = engine.store.select("count_runs", request.workspace, status, *chosen)
     return RunCount(count=count)
+
+
+@operation("runs.tally", TallyRuns, access=Access.READ)
+async def tally_runs(engine: "Engine", request: TallyRuns) -> RunTally:
+    """Count the index once for all statuses."""
+    chosen = request.workflow, request.queue, request.id_prefix
+    found = engine.store.select("tally_runs", request.workspace, *chosen)
+    lines = [tuple(map(int, line.split())) for line in found]
+    return RunTally(
+        counts={RunStatus(status).name: count for status, count, _ in lines},
+        aside=sum(aside for *_, aside in lines),
+    )

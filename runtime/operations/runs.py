@@ -244,13 +244,18 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListRuns(Request[tuple[RunSummary, ...]], frozen=True, kw_only=True):
-    """A page of runs, newest first, older than the cursor `after`."""
+    """A page of runs, newest first, older than the cursor `after`.
+
+    `id_prefix` is how the workflow ID begins; `aside` takes only runs put aside.
+    """
 
     workspace: str = "default"
     status: RunStatus | None = None
     workflow: str | None = None
     queue: str | None = None
     workflow_id: str | None = None
+    id_prefix: str | None = None
+    aside: bool = False
     after: int | None = None
     limit: Limit = 100
 
@@ -652,6 +657,8 @@ async def list_runs(engine: "Engine", request: ListRuns) -> tuple[RunSummary, ..
         request.workflow,
         request.queue,
         request.workflow_id,
+        id_prefix=request.id_prefix,
+        aside=request.aside or None,
     )
     rows = engine.store.list(chosen, request.after, request.limit)
     return tuple(summary_of(row) for row in rows)

@@ -107,7 +107,7 @@ class Opened(NamedTuple):
 
 
 class RunFilter(NamedTuple):
-    """Which runs to list; None does not restrict."""
+    """Which runs to list; None does not restrict. `aside` is True or None."""
 
     workspace: str = "default"
     status: int | None = None
@@ -115,6 +115,8 @@ class RunFilter(NamedTuple):
     queue: str | None = None
     workflow_id: str | None = None
     parent_key: int | None = None
+    id_prefix: str | None = None
+    aside: bool | None = None
 
 
 Outcome: TypeAlias = list[BaseException | None] | BaseException

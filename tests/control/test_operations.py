@@ -158,3 +158,26 @@ async def test_a_batch_answers_every_start_on_its_own(
     assert third["error"]["status"] == "INVALID_ARGUMENT"
     assert await runtime.handle("d").result() == [0, 1]
     assert fourth["started"]["created"]
+
+
+@pytest.mark.feature("CT-04")
+async def test_runs_are_tallied_by_status_and_listed_by_how_their_id_begins(
+    http: Http,
+) -> None:
+    for number in (1, 2):
+        await http.ok("runs/start", workflow="Basket", workflow_id=f"a-{number}")
+    await http.ok("runs/start", workflow="breaks", workflow_id="b-1")
+    await http.ok("runs/start", workflow="nobody_knows", workflow_id="b-2")
+    await http.ok("runs/result", run={"workflow_id": "b-1"})
+    tally = {"counts": {"RUNNING": 3, "FAILED": 1}, "aside": 1}
+    assert await http.ok("runs/tally") == tally
+    assert await http.ok("runs/tally", id_prefix="a-") == {
+        "counts": {"RUNNING": 2},
+        "aside": 0,
+    }
+    assert await http.ok("runs/tally", workspace="b") == {"counts": {}, "aside": 0}
+    found = await http.ok("runs/list", id_prefix="a-")
+    assert [line["workflow_id"] for line in found["items"]] == ["a-2", "a-1"]
+    status, found = await http.get("/api/v1/runs/list", aside="true")
+    assert status == 200
+    assert [line["workflow_id"] for line in found["items"]] == ["b-2"]

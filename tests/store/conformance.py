@@ -437,6 +437,45 @@ class StoreConformance:
         assert keys(after=3) == [1]
         assert keys(after=1) == []
 
+    async def test_lists_are_filtered_by_what_an_id_begins_with(
+        self, store: Store
+    ) -> None:
+        await commit(
+            store,
+            start(1, workflow_id="50%_a"),
+            start(2, workflow_id="50%_b", aside="no code"),
+            start(3, workflow_id="50xya"),
+        )
+
+        def keys(**chosen: Any) -> list[int]:
+            return [r.key for r in store.list(RunFilter(**chosen), None, 9)]
+
+        assert keys(id_prefix="50%_") == [2, 1]
+        assert keys(id_prefix="50") == [3, 2, 1]
+        assert keys(id_prefix="") == [3, 2, 1]
+        assert keys(id_prefix="0%") == []
+        assert keys(aside=True) == [2]
+        assert keys(id_prefix="50x", aside=True) == []
+
+    async def test_runs_are_counted_by_status(self, store: Store) -> None:
+        await commit(
+            store,
+            start(1),
+            start(2, aside="no code", name="b", workflow_id="b-2"),
+            start(3, workspace="team"),
+            start(4),
+            close(4),
+        )
+
+        def tally(*chosen: Any) -> list[str]:
+            return sorted(store.select("tally_runs", *chosen))
+
+        assert tally("default", None, None, None) == ["0 2 1", "1 1 0"]
+        assert tally("team", None, None, None) == ["0 1 0"]
+        assert tally("default", "b", None, None) == ["0 1 1"]
+        assert tally("default", None, None, "b-") == ["0 1 1"]
+        assert tally("nowhere", None, None, None) == []
+
     # -- request IDs -------------------------------------------------------------------
 
     async def test_a_request_is_remembered_with_its_run(self, store: Store) -> None:

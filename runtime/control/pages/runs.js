@@ -1,0 +1,336 @@
+// The list of runs: one page of it, kept live by the stream of changes.
+//
+// Only the page that is shown is in the document, however many runs there are. Older
+// pages are reached by the key of the last run; the way back is remembered in `trail`.
+
+import { access, ask, follow } from "./api.js";
+import { STATUSES, address, h, moment, pill, put, runAddress, say, soon, trouble } from "./dom.js";
+
+const SIZES = ["50", "100", "200"];
+const FLUSH = 250;
+const trail = new Map();
+
+/** The element of the view; it keeps itself up to date until `signal`. */
+export function runsView(_, query, signal) {
+  const list = new RunList(query, signal);
+  list.load();
+  list.watch();
+  return list.element;
+}
+
+class RunList {
+  constructor(query, signal) {
+    this.signal = signal;
+    this.rows = new Map();
+    this.changes = new Map();
+    this.read(query);
+    // Counting reads the whole index: with many runs it is done less often.
+    this.counting = 0;
+    this.tally = soon(() => this.count(), () => Math.max(2000, 40 * this.counting));
+    this.flush = soon(() => this.take(), FLUSH);
+    this.build();
+    const regular = setInterval(() => this.load({ quietly: true }), 15000);
+    signal.addEventListener("abort", () => clearInterval(regular));
+    document.addEventListener("keydown", (event) => this.key(event), { signal });
+  }
+
+  read(query) {
+    const status = query.get("status") ?? "";
+    const size = query.get("size");
+    this.asked = {
+      status: status in STATUSES || status === "ASIDE" ? status : "",
+      workflow: query.get("workflow") ?? "",
+      queue: query.get("queue") ?? "",
+      prefix: query.get("prefix") ?? "",
+      size: SIZES.includes(size) ? size : "",
+      after: /^\d+$/.test(query.get("after") ?? "") ? query.get("after") : "",
+      from: /^\d+$/.test(query.get("from") ?? "") ? query.get("from") : "",
+    };
+  }
+
+  get size() { return Number(this.asked.size || 50); }
+
+  // -- what is there from the beginning --------------------------------------------
+
+  build() {
+    this.chips = h("div", { class: "chips", role: "group", "aria-label": "Status" });
+    this.body = h("tbody");
+    this.pager = h("nav", { class: "pager", "aria-label": "Pages" });
+    this.told = h("div");
+    this.table = h("table", { class: "runs" },
+      h("thead", {}, h("tr", {}, ["Workflow ID", "Status", "Workflow", "Queue", "Started", "Closed"].map((text) => h("th", { scope: "col" }, text)))),
+      this.body);
+    this.element = h("section", { class: "runs-view" },
+      h("h1", {}, "Runs"), this.chips, this.filters(), this.told, this.table, this.pager);
+    this.showChips();
+  }
+
+  filters() {
+    const text = (name, label, hint) => {
+      const changed = soon(() => this.go({ [name]: input.value.trim() }), 300);
+      const input = h("input", {
+        type: "search", id: `filter-${name}`, list: `known-${name}`, autocomplete: "off",
+        spellcheck: "false", placeholder: hint, oninput: changed,
+      });
+      input.value = this.asked[name];
+      return h("div", { class: "field" }, h("label", { for: input.id }, label), input);
+    };
+    const sizes = h("select", { id: "filter-size", onchange: () => this.go({ size: sizes.value }) },
+      SIZES.map((size) => h("option", { value: size, selected: size === String(this.size) }, size)));
+    const known = h("datalist", { id: "known-workflow" });
+    const queues = h("datalist", { id: "known-queue" });
+    this.offer(known, queues);
+    return h("form", { class: "filters", role: "search", "aria-label": "Runs", onsubmit: (event) => event.preventDefault() },
+      text("prefix", "ID begins with", "Press / to type here"),
+      text("workflow", "Workflow", "Any"), text("queue", "Queue", "Any"),
+      h("div", { class: "field narrow" }, h("label", { for: "filter-size" }, "Per page"), sizes), known, queues);
+  }
+
+  async offer(workflows, queues) {
+    try {
+      const [names, engine] = await Promise.all([ask("engine/definitions"), ask("engine/info")]);
+      const options = (texts) => texts.map((value) => h("option", { value }));
+      put(workflows, options(names.workflows.map((w) => w.name)));
+      put(queues, options([...new Set(engine.workers.flatMap((w) => w.queues))]));
+    } catch {
+      // They are only a help; the list itself tells what is wrong.
+    }
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    const typing = event.target.closest?.("input, textarea, select");
+    if (event.key === "/" && !typing) {
+      event.preventDefault();
+      this.element.querySelector("#filter-prefix").select();
+    } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      const links = [...this.body.querySelectorAll("a.row")];
+      const at = links.indexOf(document.activeElement);
+      if (at < 0) return;
+      event.preventDefault();
+      links[at + (event.key === "ArrowDown" ? 1 : -1)]?.focus();
+    }
+  }
+
+  // -- going elsewhere -------------------------------------------------------------
+
+  address(changes) {
+    return address(["runs"], { ...this.asked, after: "", from: "", ...changes });
+  }
+
+  /** Show what `changes` ask for, without losing the focus. */
+  go(changes) {
+    const next = this.address(changes);
+    if (next === this.address(this.asked)) return;
+    history[("after" in changes || "status" in changes) ? "pushState" : "replaceState"](null, "", next);
+    const streamed = [this.asked.workflow, this.asked.queue].join("\n");
+    this.read(new URLSearchParams(next.split("?")[1] ?? ""));
+    this.going = true;
+    this.showChips();
+    this.load();
+    if (streamed !== [this.asked.workflow, this.asked.queue].join("\n")) this.watch();
+  }
+
+  link(text, changes, attributes = {}) {
+    return h("a", {
+      href: this.address(changes), ...attributes,
+      onclick: (event) => {
+        if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+        event.preventDefault();
+        this.go(changes);
+      },
+    }, text);
+  }
+
+  // -- a page ----------------------------------------------------------------------
+
+  filter() {
+    const { workflow, queue, prefix } = this.asked;
+    return {
+      workspace: access.workspace, workflow: workflow || null, queue: queue || null, id_prefix: prefix || null,
+    };
+  }
+
+  async load({ quietly = false } = {}) {
+    const turn = (this.turn = Symbol());
+    const { status, after } = this.asked;
+    try {
+      const found = await ask("runs/list", {
+        ...this.filter(), aside: status === "ASIDE",
+        status: status && status !== "ASIDE" ? status : null,
+        after: after ? Number(after) : null, limit: this.size + 1,
+      }, { signal: this.signal });
+      if (turn !== this.turn) return;
+      put(this.told);
+      this.going = false;
+      this.more = found.items.length > this.size;
+      this.show(found.items.slice(0, this.size));
+      if (!quietly) say(`${this.rows.size} runs are shown.`);
+      this.count();
+    } catch (error) {
+      if (this.signal.aborted || turn !== this.turn) return;
+      put(this.told, trouble(error));
+      if (!error.status) setTimeout(() => this.signal.aborted || this.load({ quietly: true }), 2000);
+    }
+  }
+
+  show(items) {
+    const before = this.rows;
+    this.rows = new Map();
+    for (const item of items) {
+      const row = before.get(item.run_id) ?? new Row();
+      row.show(item);
+      this.rows.set(item.run_id, row);
+    }
+    this.arrange();
+  }
+
+  /** Make the table hold exactly the rows, and move none that is in its place. */
+  arrange() {
+    let place = this.body.firstElementChild;
+    const wanted = this.rows.size ? [...this.rows.values()].map((row) => row.element) : [this.nothing()];
+    const kept = new Set(wanted);
+    for (const shown of [...this.body.children]) if (!kept.has(shown)) shown.remove();
+    place = this.body.firstElementChild;
+    for (const element of wanted) {
+      if (element === place) place = place.nextElementSibling;
+      else this.body.insertBefore(element, place);
+    }
+    this.showPager();
+  }
+
+  nothing() {
+    const { status, workflow, queue, prefix, after } = this.asked;
+    const text = status || workflow || queue || prefix || after ? "No run matches." : "No run was started yet.";
+    return h("tr", { class: "nothing" }, h("td", { colspan: "6" }, text));
+  }
+
+  showPager() {
+    if (this.going) return; // the rows are not yet those that were asked for
+    const { after } = this.asked;
+    const from = Number(this.asked.from || 0);
+    const last = [...this.rows.values()].at(-1)?.item.key;
+    const parts = [];
+    if (after) parts.push(this.link("Newest", { after: "", from: "" }));
+    if (trail.has(after)) {
+      const newer = trail.get(after);
+      parts.push(this.link("Newer", { after: newer, from: newer ? String(Math.max(0, from - this.size)) : "" }));
+    }
+    if (this.more && last !== undefined) {
+      trail.set(String(last), after);
+      parts.push(this.link("Older", { after: String(last), from: String(from + this.size) }, { rel: "next" }));
+    }
+    const count = this.rows.size;
+    const total = this.total === undefined ? "" : ` of ${this.total.toLocaleString("en")}`;
+    const range = count ? `${(from + 1).toLocaleString("en")}–${(from + count).toLocaleString("en")}${total}` : "";
+    const text = `${range}|${parts.map((p) => p.textContent + p.getAttribute("href"))}`;
+    if (text === this.paged) return;
+    this.paged = text;
+    const focused = this.pager.contains(document.activeElement) ? document.activeElement.textContent : "";
+    put(this.pager, h("span", { class: "range" }, range), parts);
+    if (focused) (parts.find((p) => p.textContent === focused) ?? parts.at(-1))?.focus();
+  }
+
+  // -- counts ----------------------------------------------------------------------
+
+  async count() {
+    const begun = performance.now();
+    try {
+      const found = await ask("runs/tally", this.filter(), { signal: this.signal });
+      this.counting = performance.now() - begun;
+      this.counts = { ...found.counts, ASIDE: found.aside };
+    } catch {
+      return; // the list tells what is wrong
+    }
+    const all = Object.entries(this.counts).reduce((sum, [name, n]) => sum + (name === "ASIDE" ? 0 : n), 0);
+    this.counts[""] = all;
+    this.total = this.counts[this.asked.status] ?? 0;
+    this.showChips();
+    this.showPager();
+  }
+
+  showChips() {
+    const names = { "": "All", ...STATUSES, ASIDE: "Put aside" };
+    if (!this.chips.childElementCount) {
+      put(this.chips, Object.entries(names).map(([status, text]) =>
+        this.link([h("span", { class: "dot" }), text, h("span", { class: "count" })], { status },
+          { class: `chip ${status.toLowerCase() || "all"}`, "data-status": status })));
+    }
+    for (const chip of this.chips.children) {
+      const { status } = chip.dataset;
+      chip.setAttribute("href", this.address({ status }));
+      chip.setAttribute("aria-current", status === this.asked.status ? "true" : "false");
+      chip.querySelector(".count").textContent = this.counts ? (this.counts[status] ?? 0).toLocaleString("en") : "";
+    }
+  }
+
+  // -- changes ---------------------------------------------------------------------
+
+  async watch() {
+    this.watching?.abort();
+    const watching = (this.watching = new AbortController());
+    this.signal.addEventListener("abort", () => watching.abort());
+    const { workspace, workflow, queue } = this.filter();
+    try {
+      await follow("runs/watch", { workspace, workflow, queue },
+        (item) => { this.changes.set(item.key, item); this.flush(); },
+        { signal: watching.signal, again: () => this.load({ quietly: true }) });
+    } catch (error) {
+      if (!this.signal.aborted) put(this.told, trouble(error));
+    }
+  }
+
+  take() {
+    if (this.signal.aborted) return;
+    if (this.going) { this.flush(); return; }
+    const changed = [...this.changes.values()].sort((a, b) => a.key - b.key);
+    this.changes.clear();
+    const fresh = [];
+    const newest = [...this.rows.values()][0]?.item.key ?? -1;
+    for (const item of changed) {
+      const row = this.rows.get(item.run_id);
+      if (row) row.show(item, true);
+      else if (!this.asked.after && item.key > newest && this.matches(item)) fresh.push(item);
+    }
+    if (fresh.length) {
+      const items = [...fresh.reverse(), ...[...this.rows.values()].map((row) => row.item)];
+      this.more ||= items.length > this.size;
+      this.show(items.slice(0, this.size));
+    }
+    this.tally();
+  }
+
+  matches(item) {
+    const { status, prefix } = this.asked;
+    const fits = !status || (status === "ASIDE" ? item.aside && item.status === "RUNNING" : item.status === status);
+    return fits && item.workflow_id.startsWith(prefix);
+  }
+}
+
+class Row {
+  constructor() {
+    this.element = h("tr");
+  }
+
+  show(item, flash = false) {
+    const text = JSON.stringify(item);
+    if (text === this.text) return;
+    const { element } = this;
+    const focused = element.contains(document.activeElement);
+    this.text = text;
+    this.item = item;
+    const link = h("a", { class: "row", href: runAddress(item.workflow_id, item.run_id) }, item.workflow_id);
+    put(element,
+      h("td", { class: "ids" }, link, h("small", {}, item.run_name)),
+      h("td", { class: "status" }, pill(item.status, item.aside)),
+      h("td", { class: "name" }, item.workflow),
+      h("td", { class: "queue" }, item.queue),
+      h("td", { class: "started" }, moment(item.started_at, { both: true })),
+      h("td", { class: "closed" }, moment(item.closed_at, { both: true })));
+    if (focused) link.focus();
+    if (flash) {
+      element.classList.remove("changed");
+      requestAnimationFrame(() => element.classList.add("changed"));
+    }
+  }
+}

@@ -1,0 +1,123 @@
+"""The list of runs: what it shows, how it is filtered, that it lives."""
+
+from __future__ import annotations
+
+import re
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.dashboard.conftest import Site, Visit, serving, visiting
+
+pytestmark = pytest.mark.real_time
+
+
+def test_runs_of_every_status_are_shown_and_counted(visit: Visit, site: Site) -> None:
+    page = visit.go()
+    for workflow_id, status in {
+        "order-1001": "Running",
+        "order-1000": "Completed",
+        "order-refused": "Failed",
+        "import-cancelled": "Cancelled",
+        "import-terminated": "Terminated",
+        "import-late": "Timed out",
+        "parcel-aside": "Put aside",
+    }.items():
+        line = page.locator("table.runs tbody tr").filter(has_text=workflow_id)
+        expect(line.locator(".pill")).to_have_text(status)
+    continued = page.locator(".pill.continued_as_new")
+    expect(continued).to_have_count(2)
+    tally = site.ask("runs/tally")
+    for status, count in tally["counts"].items():
+        chip = page.locator(f".chip[data-status={status}] .count")
+        expect(chip).to_have_text(str(count))
+    expect(page.locator(".chip[data-status=ASIDE] .count")).to_have_text("1")
+    expect(page.locator(".range")).to_contain_text(
+        f"of {sum(tally['counts'].values())}"
+    )
+
+
+def test_runs_are_chosen_by_status_id_workflow_and_queue(visit: Visit) -> None:
+    page = visit.go()
+    ids = page.locator("a.row")
+    page.locator(".chip[data-status=ASIDE]").click()
+    expect(ids).to_have_text(["parcel-aside"])
+    page.locator(".chip[data-status='']").click()
+    page.get_by_label("ID begins with").fill("import-")
+    expect(ids).to_have_text(["import-late", "import-terminated", "import-cancelled"])
+    page.locator(".chip[data-status=TIMED_OUT]").click()
+    expect(ids).to_have_text(["import-late"])
+    assert "prefix=import-" in page.url and "status=TIMED_OUT" in page.url
+    page.reload()
+    expect(ids).to_have_text(["import-late"])
+    page.go_back()
+    expect(ids).to_have_count(3)
+    page.get_by_label("ID begins with").fill("import_")
+    expect(page.locator(".nothing")).to_have_text("No run matches.")
+    page.get_by_label("ID begins with").fill("")
+    page.get_by_label("Workflow", exact=True).fill("payment")
+    expect(ids).to_have_text(["payment-1001"])
+    page.get_by_label("Queue").fill("elsewhere")
+    expect(page.locator(".nothing")).to_be_visible()
+
+
+def test_the_list_is_used_with_the_keyboard_alone(visit: Visit) -> None:
+    page = visit.go()
+    expect(page.locator("a.row").first).to_be_visible()
+    page.keyboard.press("/")
+    expect(page.get_by_label("ID begins with")).to_be_focused()
+    page.keyboard.type("order-10")
+    rows = page.locator("a.row")
+    expect(rows).to_have_text(["order-1000", "order-1002", "order-1001"])
+    expect(page.get_by_label("ID begins with")).to_be_focused()
+    rows.first.focus()
+    page.keyboard.press("ArrowDown")
+    expect(rows.nth(1)).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("order-1000")
+    expect(page.locator("main")).to_be_focused()
+
+
+def test_a_run_appears_and_ends_without_a_reload(visit: Visit, site: Site) -> None:
+    page = visit.go("#/runs?prefix=live-")
+    expect(page.locator(".nothing")).to_be_visible()
+    page.evaluate("window.same = true")
+    site.ask("runs/start", workflow="Order", workflow_id="live-1", args=[7, []])
+    line = page.locator("table.runs tbody tr").filter(has_text="live-1")
+    expect(line.locator(".pill")).to_have_text("Running")
+    expect(page.locator(".chip[data-status=RUNNING] .count")).to_have_text("1")
+    line.locator("a.row").focus()
+    site.ask("runs/signal", run={"workflow_id": "live-1"}, name="pay")
+    expect(line.locator(".pill")).to_have_text("Completed")
+    expect(page.locator(".chip[data-status=COMPLETED] .count")).to_have_text("1")
+    expect(line.locator("a.row")).to_be_focused()
+    assert page.evaluate("window.same")
+
+
+def test_times_are_relative_and_absolute(visit: Visit) -> None:
+    page = visit.go("#/runs?prefix=order-1001")
+    started = page.locator("td.started")
+    expect(started.locator("time")).to_have_text(re.compile("ago|now"))
+    expect(started.locator("small")).to_have_text(re.compile(r"\d{4}, \d\d:\d\d:\d\d"))
+
+
+def test_the_page_outlasts_its_engine(browser: Browser, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    database = tmp_path / "shop.db"
+    with ExitStack() as stack:
+        with serving(database, "--address", address, "--many", "3") as first:
+            visit = stack.enter_context(visiting(browser, first))
+            page = visit.go()
+            expect(page.locator("a.row")).to_have_count(3)
+            expect(page.locator("#link")).to_have_text("Live")
+        expect(page.locator("#link")).to_have_text("No answer")
+        with serving(database, "--address", address) as second:
+            expect(page.locator("#link")).to_have_text("Live", timeout=20_000)
+            second.ask("runs/start", workflow="echo", workflow_id="after", args=[1])
+            expect(page.locator("a.row").first).to_have_text("after", timeout=20_000)
