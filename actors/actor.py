@@ -173,6 +173,14 @@ class Actor(pykka.Actor):
         return self.actor_ref.actor_stopped
 
     @property
+    def about(self) -> str:
+        """What the actor is there for, for whoever looks at the tree of a system.
+
+        A subclass may tell more than its name does; it must be quick.
+        """
+        return ""
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing is unread and nothing under way. On the loop thread."""
         return self._actor_queue is None

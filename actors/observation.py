@@ -23,6 +23,8 @@ class ActorView:
     class_name: str
     #: The name given at spawn, if any.
     name: str | None
+    #: What it says of itself, see `Actor.about`.
+    about: str
     state: ActorState
     #: Messages in the mailbox that it has not begun to handle.
     unread: int
@@ -41,6 +43,7 @@ def _view(actor: Actor) -> ActorView:
     return ActorView(
         class_name=type(actor).__name__,
         name=None if ref is None else ref.name,
+        about=actor.about,
         state=_state(actor),
         unread=len(actor._actor_queue or ()),
         children=observe((actor._actor_children or {}).values()),

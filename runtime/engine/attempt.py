@@ -85,6 +85,11 @@ class TaskActor(Actor):
     _task: "asyncio.Task[Any] | None" = None
     _limits: "Limits | None" = None
 
+    @property
+    def about(self) -> str:
+        """The name of the task."""
+        return self.command.name
+
     # -- a slot ---------------------------------------------------------------------
 
     @property

@@ -182,6 +182,11 @@ class RunActor(Actor):
         start = self.state.start
         return f"run {start.workflow_id!r} ({start.run_id}) of {start.name!r}"
 
+    @property
+    def about(self) -> str:
+        """The workflow ID of the run."""
+        return self.row.workflow_id
+
     # -- the mailbox ---------------------------------------------------------------
 
     def on_receive(self, message: Any) -> None:

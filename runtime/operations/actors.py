@@ -34,10 +34,14 @@ class ActorLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActorNode(msgspec.Struct, frozen=True, kw_only=True):
-    """One actor of the tree and what it supervises."""
+    """One actor of the tree and what it supervises.
+
+    `about` is what it says of itself: a run its workflow ID, an attempt its task.
+    """
 
     class_name: str
     name: str | None
+    about: str = ""
     state: str
     unread: int
     children: tuple["ActorNode", ...]
@@ -195,6 +199,7 @@ def _nodes(views: tuple[ActorView, ...], room: list[int]) -> list[ActorNode]:
             ActorNode(
                 class_name=view.class_name,
                 name=view.name,
+                about=view.about,
                 state=view.state,
                 unread=view.unread,
                 children=tuple(_nodes(view.children, room)),

@@ -30,6 +30,7 @@ def view(
     return ActorView(
         class_name=actor.__name__,
         name=name or None,
+        about="",
         state=state,  # type: ignore[arg-type]
         unread=unread,
         children=children,

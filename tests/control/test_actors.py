@@ -36,6 +36,10 @@ async def test_the_engines_own_actors_take_nothing_from_outside(http: Http) -> N
     tree = await http.ok("actors/tree")
     names = {node["class_name"] for node in tree["actors"]}
     assert {"RunActor", "TimerActor"} <= names and tree["left_out"] == 0
+    about = {
+        node["about"] for node in tree["actors"] if node["class_name"] == "RunActor"
+    }
+    assert about == {"b"}
     assert await http.ok("actors/list") == {"items": []}
 
 

@@ -29,6 +29,12 @@ def test_the_tree_of_actors_is_folded_and_stays_so(visit: Visit) -> None:
     expect(below).to_be_visible()
 
 
+def test_a_run_in_the_tree_leads_to_its_page(visit: Visit) -> None:
+    page = visit.go("#/actors")
+    page.locator(".tree").get_by_role("link", name="approval-1").click()
+    expect(page.locator("h1")).to_have_text("approval-1")
+
+
 def test_queues_workers_and_counts_are_told(visit: Visit) -> None:
     page = visit.go("#/actors")
     expect(page.locator(".facts")).to_contain_text("Runs put aside1")

@@ -1,7 +1,7 @@
 // The engine: what it is, its queues and workers, and the tree of its actors.
 
 import { access, ask } from "./api.js";
-import { duration, h, put, trouble } from "./dom.js";
+import { duration, h, put, trouble, runLink } from "./dom.js";
 
 const EVERY = 2000;
 const SHOWN = 50;
@@ -116,6 +116,7 @@ class EnginePage {
     const { children } = actor;
     const line = [
       h("b", {}, actor.class_name), actor.name && h("span", { class: "actor-name" }, actor.name),
+      actor.about && (actor.class_name === "RunActor" ? runLink(actor.about) : h("span", {}, actor.about)),
       h("span", { class: `state ${actor.state.toLowerCase()}` }, actor.state),
       actor.unread > 0 && h("span", { class: "muted" }, `${actor.unread} unread`),
       children.length > 0 && h("span", { class: "muted" }, `supervises ${children.length}`),
