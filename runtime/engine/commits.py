@@ -111,23 +111,29 @@ class GroupCommit:
             return
         writes, self._in_flight = self._in_flight, []
         self.full = None
+        self._announced = True  # what is added meanwhile waits for the end of this
+        try:
+            self._tell(writes, outcome)
+        finally:
+            self._announced = False
+            if self._waiting:
+                self._flush()
+            elif self._idle is not None and not self._in_flight:
+                self._idle.set_result(None)
+                self._idle = None
+
+    def _tell(
+        self, writes: list[Write], outcome: list[BaseException | None] | BaseException
+    ) -> None:
         if isinstance(outcome, BaseException):
             waiting, self._waiting = self._waiting, []
             self._lost(writes + waiting, outcome)
         elif not outcome:
-            self._announced = True
             self._release(writes)
         else:
-            self._announced = True
             for write, refusal in zip(writes, outcome, strict=True):
                 write.done(write, refusal)
             self._refuse_followers(writes, outcome)
-        self._announced = False
-        if self._waiting:
-            self._flush()
-        elif self._idle is not None and not self._in_flight:
-            self._idle.set_result(None)
-            self._idle = None
 
     def _refuse_followers(
         self, writes: list[Write], outcome: list[BaseException | None]

@@ -769,9 +769,13 @@ class Engine:
             asked = write.effects[2] if write.tasks is None else None
             if asked is not None:
                 asked.fail(_copy_error(error))
-            run = self.runs.get(write.row.run_key)
+            key = write.row.run_key
+            run = self.runs.get(key)
             if run is not None:
-                runs[write.row.run_key] = run
+                runs[key] = run
+            elif key in self._leaving:  # nothing more will be told of it
+                self._leaving.discard(key)
+                self.loop.call_soon(self._reload_or_tell, key, error)
         for key, run in runs.items():
             start = run.state.start
             self._opening.pop((start.workspace, start.workflow_id), None)

@@ -72,9 +72,6 @@ WAITING = "waiting: "
 OVERRUNS = 3
 """Activations over their limit after which a run is put aside."""
 
-CHECKPOINT_BYTES = 16 * 1024
-"""Journal bytes since the last checkpoint below which none is written."""
-
 _CLOSING = frozenset({Complete, Fail, ContinueAsNew, TailCall})
 _FOLLOWED = frozenset({TaskFailed, AttemptStarted, Started})
 _MESSAGES = frozenset({StartChild, SignalRun, CancelRun})
@@ -416,7 +413,7 @@ class RunActor(Actor):
     ) -> None:
         engine, state, row = self.engine, self.state, self.row
         if engine.steps:
-            steps.record(engine)
+            steps.record(engine, self)
         transition = Transition(now, events, commands)
         body = records.encode(transition)
         seq = state.seq
@@ -492,7 +489,7 @@ class RunActor(Actor):
         """The journal grows by `size` bytes: a checkpoint if they outweigh the last."""
         self.grown = grown = self.grown + size
         if (
-            grown <= CHECKPOINT_BYTES
+            grown <= steps.CHECKPOINT_BYTES
             or grown <= self.checkpoint_bytes
             or self.state.status
         ):
@@ -676,6 +673,8 @@ class RunActor(Actor):
 
     def _rebuild(self) -> bool:
         """Make the program anew from what is recorded; False puts the run aside."""
+        if self.engine.steps:  # it has seen them, and is to see them again
+            steps.record(self.engine, self)
         self.drop_program()
         return self.engine.build(self) is None
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
     from everact.runtime.engine.run import RunActor
 
+CHECKPOINT_BYTES = 16 * 1024
+"""Journal bytes since the last checkpoint below which none is written."""
+
 EARLY = 64
 """Steps of a batch after which the writer is given what there is."""
 
@@ -124,21 +127,34 @@ def take(run: "RunActor", event: TaskCompleted) -> None:
     engine.steps.append((run, now, events, tasks))
 
 
-def record(engine: "Engine") -> None:
-    """Record the steps that were taken."""
+def record(engine: "Engine", midway: "RunActor | None" = None) -> None:
+    """Record the steps that were taken; `midway` is a run that has taken one more.
+
+    A checkpoint is of the state as it is now, so only the last row of a run can have
+    one, and none while the state holds an event that no row tells yet.
+    """
     steps, engine.steps = engine.steps, []
     seal, add = engine.seal.row, engine.commits.add
+    outgrown: dict[RunActor, Write] | None = None
     for run, now, events, tasks in steps:
         if run.dropped:
             run.in_flight -= 1
+            if not run.in_flight:
+                engine.left(run)
             continue
         state, row = run.state, run.row
         body = encode(Transition(now, events, tasks))
         sealed = seal(row.key, row.run_id, state.generation, state.seq, body)
         state.append(body)
         write = Write(sealed, run.committed, tasks=tasks, effects=run)
-        run.grow(len(body), write)
+        run.grown = grown = run.grown + len(body)
+        if grown > CHECKPOINT_BYTES:
+            outgrown = outgrown or {}
+            outgrown[run] = write
         add(write)
+    for run, write in (outgrown or {}).items():
+        if run is not midway and run.paused is None:
+            run.grow(0, write)
 
 
 def _only_tasks(commands: list[Command]) -> bool:

@@ -113,7 +113,9 @@ class SqliteStore:
         self._lock: FileLock | None = None
         self._writer: threading.Thread | None = None
         self._process: WriterProcess | None = None
-        self._may_spawn = not self._in_memory and bool(sys.executable)
+        # A program frozen into one file has itself as its interpreter.
+        frozen = not sys.executable or getattr(sys, "frozen", False)
+        self._may_spawn = not (self._in_memory or frozen)
         self._waiting: deque[Any] = deque()
         self._busy = False
         self._batches: SimpleQueue[Any] = SimpleQueue()
@@ -277,6 +279,8 @@ class SqliteStore:
         self._busy = True
         process = self._process
         if process is not None and process.lost:
+            if process.useless:
+                self._no_process("it ended before it was ready")
             process = self._process = None
         if process is None:
             if self._may_spawn and len(writes) >= self._crowd:
@@ -308,8 +312,11 @@ class SqliteStore:
         try:
             self._process = WriterProcess(self.path, _PRAGMAS, self._lock.descriptor)
         except (OSError, NotImplementedError) as error:
-            self._may_spawn = False
-            logger.warning("%s: no writer process, a thread does: %s", self.path, error)
+            self._no_process(str(error))
+
+    def _no_process(self, why: str) -> None:
+        self._may_spawn = False
+        logger.warning("%s: no writer process, a thread does: %s", self.path, why)
 
     def _write(self) -> None:
         while True:

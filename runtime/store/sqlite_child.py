@@ -4,7 +4,8 @@ A program, not a module of the package: it is started by its path, imports nothi
 the standard library, and ends when its parent's end of the socket is closed, after the
 batch that it is in. It takes a marshalled list of (statement, parameters), runs it in
 one transaction and answers with one byte and a text: committed, or rolled back with
-nothing done (the parent tries again, with more care), or unknown.
+nothing done (the parent tries again, with more care), or unknown. A signal to end is
+for the parent, which still has commits to make.
 
 The log is copied back into the database (a checkpoint) on a thread, so that commits
 need not wait for it. Only a log that outgrows that for want of a pause is copied
@@ -12,6 +13,7 @@ between two commits: then most of it has been copied already.
 """
 
 import marshal
+import signal
 import socket
 import sqlite3
 import sys
@@ -27,6 +29,8 @@ READY, COMMITTED, ROLLED_BACK, UNKNOWN = b"a", b"c", b"r", b"u"
 
 def main(path: str, *pragmas: str) -> None:
     """Serve the socket that is standard input until it is closed."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # a service's processes all get them
     parent = socket.socket(fileno=0)
     connection = _connect(path, pragmas)
     log = _Log(path, pragmas)
@@ -89,21 +93,24 @@ def _checkpoint(connection: sqlite3.Connection) -> int:
 def _commit(
     connection: sqlite3.Connection, statements: list[tuple[str, list[object]]]
 ) -> tuple[bytes, str]:
+    ends = False
     try:
         connection.execute("begin immediate")
         for statement, parameters in statements:
             connection.execute(statement, parameters)
+        ends = True
+        connection.execute("commit")
     except Exception as error:
+        # A full disk is found out by writing, before anything is committed.
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        if ends and not full:
+            return UNKNOWN, str(error)
         try:
             if connection.in_transaction:
                 connection.execute("rollback")
         except sqlite3.Error as again:
             return UNKNOWN, f"{error}; {again}"
         return ROLLED_BACK, str(error)
-    try:
-        connection.execute("commit")
-    except Exception as error:
-        return UNKNOWN, str(error)
     return COMMITTED, ""
 
 

@@ -52,6 +52,8 @@ class WriterProcess:
         self._tell: Callable[[Fate, str], object] | None = None
         self.ready = False
         self.lost = False
+        self.useless = True
+        """It has never been ready: another one would not be either."""
         with theirs:
             program = [sys.executable, "-I", "-S", str(Path(sqlite_child.__file__))]
             self._process = subprocess.Popen(
@@ -135,7 +137,7 @@ class WriterProcess:
             return
         answer, self._received = self._received, b""
         if answer[:1] == sqlite_child.READY:
-            self.ready = True
+            self.ready, self.useless = True, False
             return
         tell, self._tell = self._tell, None
         if tell is not None:

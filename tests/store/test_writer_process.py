@@ -146,6 +146,94 @@ async def test_runs_go_on_after_their_writer_was_killed(path: Path) -> None:
         assert await runtime.execute(doubled, 3) == 12
 
 
+async def test_a_signal_to_end_is_for_the_program_not_for_its_writer(
+    store: Apart,
+) -> None:
+    """A service manager and a terminal send it to every process: commits go on."""
+    writer = pid_of(store)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(writer, number)
+    assert await commit(store, start(2)) == [None]
+    assert pid_of(store) == writer
+
+
+async def test_an_interpreter_that_cannot_run_the_writer_is_asked_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    store = SqliteStore(path, crowd=1)
+    store.open()
+    assert await commit(store, start(1)) == [None]
+    process = store._process
+    assert process is not None
+    if not process.lost:
+        select.select([process._socket], [], [])
+        process._readable()
+    for key in range(2, 5):
+        assert await commit(store, start(key)) == [None]
+    assert store._process is None
+    assert caplog.text.count("no writer process") == 1
+    store.close(clean=True)
+
+
+async def test_a_program_frozen_into_one_file_is_not_started_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    store = SqliteStore(path, crowd=1)
+    store.open()
+    assert await commit(store, start(1)) == [None]
+    assert store._process is None
+    store.close(clean=True)
+
+
+_FULL = textwrap.dedent(
+    """
+    import asyncio, sys
+    from pathlib import Path
+    from everact.runtime import StoreError, StoreFull
+    from tests.store.conformance import commit, put, row, start
+    from tests.store.test_writer_process import Apart, pid_of
+
+    async def main():
+        store = Apart(Path(sys.argv[1]) / "a.db")
+        store.open()
+        await commit(store, start(1))
+        writer, fills = pid_of(store), Path(sys.argv[1]) / "fills"
+        fills.write_bytes(bytes(1 << 19))
+        taken = 0
+        try:
+            while taken < 100:
+                await commit(store, put(row(1, taken + 1, body=bytes(20_000))))
+                taken += 1
+        except StoreFull:
+            fills.unlink()
+        assert await commit(store, put(row(1, taken + 1))) == [None]
+        assert len(store.load(1).rows) == taken + 2
+        assert pid_of(store) == writer
+        store.close(clean=True)
+        print("held")
+
+    asyncio.run(main())
+    """
+)
+
+
+def test_a_disk_that_is_full_refuses_the_batch_whole_and_the_writer_stays(
+    tmp_path: Path,
+) -> None:
+    """A file system of one megabyte, in a namespace of its own."""
+    mount = 'mount -t tmpfs -o size=1m none "$1" && shift && exec "$@"'
+    apart = ["unshare", "--mount", "--map-root-user", "sh", "-c", mount, "sh"]
+    if subprocess.run([*apart, tmp_path, "true"], check=False).returncode:
+        pytest.skip("file systems cannot be mounted here")
+    program = [sys.executable, "-c", _FULL, tmp_path]
+    ended = subprocess.run(
+        [*apart, tmp_path, *program], capture_output=True, text=True, check=False
+    )
+    assert ended.stdout == "held\n", ended.stderr
+
+
 _ENGINE = textwrap.dedent(
     """
     import asyncio, sys
