@@ -108,7 +108,7 @@ def _is_installed(name: str) -> bool:
     return True
 
 
-def check_database(database: str) -> Iterator[Finding]:
+def check_database(database: str, *, thorough: bool = False) -> Iterator[Finding]:
     """The file of a database, and what is beside it."""
     path = Path(database).absolute()
     folder = path.parent
@@ -135,7 +135,7 @@ def check_database(database: str) -> Iterator[Finding]:
         )
         with contextlib.closing(connection):
             connection.execute("pragma query_only = on")
-            yield from _inside(path, connection)
+            yield from _inside(path, connection, thorough)
     except sqlite3.Error as error:
         yield problem(
             "database",
@@ -211,6 +211,8 @@ def _lock(path: Path) -> Iterator[Finding]:
 
 def _owner(path: Path) -> Iterator[Finding]:
     mode = path.stat().st_mode
+    if not path.parent.stat().st_mode & (stat.S_IXGRP | stat.S_IXOTH):
+        return  # nobody else gets as far as the file
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
         yield problem(
             "database",
@@ -225,7 +227,9 @@ def _owner(path: Path) -> Iterator[Finding]:
         )
 
 
-def _inside(path: Path, connection: sqlite3.Connection) -> Iterator[Finding]:
+def _inside(
+    path: Path, connection: sqlite3.Connection, thorough: bool
+) -> Iterator[Finding]:
     def one(statement: str) -> tuple[object, ...]:
         found: tuple[object, ...] = connection.execute(statement).fetchone()
         return found
@@ -257,6 +261,8 @@ def _inside(path: Path, connection: sqlite3.Connection) -> Iterator[Finding]:
     else:
         yield ok("schema", f"schema {schema}")
     yield from _durability(one)
+    if thorough:
+        yield _integrity(one)
     yield from _key(path, one)
     yield from _clock(one)
     yield from _aside(one)
@@ -275,15 +281,17 @@ def _durability(one: One) -> Iterator[Finding]:
             f"the journal mode of the file is {mode}",
             "opening it with everact sets it to wal; nothing else should open it",
         )
-    (found,) = one("pragma quick_check(1)")
-    if found != "ok":
-        yield problem(
-            "integrity",
-            f"the file is damaged: {found}",
-            "stop the engine, keep a copy, restore the file and its key from a backup",
-        )
-    else:
-        yield ok("integrity", "the file is sound")
+
+
+def _integrity(one: One) -> Finding:
+    (found,) = one("pragma integrity_check(1)")
+    if found == "ok":
+        return ok("integrity", "the file is sound")
+    return problem(
+        "integrity",
+        f"the file is damaged: {found}",
+        "stop the engine, keep a copy, restore the file and its key from a backup",
+    )
 
 
 def _key(path: Path, one: One) -> Iterator[Finding]:

@@ -91,17 +91,15 @@ async def _demo(
         )
         sys.stdout.flush()
         working = asyncio.create_task(wait_for(bought, out, None))
-        asked = asyncio.create_task(stopped.wait())
-        await asyncio.wait((working, asked), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((working, stopped), return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             for line in working.result():
                 out.note(f"shipped: {line}")
             if not once:
                 out.note("the orders are done; Ctrl-C stops the demo")
-                await asked
+                await stopped
         working.cancel()
-        asked.cancel()
-        await asyncio.wait((working, asked))
+        await asyncio.wait((working,))
 
 
 _RUNS: Final = (SHOP, APPROVAL)

@@ -34,9 +34,14 @@ _STYLES: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "re
     show_default=True,
     help="The database to look at [EVERACT_DATABASE].",
 )
+@click.option(
+    "--thorough", is_flag=True, help="Read the whole file too; takes its time."
+)
 @remote
 @click.pass_context
-def doctor(ctx: click.Context, engine: Remote, out: Output, database: str) -> None:
+def doctor(
+    ctx: click.Context, engine: Remote, out: Output, database: str, thorough: bool
+) -> None:
     """Look whether all is well here, and say what to do if not.
 
     Versions, the database with its key, tokens, durability and clock, what is saved
@@ -50,7 +55,7 @@ def doctor(ctx: click.Context, engine: Remote, out: Output, database: str) -> No
     """
     findings = [
         *checks.check_versions(),
-        *checks.check_database(database),
+        *checks.check_database(database, thorough=thorough),
         *checks.check_tokens(database),
         *_check_saved(engine),
     ]

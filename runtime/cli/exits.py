@@ -69,6 +69,12 @@ _BY_STATUS: Final = {
 }
 
 
+class Mistake(click.ClickException):
+    """What was given cannot be meant; `--help` would not tell more."""
+
+    exit_code = Exit.USAGE
+
+
 class NotFound(click.ClickException):
     """Something of this machine, such as a token, is not there."""
 

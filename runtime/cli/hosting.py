@@ -1,6 +1,7 @@
 """An engine in this process: opened with its endpoint, closed in good order."""
 
 import asyncio
+import functools
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,7 +30,7 @@ class Hosting(NamedTuple):
     wait_for_lock: float
 
     def runtime(self) -> Runtime:
-        """A runtime of that kind; UsageError for what cannot be meant."""
+        """A runtime of that kind; Mistake for what cannot be meant."""
         with bad_input():
             return Runtime(
                 self.database,
@@ -41,7 +42,6 @@ class Hosting(NamedTuple):
 
 def hosted(function: Any) -> Any:
     """Let a command take how its engine is opened; it gets that as `hosting`."""
-    import functools
 
     @functools.wraps(function)
     def call(
@@ -107,7 +107,7 @@ def hosted(function: Any) -> Any:
 async def serving(
     hosting: Hosting, address: str, *, tokens: TokenFile | None = None
 ) -> AsyncIterator[tuple[Runtime, Control]]:
-    """A running engine and its endpoint; UsageError for bad settings."""
+    """A running engine and its endpoint; Mistake for bad settings."""
     with bad_input():
         given: dict[str, Any] = {}
         if address:
@@ -128,17 +128,19 @@ def url_of(control: Control) -> str:
 
 
 @asynccontextmanager
-async def stopping() -> AsyncIterator[asyncio.Event]:
-    """An event that is set by the first SIGINT or SIGTERM; a second one kills."""
-    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+async def stopping() -> AsyncIterator["asyncio.Future[signal.Signals]"]:
+    """Done with the first SIGINT or SIGTERM, which it holds; a second one kills."""
+    loop = asyncio.get_running_loop()
+    stopped = loop.create_future()
 
-    def stop() -> None:
-        stopped.set()
-        for number in STOPS:
-            loop.remove_signal_handler(number)
+    def stop(number: signal.Signals) -> None:
+        if not stopped.done():
+            stopped.set_result(number)
+        for other in STOPS:
+            loop.remove_signal_handler(other)
 
     for number in STOPS:
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, stop, number)
     try:
         yield stopped
     finally:

@@ -231,15 +231,22 @@ def history(
 
 
 def _line(item: HistoryItem) -> Any:
-    data = {key: value for key, value in item.data.items() if _said(value)}
+    data = _pruned(item.data)
     when = f"{item.time.astimezone():%H:%M:%S.%f}"[:-3]
     line = plain(f"{item.generation}.{item.seq:<4} {when}  ", "dim")
     line.append_text(plain(f"{item.kind:<18}", _KINDS.get(item.kind, "")))
     return line.append_text(plain(to_json(data) if data else ""))
 
 
-def _said(value: Any) -> bool:
-    return value not in (None, "", [], {})
+def _pruned(data: dict[str, Any]) -> dict[str, Any]:
+    """Without what is empty: a person need not read it."""
+    found = {
+        key: _pruned(value) if isinstance(value, dict) else value
+        for key, value in data.items()
+    }
+    return {
+        key: value for key, value in found.items() if value not in (None, "", [], {})
+    }
 
 
 _KINDS: Final = {

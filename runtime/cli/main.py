@@ -140,7 +140,7 @@ def described(error: BaseException, code: Exit) -> dict[str, Any]:
     if isinstance(error, EveractError):
         found: dict[str, Any] = msgspec.json.decode(encode_error(error)[1])["error"]
     else:
-        usage = isinstance(error, click.UsageError)
+        usage = code is Exit.USAGE
         status = _STATUSES.get(code, RPCStatus.UNKNOWN)
         found = {
             "type": "UsageError" if usage else type(error).__name__,

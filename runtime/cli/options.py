@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import click
 import msgspec
 
-from everact.runtime.cli.exits import NotYet
+from everact.runtime.cli.exits import Mistake, NotYet
 from everact.runtime.cli.output import Output
 from everact.runtime.client.client import Client
 from everact.runtime.client.connecting import ADDRESS
@@ -150,27 +150,27 @@ def _address(target: Target) -> str:
 
 @contextmanager
 def bad_input() -> Iterator[None]:
-    """Whatever ValueError or TypeError comes up is the caller's: a usage error."""
+    """Whatever ValueError or TypeError comes up is the caller's Mistake."""
     try:
         yield
     except (ValueError, TypeError) as error:
-        raise click.UsageError(str(error)) from error
+        raise Mistake(str(error)) from error
 
 
 def json_value(text: str, what: str) -> Any:
     """An argument: JSON, or else plain text if it does not begin like JSON.
 
     So ``3``, ``true`` and ``[1, 2]`` are what they look like, ``Ada`` is text, and
-    ``'"3"'`` is the text 3. UsageError for broken JSON.
+    ``'"3"'`` is the text 3. Mistake for broken JSON.
     """
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
         if text[:1] in ("{", "[", '"'):
-            raise click.UsageError(f"{what} is not JSON: {error}: {text}") from error
+            raise Mistake(f"{what} is not JSON: {error}: {text}") from error
         return text
     except UnicodeEncodeError as error:
-        raise click.UsageError(f"{what} is not UTF-8 text") from error
+        raise Mistake(f"{what} is not UTF-8 text") from error
 
 
 def json_values(texts: tuple[str, ...]) -> tuple[Any, ...]:
@@ -184,7 +184,7 @@ def named_values(texts: tuple[str, ...], option: str) -> dict[str, Any]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise click.UsageError(f"{option} takes NAME=VALUE, not {text!r}")
+            raise Mistake(f"{option} takes NAME=VALUE, not {text!r}")
         found[name] = json_value(value, f"{option} {name}")
     return found
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 
 from everact.runtime.cli import hosting as hosts
+from everact.runtime.cli.exits import Mistake
 from everact.runtime.cli.hosting import Hosting, hosted, serving, url_of
 from everact.runtime.cli.modules import find, load
 from everact.runtime.cli.options import (
@@ -87,7 +88,7 @@ def serve(
 async def _serve(out: Output, hosting: Hosting, address: str) -> None:
     async with hosts.stopping() as stopped, serving(hosting, address) as (_, control):
         _announce(out, hosting, control)
-        await stopped.wait()
+        await stopped
         out.note("stopping; open runs go on when the database is served again")
 
 
@@ -147,7 +148,7 @@ def run(
       everact run shop.flows:import_all '["a.csv"]' --id nightly --database shop.db
     """
     if ":" not in workflow:
-        raise click.UsageError(
+        raise Mistake(
             f"{workflow!r} names no workflow: write {workflow}:WORKFLOW; to run a "
             f"program beside an engine, `everact exec {workflow}`"
         )
@@ -181,7 +182,7 @@ async def _run(
         answer_result(out, handle.id, result)
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(context_settings={"allow_interspersed_args": False})
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option("--module", multiple=True, help="Serve this module too.")
 @hosted
@@ -237,22 +238,25 @@ def _environment(control: Control, token: str) -> dict[str, str]:
 
 
 async def _beside(
-    program: list[str], environment: dict[str, str], stopped: asyncio.Event
+    program: list[str],
+    environment: dict[str, str],
+    stopped: "asyncio.Future[signal.Signals]",
 ) -> int:
-    """Run the program to its end; what should stop us stops it first."""
+    """Run the program to its end; what should stop us stops it first.
+
+    A terminal sends Ctrl-C to both of us, so only SIGTERM is passed on.
+    """
     try:
         child = await asyncio.create_subprocess_exec(*program, env=environment)
     except OSError as error:
-        raise click.UsageError(f"{program[0]} cannot be run: {error}") from error
+        raise Mistake(f"{program[0]} cannot be run: {error}") from error
     ending = asyncio.ensure_future(child.wait())
-    asked = asyncio.ensure_future(stopped.wait())
     try:
-        await asyncio.wait((ending, asked), return_when=asyncio.FIRST_COMPLETED)
-        if not ending.done():
-            child.send_signal(signal.SIGTERM)
+        await asyncio.wait((ending, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if not ending.done() and stopped.result() is signal.SIGTERM:
+            child.terminate()
         return await ending
     finally:
-        asked.cancel()
         if not ending.done():
             child.kill()
             await ending

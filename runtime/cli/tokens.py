@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from everact.runtime.cli.exits import NotFound
+from everact.runtime.cli.exits import Mistake, NotFound
 from everact.runtime.cli.options import (
     DEFAULT_ADDRESS,
     DURATION,
@@ -178,7 +178,7 @@ def _read() -> str:
 def _tokens(database: str) -> TokenFile:
     folder = Path(database).absolute().parent
     if not folder.is_dir():
-        raise click.UsageError(f"the folder {folder} of the database is not there")
+        raise Mistake(f"the folder {folder} of the database is not there")
     return TokenFile.beside(database)
 
 
