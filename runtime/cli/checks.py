@@ -130,9 +130,7 @@ def check_database(database: str, *, thorough: bool = False) -> Iterator[Finding
     yield from _lock(path)
     yield from _owner(path)
     try:
-        connection = sqlite3.connect(
-            f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5
-        )
+        connection = sqlite3.connect(_uri(path), uri=True, timeout=5)
         with contextlib.closing(connection):
             connection.execute("pragma query_only = on")
             yield from _inside(path, connection, thorough)
@@ -143,6 +141,17 @@ def check_database(database: str, *, thorough: bool = False) -> Iterator[Finding
             "check that it is the right file and that you may read it and its folder; "
             "if it is damaged, restore the file and its key from a backup",
         )
+
+
+def _uri(path: Path) -> str:
+    """How to open the file and leave nothing beside it, if that can be had.
+
+    A log that nobody has taken in yet must be read, and then SQLite needs its index.
+    """
+    log = Path(f"{path}-wal")
+    quiet = not log.exists() or not log.stat().st_size
+    mode = "mode=ro&immutable=1" if quiet else "mode=ro"
+    return f"file:{quote(str(path))}?{mode}"
 
 
 def _folder(folder: Path) -> Iterator[Finding]:
