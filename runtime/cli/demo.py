@@ -2,17 +2,17 @@
 
 import asyncio
 import sys
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from everact.runtime.cli.demo_work import REGISTRY, Approval, shop
-from everact.runtime.cli.hosting import stopping, url_of
-from everact.runtime.cli.options import DURATION, bad_input, common
+from everact.runtime.cli.hosting import settings_of, stopping, url_of
+from everact.runtime.cli.options import DURATION, common
 from everact.runtime.cli.output import Output
 from everact.runtime.cli.waiting import wait_for
 from everact.runtime.control.serving import Control
-from everact.runtime.control.settings import ControlSettings, parse_address
+from everact.runtime.control.settings import ControlSettings
 from everact.runtime.embedded import Runtime
 
 SHOP: Final = "demo-shop"
@@ -53,12 +53,7 @@ def demo(out: Output, database: str, address: str, pause: float, once: bool) -> 
       everact demo
       everact demo --once --pause 1s
     """
-    with bad_input():
-        given: dict[str, Any] = {}
-        if address:
-            given["host"], given["port"] = parse_address(address, "--address")
-        settings = ControlSettings.from_environment(**given)
-    asyncio.run(_demo(out, database, settings, pause, once))
+    asyncio.run(_demo(out, database, settings_of(address), pause, once))
 
 
 async def _demo(

@@ -103,16 +103,20 @@ def hosted(function: Any) -> Any:
     return call
 
 
-@asynccontextmanager
-async def serving(
-    hosting: Hosting, address: str, *, tokens: TokenFile | None = None
-) -> AsyncIterator[tuple[Runtime, Control]]:
-    """A running engine and its endpoint; Mistake for bad settings."""
+def settings_of(address: str) -> ControlSettings:
+    """Settings of the endpoint from the environment; `address` goes first, if given."""
     with bad_input():
         given: dict[str, Any] = {}
         if address:
             given["host"], given["port"] = parse_address(address, "--address")
-        settings = ControlSettings.from_environment(**given)
+        return ControlSettings.from_environment(**given)
+
+
+@asynccontextmanager
+async def serving(
+    hosting: Hosting, settings: ControlSettings, *, tokens: TokenFile | None = None
+) -> AsyncIterator[tuple[Runtime, Control]]:
+    """A running engine and its endpoint."""
     async with (
         hosting.runtime() as runtime,
         Control(runtime, settings=settings, tokens=tokens) as control,

@@ -15,7 +15,7 @@ from everact.runtime.cli.output import (
     table,
     to_json,
 )
-from everact.runtime.cli.runs import addressed
+from everact.runtime.cli.runs import addressed, handle_of
 from everact.runtime.client.client import Client
 from everact.runtime.client.views import HistoryItem, RunView, TaskView, run_line
 from everact.runtime.core.statuses import RunStatus
@@ -149,7 +149,7 @@ def describe(engine: Remote, out: Output, workflow_id: str, run_id: str | None) 
     """
 
     async def work(client: Client) -> RunView:
-        return await client.handle(workflow_id, run_id=run_id).describe()
+        return await handle_of(client, workflow_id, run_id).describe()
 
     view = engine.call(work)
     shown: list[Any] = [facts(_facts(view))]
@@ -217,7 +217,7 @@ def history(
     """
 
     async def work(client: Client) -> list[HistoryItem]:
-        handle = client.handle(workflow_id, run_id=run_id)
+        handle = handle_of(client, workflow_id, run_id)
         if not follow:
             return await handle.history()
         async for item in handle.follow_history():

@@ -1,5 +1,6 @@
 """The command `everact`: its commands, and how their errors are told."""
 
+import io
 import os
 import sys
 import traceback
@@ -15,7 +16,7 @@ from everact.runtime.cli.options import common
 from everact.runtime.cli.output import Output, facts, plain, to_json
 from everact.runtime.cli.versions import versions
 from everact.runtime.core.statuses import RPCStatus
-from everact.runtime.errors import EveractError, WorkflowFailure
+from everact.runtime.errors import EveractError, RPCError, StoreInUse, WorkflowFailure
 from everact.runtime.wire import encode_error
 
 COMPLETE_VARIABLE: Final = "_EVERACT_COMPLETE"
@@ -78,6 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; ends the process with the exit code of `Exit`."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     ours = given[: given.index("--")] if "--" in given else given
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whatever text comes, it is shown
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = everact.main(
             given,
@@ -120,6 +124,16 @@ def text_of(error: BaseException, code: Exit) -> str:
         return "interrupted; what was started goes on"
     if isinstance(error, click.ClickException):
         return error.format_message()
+    if isinstance(error, StoreInUse):
+        return (
+            f"{error}. `--wait-for-lock 10s` waits for it; `everact start` asks the "
+            "engine that has it"
+        )
+    if _is_denied(error):
+        return (
+            f"{error}. It needs a token of another scope or workspace: "
+            "`everact token create --help`, where the database is"
+        )
     if code is Exit.NOT_ALLOWED:
         return (
             f"{error}. Save a token with `everact token save`, or set EVERACT_TOKEN; "
@@ -133,6 +147,10 @@ def text_of(error: BaseException, code: Exit) -> str:
         f"{type(error).__name__}: {error}. This is a fault of everact itself: please "
         "report it with what --debug shows"
     )
+
+
+def _is_denied(error: BaseException) -> bool:
+    return isinstance(error, RPCError) and error.status is RPCStatus.PERMISSION_DENIED
 
 
 def described(error: BaseException, code: Exit) -> dict[str, Any]:

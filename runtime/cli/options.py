@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -150,11 +151,16 @@ def _address(target: Target) -> str:
 
 @contextmanager
 def bad_input() -> Iterator[None]:
-    """Whatever ValueError or TypeError comes up is the caller's Mistake."""
+    """Whatever ValueError or TypeError comes up is the caller's Mistake.
+
+    So is a certificate or key that cannot be used.
+    """
     try:
         yield
     except (ValueError, TypeError) as error:
         raise Mistake(str(error)) from error
+    except ssl.SSLError as error:
+        raise Mistake(f"the certificate or key cannot be used: {error}") from error
 
 
 def json_value(text: str, what: str) -> Any:

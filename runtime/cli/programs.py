@@ -13,7 +13,7 @@ import click
 
 from everact.runtime.cli import hosting as hosts
 from everact.runtime.cli.exits import Mistake
-from everact.runtime.cli.hosting import Hosting, hosted, serving, url_of
+from everact.runtime.cli.hosting import Hosting, hosted, serving, settings_of, url_of
 from everact.runtime.cli.modules import find, load
 from everact.runtime.cli.options import (
     DURATION,
@@ -27,11 +27,14 @@ from everact.runtime.cli.runs import answer_result
 from everact.runtime.cli.waiting import wait_for
 from everact.runtime.client.connecting import ADDRESS
 from everact.runtime.control.serving import Control
+from everact.runtime.control.settings import ControlSettings
 from everact.runtime.control.tokens import Scope, TokenFile
 from everact.runtime.definitions.registry import default_registry
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 FREE: Final = "127.0.0.1:0"
+LOCAL: Final = ControlSettings(port=0, authentication=True)
+"""Whatever the environment says: the program that is told of it is ours."""
 
 
 def logged(function: Any) -> Any:
@@ -86,7 +89,8 @@ def serve(
 
 
 async def _serve(out: Output, hosting: Hosting, address: str) -> None:
-    async with hosts.stopping() as stopped, serving(hosting, address) as (_, control):
+    settings = settings_of(address)
+    async with hosts.stopping() as stopped, serving(hosting, settings) as (_, control):
         _announce(out, hosting, control)
         await stopped
         out.note("stopping; open runs go on when the database is served again")
@@ -222,7 +226,7 @@ async def _exec(hosting: Hosting, program: list[str]) -> int:
         _, text = tokens.create("program", scope=Scope.ADMIN)
         async with (
             hosts.stopping() as stopped,
-            serving(hosting, FREE, tokens=tokens) as (_, control),
+            serving(hosting, LOCAL, tokens=tokens) as (_, control),
         ):
             return await _beside(program, _environment(control, text), stopped)
 

@@ -16,6 +16,7 @@ from everact.runtime.cli.options import (
 from everact.runtime.cli.output import Output, value_shown
 from everact.runtime.cli.waiting import wait_for
 from everact.runtime.client.client import Client
+from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.starting import CONFLICTS
 from everact.runtime.core.retry import RetryPolicy, retry
 from everact.runtime.core.statuses import RPCStatus
@@ -54,7 +55,7 @@ def addressed(function: Any) -> Any:
 @click.option("--request-id", default="", help="Repeating it gives the same run.")
 @click.option("--anyway", is_flag=True, help="Also if the engine knows no such name.")
 @click.option("--wait", is_flag=True, help="Wait for the result.")
-@click.option("--timeout", type=DURATION, help="How long to wait, as 30s [for ever].")
+@click.option("--timeout", type=DURATION, help="Wait at most so long, as 30s.")
 @remote
 def start(
     engine: Remote,
@@ -81,7 +82,8 @@ def start(
       everact start import_all '["a.csv", "b.csv"]' --run-timeout 2h --retries 3
       everact start weigh --id w-1 -- -5
     """
-    options = {name: value for name, value in given.items() if value is not None}
+    wait = wait or timeout is not None
+    options = {key: value for key, value in given.items() if value is not None}
     options |= {
         "args": json_values(args),
         "kwargs": named_values(kwarg, "--kwarg"),
@@ -156,7 +158,7 @@ def result(
     """
 
     async def work(client: Client) -> None:
-        handle = _handle(client, workflow_id, run_id)
+        handle = handle_of(client, workflow_id, run_id)
         if no_follow:
             found = await handle.result(follow_runs=False)
         else:
@@ -166,7 +168,8 @@ def result(
     engine.call(work, limit=None)
 
 
-def _handle(client: Client, workflow_id: str, run_id: str | None) -> Any:
+def handle_of(client: Client, workflow_id: str, run_id: str | None) -> RunHandle[Any]:
+    """A handle to the run that was named."""
     with bad_input():
         return client.handle(workflow_id, run_id=run_id)
 
@@ -196,7 +199,7 @@ def signal(
     values = json_values(args)
 
     async def work(client: Client) -> None:
-        handle = _handle(client, workflow_id, run_id)
+        handle = handle_of(client, workflow_id, run_id)
         await handle.signal(name, args=values, request_id=request_id)
 
     engine.call(work)
@@ -235,7 +238,7 @@ def query(
     values = json_values(args)
 
     async def work(client: Client) -> Any:
-        handle = _handle(client, workflow_id, run_id)
+        handle = handle_of(client, workflow_id, run_id)
         return await handle.query(name, args=values, reject_condition=reject)
 
     answer = engine.call(work)
@@ -260,7 +263,7 @@ def cancel(
     """
 
     async def work(client: Client) -> None:
-        await _handle(client, workflow_id, run_id).cancel(reason=reason)
+        await handle_of(client, workflow_id, run_id).cancel(reason=reason)
 
     engine.call(work)
     done = {"workflow_id": workflow_id, "cancel_requested": True}
@@ -282,7 +285,7 @@ def terminate(
     """
 
     async def work(client: Client) -> None:
-        await _handle(client, workflow_id, run_id).terminate(reason=reason)
+        await handle_of(client, workflow_id, run_id).terminate(reason=reason)
 
     engine.call(work)
     done = {"workflow_id": workflow_id, "terminated": True}
