@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -10,9 +12,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
+from unittest import mock
 
 import pytest
+
+from everact.runtime.cli.main import main
 
 HERE = Path(__file__).parent
 WORKS = str(HERE / "works.py")
@@ -50,9 +55,9 @@ class Shell:
         }
         self.variables = kept | private | variables
 
-    def within(self, **variables: str) -> Shell:
+    def within(self, **variables: str) -> Self:
         """The same with more variables."""
-        made = Shell(self.folder)
+        made = type(self)(self.folder)
         made.variables = self.variables | variables
         return made
 
@@ -101,6 +106,27 @@ class Shell:
         assert (command.returncode, out, err) == (0, "", "")
 
 
+class Quick(Shell):
+    """Runs commands in this process, where what counts is what they do, not how.
+
+    What is begun is a process of its own all the same.
+    """
+
+    def __call__(self, *arguments: str, given: str = "") -> Done:
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, self.variables, clear=True),
+            mock.patch("sys.stdin", io.StringIO(given)),
+            contextlib.chdir(self.folder),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main(arguments)
+        assert isinstance(ended.value.code, int)
+        return Done(ended.value.code, out.getvalue(), err.getvalue())
+
+
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     """A shell in an empty folder, where no engine is known."""
@@ -111,6 +137,6 @@ def shell(tmp_path: Path) -> Shell:
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A shell that knows an engine which serves works.py."""
     folder = tmp_path_factory.mktemp("served")
-    shell = Shell(folder)
+    shell = Quick(folder)
     with shell.serving(WORKS, "--address", "127.0.0.1:0") as ready:
         yield shell.within(EVERACT_ADDRESS=ready["address"])

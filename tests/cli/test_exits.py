@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from everact.runtime import errors
 from everact.runtime.cli.exits import MEANING, Exit, exit_of
-from everact.runtime.cli.main import main
 from everact.runtime.core.statuses import RPCStatus
 from tests.cli.conftest import Shell
 
@@ -33,29 +30,16 @@ from tests.cli.conftest import Shell
     ],
 )
 def test_a_failed_command_tells_programs_why(
-    engine: Shell,
-    command: str,
-    code: Exit,
-    kind: str,
-    said: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    engine: Shell, command: str, code: Exit, kind: str, said: str
 ) -> None:
-    monkeypatch.setenv("EVERACT_ADDRESS", engine.variables["EVERACT_ADDRESS"])
-    monkeypatch.setenv("EVERACT_SETTINGS", engine.variables["EVERACT_SETTINGS"])
     if "e-open" in command:
-        with pytest.raises(SystemExit):
-            main(["start", "Basket", "--id", "e-open", "--on-conflict", "attach"])
-        capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        main([*command.split(), "--json"])
-    said_out, said_err = capsys.readouterr()
-    error = json.loads(said_err)["error"]
-    assert (ended.value.code, said_out) == (code, "")
-    assert error["type"] == kind
-    assert error["exit_code"] == code
-    assert said in error["message"]
-    assert error["status"] in RPCStatus.__members__
+        engine.json("start", "Basket", "--id", "e-open", "--on-conflict", "attach")
+    done = engine(*command.split(), "--json")
+    assert (done.code, done.out) == (code, "")
+    assert done.error["type"] == kind
+    assert done.error["exit_code"] == code
+    assert said in done.error["message"]
+    assert done.error["status"] in RPCStatus.__members__
 
 
 @pytest.mark.real_time
