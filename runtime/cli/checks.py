@@ -9,103 +9,24 @@ import os
 import shutil
 import sqlite3
 import stat
-import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from enum import Enum
-from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import quote
 
+from everact.runtime.cli.findings import Finding, ok, problem, warning
 from everact.runtime.control.tokens import TokenFile
 from everact.runtime.errors import EveractError
 from everact.runtime.ownerfile import read_private
 from everact.runtime.store import catalogue
 from everact.runtime.store.sqlite import key_id
 
-OLDEST_PYTHON: Final = (3, 11)
-OLDEST_SQLITE: Final = (3, 35)
 ROOM: Final = 256 * 1024 * 1024
 """Bytes of free disk below which a warning is due."""
 SKEW: Final = 60.0
 """Seconds that a clock may be off before anybody minds."""
-
-
-class Level(Enum):
-    """How bad a finding is."""
-
-    OK = "ok"
-    WARNING = "warning"
-    PROBLEM = "problem"
-
-
-class Finding(NamedTuple):
-    """One thing that was found; `advice` says what to do, if anything."""
-
-    check: str
-    level: Level
-    message: str
-    advice: str = ""
-
-
-def ok(check: str, message: str) -> Finding:
-    """Nothing to do."""
-    return Finding(check, Level.OK, message)
-
-
-def warning(check: str, message: str, advice: str) -> Finding:
-    """It works, but should be otherwise."""
-    return Finding(check, Level.WARNING, message, advice)
-
-
-def problem(check: str, message: str, advice: str) -> Finding:
-    """It does not work, or data is in danger."""
-    return Finding(check, Level.PROBLEM, message, advice)
-
-
-def check_versions() -> Iterator[Finding]:
-    """Python, SQLite, and the packages that everact needs."""
-    python = sys.version.split()[0]
-    if sys.version_info < OLDEST_PYTHON:
-        yield problem("python", f"Python {python}", "use Python 3.11 or later")
-    else:
-        yield ok("python", f"Python {python}")
-    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        yield problem(
-            "sqlite",
-            f"SQLite {sqlite3.sqlite_version} is too old",
-            "use a Python that was built with SQLite 3.35 or later",
-        )
-    else:
-        yield ok("sqlite", f"SQLite {sqlite3.sqlite_version}")
-    missing = [name for name in _needed() if not _is_installed(name)]
-    if missing:
-        yield problem(
-            "packages",
-            f"not installed: {', '.join(missing)}",
-            f"pip install {' '.join(missing)}",
-        )
-    else:
-        yield ok("packages", "all that everact needs is installed")
-
-
-def _needed() -> list[str]:
-    try:
-        lines = requires("everact") or []
-    except PackageNotFoundError:
-        return []
-    plain = (line for line in lines if "extra ==" not in line)
-    return [line.split(";")[0].split(">")[0].split("=")[0].strip() for line in plain]
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        version(name)
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 def check_database(database: str, *, thorough: bool = False) -> Iterator[Finding]:

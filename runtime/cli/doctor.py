@@ -8,10 +8,11 @@ from typing import Final
 import click
 
 from everact.runtime.cli import checks
-from everact.runtime.cli.checks import Finding, Level, ok, problem, warning
 from everact.runtime.cli.exits import Exit, NotYet
+from everact.runtime.cli.findings import Finding, Level, ok, problem, warning
 from everact.runtime.cli.options import Remote, remote
 from everact.runtime.cli.output import Output, plain, table
+from everact.runtime.cli.versions import check_versions
 from everact.runtime.client.client import Client
 from everact.runtime.client.credentials import read_settings, settings_file
 from everact.runtime.embedded import DEFAULT_FILE
@@ -54,7 +55,7 @@ def doctor(
       everact doctor --address 127.0.0.1:7575 --json
     """
     findings = [
-        *checks.check_versions(),
+        *check_versions(),
         *checks.check_database(database, thorough=thorough),
         *checks.check_tokens(database),
         *_check_saved(engine),

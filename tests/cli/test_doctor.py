@@ -11,14 +11,10 @@ from pathlib import Path
 import pytest
 
 from everact.runtime import Registry, Runtime, workflow
-from everact.runtime.cli.checks import (
-    Finding,
-    Level,
-    check_database,
-    check_tokens,
-    check_versions,
-)
+from everact.runtime.cli.checks import check_database, check_tokens
 from everact.runtime.cli.exits import Exit
+from everact.runtime.cli.findings import Finding, Level
+from everact.runtime.cli.versions import check_versions
 from everact.runtime.control.tokens import TokenFile
 from tests.cli.conftest import Shell
 
