@@ -14,6 +14,7 @@ from everact.runtime.cli.output import (
     status,
     table,
     to_json,
+    took,
 )
 from everact.runtime.cli.runs import addressed, handle_of
 from everact.runtime.client.client import Client
@@ -94,11 +95,11 @@ def list_runs(
             status(line.status, line.aside),
             line.queue,
             moment(line.start_time),
-            moment(line.close_time),
+            took(line.start_time, line.close_time),
         )
         for line in lines
     ]
-    columns = ("ID", "WORKFLOW", "STATUS", "QUEUE", "STARTED", "CLOSED")
+    columns = ("ID", "WORKFLOW", "STATUS", "QUEUE", "STARTED", "TOOK")
     shown = table(columns, rows) if rows else "no runs match"
     out.answer({"runs": lines, "next": following}, shown)
     if following is not None:

@@ -1,7 +1,6 @@
 """The command `everact`: its commands, and how their errors are told."""
 
 import io
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -89,10 +88,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             standalone_mode=False,
             complete_var=COMPLETE_VARIABLE,
         )
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read the output has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = Exit.OK
     except BaseException as error:
         if isinstance(error, (SystemExit, GeneratorExit)):
             raise

@@ -6,9 +6,10 @@ characters written out, so that no run can speak to a terminal.
 """
 
 import dataclasses
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from everact.runtime.cli.exits import Exit
 from everact.runtime.core.statuses import RunStatus
 
 _WIDE = 4096
@@ -48,7 +50,17 @@ class Output:
         return not self.as_json and self.notes.is_terminal
 
     def answer(self, data: Any, *shown: Any) -> None:
-        """Print `data` as JSON, or what people are `shown`: text, tables, nothing."""
+        """Print `data` as JSON, or what people are `shown`: text, tables, nothing.
+
+        Whoever reads it may stop in the middle: then the command is done.
+        """
+        try:
+            self._print(data, shown)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(Exit.OK) from None
+
+    def _print(self, data: Any, shown: tuple[Any, ...]) -> None:
         if self.as_json:
             click.echo(to_json(data))
             return
@@ -63,9 +75,15 @@ class Output:
             self.notes.print(plain(text), soft_wrap=True)
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let `Output` decide what that means."""
+        raise BrokenPipeError
+
+
 def _console(file: Any) -> Console:
     terminal = file.isatty()
-    return Console(
+    return _Console(
         file=file, highlight=False, markup=False, width=None if terminal else _WIDE
     )
 
@@ -91,6 +109,16 @@ def status(value: RunStatus, aside: str | None = None) -> Text:
 def moment(value: datetime | None) -> str:
     """A moment in the local time zone, to the second."""
     return "" if value is None else f"{value.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def took(began: datetime, ended: datetime | None) -> str:
+    """How long something took, to the second, or the millisecond if it was less."""
+    if ended is None:
+        return ""
+    span = ended - began
+    if span.total_seconds() < 1:
+        return f"{span.total_seconds() * 1000:.0f} ms"
+    return str(timedelta(seconds=round(span.total_seconds())))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:

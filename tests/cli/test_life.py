@@ -112,7 +112,7 @@ def test_people_get_tables_without_colours_when_nobody_watches(engine: Shell) ->
         "STATUS",
         "QUEUE",
         "STARTED",
-        "CLOSED",
+        "TOOK",
     ]
     assert listed[1].split()[:4] == ["shown", "squares", "completed", "default"]
     described = engine("describe", "shown").out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -13,8 +13,9 @@ import pytest
 
 from everact.runtime.cli.exits import Mistake
 from everact.runtime.cli.options import DURATION, json_value, named_values
-from everact.runtime.cli.output import plain, to_json
+from everact.runtime.cli.output import plain, to_json, took
 from everact.runtime.core.statuses import RunStatus
+from tests.cli.conftest import Shell
 
 
 @pytest.mark.parametrize(
@@ -82,3 +83,20 @@ def test_everything_has_a_json_form() -> None:
 def test_text_of_others_cannot_speak_to_a_terminal() -> None:
     assert plain("a\x1b[31mb\x07\x9b\rc\nd").plain == "a\\x1b[31mb\\x07\\x9b\\rc\nd"
     assert plain("[bold]x[/bold]").plain == "[bold]x[/bold]"
+
+
+@pytest.mark.real_time
+def test_a_reader_who_has_enough_is_no_failure(shell: Shell) -> None:
+    with shell.begin("version") as command:
+        assert command.stdout is not None
+        command.stdout.close()
+        assert command.stderr is not None
+        assert command.stderr.read() == ""
+    assert command.returncode == 0
+
+
+def test_how_long_it_took() -> None:
+    began = datetime(2026, 1, 2, tzinfo=UTC)
+    assert took(began, None) == ""
+    assert took(began, began + timedelta(milliseconds=12)) == "12 ms"
+    assert took(began, began + timedelta(days=2, seconds=5)) == "2 days, 0:00:05"
