@@ -1,0 +1,152 @@
+"""An engine in this process: opened with its endpoint, closed in good order."""
+
+import asyncio
+import functools
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import click
+
+from everact.runtime.cli.options import DURATION, bad_input
+from everact.runtime.control.serving import Control
+from everact.runtime.control.settings import ControlSettings, parse_address
+from everact.runtime.control.tokens import TokenFile
+from everact.runtime.embedded import DEFAULT_FILE, Runtime
+from everact.runtime.engine.workers import DEFAULT_SLOTS, DEFAULT_THREADS, Worker
+
+STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Hosting(NamedTuple):
+    """How an engine is opened."""
+
+    database: str
+    queues: tuple[str, ...]
+    slots: int
+    threads: int
+    retention: str
+    wait_for_lock: float
+
+    def runtime(self) -> Runtime:
+        """A runtime of that kind; Mistake for what cannot be meant."""
+        with bad_input():
+            return Runtime(
+                self.database,
+                workers=[Worker(self.queues, slots=self.slots, threads=self.threads)],
+                retention=None if self.retention == "forever" else self.retention,
+                wait_for_lock=self.wait_for_lock,
+            )
+
+
+def hosted(function: Any) -> Any:
+    """Let a command take how its engine is opened; it gets that as `hosting`."""
+
+    @functools.wraps(function)
+    def call(
+        *args: Any,
+        database: str,
+        queue: tuple[str, ...],
+        slots: int,
+        threads: int,
+        retention: str,
+        wait_for_lock: float,
+        **options: Any,
+    ) -> Any:
+        hosting = Hosting(database, queue, slots, threads, retention, wait_for_lock)
+        return function(*args, hosting=hosting, **options)
+
+    for option in (
+        click.option(
+            "--wait-for-lock",
+            type=DURATION,
+            default=0.0,
+            help="Wait so long for another process to let go of the database [0s].",
+        ),
+        click.option(
+            "--retention",
+            default="30d",
+            show_default=True,
+            help='How long closed runs are kept; "forever" keeps them.',
+        ),
+        click.option(
+            "--threads",
+            type=click.IntRange(1),
+            default=DEFAULT_THREADS,
+            help="Tasks in threads at once.",
+        ),
+        click.option(
+            "--slots",
+            "--workers",
+            type=click.IntRange(1),
+            default=DEFAULT_SLOTS,
+            show_default=True,
+            help="Tasks at once.",
+        ),
+        click.option(
+            "--queue",
+            multiple=True,
+            default=("default",),
+            help="Serve this queue; may be repeated [default].",
+        ),
+        click.option(
+            "--database",
+            envvar="EVERACT_DATABASE",
+            default=DEFAULT_FILE,
+            metavar="FILE",
+            show_default=True,
+            help="The database; made if it is not there [EVERACT_DATABASE].",
+        ),
+    ):
+        option(call)
+    return call
+
+
+def settings_of(address: str) -> ControlSettings:
+    """Settings of the endpoint from the environment; `address` goes first, if given."""
+    with bad_input():
+        given: dict[str, Any] = {}
+        if address:
+            given["host"], given["port"] = parse_address(address, "--address")
+        return ControlSettings.from_environment(**given)
+
+
+@asynccontextmanager
+async def serving(
+    hosting: Hosting, settings: ControlSettings, *, tokens: TokenFile | None = None
+) -> AsyncIterator[tuple[Runtime, Control]]:
+    """A running engine and its endpoint."""
+    async with (
+        hosting.runtime() as runtime,
+        Control(runtime, settings=settings, tokens=tokens) as control,
+    ):
+        yield runtime, control
+
+
+def url_of(control: Control) -> str:
+    """Where the page of an endpoint is."""
+    settings = control.settings
+    public = settings.public_address.rstrip("/")
+    return f"{public or f'{settings.scheme}://{control.address}'}/"
+
+
+@asynccontextmanager
+async def stopping() -> AsyncIterator["asyncio.Future[signal.Signals]"]:
+    """Done with the first SIGINT or SIGTERM, which it holds; a second one kills."""
+    loop = asyncio.get_running_loop()
+    stopped = loop.create_future()
+
+    def stop(number: signal.Signals) -> None:
+        if not stopped.done():
+            stopped.set_result(number)
+        for other in STOPS:
+            loop.remove_signal_handler(other)
+
+    for number in STOPS:
+        loop.add_signal_handler(number, stop, number)
+    try:
+        yield stopped
+    finally:
+        for number in STOPS:
+            loop.remove_signal_handler(number)

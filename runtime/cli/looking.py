@@ -1,0 +1,295 @@
+"""Commands that look: list, count, describe, history, workflows."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import click
+
+from everact.runtime.cli.options import Remote, remote
+from everact.runtime.cli.output import (
+    Output,
+    facts,
+    moment,
+    plain,
+    status,
+    table,
+    to_json,
+    took,
+)
+from everact.runtime.cli.runs import addressed, handle_of
+from everact.runtime.client.client import Client
+from everact.runtime.client.views import HistoryItem, RunView, TaskView, run_line
+from everact.runtime.core.statuses import RunStatus
+from everact.runtime.operations.engines import Definitions, ReadDefinitions
+from everact.runtime.operations.runs import ListRuns, RunSummary
+
+STATUSES: Final = {str(status): status for status in RunStatus}
+
+
+def filtered(function: Any) -> Any:
+    """Let a command take filters of runs."""
+    for option in (
+        click.option("--id", "workflow_id", help="Only runs of this ID."),
+        click.option("--queue", help="Only runs of this queue."),
+        click.option("--workflow", help="Only runs of this workflow."),
+        click.option(
+            "--status",
+            "status_name",
+            type=click.Choice(list(STATUSES)),
+            help="Only runs in this state.",
+        ),
+    ):
+        option(function)
+    return function
+
+
+@click.command("list")
+@filtered
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=50,
+    show_default=True,
+    help="At most so many.",
+)
+@click.option("--after", type=int, help="Go on after a page: its `next`.")
+@remote
+def list_runs(
+    engine: Remote,
+    out: Output,
+    status_name: str | None,
+    workflow: str | None,
+    queue: str | None,
+    workflow_id: str | None,
+    limit: int,
+    after: int | None,
+) -> None:
+    """List runs, newest first.
+
+    \b
+    Examples:
+      everact list
+      everact list --status failed --workflow squares
+      everact list --limit 1000 --json | jq -r '.runs[].workflow_id'
+    """
+    request = ListRuns(
+        workspace=engine.workspace,
+        status=None if status_name is None else STATUSES[status_name],
+        workflow=workflow,
+        queue=queue,
+        workflow_id=workflow_id,
+        after=after,
+        limit=limit,
+    )
+
+    async def work(client: Client) -> tuple[RunSummary, ...]:
+        return await client.workflow_service.call(request, retry=True)
+
+    page = engine.call(work)
+    following = page[-1].key if len(page) == limit else None
+    lines = [run_line(summary) for summary in page]
+    rows = [
+        (
+            line.workflow_id,
+            line.workflow,
+            status(line.status, line.aside),
+            line.queue,
+            moment(line.start_time),
+            took(line.start_time, line.close_time),
+        )
+        for line in lines
+    ]
+    columns = ("ID", "WORKFLOW", "STATUS", "QUEUE", "STARTED", "TOOK")
+    shown = table(columns, rows) if rows else "no runs match"
+    out.answer({"runs": lines, "next": following}, shown)
+    if following is not None:
+        out.note(f"there may be more: add --after {following}")
+
+
+@click.command()
+@filtered
+@remote
+def count(
+    engine: Remote,
+    out: Output,
+    status_name: str | None,
+    workflow: str | None,
+    queue: str | None,
+    workflow_id: str | None,
+) -> None:
+    """Count runs.
+
+    \b
+    Examples:
+      everact count
+      everact count --status running --queue imports
+    """
+
+    async def work(client: Client) -> int:
+        return await client.count(
+            status=None if status_name is None else STATUSES[status_name],
+            workflow=workflow,
+            queue=queue,
+            id=workflow_id,
+        )
+
+    found = engine.call(work)
+    out.answer({"count": found}, str(found))
+
+
+@click.command()
+@addressed
+@remote
+def describe(engine: Remote, out: Output, workflow_id: str, run_id: str | None) -> None:
+    """Show what is known of the run ID: its state, what it waits for, why.
+
+    \b
+    Examples:
+      everact describe squares-1
+      everact describe squares-1 --json | jq .pending_tasks
+    """
+
+    async def work(client: Client) -> RunView:
+        return await handle_of(client, workflow_id, run_id).describe()
+
+    view = engine.call(work)
+    shown: list[Any] = [facts(_facts(view))]
+    if view.pending_tasks:
+        shown += ["", _tasks(view.pending_tasks)]
+    out.answer(view, *shown)
+
+
+def _facts(view: RunView) -> dict[str, Any]:
+    return {
+        "ID": view.workflow_id,
+        "run": view.run_id,
+        "name": view.run_name,
+        "workflow": view.workflow,
+        "status": status(view.status, view.aside),
+        "because": view.aside,
+        "queue": view.queue,
+        "attempt": view.attempt if view.attempt > 1 else None,
+        "started": moment(view.start_time),
+        "begins": moment(view.execution_time)
+        if view.execution_time > view.start_time
+        else None,
+        "closed": moment(view.close_time),
+        "parent": view.parent_workflow_id,
+        "continued by": view.next_run_id,
+        "started by": view.identity,
+        "memo": to_json(view.memo) if view.memo else None,
+        "parameters": to_json(view.parameters) if view.parameters else None,
+        "timers": ", ".join(moment(due) for due in view.pending_timers),
+        "child runs": ", ".join(view.pending_children),
+        "journal": f"{view.history_length} rows",
+    }
+
+
+def _tasks(tasks: Sequence[TaskView]) -> Any:
+    columns = ("TASK", "STATE", "ATTEMPT", "NEXT ATTEMPT", "LAST FAILURE")
+    rows = [
+        (
+            task.name,
+            task.state,
+            task.attempt,
+            moment(task.next_attempt_at),
+            task.last_failure or "",
+        )
+        for task in tasks
+    ]
+    return table(columns, rows)
+
+
+@click.command()
+@addressed
+@click.option("--follow", is_flag=True, help="Go on until the run is closed.")
+@remote
+def history(
+    engine: Remote, out: Output, workflow_id: str, run_id: str | None, follow: bool
+) -> None:
+    """Show all that happened to the run ID, in order.
+
+    With --json it is one object; with --follow one object a line.
+
+    \b
+    Examples:
+      everact history squares-1
+      everact history squares-1 --follow
+    """
+
+    async def work(client: Client) -> list[HistoryItem]:
+        handle = handle_of(client, workflow_id, run_id)
+        if not follow:
+            return await handle.history()
+        async for item in handle.follow_history():
+            out.answer(item, _line(item))
+        return []
+
+    items = engine.call(work, limit=None if follow else 60.0)
+    if not follow:
+        data = {"workflow_id": workflow_id, "items": items}
+        out.answer(data, *(_line(item) for item in items))
+
+
+def _line(item: HistoryItem) -> Any:
+    data = _pruned(item.data)
+    when = f"{item.time.astimezone():%H:%M:%S.%f}"[:-3]
+    line = plain(f"{item.generation}.{item.seq:<4} {when}  ", "dim")
+    line.append_text(plain(f"{item.kind:<18}", _KINDS.get(item.kind, "")))
+    return line.append_text(plain(to_json(data) if data else ""))
+
+
+def _pruned(data: dict[str, Any]) -> dict[str, Any]:
+    """Without what is empty: a person need not read it."""
+    found = {
+        key: _pruned(value) if isinstance(value, dict) else value
+        for key, value in data.items()
+    }
+    return {
+        key: value for key, value in found.items() if value not in (None, "", [], {})
+    }
+
+
+_KINDS: Final = {
+    "Complete": "green",
+    "TaskCompleted": "green",
+    "Fail": "red",
+    "TaskFailed": "yellow",
+    "SignalReceived": "cyan",
+}
+
+
+@click.command()
+@remote
+def workflows(engine: Remote, out: Output) -> None:
+    """List what the engine can run by name: workflows, tasks, actor classes.
+
+    \b
+    Example:
+      everact workflows
+    """
+
+    async def work(client: Client) -> Definitions:
+        return await client.operator_service.call(ReadDefinitions(), retry=True)
+
+    found = engine.call(work)
+    rows = [
+        (item.name, "workflow", item.parameters, _messages(item))
+        for item in found.workflows
+    ]
+    rows += [(item.name, "task", item.parameters, "") for item in found.tasks]
+    rows += [(name, "actor class", "", "") for name in found.actors]
+    shown = table(("NAME", "KIND", "PARAMETERS", "MESSAGES"), rows)
+    out.answer(found, shown if rows else "nothing is registered")
+
+
+def _messages(item: Any) -> str:
+    parts = (
+        ("signals", item.signals),
+        ("queries", item.queries),
+        ("updates", item.updates),
+    )
+    return "; ".join(f"{what}: {', '.join(names)}" for what, names in parts if names)
+
+
+COMMANDS: Final = (list_runs, count, describe, history, workflows)

@@ -1,0 +1,215 @@
+"""What many commands take: ``--json``, where the engine is, and values as JSON."""
+
+import asyncio
+import functools
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import click
+import msgspec
+
+from everact.runtime.cli.exits import Mistake, NotYet
+from everact.runtime.cli.output import Output
+from everact.runtime.client.client import Client
+from everact.runtime.client.connecting import ADDRESS
+from everact.runtime.client.settings import Target, TLSConfig, parse_target
+from everact.runtime.control.settings import DEFAULT_HOST, DEFAULT_PORT
+from everact.runtime.core.durations import seconds
+
+T = TypeVar("T")
+Command = Callable[..., Any]
+
+DEFAULT_ADDRESS: Final = f"{DEFAULT_HOST}:{DEFAULT_PORT}"
+
+
+def common(function: Command) -> Command:
+    """Let a command take ``--json`` and ``--debug``; it gets them as `out`."""
+
+    @functools.wraps(function)
+    def call(*args: Any, as_json: bool, debug: bool, **options: Any) -> Any:  # noqa: ARG001 — `main` looks at --debug
+        return function(*args, out=Output(as_json), **options)
+
+    click.option(
+        "--debug", is_flag=True, help="Show the traceback of an error, for a report."
+    )(call)
+    click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="Print JSON with stable keys instead; errors too.",
+    )(call)
+    return call
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """The engine that a command talks to, and how."""
+
+    address: str
+    workspace: str
+    tls: bool | TLSConfig
+
+    @property
+    def url(self) -> str:
+        """Where its page is."""
+        return f"{'https' if self.tls else 'http'}://{self.address}/"
+
+    def call(
+        self, work: Callable[[Client], Awaitable[T]], *, limit: float | None = 60.0
+    ) -> T:
+        """Do `work` with a client; NotYet if it takes more than `limit` seconds."""
+        return asyncio.run(self._call(work, limit))
+
+    async def _call(
+        self, work: Callable[[Client], Awaitable[T]], limit: float | None
+    ) -> T:
+        with bad_input():
+            opening = Client.connect(
+                self.address, namespace=self.workspace, tls=self.tls
+            )
+            client = await opening
+        async with client:
+            waiting = asyncio.timeout(limit)
+            try:
+                async with waiting:
+                    return await work(client)
+            except TimeoutError:
+                if not waiting.expired():
+                    raise
+                raise NotYet(
+                    f"{self.address} gave no answer within {limit:g} s; ask again, or "
+                    "wait longer with --timeout where there is one"
+                ) from None
+
+
+def remote(function: Command) -> Command:
+    """Let a command take where the engine is; it gets that as `engine`."""
+
+    @functools.wraps(function)
+    def call(
+        *args: Any,
+        address: str,
+        workspace: str,
+        tls: bool,
+        tls_ca: str | None,
+        tls_certificate: str | None,
+        tls_key: str | None,
+        **options: Any,
+    ) -> Any:
+        chosen: bool | TLSConfig = tls
+        with bad_input():
+            target = parse_target(address, "--address")
+            if tls_ca or tls_certificate or tls_key:
+                chosen = TLSConfig(
+                    root_certificate=tls_ca,
+                    client_certificate=tls_certificate,
+                    client_key=tls_key,
+                )
+        engine = Remote(_address(target), workspace, chosen)
+        return function(*args, engine=engine, **options)
+
+    file = click.Path(exists=True, dir_okay=False)
+    for option in (
+        click.option("--tls-key", type=file, envvar="EVERACT_TLS_KEY", hidden=True),
+        click.option(
+            "--tls-certificate",
+            type=file,
+            envvar="EVERACT_TLS_CERTIFICATE",
+            help="Show this certificate (mutual TLS); its key with --tls-key.",
+        ),
+        click.option(
+            "--tls-ca",
+            type=file,
+            envvar="EVERACT_TLS_CA",
+            help="Use TLS, and trust this authority.",
+        ),
+        click.option("--tls", is_flag=True, envvar="EVERACT_TLS", help="Use TLS."),
+        click.option(
+            "--workspace",
+            envvar="EVERACT_WORKSPACE",
+            default="default",
+            help="Workspace of the runs [EVERACT_WORKSPACE; default].",
+        ),
+        click.option(
+            "--address",
+            envvar=ADDRESS,
+            default=DEFAULT_ADDRESS,
+            metavar="HOST:PORT",
+            help=f"Where the engine listens [{ADDRESS}; {DEFAULT_ADDRESS}].",
+        ),
+    ):
+        option(call)
+    return common(call)
+
+
+def _address(target: Target) -> str:
+    return str(target)
+
+
+@contextmanager
+def bad_input() -> Iterator[None]:
+    """Whatever ValueError or TypeError comes up is the caller's Mistake.
+
+    So is a certificate or key that cannot be used.
+    """
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise Mistake(str(error)) from error
+    except ssl.SSLError as error:
+        raise Mistake(f"the certificate or key cannot be used: {error}") from error
+
+
+def json_value(text: str, what: str) -> Any:
+    """An argument: JSON, or else plain text if it does not begin like JSON.
+
+    So ``3``, ``true`` and ``[1, 2]`` are what they look like, ``Ada`` is text, and
+    ``'"3"'`` is the text 3. Mistake for broken JSON.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        if text[:1] in ("{", "[", '"'):
+            raise Mistake(f"{what} is not JSON: {error}: {text}") from error
+        return text
+    except UnicodeEncodeError as error:
+        raise Mistake(f"{what} is not UTF-8 text") from error
+
+
+def json_values(texts: tuple[str, ...]) -> tuple[Any, ...]:
+    """Arguments, see `json_value`."""
+    return tuple(json_value(t, f"argument {n}") for n, t in enumerate(texts, 1))
+
+
+def named_values(texts: tuple[str, ...], option: str) -> dict[str, Any]:
+    """What was given as ``NAME=VALUE``, values as in `json_value`."""
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise Mistake(f"{option} takes NAME=VALUE, not {text!r}")
+        found[name] = json_value(value, f"{option} {name}")
+    return found
+
+
+class DurationType(click.ParamType):  # type: ignore[type-arg]
+    """A duration such as 90s, 1h30m or 7d, as seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Seconds."""
+        if isinstance(value, float):
+            return value
+        try:
+            return seconds(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+DURATION: Final = DurationType()

@@ -1,0 +1,127 @@
+"""A workflow's whole life with nothing but commands, read back as JSON."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.conftest import WORKS, Shell
+
+pytestmark = pytest.mark.real_time
+
+
+@pytest.mark.feature("DF-21")
+def test_a_whole_life_by_commands_alone(shell: Shell) -> None:
+    with shell.serving(WORKS, "--address", "127.0.0.1:0") as ready:
+        assert "Basket" in ready["workflows"]
+        there = shell.within(EVERACT_ADDRESS=ready["address"])
+        names = {item["name"] for item in there.json("workflows")["workflows"]}
+        assert {"Basket", "squares"} <= names
+
+        begun = there.json("start", "Basket", "--id", "b-1", "--memo", "who=Ada")
+        assert begun["workflow_id"] == "b-1"
+        there.json("signal", "b-1", "add", '{"article": "tea", "amount": 2}')
+        there.json("signal", "b-1", "add", '{"article": "jam", "amount": 3}')
+        asked = there.json("query", "b-1", "articles")
+        assert asked["answer"] == ["tea", "jam"]
+        found = there.json("describe", "b-1")
+        assert (found["status"], found["memo"]) == ("running", {"who": "Ada"})
+        assert found["run_id"] == begun["run_id"]
+    # The engine is gone, and comes back on another port.
+    with shell.serving(WORKS, "--address", "127.0.0.1:0") as ready:
+        there = shell.within(EVERACT_ADDRESS=ready["address"])
+        there.json("signal", "b-1", "pay")
+        assert there.json("result", "b-1") == {
+            "workflow_id": "b-1",
+            "status": "completed",
+            "result": 5,
+        }
+        kinds = [item["kind"] for item in there.json("history", "b-1")["items"]]
+        assert kinds[0] == "Started"
+        assert kinds[-1] == "Complete"
+        assert kinds.count("SignalReceived") == 3
+
+
+def test_a_start_waits_for_its_result_on_demand(engine: Shell) -> None:
+    done = engine("start", "squares", "4", "--id", "s-1", "--wait")
+    assert (done.code, done.out) == (0, "[0,1,4,9]\n")
+    attached = engine.json(
+        "start", "squares", "9", "--id", "s-1", "--on-conflict", "attach", "--wait"
+    )
+    assert attached["result"] == [0, 1, 4, 9]
+
+
+def test_lists_are_paged_and_filtered(engine: Shell) -> None:
+    for number in range(3):
+        engine.json("start", "squares", "1", "--id", f"page-{number}", "--wait")
+    first = engine.json("list", "--workflow", "squares", "--limit", "2")
+    assert [line["workflow_id"] for line in first["runs"]] == ["page-2", "page-1"]
+    rest = engine.json("list", "--workflow", "squares", "--after", str(first["next"]))
+    assert rest["runs"][0]["workflow_id"] == "page-0"
+    assert rest["next"] is None
+    one = engine.json("list", "--id", "page-1", "--status", "completed")
+    assert [line["status"] for line in one["runs"]] == ["completed"]
+    assert engine.json("list", "--id", "page-1", "--status", "failed")["runs"] == []
+    assert engine.json("count", "--id", "page-1") == {"count": 1}
+
+
+def test_a_followed_history_ends_with_its_run(engine: Shell) -> None:
+    engine.json("start", "Basket", "--id", "followed")
+    with engine.begin("history", "followed", "--follow", "--json") as following:
+        assert following.stdout is not None
+        assert '"Started"' in following.stdout.readline()
+        engine.json("signal", "followed", "pay")
+        lines = following.stdout.read().splitlines()
+    assert '"Complete"' in lines[-1]
+    assert following.returncode == 0
+
+
+def test_cancelling_and_terminating_end_a_run(engine: Shell) -> None:
+    engine.json("start", "Basket", "--id", "c-1")
+    assert engine.json("cancel", "c-1", "--reason", "why not")["cancel_requested"]
+    ended = engine("result", "c-1", "--json")
+    assert ended.code == 1
+    assert ended.error["cause"] == {"type": "RunCancelled", "message": "why not"}
+    engine.json("start", "Basket", "--id", "t-1")
+    assert engine.json("terminate", "t-1", "--reason", "wrong")["terminated"]
+    assert engine.json("describe", "t-1")["status"] == "terminated"
+
+
+def test_actors_are_spawned_told_asked_and_stopped(engine: Shell) -> None:
+    assert engine.json("actors", "spawn", "Counter", "40", "--name", "clicks") == {
+        "actor": "clicks",
+        "class_name": "Counter",
+        "unread": 0,
+    }
+    engine.json("actors", "tell", "clicks", "1")
+    assert engine.json("actors", "ask", "clicks", "1")["answer"] == 42
+    (listed,) = engine.json("actors", "list")["actors"]
+    assert listed["actor"] == "clicks"
+    tree = engine.json("actors", "tree")
+    assert "clicks" in [node["name"] for node in tree["actors"]]
+    assert "Counter clicks" in engine("actors", "tree").out
+    assert engine.json("actors", "stop", "clicks")["stopped"]
+    assert engine.json("actors", "list")["actors"] == []
+
+
+def test_people_get_tables_without_colours_when_nobody_watches(engine: Shell) -> None:
+    engine.json("start", "squares", "2", "--id", "shown", "--wait")
+    listed = engine("list", "--id", "shown").out.splitlines()
+    assert listed[0].split() == [
+        "ID",
+        "WORKFLOW",
+        "STATUS",
+        "QUEUE",
+        "STARTED",
+        "TOOK",
+    ]
+    assert listed[1].split()[:4] == ["shown", "squares", "completed", "default"]
+    described = engine("describe", "shown").out
+    assert "status      completed" in described
+    history = engine("history", "shown").out
+    assert 'TaskCompleted     {"call":1,"result":0}' in history
+    assert "\x1b" not in "".join([*listed, described, history])
+
+
+def test_a_result_without_a_json_form_is_named(engine: Shell) -> None:
+    found = engine.json("start", "opaque", "--wait")
+    assert found["result"] == {"$python": "builtins.type"}
