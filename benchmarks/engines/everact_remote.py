@@ -1,4 +1,4 @@
-"""everact behind its control endpoint: the engine in one process, its client in another.
+"""everact over HTTP: the engine in one process, its client in another.
 
 The measuring process holds the remote client and is the load generator. The engine is
 its child: `python -m benchmarks.engines.everact_remote DIRECTORY` prints its address

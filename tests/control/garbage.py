@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +24,34 @@ FIELDS = {
 FIXED = ("/", "/healthz", "/readyz", "/metrics", "/openapi.json")
 ELSEWHERE = ("/api/v1/runs", "/api/v1/runs/start/", "/%00", "//", "/../x", "/api/%ff")
 ROUTES = (*FIELDS, *FIXED)
+WAITS = ("wait", "timeout")
+ONE = {"workflow_id": "one"}
+START = {
+    "workflow": "echo",
+    "args": [1],
+    "workflow_id": "one",
+    "on_conflict": "attach",
+    "options": {"queue": "default", "memo": {"a": 1}, "retry": None},
+}
+RIGHT: dict[str, dict[str, Any]] = {
+    "runs/start": START,
+    "runs/start_batch": {"starts": [START]},
+    "runs/result": {"run": ONE, "wait": 0},
+    "runs/describe": {"run": ONE},
+    "runs/history": {"run": ONE, "limit": 10},
+    "runs/follow": {"run": ONE},
+    "runs/signal": {"run": ONE, "name": "add", "args": [1], "headers": {"a": "b"}},
+    "runs/query": {"run": ONE, "name": "sizes", "kwargs": {"only": "small"}},
+    "runs/cancel": {"run": ONE, "reason": "no"},
+    "runs/terminate": {"run": ONE, "details": [1]},
+    "runs/list": {"status": "COMPLETED", "limit": 1},
+    "actors/spawn": {"class_name": "Counter", "args": [1], "name": "one"},
+    "actors/tell": {"actor": "one", "message": 1},
+    "actors/ask": {"actor": "one", "message": 1, "timeout": 0.05},
+    "actors/stop": {"actor": "one"},
+    "actors/tree": {"limit": 10},
+}
+"""What would be carried out, by route."""
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE", "BREW")
 TYPES = (
     "text/plain",
@@ -89,7 +118,9 @@ class Garbage:
     def request(self, route: str) -> Wrong:
         """Something wrong for the route."""
         kinds: tuple[Callable[[str], Wrong], ...] = (
-            self._mistyped,
+            self._nearly_right,
+            self._nearly_right,
+            self._nearly_right,
             self._mistyped,
             self._mistyped,
             self._no_json,
@@ -149,10 +180,27 @@ class Garbage:
         made = {name: self.value() for name in chosen}
         if self._chance.random() < 0.3:
             made["run"] = {"workflow_id": "one", "run_id": self.value()}
-        for name in ("wait", "timeout"):  # a right one would be waited for
+        for name in WAITS:  # a right one would be waited for
             if name in made:
                 made[name] = self._chance.choice((0, -1, 1e300, "soon", None))
         return made
+
+    def _nearly_right(self, route: str) -> Wrong:
+        """A request that would be carried out, but for one field somewhere in it."""
+        made = deepcopy(RIGHT.get(route.removeprefix("/api/v1/"), {}))
+        more = [n for n in FIELDS.get(route, ()) if n not in WAITS] or ["type"]
+        place: Any = made
+        while True:
+            names = [*place, *(more if place is made else ("options", "headers"))]
+            name = self._chance.choice(names)
+            inner = place.get(name)
+            if isinstance(inner, list) and inner and isinstance(inner[0], dict):
+                inner = inner[0]
+            if not isinstance(inner, dict) or not inner or self._chance.random() < 0.3:
+                break
+            place = inner
+        place[name] = self.value()
+        return _posted(route, json.dumps(made).encode())
 
     def _mistyped(self, route: str) -> Wrong:
         return _posted(route, json.dumps(self._object(route)).encode())

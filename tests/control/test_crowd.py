@@ -13,7 +13,7 @@ import pytest
 
 from everact.runtime import Client
 from tests.control.engine import Engine, engine
-from tests.kills.limits import allow_many_sockets, sockets_allowed
+from tests.kills.limits import sockets_allowed
 
 pytestmark = pytest.mark.real_time
 
