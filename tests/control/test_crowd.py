@@ -53,7 +53,7 @@ async def test_a_thousand_idle_connections_and_two_hundred_streams_disturb_nobod
 
 
 async def test_streams_that_nobody_reads_disturb_nobody(tmp_path: Path) -> None:
-    """Events pile up in sockets that are full; the engine goes on, and stays small."""
+    """Events that nobody takes wait; the runs that they tell of do not."""
     async with asyncio.timeout(PATIENCE), engine(tmp_path) as served:
         async with AsyncExitStack() as stack:
             for _ in range(AT_ONCE):
