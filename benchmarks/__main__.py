@@ -35,7 +35,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for work in works:
         if options.work and work.name in LATER:
             console.print(f"note: {LATER[work.name]}")
-    works = [work for work in works if work.kind != "later"]
     if not works or not engines:
         console.print("nothing to measure")
         return 2

@@ -11,10 +11,10 @@ import itertools
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from benchmarks import memory, probes
-from benchmarks.engines.base import Engine, Session
+from benchmarks.engines.base import Engine, Served, Session
 from benchmarks.messages import measure_messages
 from benchmarks.protocol import Job, Metrics, Reporter
 from benchmarks.stats import milliseconds, percentile
@@ -42,6 +42,9 @@ async def measure(engine: Engine, job: Job, reporter: Reporter) -> Metrics:
     if kind == "messages":
         async with engine.actors() as actors:
             return await measure_messages(actors, job.size)
+    if kind == "http":
+        async with cast(Served, engine).endpoint(job.path) as session:
+            return await _load(engine, session, job, reporter)
     probes.gate_is_open = job.stage != "prepare"
     begin = time.perf_counter()
     async with engine.open(job.path) as session:

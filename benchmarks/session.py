@@ -58,7 +58,7 @@ class Plan:
         )
 
     def _concurrency_of(self, work: Work) -> Sequence[int]:
-        fixed = work.kind not in ("load", "signals")
+        fixed = work.kind not in ("load", "signals", "http")
         return work.concurrency if fixed or not self.concurrency else self.concurrency
 
     def _scaled(self, number: int) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Kind = Literal[
-    "load", "burst", "sleep", "restart", "history", "messages", "signals", "later"
+    "load", "burst", "sleep", "restart", "history", "messages", "signals", "http"
 ]
 """How a work is driven: see `benchmarks.loads` for each."""
 
@@ -104,17 +104,18 @@ _ALL: Final = (
     ),
     Work(
         name="http",
-        kind="later",
-        summary="runs/s through the control endpoint: comes with the endpoint",
+        kind="http",
+        summary="W1 through the control endpoint, driven by a separate client process",
+        concurrency=(1, 32, 256),
+        steps=1,
     ),
 )
 
 WORKS: Final[dict[str, Work]] = {work.name: work for work in _ALL}
 
-DEFAULT: Final = tuple(work.name for work in _ALL if work.kind != "later")
+DEFAULT: Final = tuple(work.name for work in _ALL)
 
 LATER: Final = {
-    "http": "http needs the control endpoint, which does not exist yet",
     "sig": "sig measures signals only: update round trips come with updates",
 }
 """What a work does not measure yet, said to whoever asks for it."""

@@ -84,3 +84,10 @@ class Engine(Protocol):
 
     def actors(self) -> AbstractAsyncContextManager[Actors]:
         """Open an actor system."""
+
+
+class Served(Protocol):
+    """An engine that other processes can use; only these do the work `http`."""
+
+    def endpoint(self, directory: Path) -> AbstractAsyncContextManager[Session]:
+        """Start the engine in a process of its own; a client session of it."""

@@ -61,7 +61,7 @@ class Everact:
     name: str = "everact"
     works: ClassVar[frozenset[str]] = frozenset(
         {"W1", "W10", "F100", "C100", "S1k", "S10k", "S100k", "R1000", "H10k"}
-        | {"M", "sig"}
+        | {"M", "sig", "http"}
     )
     starts_per_s: ClassVar[float] = 2_000
     patience: ClassVar[float] = 1
@@ -94,6 +94,13 @@ class Everact:
         works = importlib.import_module("benchmarks.engines.everact_works")
         async with runtime(str(directory / "everact.db")) as opened:
             yield EveractSession(opened, works)
+
+    @asynccontextmanager
+    async def endpoint(self, directory: Path) -> AsyncIterator[Session]:
+        """Serve it in a child process, and connect a client to that."""
+        remote = importlib.import_module("benchmarks.engines.everact_remote")
+        async with remote.served(directory) as session:
+            yield session
 
     @asynccontextmanager
     async def actors(self) -> AsyncIterator[Actors]:

@@ -77,4 +77,10 @@ async def receiver() -> int:
         total += await receive("value")
 
 
-CLOSED: Final[dict[str, Any]] = {"W1": w1, "W10": w10, "F100": f100, "C100": c100}
+CLOSED: Final[dict[str, Any]] = {
+    "W1": w1,
+    "W10": w10,
+    "F100": f100,
+    "C100": c100,
+    "http": w1,
+}

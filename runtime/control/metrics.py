@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
@@ -90,7 +90,8 @@ class Metrics:
         began = time.perf_counter()
         answer = await handler(request)
         self.seconds.labels(route).observe(time.perf_counter() - began)
-        self.requests.labels(route, request.method, str(answer.status)).inc()
+        method = request.method if request.method in hdrs.METH_ALL else "unknown"
+        self.requests.labels(route, method, str(answer.status)).inc()
         return answer
 
     def text(self) -> bytes:

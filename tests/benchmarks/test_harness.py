@@ -120,9 +120,14 @@ def test_the_command_prints_tables_and_writes_json(
     assert "steps_per_s" not in signals
 
 
-def test_http_is_said_to_come_later(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["http", "--engine", "ceiling"]) == 2
-    assert "needs the control endpoint" in capsys.readouterr().out
+def test_http_is_measured_with_the_engine_in_another_process(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    arguments = ["http", "--engine", "everact", "ceiling", "--concurrency", "2"]
+    quick = ["--seconds", "0.1", "--samples", "1", "--directory", str(tmp_path)]
+    assert main([*arguments, *quick, "--json", str(file)]) == 0
+    ours, ceiling = json.loads(file.read_text())["results"]
+    assert ours["runs_per_s"] > 0 and ours["p99_ms"] > 0, ours
+    assert ceiling["supported"] is False
 
 
 def test_an_unknown_work_is_refused_with_those_that_are_known(

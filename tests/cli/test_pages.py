@@ -88,6 +88,5 @@ async def test_every_metric_of_the_page_exists(tmp_path: Path) -> None:
 def test_links_of_the_pages_lead_somewhere(name: str) -> None:
     links = re.findall(r"\]\(([^):#]+)", PAGES[name])
     folder = (ROOT / name).parent
-    # The page on the API comes with the endpoint.
     missing = [link for link in links if not (folder / link).exists()]
     assert missing == []

@@ -22,7 +22,7 @@ from tests.kills.marks import Marks, Phase
 from tests.kills.witness import Witness
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = (sys.executable, "-m", "tests.kills.load")
+LOAD = "tests.kills.load"
 PHASES = (Phase.COMMIT, Phase.RECOVERY, Phase.IDLE)
 PATIENCE = 10.0
 """Seconds to wait for the phase that a kill aims at, before any phase will do."""
@@ -64,6 +64,14 @@ class Report:
                 f"{self.asked_kills} kills"
             )
 
+    def conclude(self, witness: Witness, seconds: float) -> Report:
+        """Take over what the witness found, and judge."""
+        self.runs = len(witness.started)
+        self.steps, self.executions = len(witness.recorded), witness.executed.total()
+        self.seconds, self.problems = seconds, witness.problems
+        self.judge()
+        return self
+
     def __str__(self) -> str:
         phases = ", ".join(f"{p.name.lower()} {self.kills[p]}" for p in PHASES)
         kills = f"{self.kills.total()} kills ({phases}) in {self.seconds:.0f} s"
@@ -76,10 +84,10 @@ class Report:
 class Life:
     """One process, ready to go; what it prints is collected until its end."""
 
-    def __init__(self, folder: Path, number: int, seed: str, *finish: str) -> None:
+    def __init__(self, module: str, *arguments: object) -> None:
         self.lines: list[str] = []
         self.process = subprocess.Popen(
-            [*PROGRAM, str(folder), str(number), seed, *finish],
+            [sys.executable, "-m", module, *map(str, arguments)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -119,13 +127,13 @@ def run_chaos(folder: Path, kills: int = 25, seed: str = "") -> Report:
     chance, began = random.Random(seed), time.monotonic()
     report, witness = Report(seed, kills), Witness(folder)
     marks = Marks(folder / "marks")
-    coming = Life(folder, 0, seed)
+    coming = Life(LOAD, folder, 0, seed)
     try:
         for number in range(kills):
             life = coming
             finish = ["finish"] if number == kills - 1 else []
-            coming = Life(folder, number + 1, seed, *finish)
-            report.kills[_one_life(life, marks, chance, number)] += 1
+            coming = Life(LOAD, folder, number + 1, seed, *finish)
+            report.kills[live_and_die(life, marks, chance, number)] += 1
             witness.hear(life.lines)
             witness.look()
         report.completed_between = len(witness.done)
@@ -141,16 +149,20 @@ def run_chaos(folder: Path, kills: int = 25, seed: str = "") -> Report:
         coming.kill()
     witness.look()
     witness.close()
-    report.runs = len(witness.started)
-    report.steps, report.executions = len(witness.recorded), witness.executed.total()
-    report.seconds = time.monotonic() - began
-    report.problems = witness.problems
-    report.judge()
-    return report
+    return report.conclude(witness, time.monotonic() - began)
 
 
-def _one_life(life: Life, marks: Marks, chance: random.Random, number: int) -> Phase:
-    """Let it live for a while; returns the phase in which it was killed."""
+def live_and_die(
+    life: Life,
+    marks: Marks,
+    chance: random.Random,
+    number: int,
+    enough: Callable[[], bool] = lambda: True,
+) -> Phase:
+    """Let it live for a while; returns the phase in which it was killed.
+
+    What is not killed while it recovers lives until it has done `enough`.
+    """
     aims = (*PHASES, None)
     aim = aims[number % len(aims)] if number < len(aims) else chance.choice(aims)
     marks.forget()
@@ -161,6 +173,7 @@ def _one_life(life: Life, marks: Marks, chance: random.Random, number: int) -> P
             time.sleep(chance.uniform(0, RECOVERY_SECONDS))
         else:
             _wait(marks, life, lambda phase: phase is not Phase.RECOVERY)
+            _wait(marks, life, lambda _: enough())
             time.sleep(chance.uniform(0, 0.6))
             if aim is not None:
                 _wait(marks, life, lambda phase: phase is aim)

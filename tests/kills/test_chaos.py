@@ -1,7 +1,8 @@
 """SIGKILL at random moments: nothing acknowledged is lost, nothing recorded repeated.
 
 `EVERACT_KILLS=200` asks for more kills than the default 25, `EVERACT_SEED` for those of
-an earlier run; `python -m tests.kills` is the same without pytest.
+an earlier run; `python -m tests.kills` is the same without pytest, with `--http` for
+clients in another process. `EVERACT_LONG=1` adds a thousand of them.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ import pytest
 from everact.runtime import Runtime
 from tests.kills import load
 from tests.kills.chaos import PHASES, Report, run_chaos
+from tests.kills.http_chaos import run_http_chaos
 from tests.kills.marks import Phase
 from tests.kills.witness import Witness
 
 KILLS = int(os.environ.get("EVERACT_KILLS", "25"))
+LONG = bool(os.environ.get("EVERACT_LONG"))
 
 
 @pytest.mark.kill
@@ -30,6 +33,34 @@ def test_kill_after_kill_everything_acknowledged_ends_rightly(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     report = run_chaos(tmp_path, KILLS, os.environ.get("EVERACT_SEED", ""))
+    print(report)
+    record_property("chaos", str(report))
+    assert not report.problems, str(report)
+
+
+@pytest.mark.kill
+@pytest.mark.slow
+@pytest.mark.real_time
+@pytest.mark.feature("RC-03", "ID-11")
+def test_kills_under_clients_over_http_lose_and_repeat_nothing(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    report = run_http_chaos(tmp_path, 5, 100, os.environ.get("EVERACT_SEED", ""))
+    print(report)
+    record_property("chaos", str(report))
+    assert not report.problems, str(report)
+
+
+@pytest.mark.kill
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.real_time
+@pytest.mark.skipif(not LONG, reason="EVERACT_LONG=1 asks for it")
+def test_kills_under_a_thousand_clients_over_http_lose_and_repeat_nothing(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    kills = max(KILLS, 10)
+    report = run_http_chaos(tmp_path, kills, 1_000, os.environ.get("EVERACT_SEED", ""))
     print(report)
     record_property("chaos", str(report))
     assert not report.problems, str(report)

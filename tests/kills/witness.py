@@ -78,6 +78,8 @@ class Witness:
             self.problems.append(f"step {task} was asked for and never recorded")
         for task in sorted(set(self.recorded) - set(self.executed)):
             self.problems.append(f"step {task} is recorded and never ran")
+        for id, chains in self._repeated():
+            self.problems.append(f"{id} was started {chains} times")
         for status, count in self._statuses().items():
             if status not in (RunStatus.COMPLETED, RunStatus.CONTINUED_AS_NEW):
                 self.problems.append(f"{count} runs are {status!s} in the end")
@@ -117,6 +119,16 @@ class Witness:
         lines = path.read_text().splitlines() if path.exists() else []
         new, self._seen_effects = lines[self._seen_effects :], len(lines)
         return new
+
+    def _repeated(self) -> list[tuple[str, int]]:
+        """Workflow IDs with more than one run; one continued as new is still one."""
+        with self._database() as file:
+            found = file.execute(
+                "select workflow_id, count(distinct first_run_id) from runs "
+                "group by workflow_id having count(distinct first_run_id) > 1"
+            ).fetchall()
+        file.close()
+        return found
 
     def _statuses(self) -> Counter[RunStatus]:
         with self._database() as file:
