@@ -21,6 +21,8 @@ from everact.runtime.core import chain, failures, records
 from everact.runtime.core.records import (
     Held,
     Started,
+    TaskCompleted,
+    TaskFailed,
     TerminateRequested,
 )
 from everact.runtime.core.state import RunState
@@ -76,6 +78,8 @@ REFUSALS = 3
 
 REFUSED_RETRY = 60.0
 """Seconds until a run that was refused so often is tried again."""
+
+_OUTCOMES = frozenset({Outcome, TaskCompleted, TaskFailed})
 
 IDLE_RUNS = 10_240
 """Waiting runs kept in memory, unless told otherwise."""
@@ -400,13 +404,15 @@ class Engine:
             self._asking.add(asking)
             asking.add_done_callback(self._asking.discard)
             return
+        if type(message) in _OUTCOMES:
+            return  # what is still open is done again, and only that counts
         heir = None if self.stopping else self.resident(run.row.key)
         event, asked = message, None
         if type(message) is Asked:
             event, asked = message.event, message
         if heir is not None:
             heir.post(message)
-        elif type(message) is not Outcome:
+        else:
             run.refuse(event, asked)
 
     async def _ask_again(self, run: RunActor, question: Question) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -14,7 +16,17 @@ import pytest
 import pytest_asyncio
 
 from everact.actors import VirtualClock, VirtualLoop
-from everact.runtime import Registry, Runtime, StoreError, receive, task, workflow
+from everact.runtime import (
+    Registry,
+    Runtime,
+    StoreError,
+    WorkflowFailure,
+    context,
+    receive,
+    task,
+    workflow,
+)
+from everact.runtime.core.records import TaskCompleted
 from everact.runtime.engine import steps
 from everact.runtime.engine.commits import GroupCommit
 
@@ -76,13 +88,51 @@ async def exits() -> None:
 
 
 @task(registry=REGISTRY)
-async def ends_later() -> None:
+async def ends_later() -> str:
     await asyncio.sleep(0.2)
+    return "ended"
 
 
 @workflow(registry=REGISTRY)
-async def waits() -> None:
-    await ends_later()
+async def waits() -> str:
+    return await ends_later()
+
+
+FIRST_STEPS = [
+    "plain",
+    "raises",
+    "unstorable",
+    "cancels itself",
+    "raises cancelled",
+    "exits",
+    "heartbeats",
+    "starts a task",
+]
+
+
+@task(registry=REGISTRY)
+async def first_step(what: str) -> Any:
+    current: Any = asyncio.current_task()
+    if what == "raises":
+        raise ValueError(what)
+    if what == "unstorable":
+        return threading.Lock()
+    if what == "cancels itself":
+        current.cancel()
+    elif what == "raises cancelled":
+        raise asyncio.CancelledError
+    elif what == "exits":
+        sys.exit(3)
+    elif what == "heartbeats":
+        context().heartbeat(1)
+    elif what == "starts a task":
+        asyncio.ensure_future(asyncio.sleep(0)).add_done_callback(lambda _: None)
+    return "plain"
+
+
+@workflow(registry=REGISTRY)
+async def first_steps(what: str) -> Any:
+    return await first_step(what)
 
 
 def open_runtime(path: Path) -> Runtime:
@@ -193,6 +243,35 @@ async def test_what_interrupts_a_release_leaves_no_later_commit_waiting() -> Non
     await asyncio.sleep(0)
     answers.pop()([])
     assert told == ["first", "second"]
+
+
+async def test_an_outcome_that_a_dropped_run_had_not_read_counts_no_more(
+    runtime: Runtime,
+) -> None:
+    """The task is started again when the run is read back, and ends by itself."""
+    handle = await runtime.start(waits)
+    await asyncio.sleep(0.1)
+    engine = runtime.engine
+    run = engine.runs[1]
+    (call,) = run.attempts
+    run.post(TaskCompleted(call, engine.values.encode("of another life", "it")))
+    engine.discard(run, None)
+    assert await handle.result() == "ended"
+
+
+@pytest.mark.parametrize("what", FIRST_STEPS)
+async def test_a_task_that_ends_in_its_first_step_gives_its_slot_back(
+    runtime: Runtime, what: str
+) -> None:
+    handles = [await runtime.start(first_steps, what) for _ in range(3)]
+    for handle in handles:
+        with contextlib.suppress(WorkflowFailure):
+            assert await handle.result() == "plain"
+    await asyncio.sleep(1)
+    (worker,) = runtime.engine.workers.all
+    assert (worker.busy, worker.busy_threads) == (0, 0)
+    assert runtime.engine.steps == []
+    assert all(run.in_flight == 0 for run in runtime.engine.runs.values())
 
 
 _EXITS = """

@@ -227,7 +227,7 @@ def test_a_disk_that_is_full_refuses_the_batch_whole_and_the_writer_stays(
     apart = ["unshare", "--mount", "--map-root-user", "sh", "-c", mount, "sh"]
     if subprocess.run([*apart, tmp_path, "true"], check=False).returncode:
         pytest.skip("file systems cannot be mounted here")
-    program = [sys.executable, "-c", _FULL, tmp_path]
+    program = [sys.executable, "-c", _FULL, str(tmp_path)]
     ended = subprocess.run(
         [*apart, tmp_path, *program], capture_output=True, text=True, check=False
     )

@@ -88,6 +88,19 @@ async def play_heavy(scene: Scene) -> None:
 
 
 @workflow(registry=CORPUS)
+async def wide() -> int:
+    """Outcomes of one run in one batch, enough of them for checkpoints on the way."""
+    found = await asyncio.gather(*(blob(900 + n) for n in range(40)))
+    await asyncio.sleep(1)
+    return sum(map(len, found))
+
+
+async def play_wide(scene: Scene) -> None:
+    await scene.start(wide, id="a")
+    assert await scene.outcome("a") == 36_780
+
+
+@workflow(registry=CORPUS)
 async def narrow() -> list[str]:
     async def kind(awaitable: object) -> str:
         try:
@@ -118,4 +131,5 @@ WORKS = (
     Entry("heavy", play_heavy),
     Entry("narrow", play_narrow),
     Entry("alone", play_alone),
+    Entry("wide", play_wide),
 )
