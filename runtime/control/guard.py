@@ -262,12 +262,13 @@ def check_workspaces(request: web.Request, message: Any, access: Access) -> None
     workspace is for tokens of every workspace, unless it is INFO.
     """
     caller = request[CALLER]
+    if EVERY_WORKSPACE in caller.workspaces:
+        return
     named = workspaces_of(message)
     for workspace in sorted(named):
         if not caller.reaches(workspace):
             raise RPCError(f"no workspace {workspace!r} is known", RPCStatus.NOT_FOUND)
-    beyond = not named and access is not Access.INFO
-    if beyond and not caller.reaches(EVERY_WORKSPACE):
+    if not named and access is not Access.INFO:
         raise RPCError(
             "this reaches beyond the workspace of the token: it needs one for every "
             "workspace",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from everact.runtime import Runtime
 from everact.runtime.control.serving import Control
+from everact.runtime.store.sqlite import CROWD
 from tests.kills.limits import allow_many_sockets
 from tests.kills.load import registry
 from tests.kills.marks import MarkedStore, Marks
@@ -23,7 +24,7 @@ from tests.kills.marks import MarkedStore, Marks
 async def main(folder: Path, address: str) -> None:
     marks = Marks(folder / "marks")
     marks.recover()
-    store = MarkedStore(folder / "load.db", marks)
+    store = MarkedStore(folder / "load.db", marks, crowd=CROWD)
     async with Runtime(registry=registry, store=store) as runtime:
         async with Control(runtime, address):
             marks.recovered()
