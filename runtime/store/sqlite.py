@@ -22,6 +22,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
@@ -181,6 +182,10 @@ class SqliteStore:
                 self._disconnect()
 
     def _connect(self) -> None:
+        if not self._in_memory:
+            # A new one is its owner's; SQLite gives the files beside it the same mode.
+            with suppress(OSError):  # it is there, or SQLite will say what is wrong
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o600))
         self._open_writing()
         if self._in_memory:
             self._reading = self._writing

@@ -93,6 +93,22 @@ async def test_the_schema_is_made_on_first_use_with_durable_settings(
     store.close(clean=True)
 
 
+async def test_a_new_database_is_readable_by_its_owner_only(path: Path) -> None:
+    """It holds arguments and results; one that was there keeps its mode."""
+    store = SqliteStore(path)
+    store.open()
+    await commit(store, start(1))
+    files = sorted(path.parent.iterdir())
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert f"{path}-wal" in map(str, files)
+    store.close(clean=True)
+    path.chmod(0o640)
+    store = SqliteStore(path)
+    store.open()
+    store.close(clean=True)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
 async def test_migrations_run_once(path: Path) -> None:
     await filled(path)
     before = [line for line in contents(path) if "epoch" not in line]
