@@ -385,8 +385,12 @@ class Engine:
         run.attempts = {}
         queue: Any = run._actor_queue
         run.finish()
-        deferred = run.paused.deferred if run.paused is not None else ()
-        for message in (*deferred, *(queue or ())):
+        unread: tuple[Any, ...] = tuple(queue or ())
+        if run.paused is not None:
+            paused = run.paused
+            asked = () if paused.asked is None else (paused.asked,)
+            unread = (*asked, *paused.deferred, *unread)
+        for message in unread:
             self.loop.call_soon(self._hand_on, run, message)
 
     def _let_go(self, run: RunActor) -> None:

@@ -147,3 +147,35 @@ async def test_the_end_of_a_parent_ends_a_child_that_continues(
     await handle.terminate()
     with pytest.raises((WorkflowFailure, RPCError)):
         await runtime.handle("child").result()
+
+
+@workflow(registry=REGISTRY)
+class Busy:
+    def __init__(self) -> None:
+        self.rounds = 0
+
+    @workflow.run
+    async def run(self) -> int:
+        await receive("end")
+        return self.rounds
+
+    @workflow.signal
+    async def work(self, rounds: int) -> None:
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        self.rounds += rounds
+
+
+async def test_a_signal_of_a_paused_activation_outlives_its_run_in_memory(
+    runtime: Runtime,
+) -> None:
+    """The activation had to give others a turn, and then the run was dropped."""
+    handle = await runtime.start(Busy, id="busy")
+    sending = asyncio.ensure_future(handle.signal("work", 30_000))
+    (run,) = runtime.engine.runs.values()
+    while run.paused is None:
+        await asyncio.sleep(0)
+    runtime.engine.discard(run, None)
+    await asyncio.wait_for(sending, timeout=60)
+    await handle.signal("end")
+    assert await handle.result() == 30_000
