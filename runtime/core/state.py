@@ -21,6 +21,7 @@ from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
 from everact.runtime.core.records import (
     DEFAULT_TASK,
     AttemptStarted,
+    AwaitEvent,
     Began,
     CallCommand,
     CancelCall,
@@ -33,6 +34,7 @@ from everact.runtime.core.records import (
     Complete,
     ContinueAsNew,
     Event,
+    EventMatched,
     Fail,
     HeartbeatRecorded,
     Held,
@@ -446,6 +448,12 @@ class RunState:
             return None
         return self._show(event)
 
+    def _event_matched(self, event: EventMatched, now: float) -> Answer | None:
+        if type(self.calls.get(event.call)) is not AwaitEvent:
+            return None
+        del self.calls[event.call]
+        return self._show(event)
+
     # -- commands ------------------------------------------------------------------
 
     def _open_timer(self, command: StartTimer) -> None:
@@ -461,6 +469,9 @@ class RunState:
     def _open_message(self, command: SignalRun | CancelRun) -> None:
         self.calls[command.call] = command
         self._owe(command.call)
+
+    def _open_wait(self, command: AwaitEvent) -> None:
+        self.calls[command.call] = command
 
     def _drop_call(self, command: CancelCall) -> None:
         self._forget(command.call)
@@ -517,12 +528,14 @@ _APPLY: dict[type, Callable[[RunState, Any, float], Answer | None]] = {
     ChildStarted: RunState._child_started,
     ChildClosed: RunState._child_closed,
     MessageSent: RunState._message_sent,
+    EventMatched: RunState._event_matched,
 }
 _ISSUE: dict[type, Callable[[RunState, Any], None]] = {
     StartTimer: RunState._open_timer,
     StartChild: RunState._open_child,
     SignalRun: RunState._open_message,
     CancelRun: RunState._open_message,
+    AwaitEvent: RunState._open_wait,
     CancelCall: RunState._drop_call,
     Complete: RunState._close,
     Fail: RunState._close,

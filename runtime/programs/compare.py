@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from everact.runtime.core.records import (
+    AwaitEvent,
     CancelCall,
     Command,
     Complete,
@@ -31,7 +32,7 @@ def same(recorded: Command, produced: Command) -> bool:
         return recorded.failure.type == produced.failure.type
     if isinstance(recorded, Complete) and isinstance(produced, Complete):
         return _same_payload(recorded.result, produced.result)
-    if isinstance(recorded, (StartTimer, CancelCall)):
+    if isinstance(recorded, (StartTimer, CancelCall, AwaitEvent)):
         return False
     for field in ("call", "workflow_id"):
         if getattr(recorded, field, None) != getattr(produced, field, None):
@@ -74,7 +75,7 @@ def _show(command: Command) -> str:
     fields = msgspec.structs.asdict(command)
     parts = [
         f"{name}={fields[name]!r}"
-        for name in ("call", "name", "workflow_id", "due")
+        for name in ("call", "name", "workflow_id", "due", "key", "scope", "filter")
         if name in fields
     ]
     parts += [_show_payload(a) for a in fields.get("args", ())]

@@ -30,6 +30,7 @@ from everact.runtime.core.records import (
     Command,
     Complete,
     Event,
+    EventMatched,
     Fail,
     MessageSent,
     SignalReceived,
@@ -246,6 +247,11 @@ class CoroutineProgram:
         if event.failure is not None:
             error = exception_of(event.failure, values=self.values)
         self.loop.resolve(event.call, None, error)
+
+    def _event_matched(self, event: EventMatched) -> None:
+        payload = JsonConverter().decode(event.payload)
+        found = ReceivedEvent(event_id=event.event_id, key=event.key, payload=payload)
+        self.loop.resolve(event.call, found, None)
 
     def _cancel(self, event: CancelRequested) -> None:
         self.loop.reason = event.reason
@@ -581,4 +587,5 @@ _SHOW: dict[type, Callable[[CoroutineProgram, Any], None]] = {
     ChildStarted: CoroutineProgram._child_started,
     ChildClosed: CoroutineProgram._child_closed,
     MessageSent: CoroutineProgram._message_sent,
+    EventMatched: CoroutineProgram._event_matched,
 }

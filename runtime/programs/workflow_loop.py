@@ -15,6 +15,7 @@ from everact.runtime.core.durations import optional_seconds
 from everact.runtime.core.naming import generated_name
 from everact.runtime.core.records import (
     TERMINATE,
+    AwaitEvent,
     CancelRun,
     RunTask,
     SignalReceived,
@@ -45,6 +46,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
     __slots__ = (
         "_random",
         "_receivers",
+        "_waits",
         "announced",
         "generation",
         "handlers",
@@ -67,6 +69,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         self.queries: dict[str, Callable[..., Any]] | None = None
         self._random: _random.Random | None = None
         self._receivers: dict[str, deque[OrderedFuture]] | None = None
+        self._waits: dict[str, Any] | None = None
 
     # -- the author's calls ----------------------------------------------------------
 
@@ -141,6 +144,24 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         return self.open(
             SignalRun(self.next_call(), workflow_id, run_id, name, *encoded)
         )
+
+    def await_event(
+        self,
+        key: str,
+        *,
+        scope: str | None,
+        filter: str,
+        since: float | None,
+        wait: str,
+    ) -> asyncio.Future[Any]:
+        call = self.next_call()
+        return self.open(AwaitEvent(call, key, scope, filter, since, wait))
+
+    @property
+    def named_waits(self) -> dict[str, Any]:
+        if self._waits is None:
+            self._waits = {}
+        return self._waits
 
     def receive(self, name: str) -> asyncio.Future[Any]:
         future = Receiver(loop=self)
