@@ -5,6 +5,7 @@ Everything that a user needs is re-exported here; see `Runtime`, `workflow`, `ta
 
 from everact.runtime.client.blocking import BlockingClient, BlockingHandle
 from everact.runtime.client.client import Client
+from everact.runtime.client.events import EventView
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.settings import (
     HttpConnectProxyConfig,
@@ -43,6 +44,14 @@ from everact.runtime.definitions.control import Reset, TailCall, continue_as_new
 from everact.runtime.definitions.durable import RunInfo
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.tasks import Task, function, task
+from everact.runtime.definitions.waits import (
+    AnyOf,
+    ReceivedEvent,
+    SleepCondition,
+    UserEventCondition,
+    any_of,
+    wait_for,
+)
 from everact.runtime.definitions.workflows import Workflow, workflow
 from everact.runtime.embedded import Runtime
 from everact.runtime.engine.workers import Worker
@@ -96,6 +105,7 @@ from everact.runtime.values.status_of import (
 
 __all__ = [
     "AddressInUse",
+    "AnyOf",
     "ApplicationError",
     "Arguments",
     "AsyncTaskCancelled",
@@ -114,6 +124,7 @@ __all__ = [
     "EndpointError",
     "EngineUnreachable",
     "Error",
+    "EventView",
     "EveractError",
     "ForeignAwait",
     "HistoryItem",
@@ -127,6 +138,7 @@ __all__ = [
     "RPCError",
     "RPCStatus",
     "ReadOnlyError",
+    "ReceivedEvent",
     "Registry",
     "Reset",
     "RetryConfig",
@@ -145,6 +157,7 @@ __all__ = [
     "RuntimeThread",
     "ScheduleAlreadyRunning",
     "SecretFileError",
+    "SleepCondition",
     "Status",
     "StoreError",
     "StoreFull",
@@ -161,11 +174,13 @@ __all__ = [
     "TaskView",
     "TimeoutKind",
     "UpdateFailed",
+    "UserEventCondition",
     "ValueNotStorable",
     "Worker",
     "Workflow",
     "WorkflowAlreadyStarted",
     "WorkflowFailure",
+    "any_of",
     "cancel_reason",
     "cancel_run",
     "context",
@@ -193,5 +208,6 @@ __all__ = [
     "task_identifier",
     "uuid4",
     "wait_condition",
+    "wait_for",
     "workflow",
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from msgspec.structs import replace
 
+from everact.runtime.client.events import Events
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.rpc import RPC, checked_metadata, rpc_of
 from everact.runtime.client.services import Service
@@ -132,6 +133,11 @@ class Client:
     def test_service(self) -> Service:
         """Requests to an engine under test, as they are sent."""
         return Service(self.transport, "test")
+
+    @property
+    def events(self) -> Events:
+        """User events: push them, look at them."""
+        return Events(self)
 
     def config(self) -> dict[str, Any]:
         """What this client was made with: ``Client(**client.config())`` is its twin.

@@ -15,6 +15,7 @@ from everact.runtime.operations.runs import (
     RunDescription,
     RunSummary,
 )
+from everact.runtime.values.json_payloads import JSON_TAG
 from everact.runtime.values.payloads import Converter
 
 
@@ -67,6 +68,9 @@ class RunView:
     pending_tasks: tuple[TaskView, ...]
     pending_timers: tuple[datetime, ...]
     pending_children: tuple[str, ...]
+    pending_events: tuple[str, ...] = ()
+    event_id: str | None = None
+    event_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,9 @@ def run_view(found: RunDescription, values: Converter) -> RunView:
         tuple(_task_view(task) for task in found.pending_tasks),
         tuple(m for m in map(moment, found.pending_timers) if m is not None),
         found.pending_children,
+        pending_events=found.pending_events,
+        event_id=found.event_id or None,
+        event_key=found.event_key or None,
     )
 
 
@@ -227,6 +234,8 @@ def _shown_payload(payload: bytes, values: Converter) -> Any:
     if not payload:
         return None
     try:
+        if payload[:1] == JSON_TAG:
+            return msgspec.json.decode(payload[1:])
         value = values.decode(payload)
         msgspec.json.encode(value)
     except Exception:

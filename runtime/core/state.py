@@ -449,7 +449,8 @@ class RunState:
         return self._show(event)
 
     def _event_matched(self, event: EventMatched, now: float) -> Answer | None:
-        if type(self.calls.get(event.call)) is not AwaitEvent:
+        command = self.calls.get(event.call)
+        if type(command) is not AwaitEvent or command.key != event.key:
             return None
         del self.calls[event.call]
         return self._show(event)

@@ -1,9 +1,14 @@
 """What a task attempt knows of itself, and what it may tell the engine."""
 
+from collections.abc import Coroutine
 from contextvars import ContextVar
+from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
 
 from everact.runtime.core.durations import Duration, seconds
+from everact.runtime.definitions.author import sleep
+from everact.runtime.definitions.durable import durable_loop
+from everact.runtime.definitions.waits import AnyOf, Condition, wait_for
 
 
 class EndpointAccess(NamedTuple):
@@ -22,6 +27,10 @@ class Attempt(Protocol):
     @property
     def identity(self) -> "AttemptIdentity":
         """Who the attempt belongs to."""
+
+    @property
+    def triggered_by_event(self) -> bool:
+        """Whether a user event started the run."""
 
     @property
     def endpoint(self) -> EndpointAccess | None:
@@ -109,6 +118,14 @@ class TaskContext:
         return self._attempt.run_input("context")
 
     @property
+    def triggered_by_event(self) -> bool:
+        """Whether a user event started the run that this task belongs to.
+
+        Not of a child of such a run: its parent started it.
+        """
+        return self._attempt.triggered_by_event
+
+    @property
     def attempt_number(self) -> int:
         """The number of this attempt, from 1."""
         return self._attempt.number
@@ -151,6 +168,29 @@ class TaskContext:
         if increment == 0:
             raise ValueError("increment_by must be positive")
         self._attempt.extend(increment)
+
+    def wait_for(
+        self, signal_key: str, /, *conditions: Condition | AnyOf
+    ) -> Coroutine[Any, Any, dict[str, Any]]:
+        """`everact.runtime.wait_for`, where waits are durable; ValueError elsewhere.
+
+        An ordinary task is such an elsewhere: it would hold its slot all the while.
+        """
+        _require_waits("wait_for")
+        return wait_for(signal_key, *conditions)
+
+    def sleep_for(self, duration: Duration) -> Coroutine[Any, Any, timedelta]:
+        """`everact.runtime.sleep`, where sleeps are durable; ValueError elsewhere."""
+        _require_waits("sleep_for")
+        return sleep(duration)
+
+
+def _require_waits(what: str) -> None:
+    if durable_loop() is None:
+        raise ValueError(
+            f"{what} is for durable code, and an ordinary task is none: wait in the "
+            "workflow, and call the task when the wait is over"
+        )
 
 
 def context() -> TaskContext:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias, overload
 from everact.runtime.core.durations import Duration, optional_seconds, seconds
 from everact.runtime.definitions.author import sleep
 from everact.runtime.definitions.durable import DurableLoop, durable_loop
-from everact.runtime.filters import parse
+from everact.runtime.filters.parsing import parse
 from everact.runtime.values.payloads import checked_text
 
 
@@ -70,7 +70,9 @@ class UserEventCondition:
         if self.look_back is not None and self.scope is None:
             raise ValueError("look_back takes a scope: events are looked for in it")
         if self.filter is not None:
-            parse(self.filter)
+            read = parse(self.filter)
+            if read.order or read.group:
+                raise ValueError("a filter of events neither orders nor groups them")
 
     @property
     def name(self) -> str:
@@ -122,11 +124,11 @@ def any_of(*conditions: Condition) -> AnyOf:
 
 @overload
 async def wait_for(
-    signal_key: str, /, *conditions: UserEventCondition
+    signal_key: str, condition: UserEventCondition, /, *conditions: UserEventCondition
 ) -> dict[str, ReceivedEvent]: ...
 @overload
 async def wait_for(
-    signal_key: str, /, *conditions: SleepCondition
+    signal_key: str, condition: SleepCondition, /, *conditions: SleepCondition
 ) -> dict[str, timedelta]: ...
 @overload
 async def wait_for(

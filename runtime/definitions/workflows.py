@@ -6,13 +6,24 @@ A class may declare handlers: `@workflow.signal` (one-way messages), `@workflow.
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine
-from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, overload
+from collections.abc import Callable, Coroutine, Iterable
+from typing import (
+    Any,
+    Generic,
+    NamedTuple,
+    ParamSpec,
+    TypeVar,
+    get_type_hints,
+    overload,
+)
+
+from msgspec import ValidationError
 
 from everact.runtime.definitions.active import active
 from everact.runtime.definitions.durable import durable_loop
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.signature import Signature
+from everact.runtime.values.json_payloads import as_type
 from everact.runtime.values.payloads import checked_text
 
 P = ParamSpec("P")
@@ -36,9 +47,14 @@ class WorkflowDefinition:
     """All that is known of a workflow: its name, its code, its handlers."""
 
     def __init__(
-        self, name: str, function: Callable[..., Any], cls: type | None = None
+        self,
+        name: str,
+        function: Callable[..., Any],
+        cls: type | None = None,
+        on_events: tuple[str, ...] = (),
     ) -> None:
         self.name = name
+        self.on_events = on_events
         self.function = function
         self.cls = cls
         self.signature = Signature(function, bound=cls is not None)
@@ -46,6 +62,29 @@ class WorkflowDefinition:
         self.queries: dict[str, Handler] = {}
         self.updates: dict[str, Handler] = {}
         self.any_signal: Handler | None = None
+        if on_events and not self.signature.fewest <= 1 <= self.signature.most:
+            raise TypeError(
+                f"{name}{self.signature} subscribes to events and must take the "
+                "payload of one as its only argument"
+            )
+
+    def received(self, payload: Any) -> Any:
+        """The argument that the payload of an event is; TypeError if it does not fit.
+
+        It becomes what the type hint of the parameter says.
+        """
+        (parameter, *_) = self.signature.parameters
+        try:
+            hints = get_type_hints(inspect.unwrap(self.function), include_extras=True)
+        except Exception:  # a hint that cannot be evaluated asks for nothing
+            hints = {}
+        try:
+            return as_type(payload, hints.get(parameter.name, Any))
+        except ValidationError as error:
+            raise TypeError(
+                f"the payload of the event does not fit {parameter.name!r} of "
+                f"{self.name}: {error}"
+            ) from None
 
     def __repr__(self) -> str:
         return f"<workflow {self.name}>"
@@ -62,12 +101,15 @@ class Workflow(Generic[P, R]):
     __qualname__: str
 
     def __init__(
-        self, function: Callable[P, Coroutine[Any, Any, R]], name: str
+        self,
+        function: Callable[P, Coroutine[Any, Any, R]],
+        name: str,
+        on_events: tuple[str, ...] = (),
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.everact_name = name
-        self.definition = WorkflowDefinition(name, function)
+        self.definition = WorkflowDefinition(name, function, on_events=on_events)
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         from everact.runtime.definitions.author import execute_child
@@ -97,14 +139,20 @@ class _WorkflowDecorator:
     def __call__(self, target: C, /) -> C: ...
     @overload
     def __call__(
-        self, *, name: str | None = None, registry: Registry | None = None
+        self,
+        *,
+        name: str | None = None,
+        registry: Registry | None = None,
+        on_events: Iterable[str] = (),
     ) -> "_NamedWorkflow": ...
     def __call__(self, target: Any = None, **options: Any) -> Any:
         """Make an async function or a class a workflow.
 
-        `name` defaults to the qualified name without the module. A class needs
-        exactly one method marked `@workflow.run`. Raises TypeError listing every
-        problem of the definition, ValueError if the name is taken.
+        `name` defaults to the qualified name without the module. A user event of a key
+        of `on_events` starts a run with the event's payload as its one argument; a
+        payload that does not fit fails that run. A class needs exactly one method
+        marked `@workflow.run`. Raises TypeError listing every problem of the
+        definition, ValueError if the name is taken.
         """
         decorator = _NamedWorkflow(**options)
         return decorator if target is None else decorator(target)
@@ -149,10 +197,14 @@ class _NamedWorkflow:
     """`@workflow(…)` with its options, waiting for the function or class."""
 
     def __init__(
-        self, name: str | None = None, registry: Registry | None = None
+        self,
+        name: str | None = None,
+        registry: Registry | None = None,
+        on_events: Iterable[str] = (),
     ) -> None:
         self._name = name
         self._registry = registry
+        self._on_events = _event_keys(on_events)
 
     @overload
     def __call__(
@@ -163,7 +215,8 @@ class _NamedWorkflow:
     def __call__(self, target: Any) -> Any:
         registry = self._registry or default_registry()
         if isinstance(target, type):
-            definition = _class_definition(target, self._name or target.__qualname__)
+            name = self._name or target.__qualname__
+            definition = _class_definition(target, name, self._on_events)
             registry.add_workflow(definition)
             setattr(target, _DEFINITION, definition)
             setattr(definition.function, _DEFINITION, definition)
@@ -173,7 +226,9 @@ class _NamedWorkflow:
                 f"a workflow is an async function or a class, not {target!r}; write "
                 "`async def`"
             )
-        made: Workflow[..., Any] = Workflow(target, self._name or target.__qualname__)
+        made: Workflow[..., Any] = Workflow(
+            target, self._name or target.__qualname__, self._on_events
+        )
         registry.add_workflow(made.definition)
         return made
 
@@ -231,7 +286,22 @@ def _mark(role: str, method: Any, name: str | None = None) -> Any:
     return decorate if method is None else decorate(method)
 
 
-def _class_definition(cls: type, name: str) -> WorkflowDefinition:
+def _event_keys(keys: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(keys, str):
+        raise TypeError(f"on_events is a list of event keys: [{keys!r}]")
+    found = tuple(dict.fromkeys(keys))
+    for key in found:
+        if not isinstance(key, str):
+            raise TypeError(f"the key of an event is text, not {key!r}")
+        if not key:
+            raise ValueError("the key of an event must not be empty")
+        checked_text(key, "the key of an event")
+    return found
+
+
+def _class_definition(
+    cls: type, name: str, on_events: tuple[str, ...]
+) -> WorkflowDefinition:
     problems: list[str] = []
     marked: dict[str, tuple[str, str, Any]] = {}
     for owner in reversed(cls.__mro__):
@@ -251,7 +321,7 @@ def _class_definition(cls: type, name: str) -> WorkflowDefinition:
     ]
     definition: WorkflowDefinition | None = None
     if not problems:
-        definition = WorkflowDefinition(name, runs[0], cls)
+        definition = WorkflowDefinition(name, runs[0], cls, on_events)
     seen: set[tuple[str, str]] = set()
     for role, message, member in marked.values():
         if role == "run":

@@ -19,6 +19,7 @@ from everact.runtime.core import chain, records
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.records import (
     AttemptStarted,
+    AwaitEvent,
     Began,
     CancelCall,
     CancelRun,
@@ -804,6 +805,8 @@ class RunActor(Actor):
                     self.post(started)
                 else:
                     self.early.append(started)
+        elif kind is AwaitEvent:
+            engine.events.recorded(self, command)
         elif kind is TailCall:
             if not self.state.status:  # ended while the tail call was on its way
                 engine.next_generation(self)
@@ -915,6 +918,8 @@ class RunActor(Actor):
                     self.dispatch(command, announce=unclean)
             elif type(command) in _MESSAGES:
                 self.engine.relations.send(self, command, None)
+            elif type(command) is AwaitEvent:
+                self.engine.events.resumed(self, command)
         # Last: what the code asks for now is not durable yet, and not to be released.
         delayed = not state.began and state._moment(BEGIN) is not None
         if state.held is not None and not held_now and not delayed:

@@ -11,6 +11,8 @@ from everact.runtime.core.failures import Failure
 from everact.runtime.core.naming import generated_name
 from everact.runtime.core.opaque import Document, Payload, Seconds
 from everact.runtime.core.records import (
+    NO_EXTRAS,
+    AwaitEvent,
     CancelRequested,
     Command,
     Complete,
@@ -126,7 +128,11 @@ class PendingTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a run. Moments are epoch seconds."""
+    """What is known of a run. Moments are epoch seconds.
+
+    `pending_events` are the keys of the events that it waits for, `event_id` and
+    `event_key` are of the event that started it.
+    """
 
     workflow_id: str
     run_id: str
@@ -155,6 +161,9 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     pending_tasks: tuple[PendingTask, ...]
     pending_timers: tuple[float, ...]
     pending_children: tuple[str, ...]
+    pending_events: tuple[str, ...] = ()
+    event_id: str = ""
+    event_key: str = ""
 
 
 class DescribeRun(Request[RunDescription], frozen=True, kw_only=True):
@@ -415,6 +424,7 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
             return _unreadable(row, f"{error}")
         aside = aside or engine._no_code(state.start) or ""
     start, options = state.start, state.start.options
+    extras = options.extras or NO_EXTRAS
     length = engine.store.select("history_length", row.key)[0]
     return RunDescription(
         workflow_id=row.workflow_id,
@@ -456,6 +466,13 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
             for command in state.calls.values()
             if isinstance(command, StartChild)
         ),
+        pending_events=tuple(
+            command.key
+            for command in state.calls.values()
+            if isinstance(command, AwaitEvent)
+        ),
+        event_id=extras.event_id,
+        event_key=extras.event_key,
     )
 
 

@@ -18,6 +18,8 @@ from contextvars import Context
 from types import CodeType
 from typing import Any
 
+from msgspec import json
+
 from everact.runtime import errors
 from everact.runtime.core import failures, records
 from everact.runtime.core.durations import optional_seconds
@@ -46,6 +48,7 @@ from everact.runtime.definitions.control import (
 )
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.definitions.signature import Signature
+from everact.runtime.definitions.waits import ReceivedEvent
 from everact.runtime.definitions.workflows import (
     WorkflowDefinition,
     definition_of,
@@ -55,6 +58,7 @@ from everact.runtime.programs import ordered
 from everact.runtime.programs.compare import same, shown
 from everact.runtime.programs.loop import SLICE, OrderedTask
 from everact.runtime.programs.workflow_loop import WorkflowLoop, encode_arguments
+from everact.runtime.values.json_payloads import JSON_TAG
 from everact.runtime.values.outcomes import exception_of, failure_of
 from everact.runtime.values.payloads import Converter
 
@@ -185,7 +189,11 @@ class CoroutineProgram:
 
     def _started(self, event: Started) -> None:
         loop, definition = self.loop, self.definition
-        args, kwargs = loop.decode(event.args, event.kwargs)
+        try:
+            args, kwargs = self._arguments(event)
+        except TypeError as error:
+            self._failure = error
+            return
         context = Context()
         if definition.cls is not None:
             try:
@@ -200,6 +208,15 @@ class CoroutineProgram:
             self._failure = error
             return
         self._root = loop.create_task(coroutine, name=definition.name, context=context)
+
+    def _arguments(self, start: Started) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments of a start; TypeError for an event whose payload misfits."""
+        extras = start.options.extras
+        if extras is not None and extras.event_id:
+            first = start.args[0] if start.args else b""
+            if first[:1] == JSON_TAG:  # a run that continues it has its own
+                return (self.definition.received(json.decode(first[1:])),), {}
+        return self.loop.decode(start.args, start.kwargs)
 
     def _began(self, event: Began) -> None:
         """In a script: the run's own `Started`, which is not kept twice."""
@@ -249,7 +266,7 @@ class CoroutineProgram:
         self.loop.resolve(event.call, None, error)
 
     def _event_matched(self, event: EventMatched) -> None:
-        payload = JsonConverter().decode(event.payload)
+        payload = json.decode(event.payload[1:])
         found = ReceivedEvent(event_id=event.event_id, key=event.key, payload=payload)
         self.loop.resolve(event.call, found, None)
 

@@ -14,6 +14,7 @@ import msgspec
 from everact.runtime.core.durations import optional_seconds
 from everact.runtime.core.naming import generated_name
 from everact.runtime.core.records import (
+    NO_EXTRAS,
     TERMINATE,
     AwaitEvent,
     CancelRun,
@@ -288,6 +289,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
     def info(self) -> RunInfo:
         start = self.start
         parent, options = start.parent, start.options
+        extras = options.extras or NO_EXTRAS
         return RunInfo(
             workflow_id=start.workflow_id,
             run_id=start.run_id,
@@ -305,6 +307,8 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             context=msgspec.json.decode(options.context or b"{}"),
             memo={k: self.values.decode(v) for k, v in options.memo.items()},
             headers=dict(options.headers),
+            event_id=extras.event_id or None,
+            event_key=extras.event_key or None,
         )
 
 
