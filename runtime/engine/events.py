@@ -113,6 +113,7 @@ class Events:
         """Go on with what the engine before did not come to the end of."""
         store = self._engine.store
         for place in store.rows("waits_looking_back"):
+            self._looking_back.add(place)
             self._later(partial(self._look_back, place))
         for row in store.rows("open_events"):
             event = UserEvent(*row)
@@ -248,11 +249,10 @@ class Events:
 
     def _waited_elsewhere(self, event: UserEvent) -> bool:
         """Whether a run that is not in memory may wait for it."""
-        for page in self._pages(event):
-            return any(row[0] not in self._engine.runs for row in page) or (
-                len(page) == BATCH
-            )
-        return False
+        return any(
+            len(page) == BATCH or any(row[0] not in self._engine.runs for row in page)
+            for page in self._pages(event)
+        )
 
     def _stored(self, write: Write, error: BaseException | None) -> None:
         """An event is durable, or refused, or nobody knows."""
@@ -315,7 +315,8 @@ class Events:
         if engine.store.rows("event", event.workspace, event.id):
             for page in self._pages(event):
                 fitting = [row[:2] for row in page if event.fits(row[2])]
-                await asyncio.gather(*(self._give(place, event) for place in fitting))
+                given = [at for at in fitting if at not in self._looking_back]
+                await asyncio.gather(*(self._give(place, event) for place in given))
                 await asyncio.sleep(0)
             closing = ("close_event", (event.seq,))
             engine.commits.add(Write(None, _no_matter, also=(closing,)))
@@ -334,10 +335,10 @@ class Events:
         self._looking_back.discard(place)
 
     async def _first_since(self, workspace: str, wait: AwaitEvent) -> UserEvent | None:
-        at, seq = wait.since, -1
+        seq = 0
         while True:
             page = self._engine.store.rows(
-                "events_since", workspace, wait.key, wait.scope, at, seq, BATCH
+                "events_since", workspace, wait.key, wait.scope, wait.since, seq, BATCH
             )
             for row in page:
                 event = UserEvent(*row)
@@ -345,7 +346,7 @@ class Events:
                     return event
             if len(page) < BATCH:
                 return None
-            at, seq = page[-1][-1], page[-1][0]
+            seq = page[-1][0]
             await asyncio.sleep(0)
 
     async def _give(self, place: Place, event: UserEvent) -> None:

@@ -17,6 +17,7 @@ from everact.runtime.core.records import (
     AttemptStarted,
     Attribute,
     AttributeKind,
+    AwaitEvent,
     Began,
     CancelCall,
     CancelRequested,
@@ -27,6 +28,7 @@ from everact.runtime.core.records import (
     Complete,
     ContinueAsNew,
     Event,
+    EventMatched,
     Extras,
     Fail,
     HeartbeatRecorded,
@@ -143,6 +145,7 @@ EVENTS: list[Event] = [
     ChildStarted(6, "run-c"),
     ChildClosed(7, b"m\x01", FAILURE),
     MessageSent(8, FAILURE),
+    EventMatched(9, "event-1", "user:created", b'j{"name":"Ada"}'),
 ]
 COMMANDS: list[Command] = [
     RunTask(1, "charge", ARGS, KWARGS, TASK_OPTIONS),
@@ -167,6 +170,7 @@ COMMANDS: list[Command] = [
         "order", ARGS, KWARGS, "slow", 5.0, 6.0, {"m": b"m\x01"}, (SIGNAL, SIGNAL)
     ),
     TailCall("next", ARGS, KWARGS, (SIGNAL,)),
+    AwaitEvent(7, "paid", "order-1", "amount > 3", 1_700_000_000.0, "payment"),
 ]
 MESSAGES: list[Message] = [
     e

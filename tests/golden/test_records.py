@@ -128,6 +128,7 @@ def test_every_field_but_the_first_ones_has_a_default() -> None:
     }
     assert required == {
         "AttemptStarted": ["call", "lost"],
+        "AwaitEvent": ["call", "key"],
         "Began": [],
         "CancelCall": ["call"],
         "CancelRequested": [],
@@ -136,6 +137,7 @@ def test_every_field_but_the_first_ones_has_a_default() -> None:
         "ChildStarted": ["call", "run_id"],
         "Complete": ["result"],
         "ContinueAsNew": ["name"],
+        "EventMatched": ["call", "event_id", "key"],
         "Fail": ["failure"],
         "HeartbeatRecorded": ["call", "details"],
         "Held": ["reason"],

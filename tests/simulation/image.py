@@ -210,6 +210,13 @@ class Image:
         """Rows of the database beside the runs, which holds no runs itself."""
         return self._side.execute(self._sql[what], args).fetchall()
 
+    def waits(self, key: int) -> set[int]:
+        """The calls of a run that are stored as waits for events."""
+        found = self._side.execute(
+            "select call from event_waits where run_key = ?", (key,)
+        )
+        return {call for (call,) in found}
+
     def history(self, key: int, after: tuple[int, int], limit: int) -> list[JournalRow]:
         """Journal rows after a place."""
         rows = self.journal.get(key, {})

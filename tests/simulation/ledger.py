@@ -12,8 +12,10 @@ from typing import Any
 from everact.runtime.core import records
 from everact.runtime.core.records import (
     AttemptStarted,
+    AwaitEvent,
     CancelCall,
     CancelRequested,
+    EventMatched,
     RunTask,
     SignalReceived,
     Started,
@@ -55,6 +57,8 @@ class Ledger:
         self.closed: dict[str, RunStatus] = {}
         self.kinds: set[type] = set()
         self.signals: Counter[str] = Counter()
+        self.events: Counter[str] = Counter()
+        self.triggered: set[str] = set()
         self.cancels: set[str] = set()
         self.executed: Counter[str] = Counter()
 
@@ -66,6 +70,9 @@ class Ledger:
             if write.insert is not None:
                 self.run_ids[write.insert.key] = write.insert.run_id
         for write in writes:
+            for name, given in write.also:
+                if name == "insert_event":
+                    self.events[str(given[2])] += 1
             if write.row is not None:
                 self._read(write.row)
             if write.change is not None and write.change.status:
@@ -123,9 +130,27 @@ class Ledger:
                 raise Broken(f"signal {event.request_id} was stored twice")
         elif kind is CancelRequested:
             self.cancels.add(run_id)
+        elif kind is EventMatched:
+            self._settle(chapter, event.call, "met")
+            if not self.events[event.event_id]:
+                raise Broken(
+                    f"event {event.event_id} met {event.call}, and is not stored"
+                )
         elif kind is Started:
+            self._started(event)
             for carried in event.carried:
                 self.kinds.add(type(carried))
+
+    def _started(self, event: Started) -> None:
+        extras = event.options.extras
+        if extras is not None and extras.event_id:
+            if event.workflow_id in self.triggered:
+                raise Broken(f"{event.workflow_id} was started twice")
+            if not self.events[extras.event_id]:
+                raise Broken(
+                    f"{event.workflow_id} was started, its event is not stored"
+                )
+            self.triggered.add(event.workflow_id)
 
     def _settle(self, chapter: Chapter, call: int, what: str) -> None:
         if call not in chapter.asked:
@@ -138,7 +163,7 @@ class Ledger:
         kind = type(command)
         if kind is CancelCall:
             chapter.cancelled.add(command.call)
-        elif kind in (RunTask, StartTimer):
+        elif kind in (RunTask, StartTimer, AwaitEvent):
             chapter.asked.add(command.call)
             if kind is StartTimer:
                 chapter.due[command.call] = command.due

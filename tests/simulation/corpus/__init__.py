@@ -2,6 +2,7 @@
 
 from tests.simulation.corpus import (
     asyncio_works,
+    event_works,
     lifecycle_works,
     message_works,
     task_works,
@@ -13,6 +14,7 @@ ENTRIES = (
     *task_works.WORKS,
     *message_works.WORKS,
     *lifecycle_works.WORKS,
+    *event_works.WORKS,
 )
 
 __all__ = ["CORPUS", "ENTRIES"]

@@ -20,7 +20,7 @@ create table user_events (
     open integer not null
 ) strict;
 create unique index user_events_by_id on user_events (workspace, id);
-create index user_events_by_key on user_events (workspace, key, scope, at, seq);
+create index user_events_by_key on user_events (workspace, key, scope, seq);
 create index user_events_open on user_events (seq) where open = 1;
 
 -- event_waits: the open waits of runs, for events after `after` of one scope or, if it

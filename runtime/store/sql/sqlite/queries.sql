@@ -185,8 +185,8 @@ where open = 1 order by seq
 
 -- name: events_since
 select seq, workspace, id, key, scope, payload, metadata, at from user_events
-where workspace = ? and key = ? and scope = ? and (at, seq) > (?, ?)
-order by at, seq limit ?
+where workspace = ? and key = ? and scope = ? and at >= ? and seq > ?
+order by seq limit ?
 
 -- name: list_events
 select seq, workspace, id, key, scope, payload, metadata, at from user_events
