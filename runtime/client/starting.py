@@ -13,7 +13,7 @@ from everact.runtime.core.records import StartOptions
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import definition_of, name_of
-from everact.runtime.operations.runs import StartRun
+from everact.runtime.operations.starting import StartRun
 from everact.runtime.programs.workflow_loop import encode_arguments
 from everact.runtime.values.payloads import checked_text
 

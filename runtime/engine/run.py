@@ -557,6 +557,13 @@ class RunActor(Actor):
             self.after_commit = []
         self.after_commit.append((reply, answer))
 
+    async def durable(self) -> None:
+        """Wait until what the run's memory shows now is durable."""
+        if self.in_flight:
+            reply: asyncio.Future[Any] = self.engine.loop.create_future()
+            self._when_durable(reply, None)
+            await reply
+
     # -- activations that take too long --------------------------------------------
 
     def _pause(

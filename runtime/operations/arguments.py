@@ -21,7 +21,7 @@ from everact.runtime.core.retry import retry
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.errors import QueryFailed, RPCError
-from everact.runtime.operations import actors, runs
+from everact.runtime.operations import actors, runs, starting
 from everact.runtime.operations.base import Request
 from everact.runtime.values.json_payloads import JSON_TAG, JsonConverter, as_type
 
@@ -46,7 +46,7 @@ def typed(engine: "Engine", request: Request[Any]) -> Request[Any]:
     not fit.
     """
     match request:
-        case runs.StartRun():
+        case starting.StartRun():
             return typed_start(engine, request)
         case runs.SignalRun():
             return _message(engine, request)
@@ -74,7 +74,7 @@ def _message(engine: "Engine", request: runs.SignalRun | runs.QueryRun) -> Reque
     return typed
 
 
-def typed_start(engine: "Engine", request: runs.StartRun) -> runs.StartRun:
+def typed_start(engine: "Engine", request: starting.StartRun) -> starting.StartRun:
     """`request` with what came as JSON as the engine stores values."""
     _check(request.options)
     target = _target(engine, request.workflow)
