@@ -256,10 +256,8 @@ async def await_run(engine: "Engine", request: AwaitRun) -> RunClosed:
 @operation("runs.describe", DescribeRun, access=Access.READ)
 async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription:
     """Put together what is known of a run."""
-    row = find_run(engine, request.run)
-    run = engine.runs.get(row.key)
+    row, run = await _looked_at(engine, request.run)
     if run is not None:
-        await run.durable()
         row, state, aside = run.row, run.state, engine.aside_reason(row.key) or ""
         aside = aside or (state.held or "")
     else:
@@ -314,6 +312,21 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
             if isinstance(command, StartChild)
         ),
     )
+
+
+async def _looked_at(engine: "Engine", ref: RunRef) -> "tuple[RunRow, RunActor | None]":
+    """The run that is addressed, as it durably is.
+
+    One that closes meanwhile may have made room for another, which is meant then.
+    """
+    while True:
+        row = find_run(engine, ref)
+        run = engine.runs.get(row.key)
+        if run is None:
+            return row, None
+        await run.durable()
+        if run.row.status == row.status:
+            return row, run
 
 
 def _pending(state: Any, run: "RunActor | None", command: RunTask) -> PendingTask:
