@@ -269,6 +269,12 @@ class EventMatched(Record, tag=17, frozen=True):
     payload: Payload = b""
 
 
+class RunRenamed(Record, tag=19, frozen=True):
+    """A task of the run gave it another display name."""
+
+    name: str
+
+
 class RunTask(Record, tag=32, frozen=True):
     """Start a task."""
 
@@ -341,6 +347,12 @@ class AwaitEvent(Record, tag=38, frozen=True):
     wait: str = ""
 
 
+class RenameRun(Record, tag=42, frozen=True):
+    """Give the run another display name; it is not a call, and nothing answers it."""
+
+    name: str
+
+
 class Complete(Record, tag=48, frozen=True):
     """Close the run with a result."""
 
@@ -395,12 +407,13 @@ Event: TypeAlias = (
     | ChildClosed
     | MessageSent
     | EventMatched
+    | RunRenamed
 )
 CallCommand: TypeAlias = (
     RunTask | StartTimer | StartChild | SignalRun | CancelRun | AwaitEvent
 )
 ClosingCommand: TypeAlias = Complete | Fail | ContinueAsNew | TailCall
-Command: TypeAlias = CallCommand | CancelCall | ClosingCommand
+Command: TypeAlias = CallCommand | CancelCall | RenameRun | ClosingCommand
 Message: TypeAlias = SignalReceived | CancelRequested | TerminateRequested
 """What one run may send to another."""
 

@@ -3,12 +3,13 @@
 from collections.abc import Coroutine
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from everact.runtime.core.durations import Duration, seconds
-from everact.runtime.definitions.author import sleep
 from everact.runtime.definitions.durable import durable_loop
-from everact.runtime.definitions.waits import AnyOf, Condition, wait_for
+
+if TYPE_CHECKING:
+    from everact.runtime.definitions.waits import AnyOf, Condition
 
 
 class EndpointAccess(NamedTuple):
@@ -38,6 +39,17 @@ class Attempt(Protocol):
 
     def run_input(self, what: str) -> dict[str, Any]:
         """What the run was given as "parameters" or as "context"."""
+
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        """The additional metadata of the run."""
+
+    @property
+    def priority(self) -> int | None:
+        """The priority of the run."""
+
+    def rename_run(self, name: str) -> None:
+        """Give the run another display name."""
 
     def heartbeat(self, details: tuple[Any, ...]) -> None:
         """Note a sign of life."""
@@ -126,6 +138,18 @@ class TaskContext:
         return self._attempt.triggered_by_event
 
     @property
+    def additional_metadata(self) -> dict[str, Any] | None:
+        """The metadata that the run was sent with, its parents' under its own; a
+        copy. None if none was sent.
+        """
+        return self._attempt.metadata
+
+    @property
+    def priority(self) -> int | None:
+        """The priority of the run, 1 to 3; None if it has none."""
+        return self._attempt.priority
+
+    @property
     def attempt_number(self) -> int:
         """The number of this attempt, from 1."""
         return self._attempt.number
@@ -170,17 +194,21 @@ class TaskContext:
         self._attempt.extend(increment)
 
     def wait_for(
-        self, signal_key: str, /, *conditions: Condition | AnyOf
+        self, signal_key: str, /, *conditions: "Condition | AnyOf"
     ) -> Coroutine[Any, Any, dict[str, Any]]:
         """`everact.runtime.wait_for`, where waits are durable; ValueError elsewhere.
 
         An ordinary task is such an elsewhere: it would hold its slot all the while.
         """
+        from everact.runtime.definitions.waits import wait_for
+
         _require_waits("wait_for")
         return wait_for(signal_key, *conditions)
 
     def sleep_for(self, duration: Duration) -> Coroutine[Any, Any, timedelta]:
         """`everact.runtime.sleep`, where sleeps are durable; ValueError elsewhere."""
+        from everact.runtime.definitions.author import sleep
+
         _require_waits("sleep_for")
         return sleep(duration)
 

@@ -21,6 +21,7 @@ from msgspec import ValidationError
 
 from everact.runtime.definitions.active import active
 from everact.runtime.definitions.durable import durable_loop
+from everact.runtime.definitions.extras import checked_priority
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.values.json_payloads import as_type
@@ -57,6 +58,8 @@ class WorkflowDefinition:
         self.on_events = on_events
         self.function = function
         self.cls = cls
+        self.priority = 0
+        """Of its runs that are given none; 0 is no priority."""
         self.signature = Signature(function, bound=cls is not None)
         self.signals: dict[str, Handler] = {}
         self.queries: dict[str, Handler] = {}
@@ -144,11 +147,13 @@ class _WorkflowDecorator:
         name: str | None = None,
         registry: Registry | None = None,
         on_events: Iterable[str] = (),
+        priority: int | None = None,
     ) -> "_NamedWorkflow": ...
     def __call__(self, target: Any = None, **options: Any) -> Any:
         """Make an async function or a class a workflow.
 
-        `name` defaults to the qualified name without the module. A user event of a key
+        `name` defaults to the qualified name without the module. `priority` (1 to 3,
+        the highest) is for runs that are started without one. A user event of a key
         of `on_events` starts a run with the event's payload as its one argument; a
         payload that does not fit fails that run. A class needs exactly one method
         marked `@workflow.run`. Raises TypeError listing every problem of the
@@ -201,10 +206,12 @@ class _NamedWorkflow:
         name: str | None = None,
         registry: Registry | None = None,
         on_events: Iterable[str] = (),
+        priority: int | None = None,
     ) -> None:
         self._name = name
         self._registry = registry
         self._on_events = _event_keys(on_events)
+        self._priority = checked_priority(priority)
 
     @overload
     def __call__(
@@ -217,6 +224,7 @@ class _NamedWorkflow:
         if isinstance(target, type):
             name = self._name or target.__qualname__
             definition = _class_definition(target, name, self._on_events)
+            definition.priority = self._priority
             registry.add_workflow(definition)
             setattr(target, _DEFINITION, definition)
             setattr(definition.function, _DEFINITION, definition)
@@ -229,6 +237,7 @@ class _NamedWorkflow:
         made: Workflow[..., Any] = Workflow(
             target, self._name or target.__qualname__, self._on_events
         )
+        made.definition.priority = self._priority
         registry.add_workflow(made.definition)
         return made
 

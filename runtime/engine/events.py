@@ -222,7 +222,7 @@ class Events:
 
     def _give_in_memory(self, event: UserEvent, write: Write) -> bool:
         """Give an event to runs in memory; whether some must get it later."""
-        engine, late = self._engine, self._engine.runs_leaving
+        engine, late = self._engine, bool(self._engine.leaving)
         places = self._waits.get(event.channel, {})
         if self._late[event.channel] or len(places) > BATCH:
             return True  # earlier events go first, and a crowd has to take turns

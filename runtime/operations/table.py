@@ -7,6 +7,7 @@ from everact.runtime.operations import (
     engines,
     events,
     runs,
+    starting,
     streams,
 )
 from everact.runtime.operations.base import OPERATIONS
@@ -19,5 +20,6 @@ __all__ = [
     "engines",
     "events",
     "runs",
+    "starting",
     "streams",
 ]

@@ -35,6 +35,7 @@ from everact.runtime.core.records import (
     EventMatched,
     Fail,
     MessageSent,
+    RunRenamed,
     SignalReceived,
     Started,
     TaskCompleted,
@@ -269,6 +270,9 @@ class CoroutineProgram:
         payload = json.decode(event.payload[1:])
         found = ReceivedEvent(event_id=event.event_id, key=event.key, payload=payload)
         self.loop.resolve(event.call, found, None)
+
+    def _renamed(self, event: RunRenamed) -> None:
+        self.loop.renamed = event.name
 
     def _cancel(self, event: CancelRequested) -> None:
         self.loop.reason = event.reason
@@ -605,4 +609,5 @@ _SHOW: dict[type, Callable[[CoroutineProgram, Any], None]] = {
     ChildClosed: CoroutineProgram._child_closed,
     MessageSent: CoroutineProgram._message_sent,
     EventMatched: CoroutineProgram._event_matched,
+    RunRenamed: CoroutineProgram._renamed,
 }

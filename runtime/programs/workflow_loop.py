@@ -18,6 +18,7 @@ from everact.runtime.core.records import (
     TERMINATE,
     AwaitEvent,
     CancelRun,
+    RenameRun,
     RunTask,
     SignalReceived,
     SignalRun,
@@ -26,6 +27,7 @@ from everact.runtime.core.records import (
     StartOptions,
 )
 from everact.runtime.definitions.durable import DurableLoop, RunInfo
+from everact.runtime.definitions.extras import extras_of
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import definition_of, name_of
@@ -53,6 +55,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         "handlers",
         "queries",
         "reason",
+        "renamed",
         "start",
         "unread",
         "values",
@@ -62,6 +65,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         super().__init__(int(start.run_id[-12:], 16) << 12)
         self.start = start
         self.generation = generation
+        self.renamed: str | None = None
         self.values = values
         self.reason: str | None = None
         self.announced: dict[int, OrderedFuture] | None = None
@@ -164,6 +168,11 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             self._waits = {}
         return self._waits
 
+    def rename(self, name: str) -> None:
+        self.refuse_if_over()
+        self.renamed = name
+        self.commands.append(RenameRun(name))
+
     def receive(self, name: str) -> asyncio.Future[Any]:
         future = Receiver(loop=self)
         found = self.take_unread(name)
@@ -247,7 +256,9 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         return decode_arguments(self.values, args, kwargs)
 
     def _child_options(self, options: dict[str, Any]) -> StartOptions:
-        if options.keys() <= _ELSEWHERE:
+        extras = self.start.options.extras
+        inherited = extras.metadata if extras is not None else b""
+        if options.keys() <= _ELSEWHERE and not inherited:
             return _plain_options(self.start.options.queue)
 
         def limit(name: str) -> float | None:
@@ -266,6 +277,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
                 key: self.values.encode(value, f"memo {key!r}")
                 for key, value in (options.get("memo") or {}).items()
             },
+            extras=extras_of(options, inherited),
         )
 
     # -- facts -----------------------------------------------------------------------
@@ -302,11 +314,14 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             started_at=datetime.fromtimestamp(self.now, UTC),
             parent_workflow_id=parent.workflow_id if parent else None,
             parent_run_id=parent.run_id if parent else None,
-            run_name=options.run_name or generated_name(start.run_id),
+            run_name=self.renamed or options.run_name or generated_name(start.run_id),
             parameters=msgspec.json.decode(options.parameters or b"{}"),
             context=msgspec.json.decode(options.context or b"{}"),
             memo={k: self.values.decode(v) for k, v in options.memo.items()},
             headers=dict(options.headers),
+            additional_metadata=msgspec.json.decode(extras.metadata)
+            if extras.metadata
+            else None,
             event_id=extras.event_id or None,
             event_key=extras.event_key or None,
         )

@@ -18,6 +18,7 @@ from everact.runtime import (
     RPCError,
     RPCStatus,
     RunStatus,
+    Runtime,
     SleepCondition,
     TaskContext,
     UserEventCondition,
@@ -58,6 +59,11 @@ def plain(met: dict[str, Any]) -> dict[str, Any]:
         else value.total_seconds()
         for key, value in met.items()
     }
+
+
+def nothing_is_given_out_later(runtime: Runtime) -> None:
+    """As in an engine that has no more time for it."""
+    runtime.engine.events._later = lambda job: None  # type: ignore[method-assign]
 
 
 @workflow(registry=REGISTRY)
@@ -246,14 +252,16 @@ async def test_whoever_waits_under_the_same_key_gets_the_same_outcome(
 
 @workflow(registry=REGISTRY)
 async def given_up_and_made_again() -> list[str]:
-    seen = []
+    seen: list[str] = []
     for _ in range(2):
         try:
             async with asyncio.timeout(5):
-                seen.append((await wait_for("it", UserEventCondition("tick")))["tick"])
+                met = await wait_for("it", UserEventCondition("tick"))
         except TimeoutError:
             seen.append("timed out")
-    return [str(getattr(one, "payload", one)) for one in seen]
+        else:
+            seen.append(met["tick"].payload)
+    return seen
 
 
 @pytest.mark.feature("WT-03")
@@ -437,9 +445,9 @@ async def test_an_ordinary_task_has_no_durable_waits(runtime: Client) -> None:
 def test_a_context_without_the_service_refuses_at_once() -> None:
     made = TaskContext(None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="wait in the workflow"):
-        made.wait_for("k", SleepCondition(1))
+        _ = made.wait_for("k", SleepCondition(1))
     with pytest.raises(ValueError, match="wait in the workflow"):
-        made.sleep_for("1s")
+        _ = made.sleep_for("1s")
 
 
 # -- WT-07 ---------------------------------------------------------------------------
@@ -498,7 +506,7 @@ async def test_a_look_back_that_a_crash_cut_off_is_made_up_for(tmp_path: Path) -
     database = tmp_path / "a.db"
     async with open_runtime(database, REGISTRY) as runtime:
         await runtime.events.push("tick", {"n": 1}, scope="a")
-        runtime.engine.events._later = lambda _: None  # type: ignore[method-assign]
+        nothing_is_given_out_later(runtime)
         await runtime.start(look_back, args=("a", "1m", None), id="a")
         copy = crash_image(database, "crashed")
         await runtime.handle("a").terminate()
@@ -658,9 +666,12 @@ async def test_an_event_starts_one_run_for_each_subscriber(runtime: Client) -> N
 @pytest.mark.feature("ST-18")
 async def test_a_repeated_push_starts_nothing_twice(runtime: Client) -> None:
     given: dict[str, Any] = {"name": "Ada", "age": 36}
-    for _ in range(3):
-        event_id = await runtime.events.push("user:changed", given, request_id="r")
-        await runtime.handle(f"{event_id}/welcome").result()
+    pushed = {
+        await runtime.events.push("user:changed", given, request_id="r")
+        for _ in range(3)
+    }
+    (event_id,) = pushed
+    await runtime.handle(f"{event_id}/welcome").result()
     assert [i for i in await runs_of(runtime) if i.startswith(event_id)] == [
         f"{event_id}/welcome"
     ]
@@ -707,7 +718,7 @@ async def all_waiting(stage: Stage) -> None:
 async def pushed_and_killed(stage: Stage) -> None:
     """Killed when the event is acknowledged, and has not reached those put away."""
     async with stage.runtime(REGISTRY, idle_runs=5) as runtime:
-        runtime.engine.events._later = lambda _: None  # type: ignore[method-assign]
+        nothing_is_given_out_later(runtime)
         stage.say("tick", await runtime.events.push("tick", {"n": 1}))
         pushed = await runtime.events.push("user:changed", ADA, request_id="once")
         stage.say("changed", pushed)

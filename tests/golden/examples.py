@@ -37,6 +37,8 @@ from everact.runtime.core.records import (
     MessageSent,
     Parent,
     Previous,
+    RenameRun,
+    RunRenamed,
     RunTask,
     RunTimedOut,
     SignalReceived,
@@ -146,6 +148,7 @@ EVENTS: list[Event] = [
     ChildClosed(7, b"m\x01", FAILURE),
     MessageSent(8, FAILURE),
     EventMatched(9, "event-1", "user:created", b'j{"name":"Ada"}'),
+    RunRenamed("the order of Ada"),
 ]
 COMMANDS: list[Command] = [
     RunTask(1, "charge", ARGS, KWARGS, TASK_OPTIONS),
@@ -171,6 +174,7 @@ COMMANDS: list[Command] = [
     ),
     TailCall("next", ARGS, KWARGS, (SIGNAL,)),
     AwaitEvent(7, "paid", "order-1", "amount > 3", 1_700_000_000.0, "payment"),
+    RenameRun("order 7, paid"),
 ]
 MESSAGES: list[Message] = [
     e
