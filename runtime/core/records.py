@@ -138,7 +138,8 @@ class Started(Record, tag=1, frozen=True):
 
     `carried` are messages to be shown first of all: signals that the one before did
     not read, an update that came with the start. `inbox_seq` is how many messages the
-    run had taken in before this generation.
+    run had taken in before this generation, `answered` what updates of earlier
+    generations were answered with.
     """
 
     name: str
@@ -156,6 +157,7 @@ class Started(Record, tag=1, frozen=True):
     carried: tuple["SignalReceived | UpdateAccepted", ...] = ()
     inbox_seq: int = 0
     previous: Previous | None = None
+    answered: tuple["CompleteUpdate", ...] = ()
 
 
 class Began(Record, tag=2, frozen=True):

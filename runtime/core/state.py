@@ -237,6 +237,12 @@ class RunState:
             return ACTIVE
         return self._next_moment()
 
+    @property
+    def open_updates(self) -> tuple[UpdateAccepted, ...]:
+        """The updates that are accepted and not answered, oldest first."""
+        updates = self.updates or {}
+        return tuple(u for u in updates.values() if type(u) is UpdateAccepted)
+
     def options(self, call: int) -> TaskOptions:
         """The options of open task `call`."""
         command = self.calls[call]
@@ -344,6 +350,8 @@ class RunState:
     def _started(self, event: Started, now: float) -> Answer:
         options = event.options
         self.pending.append(event)
+        if event.answered:
+            self.updates = {answer.update_id: answer for answer in event.answered}
         for message in event.carried:
             if type(message) is UpdateAccepted:
                 self._take_update(message)

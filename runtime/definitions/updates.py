@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, overload
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -20,7 +20,7 @@ class UpdateMethod(Generic[P, T, R]):
     __qualname__: str
 
     def __init__(self, function: Callable[Concatenate[Any, P], T]) -> None:
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(cast("Any", self), function)
         self.function: Callable[..., Any] = function
         self.check: Callable[..., Any] | None = None
 

@@ -322,15 +322,8 @@ def _mark(
 
 def _class_definition(cls: type, name: str) -> WorkflowDefinition:
     problems: list[str] = []
-    marked: dict[str, tuple[_Mark, Any]] = {}
-    for owner in reversed(cls.__mro__):
-        for attribute, member in vars(owner).items():
-            mark = getattr(member, _ROLE, None)
-            if mark is not None:
-                marked[attribute] = (mark, member)
-            else:
-                marked.pop(attribute, None)
-    runs = [member for mark, member in marked.values() if mark.role == "run"]
+    marked = _marked(cls)
+    runs = [member for mark, member in marked if mark.role == "run"]
     if len(runs) != 1:
         problems.append(f"{len(runs)} methods are marked @workflow.run, one is needed")
     problems += [
@@ -342,7 +335,7 @@ def _class_definition(cls: type, name: str) -> WorkflowDefinition:
     if not problems:
         definition = WorkflowDefinition(name, runs[0], cls)
     seen: set[tuple[str, str]] = set()
-    for mark, member in marked.values():
+    for mark, member in marked:
         role, message, _ = mark
         if role == "run":
             continue
@@ -359,6 +352,19 @@ def _class_definition(cls: type, name: str) -> WorkflowDefinition:
     if problems or definition is None:
         raise TypeError(f"workflow class {cls.__qualname__}: " + "; ".join(problems))
     return definition
+
+
+def _marked(cls: type) -> list[tuple[_Mark, Any]]:
+    """The marked methods of a class, those that it inherits included."""
+    marked: dict[str, tuple[_Mark, Any]] = {}
+    for owner in reversed(cls.__mro__):
+        for attribute, member in vars(owner).items():
+            mark = getattr(member, _ROLE, None)
+            if mark is not None:
+                marked[attribute] = (mark, member)
+            else:
+                marked.pop(attribute, None)
+    return list(marked.values())
 
 
 def _add_handler(definition: WorkflowDefinition, mark: _Mark, member: Any) -> None:
