@@ -155,7 +155,7 @@ class Updates:
     async def look(self, key: int, update_id: str) -> CompleteUpdate | None:
         """The answer as it stands, once that is durable; None while there is none."""
         engine = self._engine
-        if key in engine._leaving:
+        if key in engine.leaving:
             await engine.commits.idle()
         run = engine.resident(key)
         if run is None:
@@ -169,8 +169,8 @@ class Updates:
         if update is None and not state.status and self.is_admitted(key, update_id):
             return None
         answer = _answer(state, update)
-        if answer is not None or update is None:
-            await _durable(run)
+        if run is not None and (answer is not None or update is None):
+            await run.durable()
         if update is None:
             start = state.start
             raise RPCError(
@@ -233,11 +233,3 @@ def _answer(
     if isinstance(update, UpdateAccepted):
         return chain.abandoned(state, update) if state.status else None
     return update
-
-
-async def _durable(run: "RunActor | None") -> None:
-    """Wait until what the run's memory shows now is durable."""
-    if run is not None and run.in_flight:
-        waiting: asyncio.Future[Any] = run.engine.loop.create_future()
-        run._when_durable(waiting, None)
-        await waiting

@@ -22,7 +22,7 @@ from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.workflows import Handler
 from everact.runtime.errors import QueryFailed, RPCError
-from everact.runtime.operations import actors, runs, updates
+from everact.runtime.operations import actors, runs, starting, updates
 from everact.runtime.operations.base import Request
 from everact.runtime.store.base import RunRow
 from everact.runtime.values.json_payloads import JSON_TAG, JsonConverter, as_type
@@ -48,7 +48,7 @@ def typed(engine: "Engine", request: Request[Any]) -> Request[Any]:
     not fit.
     """
     match request:
-        case runs.StartRun():
+        case starting.StartRun():
             return typed_start(engine, request)
         case runs.SignalRun():
             return _message(engine, request)
@@ -80,7 +80,7 @@ def _message(engine: "Engine", request: runs.SignalRun | runs.QueryRun) -> Reque
     return typed
 
 
-def typed_start(engine: "Engine", request: runs.StartRun) -> runs.StartRun:
+def typed_start(engine: "Engine", request: starting.StartRun) -> starting.StartRun:
     """`request` with what came as JSON as the engine stores values."""
     _check(request.options)
     target = _target(engine, request.workflow)
@@ -90,12 +90,17 @@ def typed_start(engine: "Engine", request: runs.StartRun) -> runs.StartRun:
         except TypeError as error:
             raise _refusal(str(error)) from None
     args, kwargs = _arguments(engine, target, request.args, request.kwargs)
+    signal = request.signal
+    if signal is not None:
+        handler = _signal_handler(engine, request.workflow, signal.name)
+        given = _arguments(engine, handler, signal.args, signal.kwargs)
+        signal = replace(signal, args=given[0], kwargs=given[1])
     memo = {
         name: _plain(engine, value, f"memo {name!r}")
         for name, value in request.options.memo.items()
     }
     options = replace(request.options, memo=memo) if memo else request.options
-    return replace(request, args=args, kwargs=kwargs, options=options)
+    return replace(request, args=args, kwargs=kwargs, options=options, signal=signal)
 
 
 def _check(options: StartOptions) -> None:
@@ -109,7 +114,7 @@ def _check(options: StartOptions) -> None:
     for name in ("begin_at", "execution_deadline", "run_deadline"):
         if getattr(options, name) is not None:
             raise _refusal(
-                f"options.{name} is the engine's own: give start_delay, "
+                f"options.{name} is the engine's own: give start_delay, begin_at, "
                 "execution_timeout or run_timeout"
             )
     policy = options.retry
@@ -143,24 +148,30 @@ def _handler(
     engine: "Engine", request: runs.SignalRun | runs.QueryRun
 ) -> Target | None:
     row = _row(engine, request.run)
-    definition = engine.registry.workflows.get(row.name) if row else None
-    if definition is None:
+    if row is None:
         return None
-    signal = isinstance(request, runs.SignalRun)
-    found = (definition.signals if signal else definition.queries).get(request.name)
-    return _taker(found)
+    if isinstance(request, runs.SignalRun):
+        return _signal_handler(engine, row.name, request.name)
+    definition = engine.registry.workflows.get(row.name)
+    return None if definition is None else _taker(definition.queries, request.name)
 
 
-def _taker(found: Handler | None) -> Target | None:
-    if found is None:
+def _signal_handler(engine: "Engine", workflow: str, name: str) -> Target | None:
+    definition = engine.registry.workflows.get(workflow)
+    return None if definition is None else _taker(definition.signals, name)
+
+
+def _taker(handlers: dict[str, Handler], name: str) -> Target | None:
+    handler = handlers.get(name)
+    if handler is None:
         return None
-    return Target(found.function.__name__, found.function, found.signature)
+    return Target(handler.function.__name__, handler.function, handler.signature)
 
 
 def _update(engine: "Engine", workflow: str, update: updates.Update) -> updates.Update:
     """`update`, for a run of `workflow`, with its arguments as values are stored."""
     definition = engine.registry.workflows.get(workflow)
-    target = _taker(definition.updates.get(update.name)) if definition else None
+    target = _taker(definition.updates, update.name) if definition else None
     args, kwargs = _arguments(engine, target, update.args, update.kwargs)
     return replace(update, args=args, kwargs=kwargs)
 

@@ -6,6 +6,7 @@ from everact.runtime.operations import (
     clock,
     engines,
     runs,
+    starting,
     streams,
     updates,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "clock",
     "engines",
     "runs",
+    "starting",
     "streams",
     "updates",
 ]
