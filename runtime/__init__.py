@@ -21,6 +21,7 @@ from everact.runtime.client.views import (
     TaskView,
     UpdateView,
 )
+from everact.runtime.client.with_start import StartOperation
 from everact.runtime.core.durations import Duration
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.retry import RetryPolicy, retry
@@ -153,6 +154,7 @@ __all__ = [
     "RuntimeThread",
     "ScheduleAlreadyRunning",
     "SecretFileError",
+    "StartOperation",
     "Status",
     "StoreError",
     "StoreFull",

@@ -203,6 +203,7 @@ class _WorkflowDecorator:
         signals; the caller of an update that is abandoned gets an error.
         """
         role = "any_update" if options.pop("dynamic", False) else "update"
+        checked_unfinished(options.get("unfinished", UNFINISHED[0]))
 
         def decorate(function: Callable[..., Any]) -> Any:
             return _mark(role, UpdateMethod(function), **options)

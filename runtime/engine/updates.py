@@ -16,6 +16,7 @@ from everact.runtime.core.records import CompleteUpdate, Started, UpdateAccepted
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.loading import load_state
+from everact.runtime.engine.run import Asked
 from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.errors import ReadOnlyError, RPCError, RuntimeStateError
 from everact.runtime.programs.base import Program
@@ -24,7 +25,7 @@ from everact.runtime.values.outcomes import failure_of
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
-    from everact.runtime.engine.run import Asked, RunActor
+    from everact.runtime.engine.run import RunActor
 
 MOST_ADMITTED = 1000
 """Updates of one run that may wait until its code can take them."""
@@ -51,7 +52,23 @@ class Updates:
 
     # -- letting in ----------------------------------------------------------------
 
-    def receive(self, run: "RunActor", asked: "Asked") -> None:
+    def send(
+        self, key: int, event: UpdateAccepted, request: tuple[str, str, float] | None
+    ) -> "asyncio.Future[Sent]":
+        """Give an update to that very run; the future is done when it is recorded.
+
+        Or refused, or fails with RPCError NOT_FOUND if the run is closed.
+        """
+        sent: asyncio.Future[Sent] = self._engine.loop.create_future()
+        run = self._engine.resident(key)
+        if run is None:
+            text = f"run {key} is not open"
+            sent.set_exception(RPCError(text, RPCStatus.NOT_FOUND))
+        else:
+            run.post(Asked(event, sent, request))
+        return sent
+
+    def receive(self, run: "RunActor", asked: Asked) -> None:
         """An update comes out of the run's mailbox: refuse it, or record it."""
         event, state = asked.event, run.state
         assert isinstance(event, UpdateAccepted)
@@ -102,7 +119,7 @@ class Updates:
             return failure_of(error, values=self._engine.values)
         return None
 
-    def _admit(self, run: "RunActor", asked: "Asked") -> None:
+    def _admit(self, run: "RunActor", asked: Asked) -> None:
         """Keep an update until the code of its run can take it."""
         line = self.admitted.setdefault(run.row.key, [])
         for place, other in enumerate(line):
@@ -220,7 +237,7 @@ class Updates:
             del self._waiting[key]
 
 
-def _id(asked: "Asked") -> str:
+def _id(asked: Asked) -> str:
     event: Any = asked.event
     update_id: str = event.update_id
     return update_id

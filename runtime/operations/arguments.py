@@ -56,6 +56,12 @@ def typed(engine: "Engine", request: Request[Any]) -> Request[Any]:
             row = _row(engine, request.run)
             name = "" if row is None else row.name
             return replace(request, update=_update(engine, name, request.update))
+        case updates.SendWithStart():
+            start = typed_start(engine, request.start)
+            row = engine.store.find(start.workspace, start.workflow_id)
+            name = start.workflow if row is None or row.status else row.name
+            update = _update(engine, name, request.update)
+            return replace(request, start=start, update=update)
         case runs.QueryRun():
             try:
                 return _message(engine, request)
