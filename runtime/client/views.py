@@ -38,6 +38,14 @@ class TaskView:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateView:
+    """An update that has no answer yet."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunView:
     """A run as described: who it is, where it stands, what it waits for.
 
@@ -82,6 +90,7 @@ class RunView:
     pending_events: tuple[str, ...]
     event_id: str | None
     event_key: str | None
+    pending_updates: tuple[UpdateView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +180,7 @@ def run_view(found: RunDescription, values: Converter) -> RunView:
         found.pending_events,
         found.event_id or None,
         found.event_key or None,
+        tuple(UpdateView(u.update_id, u.name) for u in found.pending_updates),
     )
 
 

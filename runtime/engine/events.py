@@ -102,6 +102,7 @@ class Events:
             CancelCall: self._ended,
             **dict.fromkeys(_CLOSING, self._run_ended),
         }
+        engine.released[AwaitEvent] = self.recorded
 
     # -- starting and stopping -----------------------------------------------------
 

@@ -9,6 +9,7 @@ from everact.runtime.operations import (
     runs,
     starting,
     streams,
+    updates,
 )
 from everact.runtime.operations.base import OPERATIONS
 
@@ -22,4 +23,5 @@ __all__ = [
     "runs",
     "starting",
     "streams",
+    "updates",
 ]
