@@ -25,6 +25,7 @@ from everact.runtime.core.records import (
     ChildStarted,
     Command,
     Complete,
+    CompleteUpdate,
     ContinueAsNew,
     Event,
     Extras,
@@ -52,6 +53,7 @@ from everact.runtime.core.records import (
     TerminateRequested,
     TimerFired,
     Transition,
+    UpdateAccepted,
 )
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.core.statuses import Status
@@ -130,6 +132,7 @@ EVENTS: list[Event] = [
         (SIGNAL,),
         6,
         Previous(b"m\x01", FAILURE),
+        (CompleteUpdate("update-1", b"m\x01"),),
     ),
     Began(),
     Held("no worker"),
@@ -146,6 +149,7 @@ EVENTS: list[Event] = [
     ChildClosed(7, b"m\x01", FAILURE),
     MessageSent(8, FAILURE),
     RunRenamed("the order of Ada"),
+    UpdateAccepted("update-2", "pay", ARGS, KWARGS, "me@here", {"trace": "1"}),
 ]
 COMMANDS: list[Command] = [
     RunTask(1, "charge", ARGS, KWARGS, TASK_OPTIONS),
@@ -171,6 +175,7 @@ COMMANDS: list[Command] = [
     ),
     TailCall("next", ARGS, KWARGS, (SIGNAL,)),
     RenameRun("order 7, paid"),
+    CompleteUpdate("update-2", b"m\x01", FAILURE),
 ]
 MESSAGES: list[Message] = [
     e
