@@ -560,6 +560,9 @@ class Engine:
         key, self._next_key = self._next_key, self._next_key + 1
         options, parent = started.options, started.parent
         now = self.clock.now()
+        priority = options.extras.priority if options.extras else 0
+        if not priority and started.name in self.registry.workflows:
+            priority = self.registry.workflows[started.name].priority
         row = RunRow(
             key=key,
             workspace=started.workspace,
@@ -572,6 +575,7 @@ class Engine:
             queue=options.queue,
             code=started.code,
             attempt=started.attempt,
+            priority=priority,
             run_name=options.run_name,
             identity=options.identity,
             started_at=now,

@@ -36,6 +36,8 @@ from everact.runtime.core.records import (
     MessageSent,
     Parent,
     Previous,
+    RenameRun,
+    RunRenamed,
     RunTask,
     RunTimedOut,
     SignalReceived,
@@ -146,6 +148,7 @@ EVENTS: list[Event] = [
     ChildStarted(6, "run-c"),
     ChildClosed(7, b"m\x01", FAILURE),
     MessageSent(8, FAILURE),
+    RunRenamed("the order of Ada"),
     UpdateAccepted("update-2", "pay", ARGS, KWARGS, "me@here", {"trace": "1"}),
 ]
 COMMANDS: list[Command] = [
@@ -171,6 +174,7 @@ COMMANDS: list[Command] = [
         "order", ARGS, KWARGS, "slow", 5.0, 6.0, {"m": b"m\x01"}, (SIGNAL, SIGNAL)
     ),
     TailCall("next", ARGS, KWARGS, (SIGNAL,)),
+    RenameRun("order 7, paid"),
     CompleteUpdate("update-2", b"m\x01", FAILURE),
 ]
 MESSAGES: list[Message] = [
