@@ -286,8 +286,11 @@ class Engine:
 
     # -- runs in memory --------------------------------------------------------------
 
-    def resident(self, key: int) -> RunActor | None:
-        """The run, loaded if it is not in memory; None if it is closed or unknown."""
+    def resident(self, key: int, *, begin: bool = True) -> RunActor | None:
+        """The run, loaded if it is not in memory; None if it is closed or unknown.
+
+        One that was held goes on when it is loaded, if it can, unless told otherwise.
+        """
         run = self.runs.get(key)
         if run is not None:
             if key in self._idle:
@@ -314,7 +317,7 @@ class Engine:
                 held_now = True
                 self._hold_loaded(run, reason)
         unclean = key < self._crashed_before and key not in self._read_back
-        run.release_open(unclean=unclean, held_now=held_now)
+        run.release_open(unclean=unclean, begin=begin and not held_now)
         if not run.attempts:
             self.idle(run)
         return run
@@ -512,7 +515,7 @@ class Engine:
         for first in range(0, len(keys), LOAD_BATCH):
             line: Line[_Held] = Line()
             for key in keys[first : first + LOAD_BATCH]:
-                run = self.resident(key)
+                run = self.resident(key, begin=False)
                 if run is not None:
                     line.join(_Held(key, run.row.name, run.row.priority))
                 else:
