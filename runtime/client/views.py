@@ -37,6 +37,14 @@ class TaskView:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateView:
+    """An update that has no answer yet."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunView:
     """A run as described: who it is, where it stands, what it waits for.
 
@@ -78,6 +86,7 @@ class RunView:
     static_summary: str | None
     static_details: str | None
     additional_metadata: dict[str, Any] | None
+    pending_updates: tuple[UpdateView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +173,7 @@ def run_view(found: RunDescription, values: Converter) -> RunView:
         msgspec.json.decode(found.additional_metadata)
         if found.additional_metadata
         else None,
+        tuple(UpdateView(u.update_id, u.name) for u in found.pending_updates),
     )
 
 

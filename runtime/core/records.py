@@ -136,8 +136,10 @@ class StartOptions(Record, frozen=True):
 class Started(Record, tag=1, frozen=True):
     """The run, or a new generation of it, was asked for: who it is and its input.
 
-    `carried` are signals that the one before did not read, `inbox_seq` is how many
-    messages the run had taken in before this generation.
+    `carried` are messages to be shown first of all: signals that the one before did
+    not read, an update that came with the start. `inbox_seq` is how many messages the
+    run had taken in before this generation, `answered` what updates of earlier
+    generations were answered with.
     """
 
     name: str
@@ -152,9 +154,10 @@ class Started(Record, tag=1, frozen=True):
     parent: Parent | None = None
     workspace: str = "default"
     code: str = ""
-    carried: tuple["SignalReceived", ...] = ()
+    carried: tuple["SignalReceived | UpdateAccepted", ...] = ()
     inbox_seq: int = 0
     previous: Previous | None = None
+    answered: tuple["CompleteUpdate", ...] = ()
 
 
 class Began(Record, tag=2, frozen=True):
@@ -266,6 +269,17 @@ class RunRenamed(Record, tag=19, frozen=True):
     name: str
 
 
+class UpdateAccepted(Record, tag=16, frozen=True):
+    """A message with an answer passed its validator; `update_id` tells it apart."""
+
+    update_id: str
+    name: str
+    args: Args = ()
+    kwargs: Kwargs = {}
+    identity: str = ""
+    headers: dict[str, str] = {}
+
+
 class RunTask(Record, tag=32, frozen=True):
     """Start a task."""
 
@@ -329,6 +343,14 @@ class RenameRun(Record, tag=42, frozen=True):
     name: str
 
 
+class CompleteUpdate(Record, tag=39, frozen=True):
+    """Answer update `update_id`, with a failure or else a result."""
+
+    update_id: str
+    result: Payload = b""
+    failure: Failure | None = None
+
+
 class Complete(Record, tag=48, frozen=True):
     """Close the run with a result."""
 
@@ -383,10 +405,13 @@ Event: TypeAlias = (
     | ChildClosed
     | MessageSent
     | RunRenamed
+    | UpdateAccepted
 )
 CallCommand: TypeAlias = RunTask | StartTimer | StartChild | SignalRun | CancelRun
 ClosingCommand: TypeAlias = Complete | Fail | ContinueAsNew | TailCall
-Command: TypeAlias = CallCommand | CancelCall | RenameRun | ClosingCommand
+Command: TypeAlias = (
+    CallCommand | CancelCall | CompleteUpdate | RenameRun | ClosingCommand
+)
 Message: TypeAlias = SignalReceived | CancelRequested | TerminateRequested
 """What one run may send to another."""
 

@@ -91,6 +91,13 @@ class PendingTask(msgspec.Struct, frozen=True, kw_only=True):
     worker: str = ""
 
 
+class PendingUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """An update that has no answer yet."""
+
+    update_id: str
+    name: str
+
+
 class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a run. Moments are epoch seconds.
 
@@ -130,6 +137,7 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     static_summary: str = ""
     static_details: str = ""
     additional_metadata: Document = b""
+    pending_updates: tuple[PendingUpdate, ...] = ()
 
 
 class DescribeRun(Request[RunDescription], frozen=True, kw_only=True):
@@ -328,6 +336,10 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
         static_summary=extras.static_summary,
         static_details=extras.static_details,
         additional_metadata=extras.metadata,
+        pending_updates=tuple(
+            PendingUpdate(update_id=update.update_id, name=update.name)
+            for update in (() if row.status else state.open_updates)
+        ),
     )
 
 
@@ -473,11 +485,11 @@ async def _delivered(
     row: RunRow,
     event: Any,
     request: tuple[str, str, float] | None,
-) -> None:
+) -> Any:
     """Deliver to the run of `row`, or to the one that its chain has gone on to."""
     while True:
         try:
-            await engine.deliver(row.key, event, request, follow=not ref.run_id)
+            return await engine.deliver(row.key, event, request, follow=not ref.run_id)
         except RPCError as refused:
             if refused.status is not RPCStatus.NOT_FOUND:
                 raise
@@ -486,8 +498,6 @@ async def _delivered(
             if present.key == row.key or present.status or not same_chain:
                 raise
             row = present
-        else:
-            return
 
 
 @operation("runs.query", QueryRun, access=Access.READ)
