@@ -4,6 +4,7 @@ Everything that a user needs is re-exported here; see `Runtime`, `workflow`, `ta
 """
 
 from everact.runtime.client.blocking import BlockingClient, BlockingHandle
+from everact.runtime.client.blocking_updates import BlockingUpdate
 from everact.runtime.client.client import Client
 from everact.runtime.client.events import EventView
 from everact.runtime.client.handle import RunHandle
@@ -126,6 +127,7 @@ __all__ = [
     "BlockingClient",
     "BlockingHandle",
     "BlockingHttpClient",
+    "BlockingUpdate",
     "Call",
     "ChildFailure",
     "ChildHandle",

@@ -33,7 +33,7 @@ PUBLIC = {
         StoreError
         StoreFull StoreInUse StoreKeyError StoreTampered StoreTooNew TailCall Task
         TaskCancelled TaskContext TaskTimeout TaskView TimeoutKind UpdateFailed
-        StartOperation UpdateHandle UpdateTimedOutOrCancelled UpdateView
+        BlockingUpdate StartOperation UpdateHandle UpdateTimedOutOrCancelled UpdateView
         ValueNotStorable Worker Workflow WorkflowAlreadyStarted WorkflowFailure
         all_handlers_finished on_update
         cancel_reason cancel_run context continue_as_new default_registry
