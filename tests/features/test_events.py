@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import everact.runtime
 from everact.runtime import (
     Client,
     EventView,
@@ -34,6 +35,7 @@ from everact.runtime import (
     wait_for,
     workflow,
 )
+from everact.runtime.client.starting import Starting
 from tests.features.conftest import Site
 from tests.features.stage import stage
 from tests.features.support import (
@@ -616,7 +618,9 @@ async def is_triggered() -> bool:
 async def how_started() -> list[Any]:
     """Whether an event started this run: as its task and as its own code see it."""
     info = run_info()
-    return [await is_triggered(), info.triggered_by_event, info.event_key]
+    seen = [await is_triggered(), info.triggered_by_event, info.event_key]
+    stage.note(seen)
+    return seen
 
 
 @workflow(registry=REGISTRY, on_events=["user:created", "user:changed"])
@@ -661,6 +665,24 @@ async def test_an_event_starts_one_run_for_each_subscriber(runtime: Client) -> N
         assert (view.event_id, view.event_key) == (event_id, "user:created")
     other = await runtime.start(how_started)
     assert (await other.describe()).event_id is None
+
+
+@pytest.mark.skipif("cron_schedule" not in Starting.__annotations__, reason="no cron")
+@pytest.mark.feature("TC-10")
+async def test_no_event_triggers_the_runs_of_a_cron_chain(runtime: Client) -> None:
+    options: dict[str, Any] = {"cron_schedule": "* * * * *"}
+    handle = await runtime.start(how_started, id="cron", **options)
+    await stage.noted([False, False, None], 2)
+    await handle.terminate()
+
+
+@pytest.mark.skipif(not hasattr(Client, "schedules"), reason="no schedules")
+@pytest.mark.feature("TC-10")
+async def test_no_event_triggers_the_run_of_a_schedule(runtime: Any) -> None:
+    api: Any = everact.runtime
+    schedule = api.Schedule(api.StartWorkflow(how_started, id="scheduled"))
+    await runtime.schedules.create("s", schedule, trigger_immediately=True)
+    await stage.noted([False, False, None])
 
 
 @pytest.mark.feature("ST-18")
