@@ -18,6 +18,7 @@ PUBLIC = {
         VirtualLoop WrongThreadError run_virtual
     """,
     "everact.runtime": """
+        AnyOf EventView ReceivedEvent SleepCondition UserEventCondition any_of wait_for
         AddressInUse ApplicationError Arguments AsyncTaskCancelled AttemptLost
         AuthorizationError BlockingClient BlockingHandle BlockingHttpClient Call
         ChildFailure ChildHandle
