@@ -29,9 +29,12 @@ from everact.runtime.errors import (
     RuntimeStateError,
 )
 from everact.runtime.operations.base import OPERATIONS, Request
-from everact.runtime.operations.batches import StartRuns
+from everact.runtime.operations.batches import StartRuns, StartTogether
 
 A = TypeVar("A")
+
+_BATCHES: Final = (StartRuns, StartTogether)
+"""Requests that hold others, each with a request ID of its own."""
 
 POLL: Final = 30.0
 """Seconds that an engine is asked to wait before it says "not yet"."""
@@ -187,7 +190,7 @@ def _may_repeat(request: Request[Any], error: EveractError) -> bool:
         refused = not error.sent
     else:
         refused = status in _REFUSED
-    once = hasattr(request, "request_id") or isinstance(request, StartRuns)
+    once = hasattr(request, "request_id") or isinstance(request, _BATCHES)
     return refused or once or OPERATIONS[type(request)].reads
 
 
@@ -209,7 +212,7 @@ def identified(request: Request[A]) -> Request[A]:
     found: Any = request
     if getattr(found, "request_id", None) == "":
         found = replace(found, request_id=uuid4().hex)
-    elif isinstance(found, StartRuns):
+    elif isinstance(found, _BATCHES):
         found = replace(found, starts=tuple(identified(one) for one in found.starts))
     given: Request[A] = found
     return given

@@ -12,6 +12,7 @@ from everact.runtime.core.records import (
     Fail,
     SignalReceived,
     Started,
+    StartOptions,
     TailCall,
 )
 from everact.runtime.core.state import RunState
@@ -37,7 +38,7 @@ def successor(
     `carried` are the unread signals, `run_id` the ID for a successor.
     """
     command, start = state.closing, state.start
-    options = start.options
+    options = _named(state)
     if type(command) is ContinueAsNew:
         options = replace(
             options,
@@ -91,13 +92,21 @@ def next_generation(state: RunState) -> RunState:
         name=command.name,
         args=command.args,
         kwargs=command.kwargs,
-        options=replace(state.start.options, begin_at=None, run_deadline=deadline),
+        options=replace(_named(state), begin_at=None, run_deadline=deadline),
         carried=(*command.unread, *unread(state)),
         inbox_seq=state.inbox_seq,
     )
     fresh = RunState(start)
     fresh.generation = state.generation + 1
     return fresh
+
+
+def _named(state: RunState) -> StartOptions:
+    """The options of the run, with the name that it was given last."""
+    options = state.start.options
+    if state.renamed is None:
+        return options
+    return replace(options, run_name=state.renamed)
 
 
 def _or(given: float | None, kept: float | None) -> float | None:

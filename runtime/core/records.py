@@ -260,6 +260,12 @@ class MessageSent(Record, tag=15, frozen=True):
     failure: Failure | None = None
 
 
+class RunRenamed(Record, tag=19, frozen=True):
+    """A task of the run gave it another display name."""
+
+    name: str
+
+
 class RunTask(Record, tag=32, frozen=True):
     """Start a task."""
 
@@ -317,6 +323,12 @@ class CancelCall(Record, tag=37, frozen=True):
     call: int
 
 
+class RenameRun(Record, tag=42, frozen=True):
+    """Give the run another display name; it is not a call, and nothing answers it."""
+
+    name: str
+
+
 class Complete(Record, tag=48, frozen=True):
     """Close the run with a result."""
 
@@ -370,10 +382,11 @@ Event: TypeAlias = (
     | ChildStarted
     | ChildClosed
     | MessageSent
+    | RunRenamed
 )
 CallCommand: TypeAlias = RunTask | StartTimer | StartChild | SignalRun | CancelRun
 ClosingCommand: TypeAlias = Complete | Fail | ContinueAsNew | TailCall
-Command: TypeAlias = CallCommand | CancelCall | ClosingCommand
+Command: TypeAlias = CallCommand | CancelCall | RenameRun | ClosingCommand
 Message: TypeAlias = SignalReceived | CancelRequested | TerminateRequested
 """What one run may send to another."""
 

@@ -37,6 +37,8 @@ from everact.runtime.core.records import (
     HeartbeatRecorded,
     Held,
     MessageSent,
+    RenameRun,
+    RunRenamed,
     RunTask,
     RunTimedOut,
     SignalReceived,
@@ -104,6 +106,7 @@ class RunState:
         "held",
         "inbox_seq",
         "pending",
+        "renamed",
         "running",
         "script",
         "seq",
@@ -134,6 +137,7 @@ class RunState:
         self.pending: list[Event] = []
         self.script: list[bytes] = []
         self.unsettled: set[int] | None = None
+        self.renamed: str | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -232,6 +236,12 @@ class RunState:
         if self.held == "" and self._moment(BEGIN) is None and not self.began:
             return ACTIVE
         return self._next_moment()
+
+    @property
+    def put_off(self) -> bool:
+        """Whether it has not begun, and only waits for the moment to do so."""
+        waits = self.held == "" and not self.began and not self.status
+        return waits and self._moment(BEGIN) is not None
 
     def options(self, call: int) -> TaskOptions:
         """The options of open task `call`."""
@@ -446,7 +456,14 @@ class RunState:
             return None
         return self._show(event)
 
+    def _renamed(self, event: RunRenamed, now: float) -> Answer:
+        self.renamed = event.name
+        return self._show(event)
+
     # -- commands ------------------------------------------------------------------
+
+    def _rename(self, command: RenameRun) -> None:
+        self.renamed = command.name
 
     def _open_timer(self, command: StartTimer) -> None:
         self.calls[command.call] = command
@@ -517,6 +534,7 @@ _APPLY: dict[type, Callable[[RunState, Any, float], Answer | None]] = {
     ChildStarted: RunState._child_started,
     ChildClosed: RunState._child_closed,
     MessageSent: RunState._message_sent,
+    RunRenamed: RunState._renamed,
 }
 _ISSUE: dict[type, Callable[[RunState, Any], None]] = {
     StartTimer: RunState._open_timer,
@@ -524,6 +542,7 @@ _ISSUE: dict[type, Callable[[RunState, Any], None]] = {
     SignalRun: RunState._open_message,
     CancelRun: RunState._open_message,
     CancelCall: RunState._drop_call,
+    RenameRun: RunState._rename,
     Complete: RunState._close,
     Fail: RunState._close,
     ContinueAsNew: RunState._close,

@@ -304,6 +304,26 @@ class RunActor(Actor):
             self.take(Held(obstacle), None)
             self.engine.put_aside(self, obstacle)
 
+    @property
+    def put_off(self) -> bool:
+        """Whether it only waits for the moment that its start was put off to.
+
+        The waits of a chain, for its next attempt or its next time, are not meant.
+        """
+        start = self.state.start
+        extras = start.options.extras
+        chained = start.attempt > 1 or (extras is not None and extras.cron)
+        return self.state.put_off and not chained
+
+    async def begin_with(
+        self, signal: SignalReceived, request: tuple[str, str, float] | None
+    ) -> None:
+        """Take a signal and begin, in one transaction; returns when it is durable."""
+        reply: asyncio.Future[Any] = self.engine.loop.create_future()
+        self.take(signal, Asked(signal, reply, request))
+        self.begin()
+        await reply
+
     def moment(self, number: int, due: float) -> None:
         """A moment of the run has come; dead ones are ignored."""
         state = self.state
@@ -436,10 +456,11 @@ class RunActor(Actor):
         wake, aside = self._wake(), _aside(state)
         if state.status and not row.status:
             self._close_row(write, now)
+        renamed = state.renamed is not None and self._rename(state.renamed)
         if insert and not state.generation:
             row.wake_at, row.aside = wake, aside
             write.insert = replace(row)
-        elif closes or wake != row.wake_at or aside != row.aside or insert:
+        elif closes or renamed or wake != row.wake_at or aside != row.aside or insert:
             row.wake_at, row.aside = wake, aside
             row.generation, row.inbox_seq = state.generation, state.inbox_seq
             write.change = replace(row)
@@ -474,6 +495,11 @@ class RunActor(Actor):
         if (state.running and state.tries is None) or (owed and self.row.key in owed):
             return ACTIVE
         return state.wake()
+
+    def _rename(self, name: str) -> bool:
+        """Put the run's name into its row; whether that changes it."""
+        before, self.row.run_name = self.row.run_name, name
+        return before != name
 
     def _close_row(self, write: Write, now: float) -> None:
         state, row = self.state, self.row
@@ -556,6 +582,13 @@ class RunActor(Actor):
         if self.after_commit is None:
             self.after_commit = []
         self.after_commit.append((reply, answer))
+
+    async def durable(self) -> None:
+        """Wait until what the run's memory shows now is durable."""
+        if self.in_flight:
+            reply: asyncio.Future[Any] = self.engine.loop.create_future()
+            self._when_durable(reply, None)
+            await reply
 
     # -- activations that take too long --------------------------------------------
 

@@ -32,6 +32,7 @@ from everact.runtime.core.records import (
     Event,
     Fail,
     MessageSent,
+    RunRenamed,
     SignalReceived,
     Started,
     TaskCompleted,
@@ -246,6 +247,9 @@ class CoroutineProgram:
         if event.failure is not None:
             error = exception_of(event.failure, values=self.values)
         self.loop.resolve(event.call, None, error)
+
+    def _renamed(self, event: RunRenamed) -> None:
+        self.loop.renamed = event.name
 
     def _cancel(self, event: CancelRequested) -> None:
         self.loop.reason = event.reason
@@ -581,4 +585,5 @@ _SHOW: dict[type, Callable[[CoroutineProgram, Any], None]] = {
     ChildStarted: CoroutineProgram._child_started,
     ChildClosed: CoroutineProgram._child_closed,
     MessageSent: CoroutineProgram._message_sent,
+    RunRenamed: CoroutineProgram._renamed,
 }

@@ -51,6 +51,7 @@ GET POST /api/v1/runs/result
 POST     /api/v1/runs/signal
 POST     /api/v1/runs/start
 POST     /api/v1/runs/start_batch
+POST     /api/v1/runs/start_together
 POST     /api/v1/runs/terminate
 GET POST /api/v1/runs/tally
 GET POST /api/v1/runs/watch

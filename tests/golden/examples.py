@@ -35,6 +35,8 @@ from everact.runtime.core.records import (
     MessageSent,
     Parent,
     Previous,
+    RenameRun,
+    RunRenamed,
     RunTask,
     RunTimedOut,
     SignalReceived,
@@ -143,6 +145,7 @@ EVENTS: list[Event] = [
     ChildStarted(6, "run-c"),
     ChildClosed(7, b"m\x01", FAILURE),
     MessageSent(8, FAILURE),
+    RunRenamed("the order of Ada"),
 ]
 COMMANDS: list[Command] = [
     RunTask(1, "charge", ARGS, KWARGS, TASK_OPTIONS),
@@ -167,6 +170,7 @@ COMMANDS: list[Command] = [
         "order", ARGS, KWARGS, "slow", 5.0, 6.0, {"m": b"m\x01"}, (SIGNAL, SIGNAL)
     ),
     TailCall("next", ARGS, KWARGS, (SIGNAL,)),
+    RenameRun("order 7, paid"),
 ]
 MESSAGES: list[Message] = [
     e

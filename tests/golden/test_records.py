@@ -140,6 +140,8 @@ def test_every_field_but_the_first_ones_has_a_default() -> None:
         "HeartbeatRecorded": ["call", "details"],
         "Held": ["reason"],
         "MessageSent": ["call"],
+        "RenameRun": ["name"],
+        "RunRenamed": ["name"],
         "RunTask": ["call", "name"],
         "RunTimedOut": ["kind"],
         "SignalReceived": ["name"],
