@@ -23,7 +23,8 @@ PUBLIC = {
         AuthorizationError BlockingClient BlockingHandle BlockingHttpClient Call
         ChildFailure ChildHandle
         Client ClientError ContinuedAsNew Duration EndpointError EngineUnreachable
-        Error EveractError HttpClient HttpConnectProxyConfig KeepAliveConfig
+        Error EveractError HttpClient HttpConnectProxyConfig InvalidFilter
+        KeepAliveConfig
         RetryConfig TLSConfig
         ForeignAwait
         HistoryItem NonDeterminismError QueryFailed QueryRejected RPCError RPCStatus

@@ -16,9 +16,9 @@ ENTRIES = (
     *task_works.WORKS,
     *message_works.WORKS,
     *lifecycle_works.WORKS,
-    *event_works.WORKS,
     *update_works.WORKS,
     *starting_works.WORKS,
+    *event_works.WORKS,
 )
 
 __all__ = ["CORPUS", "ENTRIES"]

@@ -112,16 +112,57 @@ where +workspace = :workspace /* by an index all of them would be sorted first *
 order by key desc limit :limit
 
 -- name: count_runs
-select count(*) from runs
+select count(*) from runs indexed by runs_listed
 where workspace = ?1 and (?2 is null or status = ?2) and (?3 is null or name = ?3)
     and (?4 is null or queue = ?4) and (?5 is null or workflow_id = ?5)
 
 -- name: tally_runs
 /* one line a status: the status, how many runs, how many of them put aside */
-select status || ' ' || count(*) || ' ' || sum(status = 0 and aside <> '') from runs
+select status || ' ' || count(*) || ' '
+    || sum(case when status = 0 then aside <> '' else 0 end)
+from runs indexed by runs_listed
 where workspace = ?1 and (?2 is null or name = ?2) and (?3 is null or queue = ?3)
     and (?4 is null or substr(workflow_id, 1, length(?4)) = ?4)
 group by status
+
+-- name: runs_by_keys
+/* in the order of the JSON list of keys */
+select runs.* from json_each(?) as wanted join runs on runs.key = wanted.value
+order by wanted.key
+
+-- name: first_rows
+select run_key, generation, seq, mac, body from json_each(?) as wanted
+join runs on runs.key = wanted.value
+join journal on journal.run_key = runs.key
+    and journal.generation = runs.generation and journal.seq = 0
+
+-- name: history_lengths
+select wanted.value, (select count(*) from journal where run_key = wanted.value)
+from json_each(?) as wanted
+
+-- name: attributes_of_runs
+select run_key, name, kind, value, whole from attributes
+where run_key in (select value from json_each(?)) and name not like '#%'
+order by run_key, name, place
+
+-- name: put_attribute
+insert into attributes (run_key, name, place, kind, value, whole)
+values (?, ?, ?, ?, ?, ?)
+
+-- name: drop_attribute
+delete from attributes where run_key = ? and name = ?
+
+-- name: delete_attributes
+delete from attributes where run_key = ?
+
+-- name: declared_attributes
+select name, kind from search_attributes where workspace = ? order by name
+
+-- name: declare_attribute
+insert or ignore into search_attributes (workspace, name, kind) values (?, ?, ?)
+
+-- name: undeclare_attribute
+delete from search_attributes where workspace = ? and name = ?
 
 -- name: retired
 select key from runs as run
