@@ -36,6 +36,7 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime.client.starting import Starting
+from everact.runtime.engine.events import BATCH
 from tests.features.conftest import Site
 from tests.features.stage import stage
 from tests.features.support import (
@@ -520,9 +521,13 @@ async def test_a_look_back_that_a_crash_cut_off_is_made_up_for(tmp_path: Path) -
 
 
 @pytest.mark.feature("MS-20", "WT-03")
-async def test_runs_that_were_put_away_get_their_event(tmp_path: Path) -> None:
-    count = 450  # more than are looked at in one turn
-    async with open_runtime(tmp_path / "a.db", REGISTRY, idle_runs=20) as runtime:
+@pytest.mark.parametrize("in_memory", [20, 1000])
+async def test_a_crowd_gets_its_event_in_memory_or_put_away(
+    tmp_path: Path, in_memory: int
+) -> None:
+    count = 2 * BATCH + 10  # they take turns
+    database = tmp_path / "a.db"
+    async with open_runtime(database, REGISTRY, idle_runs=in_memory) as runtime:
         given = [
             ("tick", f"n = {n % 3}" if n % 2 else None, None) for n in range(count)
         ]
@@ -530,7 +535,7 @@ async def test_runs_that_were_put_away_get_their_event(tmp_path: Path) -> None:
             *(runtime.start(wait_once, args=one) for one in given)
         )
         await turns()
-        assert len(runtime.engine.runs) <= 40
+        assert len(runtime.engine.runs) <= min(2 * in_memory, count)
         first = await runtime.events.push("tick", {"n": 1})
         second = await runtime.events.push("tick", {"n": 0})
         third = await runtime.events.push("tick", {"n": 2})
