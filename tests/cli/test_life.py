@@ -41,6 +41,23 @@ def test_a_whole_life_by_commands_alone(shell: Shell) -> None:
         assert kinds.count("SignalReceived") == 3
 
 
+@pytest.mark.feature("MS-07", "MS-09")
+def test_an_update_is_answered_once_by_its_id(engine: Shell) -> None:
+    engine.json("start", "Basket", "--id", "updated")
+    engine.json("signal", "updated", "add", '{"article": "tea", "amount": 40}')
+    for _ in range(2):
+        found = engine.json("update", "updated", "discount", "50", "--id", "once")
+        assert (found["update_id"], found["answer"]) == ("once", 20)
+    refused = engine("update", "updated", "discount", "90")
+    assert refused.code == 1 and "90 % is too much" in refused.err
+    sent = engine("update", "updated", "discount", "10", "--accepted")
+    assert sent.code == 0 and "discount accepted" in sent.out
+    late = engine("start", "nobody-serves-this", "--anyway", "--id", "pending")
+    assert late.code == 0
+    late = engine("update", "pending", "any", "--timeout", "50ms")
+    assert late.code == 7, late
+
+
 def test_a_start_waits_for_its_result_on_demand(engine: Shell) -> None:
     done = engine("start", "squares", "4", "--id", "s-1", "--wait")
     assert (done.code, done.out) == (0, "[0,1,4,9]\n")
