@@ -6,9 +6,17 @@ called where a loop runs: that would block the loop.
 """
 
 import asyncio
+import builtins
 import concurrent.futures
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+)
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
@@ -283,6 +291,50 @@ class BlockingClient:
         )
         return BlockingHandle(handle, self._loop_thread)
 
+    @overload
+    def handle_for(
+        self,
+        workflow: Workflow[..., R] | Task[..., R],
+        id: str,
+        *,
+        run_id: str | None = None,
+        first_execution_run_id: str | None = None,
+    ) -> "BlockingHandle[R]": ...
+    @overload
+    def handle_for(
+        self,
+        workflow: Callable[..., Coroutine[Any, Any, R]],
+        id: str,
+        *,
+        run_id: str | None = None,
+        first_execution_run_id: str | None = None,
+    ) -> "BlockingHandle[R]": ...
+    @overload
+    def handle_for(
+        self,
+        workflow: type,
+        id: str,
+        *,
+        run_id: str | None = None,
+        first_execution_run_id: str | None = None,
+    ) -> "BlockingHandle[Any]": ...
+    def handle_for(
+        self,
+        workflow: Any,
+        id: str,
+        *,
+        run_id: str | None = None,
+        first_execution_run_id: str | None = None,
+    ) -> "BlockingHandle[Any]":
+        """A handle to an existing run of `workflow`; see `Client.handle_for`."""
+        handle: RunHandle[Any] = self._client.handle_for(
+            workflow,
+            id,
+            run_id=run_id,
+            first_execution_run_id=first_execution_run_id,
+        )
+        return BlockingHandle(handle, self._loop_thread)
+
     def list(
         self,
         *,
@@ -320,8 +372,21 @@ class BlockingClient:
             )
         )
 
-    def dispatch(self, call: Call, **rpc: Unpack[RPC]) -> str:
-        """Start a call as a run of its own; its identifier. See `Client.dispatch`."""
+    @overload
+    def dispatch(self, call: Call, **rpc: Unpack[RPC]) -> str: ...
+    @overload
+    def dispatch(
+        self, call: Iterable[Call], **rpc: Unpack[RPC]
+    ) -> builtins.list[str]: ...
+    def dispatch(
+        self, call: Call | Iterable[Call], **rpc: Unpack[RPC]
+    ) -> str | builtins.list[str]:
+        """Start a call as a run of its own, or several together; identifiers.
+
+        See `Client.dispatch`.
+        """
+        if isinstance(call, Call):
+            return self.wait(self._client.dispatch(call, **rpc))
         return self.wait(self._client.dispatch(call, **rpc))
 
     @property

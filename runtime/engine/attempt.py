@@ -98,6 +98,10 @@ class TaskActor(Actor):
         return self.settled
 
     @property
+    def workflow(self) -> str:
+        return self.run.row.name
+
+    @property
     def threaded(self) -> bool:
         return self.task is not None and not self.task.is_async
 

@@ -937,11 +937,11 @@ class RunActor(Actor):
 
     # -- coming back ---------------------------------------------------------------
 
-    def release_open(self, *, unclean: bool, held_now: bool) -> None:
+    def release_open(self, *, unclean: bool, begin: bool) -> None:
         """After loading: release again all that is recorded as open.
 
-        `unclean` says that attempts may have died with the engine before, `held_now`
-        that the code was just found not to fit.
+        `unclean` says that attempts may have died with the engine before, `begin`
+        that its code may go on if it was held.
         """
         state = self.state
         if type(state.closing) is TailCall:
@@ -958,7 +958,7 @@ class RunActor(Actor):
                 self.engine.relations.send(self, command, None)
         # Last: what the code asks for now is not durable yet, and not to be released.
         delayed = not state.began and state._moment(BEGIN) is not None
-        if state.held is not None and not held_now and not delayed:
+        if begin and state.held is not None and not delayed:
             self.begin()
 
     def sent(self, call: int, failure: Any) -> None:

@@ -50,15 +50,18 @@ class Scene:
 
     # -- requests ------------------------------------------------------------------
 
-    async def start(self, workflow: Any, *args: Any, id: str, **options: Any) -> str:
-        """Start a run once; its run ID."""
+    async def start(
+        self, workflow: Any, *args: Any, id: str, key: str = "", **options: Any
+    ) -> str:
+        """Start a run once; its run ID. `key` tells starts of one ID apart."""
+        about = f"{options.get('on_conflict', '')}{key}"
 
         async def attempt() -> str:
             handle: RunHandle[Any] = await self.runtime.start(
                 workflow,
                 args=args,
                 id=self.id(id),
-                request_id=f"start {self.id(id)} {options.get('on_conflict', '')}",
+                request_id=f"start {self.id(id)} {about}",
                 **options,
             )
             run_id = handle.result_run_id or ""
@@ -66,8 +69,7 @@ class Scene:
                 raise Broken(f"start of {self.id(id)} acknowledged, and nothing stored")
             return run_id
 
-        key = f"start {id} {options.get('on_conflict', '')}"
-        started: str = await self._once(key, attempt)
+        started: str = await self._once(f"start {id} {about}", attempt)
         return started
 
     async def signal(self, id: str, name: str, *args: Any, key: str = "") -> bool:
@@ -172,6 +174,15 @@ class Scene:
         if kept != found:
             raise Broken(f"{self.name}: {key} gave {kept!r}, and now {found!r}")
         return found
+
+    async def run_name(self, id: str) -> str:
+        """The name that a run has now."""
+
+        async def attempt() -> str:
+            return (await self._handle(id).describe()).run_name
+
+        name: str = await self._patiently(f"name {id}", attempt)
+        return name
 
     async def outcome(self, id: str, *, run_id: str | None = None) -> Any:
         """How a run ended: its result, or the class name of the cause of its failure.

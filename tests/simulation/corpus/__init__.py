@@ -4,6 +4,7 @@ from tests.simulation.corpus import (
     asyncio_works,
     lifecycle_works,
     message_works,
+    starting_works,
     task_works,
     update_works,
 )
@@ -15,6 +16,7 @@ ENTRIES = (
     *message_works.WORKS,
     *lifecycle_works.WORKS,
     *update_works.WORKS,
+    *starting_works.WORKS,
 )
 
 __all__ = ["CORPUS", "ENTRIES"]
