@@ -20,14 +20,18 @@ from collections.abc import (
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
+from everact.runtime.client.blocking_updates import BlockingUpdate, BlockingUpdates
 from everact.runtime.client.client import Client
+from everact.runtime.client.events import BlockingEvents
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.rpc import RPC
 from everact.runtime.client.starting import UNSET, Starting
+from everact.runtime.client.updates import Updating
 from everact.runtime.client.views import HistoryItem, RunLine, RunView
 from everact.runtime.core.durations import Duration, optional_seconds
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.definitions.tasks import Task
+from everact.runtime.definitions.updates import UpdateMethod
 from everact.runtime.definitions.workflows import Workflow
 from everact.runtime.errors import RuntimeStateError
 from everact.runtime.values.calls import Call
@@ -200,6 +204,11 @@ class BlockingClient:
         refuse_on_loop()
         self._loop_thread.tell(self._stop.set)
         self._loop_thread.join()
+
+    @property
+    def events(self) -> BlockingEvents:
+        """User events: push them, look at them."""
+        return BlockingEvents(self._client.events, self._loop_thread)
 
     def config(self) -> dict[str, Any]:
         """The settings of the client behind, as `Client.config` has them."""
@@ -386,6 +395,11 @@ class BlockingClient:
             return self.wait(self._client.dispatch(call, **rpc))
         return self.wait(self._client.dispatch(call, **rpc))
 
+    @property
+    def updates(self) -> BlockingUpdates:
+        """Updates that start their run, or find it."""
+        return BlockingUpdates(self._client.updates, self._loop_thread)
+
     def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run any coroutine on the client's loop and wait for what it gives."""
         return self._loop_thread.wait(coroutine)
@@ -493,6 +507,59 @@ class BlockingHandle(Generic[R]):
                 **rpc,
             )
         )
+
+    @overload
+    def update(
+        self,
+        update: UpdateMethod[..., Any, T],
+        *positional: Any,
+        **options: Unpack[Updating],
+    ) -> T: ...
+    @overload
+    def update(
+        self, update: str, *positional: Any, **options: Unpack[Updating]
+    ) -> Any: ...
+    def update(self, update: Any, *positional: Any, **options: Unpack[Updating]) -> Any:
+        """Send an update and wait for its answer; see `RunHandle.update`."""
+        return self._loop_thread.wait(
+            self._handle.update(update, *positional, **options)
+        )
+
+    @overload
+    def start_update(
+        self,
+        update: UpdateMethod[..., Any, T],
+        *positional: Any,
+        wait_for: str,
+        **options: Unpack[Updating],
+    ) -> BlockingUpdate[T]: ...
+    @overload
+    def start_update(
+        self,
+        update: str,
+        *positional: Any,
+        wait_for: str,
+        **options: Unpack[Updating],
+    ) -> BlockingUpdate[Any]: ...
+    def start_update(
+        self,
+        update: Any,
+        *positional: Any,
+        wait_for: str,
+        **options: Unpack[Updating],
+    ) -> BlockingUpdate[Any]:
+        """Send an update and wait until it is "accepted" or "completed"."""
+        sending = self._handle.start_update(
+            update, *positional, wait_for=wait_for, **options
+        )
+        return BlockingUpdate(self._loop_thread.wait(sending), self._loop_thread)
+
+    def update_handle(
+        self, id: str, *, update: Any = None, result_type: Any = None
+    ) -> BlockingUpdate[Any]:
+        """A handle to an update that was sent before; asks nothing of the engine."""
+        handle = self._handle.update_handle(id, update=update, result_type=result_type)
+        return BlockingUpdate(handle, self._loop_thread)
 
     def cancel(
         self, *, reason: str = "", request_id: str = "", **rpc: Unpack[RPC]
