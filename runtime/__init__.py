@@ -6,6 +6,24 @@ Everything that a user needs is re-exported here; see `Runtime`, `workflow`, `ta
 from everact.runtime.client.blocking import BlockingClient, BlockingHandle
 from everact.runtime.client.client import Client
 from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.schedules import (
+    ScheduleHandle,
+    ScheduleIterator,
+    Schedules,
+)
+from everact.runtime.client.scheduling import (
+    IntervalSpec,
+    Schedule,
+    ScheduleBackfill,
+    ScheduledRun,
+    ScheduleLine,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleState,
+    ScheduleUpdate,
+    ScheduleView,
+    StartWorkflow,
+)
 from everact.runtime.client.settings import (
     HttpConnectProxyConfig,
     KeepAliveConfig,
@@ -14,15 +32,19 @@ from everact.runtime.client.settings import (
 )
 from everact.runtime.client.simple import BlockingHttpClient, HttpClient
 from everact.runtime.client.views import HistoryItem, RunLine, RunView, TaskView
+from everact.runtime.core.calendars import CalendarSpec, Range
 from everact.runtime.core.durations import Duration
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.retry import RetryPolicy, retry
+from everact.runtime.core.schedules import OverlapPolicy
 from everact.runtime.core.statuses import RPCStatus, RunStatus, Status
 from everact.runtime.definitions.author import (
     ChildHandle,
     cancel_reason,
     cancel_run,
     execute_child,
+    last_failure,
+    last_result,
     now,
     on_query,
     on_signal,
@@ -104,6 +126,7 @@ __all__ = [
     "BlockingClient",
     "BlockingHandle",
     "BlockingHttpClient",
+    "CalendarSpec",
     "Call",
     "ChildFailure",
     "ChildHandle",
@@ -119,13 +142,16 @@ __all__ = [
     "HistoryItem",
     "HttpClient",
     "HttpConnectProxyConfig",
+    "IntervalSpec",
     "InvalidFilter",
     "KeepAliveConfig",
     "NonDeterminismError",
+    "OverlapPolicy",
     "QueryFailed",
     "QueryRejected",
     "RPCError",
     "RPCStatus",
+    "Range",
     "ReadOnlyError",
     "Registry",
     "Reset",
@@ -143,8 +169,21 @@ __all__ = [
     "Runtime",
     "RuntimeStateError",
     "RuntimeThread",
+    "Schedule",
     "ScheduleAlreadyRunning",
+    "ScheduleBackfill",
+    "ScheduleHandle",
+    "ScheduleIterator",
+    "ScheduleLine",
+    "SchedulePolicy",
+    "ScheduleSpec",
+    "ScheduleState",
+    "ScheduleUpdate",
+    "ScheduleView",
+    "ScheduledRun",
+    "Schedules",
     "SecretFileError",
+    "StartWorkflow",
     "Status",
     "StoreError",
     "StoreFull",
@@ -175,6 +214,8 @@ __all__ = [
     "function",
     "gather",
     "is_retried",
+    "last_failure",
+    "last_result",
     "now",
     "on_query",
     "on_signal",

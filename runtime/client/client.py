@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.rpc import RPC, checked_metadata, rpc_of
+from everact.runtime.client.schedules import Schedules
 from everact.runtime.client.services import Service
 from everact.runtime.client.starting import UNSET, Starting, start_request
 from everact.runtime.client.transport import Transport
@@ -133,6 +134,11 @@ class Client:
         """Requests to an engine under test, as they are sent."""
         return Service(self.transport, "test")
 
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules of the namespace: to create, find and list them."""
+        return Schedules(self)
+
     def config(self) -> dict[str, Any]:
         """What this client was made with: ``Client(**client.config())`` is its twin.
 
@@ -199,7 +205,9 @@ class Client:
         that has it: "fail", "use_existing" (an open one), "attach" (an open or
         retained one). `retry` repeats the whole run when it fails; `run_timeout`
         limits each run, `execution_timeout` the chain, `task_timeout` one activation
-        of the code. `start_delay` puts off the first step. `parameters` and
+        of the code. `start_delay` puts off the first step. `cron_schedule` lets the
+        run begin at the next time of a cron expression, and one like it at each time
+        after it has ended, until one is cancelled or terminated. `parameters` and
         `context` are JSON-able and readable in the run. A repetition with the same
         `request_id` within 24 hours gives the same run.
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 import msgspec
 
 from everact.runtime.client.rpc import RPC, RPC_OPTIONS
+from everact.runtime.core.cron import cron_times
 from everact.runtime.core.durations import Duration, optional_seconds, seconds
-from everact.runtime.core.records import StartOptions
+from everact.runtime.core.records import Extras, StartOptions
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import definition_of, name_of
@@ -46,6 +47,7 @@ class Starting(RPC, total=False):
     execution_timeout: Duration | None
     task_timeout: Duration
     start_delay: Duration | None
+    cron_schedule: str
     parameters: dict[str, Any] | None
     context: dict[str, Any] | None
     run_name: str | None
@@ -123,6 +125,11 @@ def _options(client: "Client", queue: str, options: Starting) -> StartOptions:
     if not options.keys() - _ELSEWHERE:
         return _plain_options(queue, client.identity)
     memo = options.get("memo") or {}
+    cron = options.get("cron_schedule", "")
+    if cron:
+        cron_times(cron)
+        if options.get("start_delay") is not None:
+            raise ValueError("a run with a cron_schedule takes no start_delay")
     return StartOptions(
         queue=queue,
         retry=options.get("retry"),
@@ -140,6 +147,7 @@ def _options(client: "Client", queue: str, options: Starting) -> StartOptions:
         headers=options.get("headers") or {},
         identity=client.identity,
         correlation_id=options.get("correlation_id"),
+        extras=Extras(cron=cron) if cron else None,
     )
 
 

@@ -33,8 +33,11 @@ _SHORTHANDS = {
 }
 _FIVE = ("minute", "hour", "day_of_month", "month", "day_of_week")
 _LAYOUTS = {5: _FIVE, 6: (*_FIVE, "year"), 7: ("second", *_FIVE, "year")}
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
-_WEEKDAYS = "sun mon tue wed thu fri sat".split()
+_MONTHS = (
+    *("jan", "feb", "mar", "apr", "may", "jun"),
+    *("jul", "aug", "sep", "oct", "nov", "dec"),
+)
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _NAMES = {
     "month": {name: number for number, name in enumerate(_MONTHS, 1)},
     "day_of_week": {name: number for number, name in enumerate(_WEEKDAYS)},

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from hashlib import blake2b
 from math import floor
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -34,6 +34,9 @@ from everact.runtime.core.records import (
     Started,
     StartOptions,
 )
+
+BATCH = 100
+"""Times that one transaction deals with."""
 
 LONGEST_BUFFER = 1000
 """Actions that may wait for a run to end; those beyond are skipped."""
@@ -74,7 +77,7 @@ class Action(Record, frozen=True):
     workflow: str
     workflow_id: str = ""
     args: Args = ()
-    kwargs: Kwargs = {}
+    kwargs: Kwargs = {}  # noqa: RUF012 (structs copy mutable defaults)
     options: StartOptions = StartOptions()
 
 
@@ -145,6 +148,13 @@ Naming: TypeAlias = Callable[[str], tuple[str, str]]
 """Makes of a workflow ID one that no open run has, and a run ID."""
 
 
+class Present(NamedTuple):
+    """What a change of a schedule is given of the world: the time, and names."""
+
+    now: float
+    naming: Naming
+
+
 class Schedule(msgspec.Struct, array_like=True, kw_only=True):
     """One schedule; see the module's header. Moments are epoch seconds.
 
@@ -174,13 +184,13 @@ class Schedule(msgspec.Struct, array_like=True, kw_only=True):
 
     # -- what happens ----------------------------------------------------------------
 
-    def advance(self, now: float, naming: Naming, most: int) -> tuple[list[Order], int]:
-        """The time is `now`: what to do, having looked at `most` times at most.
+    def advance(self, present: Present, most: int) -> tuple[list[Order], int]:
+        """Time has gone by: what to do, having looked at `most` times at most.
 
         The number is how many more might have been looked at; 0 calls for repetition.
         """
         orders: list[Order] = []
-        times, left = self.times, most
+        now, times, left = present.now, self.times, most
         while self.backfills and left:
             first, *others = self.backfills
             nominal = times.after(first.after)
@@ -188,7 +198,7 @@ class Schedule(msgspec.Struct, array_like=True, kw_only=True):
                 self.backfills = tuple(others)
                 continue
             self.backfills = (replace(first, after=nominal), *others)
-            orders += self._offer(nominal, first.overlap, True, now, naming)
+            orders += self._offer(nominal, first.overlap, True, present)
             left -= 1
         if not self._acts:  # these times are nobody's any more
             jitter = self.definition.spec.jitter
@@ -204,18 +214,14 @@ class Schedule(msgspec.Struct, array_like=True, kw_only=True):
             if now - due > self.definition.policy.catchup_window:
                 self.missed += 1
             else:
-                orders += self._offer(nominal, None, False, now, naming)
+                orders += self._offer(nominal, None, False, present)
         return orders, left
 
-    def trigger(
-        self, overlap: OverlapPolicy | None, now: float, naming: Naming
-    ) -> list[Order]:
+    def trigger(self, overlap: OverlapPolicy | None, present: Present) -> list[Order]:
         """Somebody wants an action now."""
-        return self._offer(now, overlap, True, now, naming)
+        return self._offer(present.now, overlap, True, present)
 
-    def closed(
-        self, run_id: str, closing: object, now: float, naming: Naming
-    ) -> list[Order]:
+    def closed(self, run_id: str, closing: object, present: Present) -> list[Order]:
         """The chain of runs that begins with `run_id` has ended with a command.
 
         None stands for an end that nobody knows any more.
@@ -229,21 +235,26 @@ class Schedule(msgspec.Struct, array_like=True, kw_only=True):
         elif isinstance(closing, Fail):
             result = self.previous.result if self.previous else b""
             self.previous = Previous(result, closing.failure)
-            if closing.failure.kind in _FAILED and self.definition.policy.pause_on_failure:
+            if (
+                closing.failure.kind in _FAILED
+                and self.definition.policy.pause_on_failure
+            ):
                 failure = closing.failure
                 self.pause(
                     f"paused because run {ended[0].workflow_id!r} failed: "
                     f"{failure.type}: {failure.message}"
                 )
-        return self._drain(now, naming)
+        return self._drain(present)
 
-    def pause(self, note: str) -> None:
+    def pause(self, note: str) -> list[Order]:
         """Act only when asked to from now on."""
         self.definition = replace(self.definition, paused=True, note=note)
+        return []
 
-    def resume(self, note: str) -> None:
+    def resume(self, note: str) -> list[Order]:
         """Act by itself again; the times that passed meanwhile are not made up for."""
         self.definition = replace(self.definition, paused=False, note=note)
+        return []
 
     # -- what is known ---------------------------------------------------------------
 
@@ -264,7 +275,8 @@ class Schedule(msgspec.Struct, array_like=True, kw_only=True):
 
     def upcoming(self, now: float, most: int) -> tuple[float, ...]:
         """The next times, whether or not it is paused."""
-        times, found = self.times, []
+        times = self.times
+        found: list[float] = []
         moment = times.after(max(self.until, now))
         while moment is not None and len(found) < most:
             found.append(float(moment))
@@ -322,18 +334,17 @@ class Schedule(msgspec.Struct, array_like=True, kw_only=True):
         nominal: float,
         overlap: OverlapPolicy | None,
         manual: bool,
-        now: float,
-        naming: Naming,
+        present: Present,
     ) -> list[Order]:
         """The time of an action has come: take it, keep it or leave it out."""
         chosen = self.definition.policy.overlap if overlap is None else overlap
         action = Waiting(nominal, chosen, manual)
         if not self.running or chosen is OverlapPolicy.ALLOW_ALL:
-            return [self._begin(action, now, naming)]
+            return [self._begin(action, present)]
         if chosen is OverlapPolicy.TERMINATE_OTHER:
             orders: list[Order] = [Stop(taken, True) for taken in self.running]
             self.running = ()
-            return [*orders, self._begin(action, now, naming)]
+            return [*orders, self._begin(action, present)]
         if chosen is OverlapPolicy.CANCEL_OTHER:
             kept = [w for w in self.waiting if w.overlap is not chosen]
             self.skipped += len(self.waiting) - len(kept)
@@ -346,24 +357,24 @@ class Schedule(msgspec.Struct, array_like=True, kw_only=True):
             self.skipped += 1
         return []
 
-    def _drain(self, now: float, naming: Naming) -> list[Order]:
+    def _drain(self, present: Present) -> list[Order]:
         """No run is open any more: what waited first is next."""
         while self.waiting and not self.running:
             first, *others = self.waiting
             self.waiting = tuple(others)
             if first.manual or self._acts:
-                return [self._begin(first, now, naming)]
+                return [self._begin(first, present)]
             self.skipped += 1
         return []
 
-    def _begin(self, action: Waiting, now: float, naming: Naming) -> Begin:
+    def _begin(self, action: Waiting, present: Present) -> Begin:
         definition = self.definition
         if definition.limited_actions and not action.manual:
             left = definition.remaining_actions - 1
             self.definition = replace(definition, remaining_actions=left)
         workflow_id = definition.action.workflow_id or self.id
-        named = naming(f"{workflow_id}-{_text(action.nominal_time)}")
-        taken = Taken(action.nominal_time, now, *named)
+        named = present.naming(f"{workflow_id}-{_text(action.nominal_time)}")
+        taken = Taken(action.nominal_time, present.now, *named)
         self.running = (*self.running, taken)
         self.recent = (*self.recent, taken)[-RECENT:]
         self.taken += 1

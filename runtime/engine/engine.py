@@ -41,6 +41,7 @@ from everact.runtime.engine.run import (
     Question,
     RunActor,
 )
+from everact.runtime.engine.schedules import Schedules
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
@@ -118,6 +119,7 @@ class Engine:
         self._opening: dict[tuple[str, str], RunActor] = {}
         self._aside: dict[int, str] = {}
         self.relations = Relations(self)
+        self.schedules = Schedules(self)
         self.beside: dict[type, Beside] = {}
         self._read_back: set[int] = set()
         self._leaving: set[int] = set()
@@ -179,6 +181,7 @@ class Engine:
 
     async def _close(self, grace: float) -> None:
         self.stopping = True
+        self.schedules.close()
         if self._loader is not None:
             self._loader.cancel()
         await self._let_finish(grace)
@@ -232,6 +235,7 @@ class Engine:
         for key in self.store.select("aside"):
             self._aside.setdefault(key, "")
         self._retry_aside()
+        self.schedules.open()
 
     async def _load_due(self, until: float) -> None:
         """Load every run due by `until`, earliest first, in bounded batches."""
@@ -643,6 +647,7 @@ class Engine:
                 return
             self._aside.pop(key, None)
             self.waiting.closed(Closed(key, RunStatus.TERMINATED, command, ""))
+            self.schedules.look(row.workspace, row.workflow_id, row.first_run_id)
             settle(answer, None)
 
         sealed = self.seal.row(key, row.run_id, generation, seq, body)
@@ -731,6 +736,8 @@ class Engine:
         assert state.closing is not None
         self.waiting.closed(Closed(key, state.status, state.closing, row.next_run_id))
         self.relations.child_closed(run)
+        if self.schedules.watched:
+            self.schedules.run_closed(run)
         self._forget(run)
 
     # -- when a commit does not go well ------------------------------------------------
@@ -813,6 +820,8 @@ class Engine:
                 command, status = closing_of(self.seal, stored), stored.run.status
                 next_run = stored.run.next_run_id
                 self.waiting.closed(Closed(key, RunStatus(status), command, next_run))
+                row = stored.run
+                self.schedules.look(row.workspace, row.workflow_id, row.first_run_id)
             elif stored is None:
                 self.waiting.failed(key, _copy_error(error))
 

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
+from everact.runtime.core.cron import cron_times
 from everact.runtime.core.failures import Failure
 from everact.runtime.core.naming import generated_name
 from everact.runtime.core.opaque import Document, Payload, Seconds
@@ -280,12 +281,12 @@ async def start_run(engine: "Engine", request: StartRun) -> StartedRun:
             return found
     run_id = engine.new_id()
     now, options = engine.clock.now(), request.options
-    delay, limit = request.start_delay, options.execution_timeout
-    begin = now if delay is None else now + delay
-    if delay is not None or limit is not None:
+    limit, begin_at = options.execution_timeout, _begin_at(request, now)
+    if begin_at is not None or limit is not None:
+        begin = now if begin_at is None else begin_at
         options = replace(
             options,
-            begin_at=None if delay is None else begin,
+            begin_at=begin_at,
             execution_deadline=None if limit is None else begin + limit,
         )
     started = Started(
@@ -311,6 +312,22 @@ async def start_run(engine: "Engine", request: StartRun) -> StartedRun:
         created=True,
         key=run.row.key,
     )
+
+
+def _begin_at(request: StartRun, now: float) -> float | None:
+    """When a run begins that does not do so at once; RPCError for a bad cron text."""
+    delay, extras = request.start_delay, request.options.extras
+    if extras is None or not extras.cron:
+        return None if delay is None else now + delay
+    try:
+        if delay is not None:
+            raise ValueError("a run with a cron schedule takes no start delay")
+        begin = cron_times(extras.cron).after(now)
+        if begin is None:
+            raise ValueError(f"cron {extras.cron!r} has no time to come")
+    except ValueError as error:
+        raise RPCError(str(error), RPCStatus.INVALID_ARGUMENT) from None
+    return begin
 
 
 async def _taken(engine: "Engine", request: StartRun) -> StartedRun | None:

@@ -104,6 +104,10 @@ class Image:
                 self._change(write.change)
             if write.insert is not None:
                 self._insert(replace(write.insert))
+            if write.request is not None:
+                workspace, request_id, _ = write.request
+                key = max(write.subject, 0)
+                self.requests.setdefault((workspace, request_id), key)
             if write.row is None:
                 continue
             place = Place(*write.row[:3])
@@ -117,9 +121,6 @@ class Image:
                 woken = self.runs.get(write.wake)
                 if woken is not None and not woken.status:
                     woken.wake_at = 0.0
-            if write.request is not None:
-                workspace, request_id, _ = write.request
-                self.requests.setdefault((workspace, request_id), place.run_key)
 
     def _put_beside(self, writes: Sequence[Write]) -> None:
         self._side.execute("begin")
