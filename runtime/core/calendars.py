@@ -25,7 +25,7 @@ FIRST_YEAR, LAST_YEAR = 1970, 2199
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _END = (date(LAST_YEAR + 1, 1, 1).toordinal() - _EPOCH) * DAY
-_PATIENCE = 20_000
+_PATIENCE = 5000
 """Excluded stretches in a row after which it counts as certain that no time is left."""
 
 _STEP = 6 * 3600

@@ -12,6 +12,8 @@ REMOTE_MODULES = frozenset(
         "test_handles",
         "test_identity",
         "test_messages",
+        "test_schedules",
+        "test_cron",
         "test_starting",
     }
 )
