@@ -215,22 +215,42 @@ class ScheduleHandle:
         await self._call(requests.ResumeSchedule, rpc, note=checked_text(note, "note"))
 
     async def trigger(
-        self, *, overlap: OverlapPolicy | None = None, **rpc: Unpack[RPC]
+        self,
+        *,
+        overlap: OverlapPolicy | None = None,
+        request_id: str = "",
+        **rpc: Unpack[RPC],
     ) -> None:
-        """Take an action now, by `overlap` in place of the schedule's own policy."""
-        await self._call(requests.TriggerSchedule, rpc, overlap=overlap)
+        """Take an action now, by `overlap` in place of the schedule's own policy.
 
-    async def backfill(self, *backfill: ScheduleBackfill, **rpc: Unpack[RPC]) -> None:
-        """Take the actions of past times now; ValueError without any."""
+        A repetition with the same `request_id` within 24 hours takes none.
+        """
+        await self._call(
+            requests.TriggerSchedule, rpc, overlap=overlap, request_id=request_id
+        )
+
+    async def backfill(
+        self, *backfill: ScheduleBackfill, request_id: str = "", **rpc: Unpack[RPC]
+    ) -> None:
+        """Take the actions of past times now; ValueError without any.
+
+        A repetition with the same `request_id` within 24 hours takes none.
+        """
         if not backfill:
             raise ValueError("give one backfill or more")
         await self._call(
-            requests.BackfillSchedule, rpc, backfills=backfills_of(backfill)
+            requests.BackfillSchedule,
+            rpc,
+            backfills=backfills_of(backfill),
+            request_id=request_id,
         )
 
-    async def delete(self, **rpc: Unpack[RPC]) -> None:
-        """Forget the schedule; runs that it started go on."""
-        await self._call(requests.DeleteSchedule, rpc)
+    async def delete(self, *, request_id: str = "", **rpc: Unpack[RPC]) -> None:
+        """Forget the schedule; runs that it started go on.
+
+        A repetition with the same `request_id` within 24 hours is no error.
+        """
+        await self._call(requests.DeleteSchedule, rpc, request_id=request_id)
 
     def __repr__(self) -> str:
         return f"<ScheduleHandle {self._id!r}>"
