@@ -63,16 +63,8 @@ class Schedules:
 
     def open(self) -> None:
         """Look how runs ended meanwhile, and act on what is due."""
-        for workspace, id_, body in self._engine.store.rows("running_schedules"):
-            place = (workspace, id_)
-            try:
-                schedule = self._opened(place, body)
-            except Exception:
-                logger.exception("schedule %r cannot be read", id_)
-                continue
-            for taken in schedule.running:
-                self.watched[taken.run_id] = place
-                self.look(workspace, taken.workflow_id, taken.run_id)
+        for place in self._engine.store.rows("running_schedules"):
+            self._watch(place)
         self._fire_at(self._engine.clock.now())
 
     def close(self) -> None:
@@ -140,6 +132,23 @@ class Schedules:
             logger.exception("how run %s ended cannot be read", first_run_id)
             closing = None
         self._closed(place, first_run_id, closing)
+
+    def _watch(self, place: Place) -> None:
+        """Wait for the ends of a schedule's runs, some of which may have come."""
+        try:
+            running = self.read(place).running
+        except RPCError:
+            return
+        except Exception:
+            logger.exception("schedule %r cannot be read", place[1])
+            return
+        for taken in running:
+            self.watched[taken.run_id] = place
+            self.look(place[0], taken.workflow_id, taken.run_id)
+
+    def _watch_again(self, place: Place) -> None:
+        if not self._engine.stopping:
+            self._watch(place)
 
     def _closed(self, place: Place, run_id: str, closing: object) -> None:
         def fold(schedule: Schedule, present: Present) -> list[Order]:
@@ -270,13 +279,15 @@ class Schedules:
                 self._stop(schedule, order, write)
         try:
             await saved
-        except BaseException:
+        except BaseException:  # perhaps it is durable all the same
             for order in orders:
                 if isinstance(order, Begin):
                     self.watched.pop(order.taken.run_id, None)
+            engine.loop.call_soon(self._watch_again, place)
             raise
-        if next_at is not None:
-            self._fire_at(next_at)
+        finally:
+            if next_at is not None:
+                self._fire_at(next_at)
 
     def _stop(self, schedule: Schedule, order: Stop, write: Write) -> None:
         taken, reason = order.taken, f"schedule {schedule.id!r} starts another run"

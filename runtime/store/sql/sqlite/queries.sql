@@ -177,7 +177,7 @@ select body from schedules where workspace = ? and id = ?
 select id, body from schedules where workspace = ? and id > ? order by id limit ?
 
 -- name: running_schedules
-select workspace, id, body from schedules where running > 0 order by workspace, id
+select workspace, id from schedules where running > 0 order by workspace, id
 
 -- name: due_schedules
 select workspace, id from schedules where next_at <= ? order by next_at limit ?
