@@ -4,6 +4,7 @@ Everything that a user needs is re-exported here; see `Runtime`, `workflow`, `ta
 """
 
 from everact.runtime.client.blocking import BlockingClient, BlockingHandle
+from everact.runtime.client.blocking_updates import BlockingUpdate
 from everact.runtime.client.client import Client
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.schedules import (
@@ -31,7 +32,15 @@ from everact.runtime.client.settings import (
     TLSConfig,
 )
 from everact.runtime.client.simple import BlockingHttpClient, HttpClient
-from everact.runtime.client.views import HistoryItem, RunLine, RunView, TaskView
+from everact.runtime.client.updates import UpdateHandle
+from everact.runtime.client.views import (
+    HistoryItem,
+    RunLine,
+    RunView,
+    TaskView,
+    UpdateView,
+)
+from everact.runtime.client.with_start import StartOperation
 from everact.runtime.core.calendars import CalendarSpec, Range
 from everact.runtime.core.durations import Duration
 from everact.runtime.core.failures import TimeoutKind
@@ -40,6 +49,7 @@ from everact.runtime.core.schedules import OverlapPolicy
 from everact.runtime.core.statuses import RPCStatus, RunStatus, Status
 from everact.runtime.definitions.author import (
     ChildHandle,
+    all_handlers_finished,
     cancel_reason,
     cancel_run,
     execute_child,
@@ -48,8 +58,10 @@ from everact.runtime.definitions.author import (
     now,
     on_query,
     on_signal,
+    on_update,
     random,
     receive,
+    rename_current_execution,
     run_info,
     signal_run,
     sleep,
@@ -103,6 +115,7 @@ from everact.runtime.errors import (
     TaskCancelled,
     TaskTimeout,
     UpdateFailed,
+    UpdateTimedOutOrCancelled,
     ValueNotStorable,
     WorkflowAlreadyStarted,
     WorkflowFailure,
@@ -126,6 +139,7 @@ __all__ = [
     "BlockingClient",
     "BlockingHandle",
     "BlockingHttpClient",
+    "BlockingUpdate",
     "CalendarSpec",
     "Call",
     "ChildFailure",
@@ -183,6 +197,7 @@ __all__ = [
     "ScheduledRun",
     "Schedules",
     "SecretFileError",
+    "StartOperation",
     "StartWorkflow",
     "Status",
     "StoreError",
@@ -200,11 +215,15 @@ __all__ = [
     "TaskView",
     "TimeoutKind",
     "UpdateFailed",
+    "UpdateHandle",
+    "UpdateTimedOutOrCancelled",
+    "UpdateView",
     "ValueNotStorable",
     "Worker",
     "Workflow",
     "WorkflowAlreadyStarted",
     "WorkflowFailure",
+    "all_handlers_finished",
     "cancel_reason",
     "cancel_run",
     "context",
@@ -219,10 +238,12 @@ __all__ = [
     "now",
     "on_query",
     "on_signal",
+    "on_update",
     "race",
     "random",
     "receive",
     "register_status",
+    "rename_current_execution",
     "retry",
     "run_info",
     "signal_run",

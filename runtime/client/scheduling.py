@@ -34,6 +34,8 @@ _OF_A_CALLER = RPC_OPTIONS | {
     "on_conflict",
     "on_reuse",
     "start_delay",
+    "scheduled_start_time",
+    "request_eager_start",
     "start_signal",
     "start_signal_args",
     "cron_schedule",
@@ -303,7 +305,7 @@ def _overlaid(recorded: StartOptions, given: StartOptions, names: Any) -> StartO
     return replace(recorded, **changes)
 
 
-_RENAMED = {"search_attributes": "attributes"}
+_RENAMED = {"search_attributes": "attributes", "additional_metadata": "metadata"}
 
 
 def _spec(spec: ScheduleSpec) -> Spec:

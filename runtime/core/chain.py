@@ -8,15 +8,18 @@ raises its generation.
 from msgspec.structs import replace
 
 from everact.runtime.core.cron import cron_times
-from everact.runtime.core.failures import FailureKind, TimeoutKind
+from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
 from everact.runtime.core.records import (
     Complete,
+    CompleteUpdate,
     ContinueAsNew,
     Fail,
     Previous,
     SignalReceived,
     Started,
+    StartOptions,
     TailCall,
+    UpdateAccepted,
 )
 from everact.runtime.core.state import RunState
 
@@ -41,7 +44,7 @@ def successor(
     `carried` are the unread signals, `run_id` the ID for a successor.
     """
     command, start = state.closing, state.start
-    options = start.options
+    options = _named(state)
     if type(command) is ContinueAsNew:
         options = replace(
             options,
@@ -63,6 +66,7 @@ def successor(
             attempt=1,
             carried=(*command.unread, *carried),
             inbox_seq=0,
+            answered=(),
         )
     if type(command) is Fail and command.failure.kind not in _RETRIED:
         return None
@@ -73,7 +77,7 @@ def successor(
         if options.retry.allows(failure, start.attempt):
             begin = now + options.retry.delay(failure, start.attempt)
             attempt = start.attempt + 1
-    if begin is None and cron_of(start):
+    if begin is None and cron_of(start.options):
         begin, previous = _next_by_cron(state, now), _previous(state)
     deadline = options.execution_deadline
     if begin is None or (deadline is not None and begin >= deadline):
@@ -86,12 +90,13 @@ def successor(
         carried=carried,
         inbox_seq=0,
         previous=previous,
+        answered=(),
     )
 
 
-def cron_of(start: Started) -> str:
+def cron_of(options: StartOptions) -> str:
     """The cron text by which runs follow each other; empty without one."""
-    extras = start.options.extras
+    extras = options.extras
     return extras.cron if extras is not None else ""
 
 
@@ -102,7 +107,7 @@ def _next_by_cron(state: RunState, now: float) -> float | None:
         return None
     if type(command) is Fail and command.failure.timeout is TimeoutKind.EXECUTION:
         return None
-    return cron_times(cron_of(state.start)).after(now)
+    return cron_times(cron_of(state.start.options)).after(now)
 
 
 def _previous(state: RunState) -> Previous:
@@ -124,13 +129,38 @@ def next_generation(state: RunState) -> RunState:
         name=command.name,
         args=command.args,
         kwargs=command.kwargs,
-        options=replace(state.start.options, begin_at=None, run_deadline=deadline),
+        options=replace(_named(state), begin_at=None, run_deadline=deadline),
         carried=(*command.unread, *unread(state)),
         inbox_seq=state.inbox_seq,
+        answered=tuple(
+            abandoned(state, update) if type(update) is UpdateAccepted else update
+            for update in (state.updates or {}).values()
+        ),
     )
     fresh = RunState(start)
     fresh.generation = state.generation + 1
     return fresh
+
+
+def _named(state: RunState) -> StartOptions:
+    """The options of the run, with the name that it was given last."""
+    options = state.start.options
+    if state.renamed is None:
+        return options
+    return replace(options, run_name=state.renamed)
+
+
+def abandoned(state: RunState, update: UpdateAccepted) -> CompleteUpdate:
+    """What an update is answered with whose handler ended with the run's code."""
+    start = state.start
+    how = f"is {state.status}" if state.status else "went on with a tail call"
+    failure = Failure(
+        FailureKind.APPLICATION,
+        "UpdateAbandoned",
+        f"run {start.workflow_id!r} ({start.run_id}) {how}, and the handler of update "
+        f"{update.name!r} was not done",
+    )
+    return CompleteUpdate(update.update_id, failure=failure)
 
 
 def _or(given: float | None, kept: float | None) -> float | None:

@@ -7,7 +7,9 @@ from everact.runtime.operations import (
     engines,
     runs,
     schedules,
+    starting,
     streams,
+    updates,
 )
 from everact.runtime.operations.base import OPERATIONS
 
@@ -19,5 +21,7 @@ __all__ = [
     "engines",
     "runs",
     "schedules",
+    "starting",
     "streams",
+    "updates",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -24,7 +25,11 @@ from everact.runtime.core.cron import times_of
 
 LONG = bool(os.environ.get("EVERACT_LONG"))
 
-ALL_DAY = {"second": every(0, 59), "minute": every(0, 59), "hour": every(0, 23)}
+ALL_DAY: dict[str, Any] = {
+    "second": every(0, 59),
+    "minute": every(0, 59),
+    "hour": every(0, 23),
+}
 
 
 def at(text: str, zone: str = "UTC") -> float:
@@ -118,12 +123,15 @@ def test_numbers_out_of_range_are_refused_by_the_name_of_their_field(
     field: str,
 ) -> None:
     least, most = FIELDS[field]
+    given_: dict[str, Any]
     for wrong in (Range(most + 1), Range(least, most + 1), Range(least, most, -1)):
+        given_ = {field: (wrong,)}
         with pytest.raises(ValueError, match=field):
-            Times(Spec(calendars=(CalendarSpec(**{field: (wrong,)}),)))
+            Times(Spec(calendars=(CalendarSpec(**given_),)))
     if field != "year":
+        given_ = {field: ()}
         with pytest.raises(ValueError, match=field):
-            Times(Spec(calendars=(CalendarSpec(**{field: ()}),)))
+            Times(Spec(calendars=(CalendarSpec(**given_),)))
 
 
 @pytest.mark.feature("SC-09")
@@ -266,7 +274,7 @@ def test_on_odd_days_of_odd_zones_no_time_is_missing_and_none_is_too_many(
     st.integers(1971, 2045),
 )
 @settings(max_examples=30 if LONG else 4, deadline=None)
-def test_over_two_years_no_time_is_missing_and_none_is_too_many(
+def test_over_a_year_no_time_is_missing_and_none_is_too_many(
     zone: str,
     days: tuple[Range, ...],
     months: tuple[Range, ...],
@@ -278,8 +286,8 @@ def test_over_two_years_no_time_is_missing_and_none_is_too_many(
         hour=(Range(hour),), day_of_month=days, month=months, day_of_week=weekdays
     )
     first = int(at(f"{year}-01-01T00:00:00"))
-    seconds = 2 * 365 * 86400
-    expected = list(enumerated(calendar, ZoneInfo(zone), first, seconds, 1800))
+    seconds = 366 * 86400
+    expected = list(enumerated(calendar, ZoneInfo(zone), first, seconds, 900))
     spec = Spec(calendars=(calendar,), time_zone=zone)
     assert list(times_of(spec).between(first - 1, first + seconds - 1)) == expected
 

@@ -154,8 +154,10 @@ def test_another_implementation_agrees(
     text = " ".join(fields)
     after = datetime.fromtimestamp(day * 86400 + second, UTC)
     other = croniter(text, after, day_or=False, max_years_between_matches=60)
-    times, at = times_of(Spec(crons=(text,))), after.timestamp()
+    times = times_of(Spec(crons=(text,)))
+    at: float = after.timestamp()
     for _ in range(5):
         found = times.after(at)
         assert found == other.get_next(float)
+        assert found is not None
         at = found

@@ -27,7 +27,7 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime.core.records import Extras, StartOptions
-from everact.runtime.operations.runs import StartRun
+from everact.runtime.operations.starting import StartRun
 from tests.features.conftest import Site
 from tests.features.stage import note, noted, stage
 

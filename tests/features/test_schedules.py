@@ -153,10 +153,16 @@ async def test_a_creation_that_is_repeated_under_its_request_id_counts_once(
     client: Client,
 ) -> None:
     for _ in range(2):
-        handle = await client.schedules.create(
+        await client.schedules.create(
             "s", yearly(), trigger_immediately=True, request_id="once"
         )
+    handle = client.schedules.handle("s")
     assert await counts(handle) == (1, 0, 0)
+    for _ in range(2):
+        await handle.trigger(request_id="now")
+    assert await counts(handle) == (2, 0, 0)
+    for _ in range(2):
+        await handle.delete(request_id="enough")
 
 
 @pytest.mark.feature("SC-01", "SC-16")
@@ -263,6 +269,19 @@ async def test_static_texts_of_a_schedule_are_kept_as_they_are(client: Client) -
     )
     view = await handle.describe()
     assert (view.static_summary, view.static_details) == ("Orders", "All of *them*")
+
+
+@pytest.mark.feature("SC-05")
+async def test_runs_carry_the_static_texts_of_the_action(client: Client) -> None:
+    action = StartWorkflow(
+        importing, id="import", static_summary="One order", static_details="details"
+    )
+    handle = await client.schedules.create(
+        "s", yearly(action), trigger_immediately=True, static_summary="Orders"
+    )
+    (taken,) = (await handle.describe()).recent_actions
+    run = await client.handle(taken.workflow_id).describe()
+    assert (run.static_summary, run.static_details) == ("One order", "details")
 
 
 @pytest.mark.feature("SC-04")
@@ -797,7 +816,10 @@ async def test_runs_that_may_overlap_read_no_result_before(client: Client) -> No
 
 async def outage(site: Site, down: float, window: str) -> tuple[int, int, int]:
     """What a schedule of each second took, missed and skipped in an outage."""
-    policy = {"overlap": OverlapPolicy.ALLOW_ALL, "catchup_window": window}
+    policy: dict[str, Any] = {
+        "overlap": OverlapPolicy.ALLOW_ALL,
+        "catchup_window": window,
+    }
     async with site.up() as client:
         await asyncio.sleep(2 - site.clock.now() % 1)
         await asyncio.sleep(0.5)

@@ -5,7 +5,9 @@ from tests.simulation.corpus import (
     lifecycle_works,
     message_works,
     schedule_works,
+    starting_works,
     task_works,
+    update_works,
 )
 from tests.simulation.corpus.tasks import CORPUS
 
@@ -15,6 +17,8 @@ ENTRIES = (
     *message_works.WORKS,
     *lifecycle_works.WORKS,
     *schedule_works.WORKS,
+    *update_works.WORKS,
+    *starting_works.WORKS,
 )
 
 __all__ = ["CORPUS", "ENTRIES"]

@@ -138,7 +138,7 @@ async def play_backfilled(scene: Scene) -> None:
 async def play_cron(scene: Scene) -> None:
     """A chain goes on until it is cancelled, and counts on."""
     await scene.start(counted, 1.0, id="a", cron_schedule="*/2 * * * * * *")
-    ended = 0
+    ended, chain = 0, []
     while ended < 3:
         await asyncio.sleep(1.0)
         rows = scene.world.image.runs.values()
