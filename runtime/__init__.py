@@ -6,6 +6,7 @@ Everything that a user needs is re-exported here; see `Runtime`, `workflow`, `ta
 from everact.runtime.client.blocking import BlockingClient, BlockingHandle
 from everact.runtime.client.blocking_updates import BlockingUpdate
 from everact.runtime.client.client import Client
+from everact.runtime.client.events import EventView
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.schedules import (
     ScheduleHandle,
@@ -77,6 +78,14 @@ from everact.runtime.definitions.control import Reset, TailCall, continue_as_new
 from everact.runtime.definitions.durable import RunInfo
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.tasks import Task, function, task
+from everact.runtime.definitions.waits import (
+    AnyOf,
+    ReceivedEvent,
+    SleepCondition,
+    UserEventCondition,
+    any_of,
+    wait_for,
+)
 from everact.runtime.definitions.workflows import Workflow, workflow
 from everact.runtime.embedded import Runtime
 from everact.runtime.engine.workers import Worker
@@ -131,6 +140,7 @@ from everact.runtime.values.status_of import (
 
 __all__ = [
     "AddressInUse",
+    "AnyOf",
     "ApplicationError",
     "Arguments",
     "AsyncTaskCancelled",
@@ -151,6 +161,7 @@ __all__ = [
     "EndpointError",
     "EngineUnreachable",
     "Error",
+    "EventView",
     "EveractError",
     "ForeignAwait",
     "HistoryItem",
@@ -167,6 +178,7 @@ __all__ = [
     "RPCStatus",
     "Range",
     "ReadOnlyError",
+    "ReceivedEvent",
     "Registry",
     "Reset",
     "RetryConfig",
@@ -197,6 +209,7 @@ __all__ = [
     "ScheduledRun",
     "Schedules",
     "SecretFileError",
+    "SleepCondition",
     "StartOperation",
     "StartWorkflow",
     "Status",
@@ -218,12 +231,14 @@ __all__ = [
     "UpdateHandle",
     "UpdateTimedOutOrCancelled",
     "UpdateView",
+    "UserEventCondition",
     "ValueNotStorable",
     "Worker",
     "Workflow",
     "WorkflowAlreadyStarted",
     "WorkflowFailure",
     "all_handlers_finished",
+    "any_of",
     "cancel_reason",
     "cancel_run",
     "context",
@@ -255,5 +270,6 @@ __all__ = [
     "task_identifier",
     "uuid4",
     "wait_condition",
+    "wait_for",
     "workflow",
 ]

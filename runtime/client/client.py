@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 from msgspec.structs import replace
 
 from everact.runtime.client.callers import warn_of_old_forms
+from everact.runtime.client.events import Events
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.rpc import RPC, checked_metadata, rpc_of
 from everact.runtime.client.schedules import Schedules
@@ -146,6 +147,11 @@ class Client:
     def schedules(self) -> Schedules:
         """The schedules of the namespace: to create, find and list them."""
         return Schedules(self)
+
+    @property
+    def events(self) -> Events:
+        """User events: push them, look at them."""
+        return Events(self)
 
     @property
     def updates(self) -> Updates:

@@ -58,6 +58,10 @@ def parse(text: str) -> Filter:
     """What `text` says, empty text letting everything through; InvalidFilter."""
     if len(text) > LENGTH:
         raise InvalidFilter(f"a filter has at most {LENGTH:,} characters", LENGTH)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidFilter("half of a character", error.start) from None
     reading: Any = _grammar().parse_interactive(text)
     bounds = _Bounds()
     try:

@@ -180,7 +180,7 @@ class DeleteSchedule(Request[None], frozen=True, kw_only=True):
 class ListSchedules(Request[ScheduleList], frozen=True, kw_only=True):
     """A page of schedules by their IDs.
 
-    `query` filters by ScheduleId, Workflow, Paused, Note, and search attributes.
+    `query` filters by ScheduleId, WorkflowType, Paused, Note, search attributes.
     """
 
     query: str = ""
@@ -357,7 +357,7 @@ def _filtered(schedule: Schedule) -> dict[str, Any]:
     definition = schedule.definition
     return found | {
         "ScheduleId": schedule.id,
-        "Workflow": definition.action.workflow,
+        "WorkflowType": definition.action.workflow,
         "Paused": definition.paused,
         "Note": definition.note,
     }

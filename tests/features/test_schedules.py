@@ -746,7 +746,7 @@ async def test_a_filter_chooses_and_a_bad_one_shows_at_the_first_iteration(
         return [line.id async for line in await client.schedules.list(query)]
 
     assert await found("Team = 'r'") == ["red"]
-    assert await found("Paused = true AND Workflow = 'importing'") == ["blue"]
+    assert await found("Paused = true AND WorkflowType = 'importing'") == ["blue"]
     assert await found("ScheduleId STARTS_WITH 'r'") == ["red"]
     assert await found("Team IS NULL") == []
     listed = await client.schedules.list("Team = = 'r'")
