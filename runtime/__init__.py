@@ -4,6 +4,10 @@ Everything that a user needs is re-exported here; see `Runtime`, `workflow`, `ta
 """
 
 from everact.runtime.client.blocking import BlockingClient, BlockingHandle
+from everact.runtime.client.blocking_schedules import (
+    BlockingSchedule,
+    BlockingSchedules,
+)
 from everact.runtime.client.blocking_updates import BlockingUpdate
 from everact.runtime.client.client import Client
 from everact.runtime.client.events import EventView
@@ -149,6 +153,8 @@ __all__ = [
     "BlockingClient",
     "BlockingHandle",
     "BlockingHttpClient",
+    "BlockingSchedule",
+    "BlockingSchedules",
     "BlockingUpdate",
     "CalendarSpec",
     "Call",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
 
 from msgspec.structs import replace
 
-from everact.runtime.client.rpc import RPC
+from everact.runtime.client.rpc import RPC, rpc_of
 from everact.runtime.client.scheduling import (
     Schedule,
     ScheduleBackfill,
@@ -33,6 +33,18 @@ Update: TypeAlias = Callable[[ScheduleView], Updated | Awaitable[Updated]]
 """Makes a new definition of a description; None to leave it as it is."""
 
 
+class Creating(RPC, total=False):
+    """The keyword options of `Schedules.create`."""
+
+    trigger_immediately: bool
+    backfill: Sequence[ScheduleBackfill]
+    memo: Mapping[str, Any] | None
+    search_attributes: Mapping[str, Any] | None
+    static_summary: str
+    static_details: str
+    request_id: str
+
+
 class Schedules:
     """The schedules of a client's namespace."""
 
@@ -40,49 +52,19 @@ class Schedules:
         self._client = client
 
     async def create(
-        self,
-        id: str,
-        schedule: Schedule,
-        *,
-        trigger_immediately: bool = False,
-        backfill: Sequence[ScheduleBackfill] = (),
-        memo: Mapping[str, Any] | None = None,
-        search_attributes: Mapping[str, Any] | None = None,
-        static_summary: str = "",
-        static_details: str = "",
-        request_id: str = "",
-        **rpc: Unpack[RPC],
+        self, id: str, schedule: Schedule, **options: Unpack[Creating]
     ) -> "ScheduleHandle":
         """Create a schedule; it is durable when this returns.
 
         `trigger_immediately` takes one action at once, `backfill` those of past times.
         `memo`, `search_attributes` and the static texts are of the schedule; runs have
-        those of the action. ScheduleAlreadyRunning if the ID is taken, ValueError and
+        those of the action. A repetition with the same `request_id` within 24 hours
+        makes no other. ScheduleAlreadyRunning if the ID is taken, ValueError and
         TypeError for what makes no sense; nothing is stored then.
         """
         handle = self.handle(id)
-        for what, text in (
-            ("id", id),
-            ("static_summary", static_summary),
-            ("static_details", static_details),
-        ):
-            checked_text(text, what)
-        definition = definition_of(self._client, schedule)
-        check_new(definition)
-        encode = self._client.values.encode
-        request = requests.CreateSchedule(
-            id=id,
-            schedule=definition,
-            trigger_immediately=trigger_immediately,
-            backfills=backfills_of(backfill),
-            memo={k: encode(v, f"memo {k!r}") for k, v in (memo or {}).items()},
-            attributes=attributes_of(search_attributes),
-            static_summary=static_summary,
-            static_details=static_details,
-            request_id=request_id,
-            workspace=self._client.namespace,
-        )
-        await self._client.transport.call(request, rpc)
+        request = _creation(self._client, id, schedule, options)
+        await self._client.transport.call(request, rpc_of(options))
         return handle
 
     def handle(self, id: str) -> "ScheduleHandle":
@@ -115,6 +97,38 @@ class Schedules:
             ),
             rpc,
         )
+
+
+def _creation(
+    client: "Client", id: str, schedule: Schedule, options: Creating
+) -> requests.CreateSchedule:
+    """The request of a creation; ValueError, TypeError, ValueNotStorable."""
+    unknown = options.keys() - Creating.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"unknown options of a schedule: {', '.join(sorted(unknown))}")
+    summary = options.get("static_summary", "")
+    details = options.get("static_details", "")
+    for what, text in (
+        ("id", id),
+        ("static_summary", summary),
+        ("static_details", details),
+    ):
+        checked_text(text, what)
+    definition = definition_of(client, schedule)
+    check_new(definition)
+    encode, memo = client.values.encode, options.get("memo") or {}
+    return requests.CreateSchedule(
+        id=id,
+        schedule=definition,
+        trigger_immediately=options.get("trigger_immediately", False),
+        backfills=backfills_of(options.get("backfill", ())),
+        memo={name: encode(value, f"memo {name!r}") for name, value in memo.items()},
+        attributes=attributes_of(options.get("search_attributes")),
+        static_summary=summary,
+        static_details=details,
+        request_id=options.get("request_id", ""),
+        workspace=client.namespace,
+    )
 
 
 class ScheduleIterator:
