@@ -6,6 +6,7 @@ Everything that a user needs is re-exported here; see `Runtime`, `workflow`, `ta
 from everact.runtime.client.blocking import BlockingClient, BlockingHandle
 from everact.runtime.client.client import Client
 from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.interceptors import ClientCall, ClientInterceptor
 from everact.runtime.client.settings import (
     HttpConnectProxyConfig,
     KeepAliveConfig,
@@ -15,7 +16,7 @@ from everact.runtime.client.settings import (
 from everact.runtime.client.simple import BlockingHttpClient, HttpClient
 from everact.runtime.client.views import HistoryItem, RunLine, RunView, TaskView
 from everact.runtime.core.durations import Duration
-from everact.runtime.core.failures import TimeoutKind
+from everact.runtime.core.failures import Failure, TimeoutKind
 from everact.runtime.core.retry import RetryPolicy, retry
 from everact.runtime.core.statuses import RPCStatus, RunStatus, Status
 from everact.runtime.definitions.author import (
@@ -41,6 +42,7 @@ from everact.runtime.definitions.combinators import gather, race
 from everact.runtime.definitions.context import TaskContext, context, task_identifier
 from everact.runtime.definitions.control import Reset, TailCall, continue_as_new
 from everact.runtime.definitions.durable import RunInfo
+from everact.runtime.definitions.interceptors import Invocation, WorkerInterceptor
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.tasks import Task, function, task
 from everact.runtime.definitions.workflows import Workflow, workflow
@@ -80,12 +82,17 @@ from everact.runtime.errors import (
     TaskCancelled,
     TaskTimeout,
     UpdateFailed,
+    ValueNotReadable,
     ValueNotStorable,
     WorkflowAlreadyStarted,
     WorkflowFailure,
 )
 from everact.runtime.threaded import RuntimeThread
 from everact.runtime.values.calls import Arguments, Call, Error
+from everact.runtime.values.converter import Codec, DataConverter
+from everact.runtime.values.json_payloads import JsonConverter
+from everact.runtime.values.outcomes import FailureConverter
+from everact.runtime.values.payloads import Converter, PickleConverter
 from everact.runtime.values.status_of import (
     is_retried,
     register_status,
@@ -107,19 +114,29 @@ __all__ = [
     "ChildFailure",
     "ChildHandle",
     "Client",
+    "ClientCall",
     "ClientError",
+    "ClientInterceptor",
+    "Codec",
     "ContinuedAsNew",
+    "Converter",
+    "DataConverter",
     "Duration",
     "EndpointError",
     "EngineUnreachable",
     "Error",
     "EveractError",
+    "Failure",
+    "FailureConverter",
     "ForeignAwait",
     "HistoryItem",
     "HttpClient",
     "HttpConnectProxyConfig",
+    "Invocation",
+    "JsonConverter",
     "KeepAliveConfig",
     "NonDeterminismError",
+    "PickleConverter",
     "QueryFailed",
     "QueryRejected",
     "RPCError",
@@ -159,8 +176,10 @@ __all__ = [
     "TaskView",
     "TimeoutKind",
     "UpdateFailed",
+    "ValueNotReadable",
     "ValueNotStorable",
     "Worker",
+    "WorkerInterceptor",
     "Workflow",
     "WorkflowAlreadyStarted",
     "WorkflowFailure",

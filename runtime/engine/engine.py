@@ -10,7 +10,7 @@ import logging
 import os
 import random
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -28,6 +28,7 @@ from everact.runtime.core.records import (
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.definitions.context import EndpointAccess
+from everact.runtime.definitions.interceptors import around
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.engine import garbage, steps
 from everact.runtime.engine.attempt import Outcome, TaskStarter
@@ -57,10 +58,10 @@ from everact.runtime.errors import (
     StoreError,
     WorkflowAlreadyStarted,
 )
-from everact.runtime.programs.coroutine import make_program
+from everact.runtime.programs.attended import make_program
 from everact.runtime.programs.loop import GeneratorHooks
 from everact.runtime.store.base import RunRow, Statement, Store, Write
-from everact.runtime.values.payloads import Converter, PickleConverter
+from everact.runtime.values.converter import DataConverter
 
 logger = logging.getLogger("everact.engine")
 
@@ -98,16 +99,19 @@ class Engine:
         clock: Clock,
         registry: Registry,
         workers: tuple[Worker, ...],
-        values: Converter | None = None,
+        values: DataConverter | None = None,
         generator: random.Random | None = None,
         idle_runs: int = IDLE_RUNS,
         tune_gc: bool = True,
+        interceptors: Iterable[object] = (),
     ) -> None:
         self.store = store
         self.clock = clock
         self.now = clock.now
         self.registry = registry
-        self.values = values or PickleConverter()
+        self.values = values or DataConverter.default
+        self.around = around(interceptors)
+        self.long_way = self.values.hinted or bool(self.around.tasks)
         self.workers = Workers(workers)
         self.runs: dict[int, RunActor] = {}
         self.steps: list[Any] = []  # taken, and recorded before the turn is over
@@ -178,7 +182,7 @@ class Engine:
         await asyncio.shield(self._closing)
 
     async def _close(self, grace: float) -> None:
-        self.stopping = True
+        self.stopping = self.long_way = True
         if self._loader is not None:
             self._loader.cancel()
         await self._let_finish(grace)
@@ -333,7 +337,7 @@ class Engine:
             return obstacle
         state = run.state
         run.program = make_program(
-            self.registry, state.start, state.generation, self.values
+            self.registry, state.start, state.generation, self.values, self.around
         )
         reason = run.fits() if state.script else None
         if reason is not None:
@@ -428,7 +432,7 @@ class Engine:
 
     async def _ask_again(self, run: RunActor, question: Question) -> None:
         """Answer a query from the run as it is read back, or as it ended."""
-        given = question.name, question.args, question.kwargs
+        given = question.name, question.args, question.kwargs, question.headers
         try:
             settle(question.reply, await self.ask(run.row.key, *given))
         except Exception as error:
@@ -651,14 +655,19 @@ class Engine:
         self.commits.add(write)
 
     async def ask(
-        self, key: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        key: int,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        headers: dict[str, str],
     ) -> Any:
         """Put a query to an open run in memory or not; see `Program.query`."""
         run = self.resident(key)
         if run is None:
-            return await self._ask_closed(key, name, args, kwargs)
+            return await self._ask_closed(key, name, args, kwargs, headers)
         reply = self.loop.create_future()
-        run.post(Question(name, args, kwargs, reply))
+        run.post(Question(name, args, kwargs, headers, reply))
         return await reply
 
     def no_answer(self, run: RunActor, reason: str) -> EveractError:
@@ -669,7 +678,12 @@ class Engine:
         return QueryFailed(f"{run} cannot answer: {reason}")
 
     async def _ask_closed(
-        self, key: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        key: int,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        headers: dict[str, str],
     ) -> Any:
         stored = self.store.load(key)
         if stored is None:
@@ -679,12 +693,12 @@ class Engine:
         if obstacle is not None:
             raise RPCError(obstacle.removeprefix(WAITING), RPCStatus.DEADLINE_EXCEEDED)
         program = make_program(
-            self.registry, state.start, state.generation, self.values
+            self.registry, state.start, state.generation, self.values, self.around
         )
         assert program is not None
         try:
             program.replay(state.script)
-            return program.query(name, args, kwargs)
+            return program.query(name, args, kwargs, headers)
         finally:
             program.close()
 

@@ -29,6 +29,7 @@ from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import definition_of, name_of
 from everact.runtime.errors import ValueNotStorable
 from everact.runtime.programs.loop import DeterministicLoop, OrderedFuture, seeded
+from everact.runtime.values.converter import DataConverter
 from everact.runtime.values.payloads import Converter, checked_text
 
 _ELSEWHERE = frozenset({"id", "on_parent_close"})
@@ -161,9 +162,10 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             return
         if self.handlers is None:
             self.handlers = {}
-        self.handlers[name] = handler, Signature(handler)
+        signature = Signature(handler)
+        self.handlers[name] = handler, signature
         while (found := self.take_unread(name)) is not None:
-            args, kwargs = self.decode(found.args, found.kwargs)
+            args, kwargs = self.decode(found.args, found.kwargs, signature)
             self.call_soon(partial(self.run_handler, handler, args, kwargs))
 
     def run_handler(
@@ -219,9 +221,12 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         return encode_arguments(self.values, args, kwargs, name)
 
     def decode(
-        self, args: tuple[bytes, ...], kwargs: dict[str, bytes]
+        self,
+        args: tuple[bytes, ...],
+        kwargs: dict[str, bytes],
+        signature: Signature | None = None,
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Payloads as arguments."""
+        """Payloads as arguments; `signature` is of what they are for."""
         return decode_arguments(self.values, args, kwargs)
 
     def _child_options(self, options: dict[str, Any]) -> StartOptions:
@@ -320,11 +325,29 @@ def encode_arguments(
 
 
 def decode_arguments(
-    values: Converter, args: tuple[bytes, ...], kwargs: dict[str, bytes]
+    values: Converter,
+    args: tuple[bytes, ...],
+    kwargs: dict[str, bytes],
+    signature: Signature | None = None,
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Payloads as arguments."""
+    """Payloads as arguments; of the types in `signature`, if values need to be told."""
+    if signature is not None and getattr(values, "hinted", False):
+        return _decode_typed(values, args, kwargs, signature)  # type: ignore[arg-type]
     decode = values.decode
     return (
         tuple([decode(a) for a in args]),
         {k: decode(a) for k, a in kwargs.items()} if kwargs else {},
+    )
+
+
+def _decode_typed(
+    values: DataConverter,
+    args: tuple[bytes, ...],
+    kwargs: dict[str, bytes],
+    signature: Signature,
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    given = zip(args, signature.named(len(args)), strict=True)
+    return (
+        tuple(values.decode_as(a, signature.hint(n)) for a, n in given),
+        {k: values.decode_as(a, signature.hint(k)) for k, a in kwargs.items()},
     )

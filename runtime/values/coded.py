@@ -27,8 +27,8 @@ class Coded(NamedTuple):
 
 def coded(payload: bytes) -> Coded | None:
     """What a coded payload consists of; None for any other."""
-    if not payload or payload[0] not in (OWN, FOREIGN):
+    if len(payload) < 2 or payload[0] not in (OWN, FOREIGN):
         return None
-    begin = 2 + payload[1] if len(payload) > 1 else 1
+    begin = 2 + payload[1]
     name = payload[2:begin].decode("ascii", "replace")
     return Coded(name, payload[begin:], payload[0] == FOREIGN)

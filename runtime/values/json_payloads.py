@@ -42,9 +42,7 @@ class JsonConverter:
         except Exception as error:
             if self._otherwise is not None:
                 return self._otherwise.encode(value, what)
-            raise ValueNotStorable(
-                f"{what} has no JSON form: {error}"
-            ) from error
+            raise ValueNotStorable(f"{what} has no JSON form: {error}") from error
         return checked_size(payload, what)
 
     def decode(self, payload: bytes, kind: Any = Any) -> Any:
@@ -82,7 +80,9 @@ def _dumped(value: Any) -> Any:
     """The plain data of a model, as pydantic has them; TypeError for others."""
     dump = getattr(value, "model_dump", None)
     if dump is None or isinstance(value, type):
-        raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
+        raise TypeError(
+            f"Encoding objects of type {type(value).__name__} is unsupported"
+        )
     return dump(mode="json")
 
 

@@ -16,7 +16,12 @@ from everact.runtime.core import failures
 from everact.runtime.core.durations import seconds
 from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.statuses import Status
-from everact.runtime.values.payloads import Converter, PickleConverter, by_value
+from everact.runtime.values.payloads import (
+    Converter,
+    PickleConverter,
+    by_value,
+    unwrapped,
+)
 from everact.runtime.values.status_of import status_of
 
 _NEVER_RAISED = (KeyboardInterrupt, SystemExit, GeneratorExit, CancelledError)
@@ -157,9 +162,9 @@ def _for_caller(failure: Failure, values: Converter) -> BaseException:
 
 def _of_library(failure: Failure) -> BaseException | None:
     """An error of this library that came without itself, as those over HTTP do."""
-    kind = getattr(errors, failure.type, None) if failure.value is None else None
-    if failure.type not in errors.__all__ or not isinstance(kind, type):
+    if failure.value is not None or failure.type not in errors.__all__:
         return None
+    kind: Any = getattr(errors, failure.type)
     if issubclass(kind, errors.ApplicationError):
         return None
     limits = () if failure.timeout is failures.TimeoutKind.NONE else (failure.timeout,)
@@ -224,10 +229,8 @@ def _restored(failure: Failure, values: Converter) -> BaseException:
 def _load(failure: Failure, values: Converter) -> BaseException | None:
     if failure.value is None:
         return None
-    unwrap = getattr(values, "unwrap", None)
     try:
-        payload = unwrap(failure.value) if unwrap else failure.value
-        found = PickleConverter().decode(payload)
+        found = PickleConverter().decode(unwrapped(values, failure.value))
     except Exception:
         return None
     if not isinstance(found, BaseException) or isinstance(found, _NEVER_RAISED):
@@ -250,9 +253,10 @@ def _carried(error: BaseException, values: Converter) -> bytes | None:
         PickleConverter().decode(payload)
         if len(payload) > 1 << 20:
             return None
-        return wrap(payload, "the error") if wrap else payload
+        carried: bytes = wrap(payload, "the error") if wrap else payload
     except Exception:
         return None
+    return carried
 
 
 def _traceback(error: BaseException) -> str:

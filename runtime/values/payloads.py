@@ -101,6 +101,13 @@ class Converter(Protocol):
         """Return the value of `payload`."""
 
 
+def unwrapped(values: Converter, payload: bytes) -> bytes:
+    """A payload without what the codec of `values`, if it has one, made of it."""
+    unwrap = getattr(values, "unwrap", None)
+    found: bytes = payload if unwrap is None else unwrap(payload)
+    return found
+
+
 class PickleConverter:
     """The default: any picklable value keeps its type, classes of `__main__` too.
 

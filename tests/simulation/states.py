@@ -7,7 +7,7 @@ from everact.runtime.core.state import RunState
 from everact.runtime.engine.loading import load_state
 from everact.runtime.engine.run import RunActor
 from everact.runtime.engine.seal import Seal
-from everact.runtime.programs.coroutine import make_program
+from everact.runtime.programs.attended import make_program
 from everact.runtime.values.payloads import PickleConverter
 from tests.simulation.image import Image
 from tests.simulation.ledger import Broken

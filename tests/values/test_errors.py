@@ -43,6 +43,7 @@ from everact.runtime import (
     TaskTimeout,
     TimeoutKind,
     UpdateFailed,
+    ValueNotReadable,
     ValueNotStorable,
     WorkflowAlreadyStarted,
     WorkflowFailure,
@@ -85,6 +86,7 @@ SAMPLES: list[EveractError] = [
     TaskTimeout("m", TimeoutKind.HEARTBEAT),
     UpdateFailed("m", ApplicationError("inner")),
     ValueNotStorable("m"),
+    ValueNotReadable("its codec is not there"),
     WorkflowAlreadyStarted("wf", "Order", "run"),
     WorkflowFailure("m", RunCancelled("why")),
 ]
