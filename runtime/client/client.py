@@ -148,7 +148,7 @@ class Client:
         A new dictionary each time. The twin shares the transport and does not end it.
         """
         return {
-            "transport": self.transport,
+            "transport": plain_connection(self.transport),
             "namespace": self.namespace,
             "data_converter": self.data_converter,
             "identity": self.identity,

@@ -18,9 +18,11 @@ from everact.runtime.client.settings import (
     parse_target,
 )
 from everact.runtime.definitions import active
+from everact.runtime.definitions.interceptors import WorkerInterceptor
 from everact.runtime.errors import RuntimeStateError
 from everact.runtime.values.converter import DataConverter
 from everact.runtime.values.json_payloads import JsonConverter
+from everact.runtime.values.payloads import PickleConverter
 
 ADDRESS: Final = "EVERACT_ADDRESS"
 REMOTE: Final = DataConverter(JsonConverter())
@@ -55,7 +57,7 @@ class Connecting(TypedDict, total=False):
     http_connect_proxy_config: HttpConnectProxyConfig | None
     lazy: bool
     runtime: Client | None
-    interceptors: Sequence[ClientInterceptor]
+    interceptors: Sequence[ClientInterceptor | WorkerInterceptor]
 
 
 _OF_CLIENT = {
@@ -84,6 +86,12 @@ async def connect(target: str | None, **options: Unpack[Connecting]) -> Client:
         raise RuntimeStateError(
             "there is no engine to connect to: give a target as host:port, set "
             f"{ADDRESS}, or use it inside `async with Runtime(…)`"
+        )
+    given = options.get("data_converter")
+    if isinstance(given, DataConverter) and isinstance(given.values, PickleConverter):
+        raise ValueError(
+            "a remote engine takes JSON, and no pickles: give data_converter="
+            "DataConverter(JsonConverter(), …)"
         )
     transport = _transport(target, options)
     client = Client(transport, **({"data_converter": REMOTE} | _of_client(options)))

@@ -20,7 +20,12 @@ from everact.runtime.core.records import (
     StartChild,
     Started,
 )
-from everact.runtime.definitions.interceptors import Around, Invocation, through
+from everact.runtime.definitions.interceptors import (
+    NOTHING_AROUND,
+    Around,
+    Invocation,
+    through,
+)
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.tasks import Task
@@ -48,7 +53,7 @@ def make_program(
     start: Started,
     generation: int,
     values: DataConverter,
-    around: Around,
+    around: Around = NOTHING_AROUND,
 ) -> CoroutineProgram | None:
     """The program for `start`; None if the registry knows no such name."""
     definition = definition_for(registry, start.name)

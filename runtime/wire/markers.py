@@ -18,7 +18,7 @@ class _Encoded(msgspec.Struct, forbid_unknown_fields=True):
     codec: Annotated[str, Meta(pattern="^[ -~]{1,64}$")] = msgspec.field(
         name="$encoded"
     )
-    data: bytes = b""
+    data: bytes
 
 
 _decode = msgspec.json.Decoder(_Encoded).decode
