@@ -4,7 +4,9 @@ Everything that a user needs is re-exported here; see `Runtime`, `workflow`, `ta
 """
 
 from everact.runtime.client.blocking import BlockingClient, BlockingHandle
+from everact.runtime.client.blocking_updates import BlockingUpdate
 from everact.runtime.client.client import Client
+from everact.runtime.client.events import EventView
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.interceptors import ClientCall, ClientInterceptor
 from everact.runtime.client.settings import (
@@ -14,21 +16,32 @@ from everact.runtime.client.settings import (
     TLSConfig,
 )
 from everact.runtime.client.simple import BlockingHttpClient, HttpClient
-from everact.runtime.client.views import HistoryItem, RunLine, RunView, TaskView
+from everact.runtime.client.updates import UpdateHandle
+from everact.runtime.client.views import (
+    HistoryItem,
+    RunLine,
+    RunView,
+    TaskView,
+    UpdateView,
+)
+from everact.runtime.client.with_start import StartOperation
 from everact.runtime.core.durations import Duration
 from everact.runtime.core.failures import Failure, TimeoutKind
 from everact.runtime.core.retry import RetryPolicy, retry
 from everact.runtime.core.statuses import RPCStatus, RunStatus, Status
 from everact.runtime.definitions.author import (
     ChildHandle,
+    all_handlers_finished,
     cancel_reason,
     cancel_run,
     execute_child,
     now,
     on_query,
     on_signal,
+    on_update,
     random,
     receive,
+    rename_current_execution,
     run_info,
     signal_run,
     sleep,
@@ -45,6 +58,14 @@ from everact.runtime.definitions.durable import RunInfo
 from everact.runtime.definitions.interceptors import Invocation, WorkerInterceptor
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.tasks import Task, function, task
+from everact.runtime.definitions.waits import (
+    AnyOf,
+    ReceivedEvent,
+    SleepCondition,
+    UserEventCondition,
+    any_of,
+    wait_for,
+)
 from everact.runtime.definitions.workflows import Workflow, workflow
 from everact.runtime.embedded import Runtime
 from everact.runtime.engine.workers import Worker
@@ -61,6 +82,7 @@ from everact.runtime.errors import (
     EngineUnreachable,
     EveractError,
     ForeignAwait,
+    InvalidFilter,
     NonDeterminismError,
     QueryFailed,
     QueryRejected,
@@ -82,6 +104,7 @@ from everact.runtime.errors import (
     TaskCancelled,
     TaskTimeout,
     UpdateFailed,
+    UpdateTimedOutOrCancelled,
     ValueNotReadable,
     ValueNotStorable,
     WorkflowAlreadyStarted,
@@ -102,6 +125,7 @@ from everact.runtime.values.status_of import (
 
 __all__ = [
     "AddressInUse",
+    "AnyOf",
     "ApplicationError",
     "Arguments",
     "AsyncTaskCancelled",
@@ -110,6 +134,7 @@ __all__ = [
     "BlockingClient",
     "BlockingHandle",
     "BlockingHttpClient",
+    "BlockingUpdate",
     "Call",
     "ChildFailure",
     "ChildHandle",
@@ -125,6 +150,7 @@ __all__ = [
     "EndpointError",
     "EngineUnreachable",
     "Error",
+    "EventView",
     "EveractError",
     "Failure",
     "FailureConverter",
@@ -132,6 +158,7 @@ __all__ = [
     "HistoryItem",
     "HttpClient",
     "HttpConnectProxyConfig",
+    "InvalidFilter",
     "Invocation",
     "JsonConverter",
     "KeepAliveConfig",
@@ -142,6 +169,7 @@ __all__ = [
     "RPCError",
     "RPCStatus",
     "ReadOnlyError",
+    "ReceivedEvent",
     "Registry",
     "Reset",
     "RetryConfig",
@@ -160,6 +188,8 @@ __all__ = [
     "RuntimeThread",
     "ScheduleAlreadyRunning",
     "SecretFileError",
+    "SleepCondition",
+    "StartOperation",
     "Status",
     "StoreError",
     "StoreFull",
@@ -176,6 +206,10 @@ __all__ = [
     "TaskView",
     "TimeoutKind",
     "UpdateFailed",
+    "UpdateHandle",
+    "UpdateTimedOutOrCancelled",
+    "UpdateView",
+    "UserEventCondition",
     "ValueNotReadable",
     "ValueNotStorable",
     "Worker",
@@ -183,6 +217,8 @@ __all__ = [
     "Workflow",
     "WorkflowAlreadyStarted",
     "WorkflowFailure",
+    "all_handlers_finished",
+    "any_of",
     "cancel_reason",
     "cancel_run",
     "context",
@@ -195,10 +231,12 @@ __all__ = [
     "now",
     "on_query",
     "on_signal",
+    "on_update",
     "race",
     "random",
     "receive",
     "register_status",
+    "rename_current_execution",
     "retry",
     "run_info",
     "signal_run",
@@ -210,5 +248,6 @@ __all__ = [
     "task_identifier",
     "uuid4",
     "wait_condition",
+    "wait_for",
     "workflow",
 ]

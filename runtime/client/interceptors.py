@@ -8,7 +8,7 @@ undone in those of the answer.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Self, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
 
 import msgspec
 
@@ -21,6 +21,9 @@ from everact.runtime.values.converter import DataConverter
 from everact.runtime.values.places import payloads_of
 
 A = TypeVar("A")
+
+_DOCUMENTS: Final = ("events.",)
+"""Operations whose values are filtered by what is in them, so that no codec is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,8 @@ class Intercepted:
 
     async def _send_coded(self, call: ClientCall[Any]) -> Any:
         kind = type(call.request)
+        if OPERATIONS[kind].name.startswith(_DOCUMENTS):
+            return await self._send(call)
         request = await _changed(kind, call.request, self._converter.wrap_async)
         answer = await self.connection.call(request, call.rpc)
         return await _changed(OPERATIONS[kind].answer, answer, self._unwrapped)

@@ -1,6 +1,27 @@
 """The whole table: importing this module declares every operation."""
 
-from everact.runtime.operations import actors, batches, clock, engines, runs, streams
+from everact.runtime.operations import (
+    actors,
+    batches,
+    clock,
+    engines,
+    events,
+    runs,
+    starting,
+    streams,
+    updates,
+)
 from everact.runtime.operations.base import OPERATIONS
 
-__all__ = ["OPERATIONS", "actors", "batches", "clock", "engines", "runs", "streams"]
+__all__ = [
+    "OPERATIONS",
+    "actors",
+    "batches",
+    "clock",
+    "engines",
+    "events",
+    "runs",
+    "starting",
+    "streams",
+    "updates",
+]

@@ -19,6 +19,7 @@ from everact.runtime.core.records import (
     SignalRun,
     StartChild,
     Started,
+    UpdateAccepted,
 )
 from everact.runtime.definitions.interceptors import (
     NOTHING_AROUND,
@@ -30,10 +31,12 @@ from everact.runtime.definitions.registry import Registry
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import (
+    Handler,
     WorkflowDefinition,
     definition_of,
     name_of,
 )
+from everact.runtime.programs import updating
 from everact.runtime.programs.coroutine import (
     CoroutineProgram,
     Loop,
@@ -126,16 +129,29 @@ class AttendedProgram(CoroutineProgram):
     def _handle_signal(
         self,
         event: SignalReceived,
-        handler: "Callable[..., Any]",
+        handler: Handler,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
         def handle(call: Invocation) -> Any:
-            return handler(*call.args, **call.kwargs)
+            return handler.function(*call.args, **call.kwargs)
 
         call = self.invocation("signal", event.name, args, kwargs, event.headers)
         proceed = through(self.around.signals, handle)
-        self.loop.run_handler(proceed, (call,), {})
+        self.loop.run_handler(handler._replace(function=proceed), (call,), {})
+
+    def handle_update(
+        self,
+        event: UpdateAccepted,
+        handler: Handler,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        def handle(call: Invocation) -> Any:
+            return handler.function(*call.args, **call.kwargs)
+
+        call = self.invocation("update", event.name, args, kwargs, event.headers)
+        return through(self.around.updates, handle)(call)
 
     def _offer(self, event: SignalReceived) -> None:
         methods = self.around.signals
@@ -152,7 +168,8 @@ class AttendedProgram(CoroutineProgram):
                 given = replace(event, args=encoded[0], kwargs=encoded[1])
             self.loop.offer(given)
 
-        self.loop.run_handler(through(methods, offer), (call,), {})
+        around = Handler(event.name, through(methods, offer), updating.ANY_ARGUMENTS)
+        self.loop.run_handler(around, (call,), {})
 
     def _ask(
         self,

@@ -7,14 +7,19 @@ from typing import Any
 import msgspec
 
 from everact.runtime.core.records import (
+    AwaitEvent,
     CancelCall,
     Command,
     Complete,
+    CompleteUpdate,
     Fail,
     StartTimer,
 )
 from everact.runtime.values.coded import coded
 from everact.runtime.values.payloads import Converter, unwrapped
+
+_TELLING = ["call", "name", "workflow_id", "due", "update_id", "key", "scope", "filter"]
+"""Fields that are shown as they are."""
 
 _BUILTIN = (int, str, bytes, float, bool, type(None), list, tuple, dict, set, frozenset)
 
@@ -32,7 +37,11 @@ def same(recorded: Command, produced: Command, values: Converter) -> bool:
         return recorded.failure.type == produced.failure.type
     if isinstance(recorded, Complete) and isinstance(produced, Complete):
         return _same_payload(recorded.result, produced.result, values)
-    if isinstance(recorded, (StartTimer, CancelCall)):
+    if isinstance(recorded, CompleteUpdate) and isinstance(produced, CompleteUpdate):
+        return recorded.update_id == produced.update_id and _same_answer(
+            recorded, produced, values
+        )
+    if isinstance(recorded, (StartTimer, CancelCall, AwaitEvent)):
         return False
     for field in ("call", "workflow_id"):
         if getattr(recorded, field, None) != getattr(produced, field, None):
@@ -40,6 +49,15 @@ def same(recorded: Command, produced: Command, values: Converter) -> bool:
     return getattr(recorded, "name", None) == getattr(
         produced, "name", None
     ) and _same_arguments(recorded, produced, values)
+
+
+def _same_answer(
+    recorded: CompleteUpdate, produced: CompleteUpdate, values: Converter
+) -> bool:
+    old, new = recorded.failure, produced.failure
+    if old is None or new is None:
+        return old is new and _same_payload(recorded.result, produced.result, values)
+    return old.type == new.type
 
 
 def _same_arguments(recorded: Any, produced: Any, values: Converter) -> bool:
@@ -78,11 +96,7 @@ def shown(commands: Iterable[Command], values: Converter) -> str:
 
 def _show(command: Command, values: Converter) -> str:
     fields = msgspec.structs.asdict(command)
-    parts = [
-        f"{name}={fields[name]!r}"
-        for name in ("call", "name", "workflow_id", "due")
-        if name in fields
-    ]
+    parts = [f"{name}={fields[name]!r}" for name in _TELLING if name in fields]
     parts += [_show_payload(a, values) for a in fields.get("args", ())]
     named = fields.get("kwargs", {})
     parts += [f"{k}={_show_payload(a, values)}" for k, a in named.items()]

@@ -11,11 +11,11 @@ import msgspec
 from everact.runtime.errors import ValueNotStorable
 from everact.runtime.values.payloads import (
     BYTES_TAG,
-    JSON_TAG,
     Converter,
     checked_size,
     unreadable,
 )
+from everact.runtime.values.payloads import JSON_TAG as JSON_TAG
 
 
 class JsonConverter:
@@ -55,6 +55,11 @@ class JsonConverter:
         if self._otherwise is None:
             raise unreadable(payload)
         return self._otherwise.decode(payload)
+
+
+def as_type(value: Any, kind: Any) -> Any:
+    """Plain JSON data as an instance of `kind`, as `JsonConverter.decode` makes it."""
+    return _decoder(kind)(_encode(value))
 
 
 def _encoded(value: Any) -> bytes:

@@ -213,7 +213,7 @@ async def test_a_converter_that_pickles_is_refused_by_the_engine_of_the_codec(
         serving(tmp_path, data_converter=ZIPPED) as address,
         await Client.connect(address, data_converter=SENT) as client,
     ):
-        with pytest.raises(ValueError, match="takes JSON"):
+        with pytest.raises(TypeError, match="takes JSON"):
             await Client.connect(address, data_converter=ZIPPED)
         pickling = Client(client.transport, data_converter=ZIPPED)
         with pytest.raises(RPCError, match="over the network") as refused:

@@ -33,6 +33,7 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime.operations import runs
+from everact.runtime.operations.starting import StartRun
 from tests.features.conftest import Site
 from tests.features.stage import note, stage
 from tests.features.support import crash_image, open_runtime, turns
@@ -206,7 +207,7 @@ async def test_the_first_listed_is_outermost(site: Site) -> None:
 async def test_an_interceptor_can_veto_a_call(site: Site) -> None:
     class Veto(ClientInterceptor):
         async def call(self, call: ClientCall[Any], proceed: Any) -> Any:
-            if isinstance(call.request, runs.StartRun) and call.args == (13,):
+            if isinstance(call.request, StartRun) and call.args == (13,):
                 raise PermissionError("not this one")
             return await proceed(call)
 
@@ -258,7 +259,7 @@ async def test_an_interceptor_changes_what_goes_in_and_what_comes_out(
         async def call(self, call: ClientCall[Any], proceed: Any) -> Any:
             if isinstance(call.request, runs.SignalRun):
                 return await proceed(call.with_args(call.args[0] * 10))
-            if isinstance(call.request, runs.StartRun):
+            if isinstance(call.request, StartRun):
                 call = call.replace(workflow_id="changed")
             answer = await proceed(call)
             if isinstance(answer, runs.RunClosed):

@@ -18,13 +18,15 @@ PUBLIC = {
         VirtualLoop WrongThreadError run_virtual
     """,
     "everact.runtime": """
+        AnyOf EventView ReceivedEvent SleepCondition UserEventCondition any_of wait_for
         AddressInUse ApplicationError Arguments AsyncTaskCancelled AttemptLost
         AuthorizationError BlockingClient BlockingHandle BlockingHttpClient Call
         ChildFailure ChildHandle
         Client ClientCall ClientError ClientInterceptor Codec ContinuedAsNew Converter
         DataConverter Duration EndpointError EngineUnreachable Failure FailureConverter
         Invocation JsonConverter PickleConverter ValueNotReadable WorkerInterceptor
-        Error EveractError HttpClient HttpConnectProxyConfig KeepAliveConfig
+        Error EveractError HttpClient HttpConnectProxyConfig InvalidFilter
+        KeepAliveConfig
         RetryConfig TLSConfig
         ForeignAwait
         HistoryItem NonDeterminismError QueryFailed QueryRejected RPCError RPCStatus
@@ -34,10 +36,13 @@ PUBLIC = {
         StoreError
         StoreFull StoreInUse StoreKeyError StoreTampered StoreTooNew TailCall Task
         TaskCancelled TaskContext TaskTimeout TaskView TimeoutKind UpdateFailed
+        BlockingUpdate StartOperation UpdateHandle UpdateTimedOutOrCancelled UpdateView
         ValueNotStorable Worker Workflow WorkflowAlreadyStarted WorkflowFailure
+        all_handlers_finished on_update
         cancel_reason cancel_run context continue_as_new default_registry
         execute_child function gather is_retried now on_query on_signal race random
-        receive register_status retry run_info signal_run sleep start_child
+        receive register_status rename_current_execution retry run_info signal_run
+        sleep start_child
         status_of status_of_result task task_identifier uuid4 wait_condition
         workflow
     """,
