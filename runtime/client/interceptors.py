@@ -46,14 +46,14 @@ class ClientCall(Generic[A]):
 
     @property
     def args(self) -> tuple[Any, ...]:
-        """The arguments that the request carries, decoded."""
-        given: tuple[bytes, ...] = getattr(self.request, "args", ())
+        """The arguments that the request carries, decoded; those of its update."""
+        given: tuple[bytes, ...] = getattr(_message(self.request), "args", ())
         return tuple(map(self.values.decode, given))
 
     @property
     def headers(self) -> dict[str, str]:
         """The headers that the request carries to the run."""
-        found = getattr(self.request, "headers", None)
+        found = getattr(_message(self.request), "headers", None)
         if found is None:
             found = getattr(getattr(self.request, "options", None), "headers", {})
         return dict(found)
@@ -66,19 +66,15 @@ class ClientCall(Generic[A]):
     def with_args(self, *args: Any) -> Self:
         """The call with other arguments; ValueNotStorable names one that is none."""
         encode = self.values.encode
-        given = enumerate(args, 1)
-        return self.replace(args=tuple(encode(a, f"argument {n}") for n, a in given))
+        given = tuple(encode(a, f"argument {n}") for n, a in enumerate(args, 1))
+        message = _message(self.request)
+        if message is self.request:
+            return self.replace(args=given)
+        return self.replace(update=msgspec.structs.replace(message, args=given))
 
     def with_headers(self, headers: Mapping[str, str]) -> Self:
         """The call with further headers; as it is if its request carries none."""
-        merged = self.headers | dict(headers)
-        request: Any = self.request
-        if hasattr(request, "headers"):
-            return self.replace(headers=merged)
-        options = getattr(request, "options", None)
-        if not isinstance(options, StartOptions):
-            return self
-        return self.replace(options=msgspec.structs.replace(options, headers=merged))
+        return replace(self, request=_with_headers(self.request, dict(headers)))
 
     def encode(self, value: Any) -> bytes:
         """A value as a payload, for a field of the request or of the answer."""
@@ -189,6 +185,26 @@ def with_interceptors(
 def plain_connection(transport: Transport) -> Transport:
     """The connection that clients share, without what one of them has before it."""
     return transport.connection if isinstance(transport, Intercepted) else transport
+
+
+def _message(request: Any) -> Any:
+    """What of a request is for the code of a run: itself, or the update in it."""
+    return getattr(request, "update", request)
+
+
+def _with_headers(request: Any, headers: dict[str, str]) -> Any:
+    changed: dict[str, Any] = {}
+    if hasattr(request, "headers"):
+        changed["headers"] = request.headers | headers
+    for part in ("update", "start"):
+        if isinstance(getattr(request, part, None), msgspec.Struct):
+            changed[part] = _with_headers(getattr(request, part), headers)
+    options = getattr(request, "options", None)
+    if isinstance(options, StartOptions):
+        changed["options"] = msgspec.structs.replace(
+            options, headers=options.headers | headers
+        )
+    return msgspec.structs.replace(request, **changed) if changed else request
 
 
 def _around(
