@@ -314,7 +314,7 @@ class CoroutineProgram:
             return
         try:
             self._handle_signal(event, found, args, kwargs)
-        except (Exception, WorkflowControl) as error:
+        except (Exception, WorkflowControl, asyncio.CancelledError) as error:
             self.fail(error)
 
     def _offer(self, event: SignalReceived) -> None:

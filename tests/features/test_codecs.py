@@ -20,6 +20,7 @@ from everact.runtime import (
     PickleConverter,
     Registry,
     TaskContext,
+    UpdateFailed,
     WorkflowFailure,
     continue_as_new,
     execute_child,
@@ -84,6 +85,12 @@ class Payment:
         assert type(card) is Card
         self.cards.append(card)
 
+    @workflow.update
+    def exchange(self, card: Card) -> Card:
+        if card.number != SECRET:
+            raise ApplicationError("another card", card)
+        return card
+
     @workflow.query
     def has(self, card: Card) -> Card | None:
         return card if card.number == SECRET else None
@@ -127,6 +134,7 @@ async def test_no_value_is_stored_in_clear_and_every_result_reads_back(
         await stage.noted("waits")
         assert await handle.query(Payment.has, Card(SECRET)) == Card(SECRET)
         assert (await handle.describe()).memo == {"card": SECRET}
+        assert await handle.update(Payment.exchange, Card(SECRET)) == Card(SECRET)
         await handle.signal(Payment.take, Card(SECRET))
         assert await handle.result() == [
             f"charged {SECRET}",
@@ -226,6 +234,10 @@ async def test_an_asynchronous_codec_is_awaited_by_clients_and_waited_for_by_eng
         await stage.noted("waits")
         assert await handle.query(Payment.has, Card(SECRET)) == Card(SECRET)
         assert (await handle.describe()).memo == {"card": Card(SECRET)}
+        assert await handle.update(Payment.exchange, Card(SECRET)) == Card(SECRET)
+        with pytest.raises(UpdateFailed) as refused:
+            await handle.update(Payment.exchange, Card("other"))
+        assert getattr(refused.value.cause, "details", None) == (Card("other"),)
         await handle.signal(Payment.take, Card(SECRET))
         assert (await handle.result())[-1] == SECRET
         assert (await handle.history())[0].data["args"] == [Card(SECRET)]

@@ -130,6 +130,11 @@ class Shelf:
         assert type(order) is Order
         self.orders.append(order)
 
+    @workflow.update
+    async def exchange(self, order: Order) -> Order:
+        assert type(order) is Order
+        return order
+
     @workflow.query
     def has(self, order: Order) -> list[Order]:
         assert type(order) is Order
@@ -200,6 +205,9 @@ async def test_signals_and_queries_are_given_what_their_handlers_declare(
     assert await handle.query(Shelf.has, ORDER) == [ORDER]
     assert await handle.query("has", ORDER) == [PLAIN]
     assert await handle.query("has", ORDER, result_type=list[Order]) == [ORDER]
+    assert await handle.update(Shelf.exchange, ORDER) == ORDER
+    assert await handle.update("exchange", ORDER) == PLAIN
+    assert await handle.update("exchange", ORDER, result_type=Order) == ORDER
     await handle.signal("put", ORDER)
     assert await handle.result() == [ORDER, ORDER]
 

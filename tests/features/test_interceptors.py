@@ -21,6 +21,8 @@ from everact.runtime import (
     QueryFailed,
     Registry,
     Runtime,
+    StartOperation,
+    UpdateFailed,
     WorkerInterceptor,
     context,
     execute_child,
@@ -69,6 +71,13 @@ class Trail(WorkerInterceptor):
             raise PermissionError("not for you")
         found = proceed(call)
         return f"{found} for {call.headers['for']}" if "for" in call.headers else found
+
+    def handle_update(self, call: Invocation, proceed: Any) -> Any:
+        if call.headers.get("veto") == call.name:
+            raise ApplicationError("not for you")
+        if "add" in call.headers:
+            call = call.replace(args=(call.args[0] + int(call.headers["add"]),))
+        return proceed(call)
 
     def start_call(self, call: Invocation, proceed: Any) -> Any:
         trace = run_info().headers
@@ -134,6 +143,16 @@ class Counter:
     @workflow.query
     def total(self) -> int:
         return sum(self.found)
+
+    @workflow.update
+    def plus(self, number: int) -> int:
+        self.found.append(number)
+        return sum(self.found)
+
+    @workflow.update
+    async def plus_later(self, number: int) -> int:
+        await asyncio.sleep(1)
+        return self.plus(number)
 
 
 @workflow(registry=REGISTRY)
@@ -399,6 +418,39 @@ async def test_a_signal_or_a_query_can_be_kept_from_its_handler(site: Site) -> N
         assert await named.query("total", result_type=str) == "0 for Ada"
         await counter.signal("add", 1)
         assert await counter.result() == [1]
+
+
+@pytest.mark.feature("DC-08", "DC-09")
+async def test_updates_pass_with_their_headers(site: Site) -> None:
+    interceptors = [*ENGINE["interceptors"], Giving(add="5")]
+    async with site.up(interceptors=interceptors) as client:
+        start = StartOperation(Counter.run, 4, id="x", on_conflict="use_existing")
+        assert await client.updates.execute_with(Counter.plus, 1, start=start) == 6
+        handle = client.handle("x")
+        assert (await handle.describe()).headers == {"add": "5"}
+        assert await handle.update(Counter.plus, 1) == 12
+        assert await handle.update(Counter.plus_later, 1) == 18
+        of = {**client.config(), "interceptors": [Giving(veto="plus")]}
+        with pytest.raises(UpdateFailed, match="not for you"):
+            await Client(**of).handle("x").update("plus", 100)
+        assert await handle.query("total") == 18
+
+
+@pytest.mark.feature("DC-07")
+async def test_a_client_interceptor_sees_and_changes_updates(site: Site) -> None:
+    seen: list[Any] = []
+
+    class Changing(ClientInterceptor):
+        async def call(self, call: ClientCall[Any], proceed: Any) -> Any:
+            if call.name.startswith("updates."):
+                seen.append((call.name, call.args, call.headers))
+                call = call.with_args(*(10 * one for one in call.args))
+            return await proceed(call)
+
+    async with site.up(interceptors=[Giving(k="v"), Changing()]) as client:
+        handle = await client.start(Counter.run, 4)
+        assert await handle.update(Counter.plus, 1) == 10
+    assert seen == [("updates.send", (1,), {"k": "v"})]
 
 
 @pytest.mark.feature("DC-08", "RC-04")
