@@ -79,7 +79,11 @@ async def push_event(engine: "Engine", request: PushEvent) -> PushedEvent:
     """Store an event with what it starts, or answer with what the request did."""
     engine.check_open()
     if request.payload[:1] != JSON_TAG:
-        raise RPCError("a payload must be JSON", RPCStatus.INVALID_ARGUMENT)
+        raise RPCError(
+            "the payload of an event is plain JSON, by which waits are matched: no "
+            "codec is applied to it",
+            RPCStatus.INVALID_ARGUMENT,
+        )
     workspace, now = request.workspace, engine.clock.now()
     event_id = engine.new_id()
     served = None
