@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, get_type_hints
 
 from everact.runtime.definitions.tasks import Task
+from everact.runtime.definitions.updates import UpdateMethod
 from everact.runtime.definitions.workflows import definition_of
 from everact.runtime.values.json_payloads import JsonConverter
 from everact.runtime.values.payloads import Converter
@@ -33,7 +34,7 @@ def _function(target: Any) -> Callable[..., Any] | None:
     """The code of a workflow, a task, or a method that takes messages."""
     if isinstance(target, str):
         return None
-    if isinstance(target, Task):
+    if isinstance(target, Task | UpdateMethod):
         return target.function
     definition = definition_of(target)
     if definition is not None:
