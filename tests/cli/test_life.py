@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from everact.runtime.cli.exits import Exit
 from tests.cli.conftest import WORKS, Shell
 
 pytestmark = pytest.mark.real_time
@@ -41,6 +42,23 @@ def test_a_whole_life_by_commands_alone(shell: Shell) -> None:
         assert kinds.count("SignalReceived") == 3
 
 
+@pytest.mark.feature("MS-07", "MS-09")
+def test_an_update_is_answered_once_by_its_id(engine: Shell) -> None:
+    engine.json("start", "Basket", "--id", "updated")
+    engine.json("signal", "updated", "add", '{"article": "tea", "amount": 40}')
+    for _ in range(2):
+        found = engine.json("update", "updated", "discount", "50", "--id", "once")
+        assert (found["update_id"], found["answer"]) == ("once", 20)
+    refused = engine("update", "updated", "discount", "90")
+    assert refused.code == 1 and "90 % is too much" in refused.err
+    sent = engine("update", "updated", "discount", "10", "--accepted")
+    assert sent.code == 0 and "discount accepted" in sent.out
+    late = engine("start", "nobody-serves-this", "--anyway", "--id", "pending")
+    assert late.code == 0
+    late = engine("update", "pending", "any", "--timeout", "50ms")
+    assert late.code == 7, late
+
+
 def test_a_start_waits_for_its_result_on_demand(engine: Shell) -> None:
     done = engine("start", "squares", "4", "--id", "s-1", "--wait")
     assert (done.code, done.out) == (0, "[0,1,4,9]\n")
@@ -73,6 +91,29 @@ def test_a_followed_history_ends_with_its_run(engine: Shell) -> None:
         lines = following.stdout.read().splitlines()
     assert '"Complete"' in lines[-1]
     assert following.returncode == 0
+
+
+@pytest.mark.feature("MS-20")
+def test_events_are_pushed_and_listed(engine: Shell) -> None:
+    pushed = engine.json(
+        *("events", "push", "paid", "--payload", '{"amount": 7}', "--scope", "o-1"),
+        *("--metadata", "by=till", "--request-id", "paid-1"),
+    )
+    again = engine("events", "push", "paid", "--request-id", "paid-1")
+    assert (again.code, again.out) == (0, pushed["event_id"] + "\n")
+    engine.json("events", "push", "sent", "--payload", "on its way")
+    found = engine.json("events", "list")["events"]
+    assert [(e["key"], e["scope"], e["payload"]) for e in found] == [
+        ("sent", None, "on its way"),
+        ("paid", "o-1", {"amount": 7}),
+    ]
+    assert found[1]["metadata"] == {"by": "till"}
+    assert found[1]["event_id"] == pushed["event_id"]
+    assert engine.json("events", "list", "--scope", "o-1")["events"] == found[1:]
+    assert engine.json("events", "list", "--limit", "1")["events"] == found[:1]
+    assert '{"amount":7}' in engine("events", "list", "--key", "paid").out
+    assert engine("events", "push", "").code == Exit.USAGE
+    assert engine("events", "list", "--key", "").code == Exit.USAGE
 
 
 def test_cancelling_and_terminating_end_a_run(engine: Shell) -> None:
