@@ -347,6 +347,27 @@ async def test_the_open_run_is_terminated_and_another_takes_its_place(
 
 
 @pytest.mark.feature("ID-08")
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_signal_meanwhile_reaches_the_one_or_the_other(
+    runtime: Client, turns: int
+) -> None:
+    old = await runtime.start(until_told, "old", id="x")
+    replacing = asyncio.ensure_future(
+        runtime.start(until_told, "new", id="x", on_conflict="terminate_existing")
+    )
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await runtime.handle("x").signal("go", 1)
+    new = await replacing
+    ended = (await old.describe()).status
+    if ended is RunStatus.TERMINATED:
+        assert await new.result() == ["new", 1]
+    else:
+        assert await old.result() == ["old", 1]
+        assert (await new.describe()).status is RunStatus.RUNNING
+
+
+@pytest.mark.feature("ID-08")
 async def test_a_crash_leaves_the_one_or_the_other(tmp_path: Path) -> None:
     images: list[Path] = []
     file = tmp_path / "everact.db"
