@@ -104,6 +104,11 @@ def test_runs_are_started_executed_and_listed(runtime: RuntimeThread) -> None:
     assert [line.workflow for line in runtime.list()] == ["doubled", "doubled"]
     assert [line.workflow_id for line in runtime.list(id="five")] == ["five"]
     assert runtime.handle(runtime.dispatch(double.build_call(6))).result() == 12
+    both = runtime.dispatch(double.build_call(number) for number in (7, 8))
+    assert [runtime.handle(one).value() for one in both] == [14, 16]
+    known = runtime.handle_for(doubled, "five")
+    assert_type(known, BlockingHandle[int])
+    assert known.result() == 10
 
 
 def test_lists_are_read_page_by_page_and_may_be_left(runtime: RuntimeThread) -> None:
