@@ -43,7 +43,7 @@ def successor(
 
     `carried` are the unread signals, `run_id` the ID for a successor.
     """
-    command, start = state.closing, state.start
+    command, start = state.closing, replace(state.start, answered=())
     options = _named(state)
     if type(command) is ContinueAsNew:
         options = replace(
@@ -66,7 +66,6 @@ def successor(
             attempt=1,
             carried=(*command.unread, *carried),
             inbox_seq=0,
-            answered=(),
         )
     if type(command) is Fail and command.failure.kind not in _RETRIED:
         return None
@@ -90,7 +89,6 @@ def successor(
         carried=carried,
         inbox_seq=0,
         previous=previous,
-        answered=(),
     )
 
 
