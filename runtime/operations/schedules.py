@@ -22,6 +22,7 @@ from everact.runtime.core.schedules import (
     Taken,
 )
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.definitions.search_attributes import typed_attributes
 from everact.runtime.engine.schedules import Fold
 from everact.runtime.errors import RPCError
 from everact.runtime.filters.parsing import parse
@@ -194,6 +195,7 @@ async def create_schedule(engine: "Engine", request: CreateSchedule) -> None:
     """Make it, and do at once what was asked for."""
     _check(schedules.check_new, request.schedule)
     _check_backfills(request.backfills)
+    _check_attributes(request.attributes)
     now = engine.clock.now()
     schedule = Schedule(
         workspace=request.workspace,
@@ -249,6 +251,7 @@ async def describe_schedule(
 async def update_schedule(engine: "Engine", request: UpdateSchedule) -> None:
     """Replace the definition that the caller saw, and no other."""
     _check(schedules.check, request.schedule)
+    _check_attributes(request.attributes or {})
 
     def update(schedule: Schedule, present: Present) -> list[Order]:
         if schedule.serial != request.serial:
@@ -372,6 +375,13 @@ def _check(check: Any, definition: Definition) -> None:
     try:
         check(definition)
     except ValueError as error:
+        raise RPCError(str(error), RPCStatus.INVALID_ARGUMENT) from None
+
+
+def _check_attributes(attributes: Attributes) -> None:
+    try:
+        typed_attributes(attributes)
+    except (TypeError, ValueError, OverflowError) as error:
         raise RPCError(str(error), RPCStatus.INVALID_ARGUMENT) from None
 
 

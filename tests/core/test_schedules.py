@@ -218,7 +218,7 @@ def test_a_backfill_excludes_its_start_and_includes_its_end() -> None:
     life.schedule.backfills = (Backfill(10.0, 30.0), Backfill(0.0, 9.0))
     assert life.schedule.next_at() == 0.0
     assert [o.taken.nominal_time for o in life.at(100.0)] == [20.0, 30.0]
-    assert life.schedule.backfills == ()
+    assert not life.schedule.backfills
     assert life.schedule.next_at() is None
 
 
