@@ -215,7 +215,7 @@ async def create_schedule(engine: "Engine", request: CreateSchedule) -> None:
         orders: list[Order] = []
         if request.trigger_immediately:
             orders += schedule.trigger(None, present)
-        return orders + schedule.advance(present, schedules.BATCH)[0]
+        return orders + schedule.advance(present)
 
     await engine.schedules.create(schedule, begin, request.request_id)
 
@@ -259,13 +259,12 @@ async def update_schedule(engine: "Engine", request: UpdateSchedule) -> None:
                 f"schedule {schedule.id!r} has changed since it was described",
                 RPCStatus.ABORTED,
             )
-        kept = schedule.definition.action
-        schedule.definition = request.schedule
+        definition = request.schedule
         if request.keep_action:
-            schedule.definition = replace(request.schedule, action=kept)
+            definition = replace(definition, action=schedule.definition.action)
+        schedule.redefine(definition, present.now)
         if request.attributes is not None:
             schedule.attributes = request.attributes
-        schedule.updated_at = present.now
         return []
 
     await _change(engine, request, update)
@@ -301,7 +300,7 @@ async def backfill_schedule(engine: "Engine", request: BackfillSchedule) -> None
 
     def backfill(schedule: Schedule, present: Present) -> list[Order]:
         schedule.backfills += request.backfills
-        return schedule.advance(present, schedules.BATCH)[0]
+        return schedule.advance(present)
 
     await _change(engine, request, backfill)
 

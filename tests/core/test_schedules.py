@@ -9,7 +9,13 @@ from msgspec.structs import replace
 
 from everact.runtime.core.calendars import Interval, Spec
 from everact.runtime.core.failures import Failure, FailureKind
-from everact.runtime.core.records import Complete, Fail, Previous
+from everact.runtime.core.records import (
+    Complete,
+    Extras,
+    Fail,
+    Previous,
+    StartOptions,
+)
 from everact.runtime.core.schedules import (
     BATCH,
     LONGEST_BUFFER,
@@ -61,9 +67,7 @@ class Life:
         )
 
     def at(self, now: float) -> list[Order]:
-        orders, left = self.schedule.advance(self.present(now), BATCH)
-        assert left
-        return orders
+        return self.schedule.advance(self.present(now))
 
     def present(self, now: float) -> Present:
         return Present(now, self.names)
@@ -166,12 +170,9 @@ def test_times_before_the_catch_up_window_are_missed() -> None:
 def test_a_long_outage_is_dealt_with_in_batches() -> None:
     life = Life(OverlapPolicy.ALLOW_ALL, spec=Spec(intervals=(Interval(1),)))
     looked = []
-    while True:
-        orders, left = life.schedule.advance(life.present(250.0), BATCH)
-        looked.append(len(orders))
-        if left:
-            break
-    assert looked == [100, 100, 50]
+    while life.schedule.next_at() <= 250.0:  # type: ignore[operator]
+        looked.append(len(life.at(250.0)))
+    assert looked == [BATCH, BATCH, 250 - 2 * BATCH]
 
 
 @pytest.mark.feature("SC-15")
@@ -222,6 +223,21 @@ def test_a_backfill_excludes_its_start_and_includes_its_end() -> None:
     assert life.schedule.next_at() is None
 
 
+@pytest.mark.feature("SC-19")
+def test_another_specification_is_not_applied_to_the_past() -> None:
+    life = Life(OverlapPolicy.ALLOW_ALL, spec=Spec(intervals=(Interval(3600),)))
+    definition = life.schedule.definition
+    life.schedule.redefine(replace(definition, note="the same times"), 1000.0)
+    assert life.schedule.next_at() == 3600.0
+    faster = replace(definition, spec=Spec(crons=("@every 1m",)))
+    life.schedule.redefine(faster, 2000.0)
+    assert life.schedule.next_at() == 2040.0
+    life.schedule.until = 1980.0
+    compiled_ = replace(definition, spec=Spec(intervals=(Interval(60),)))
+    life.schedule.redefine(compiled_, 2070.0)  # a description says the same so
+    assert life.schedule.next_at() == 2040.0
+
+
 @pytest.mark.feature("SC-12")
 def test_jitter_is_the_same_whenever_it_is_asked() -> None:
     spec = Spec(intervals=(Interval(10),), jitter=5.0)
@@ -251,6 +267,10 @@ def test_what_cannot_begin_is_refused() -> None:
         replace(definition, policy=Policy(catchup_window=9.0)),
         replace(definition, spec=Spec(jitter=-1.0)),
         replace(definition, spec=Spec(crons=("nonsense",))),
+        replace(
+            definition,
+            action=Action("work", options=StartOptions(extras=Extras(cron="@daily"))),
+        ),
     ):
         with pytest.raises(ValueError):
             check_new(wrong)
