@@ -13,6 +13,7 @@ from everact.runtime.core.records import (
     Fail,
     StartTimer,
 )
+from everact.runtime.values.json_payloads import JSON_TAG
 from everact.runtime.values.payloads import PickleConverter
 
 _BUILTIN = (int, str, bytes, float, bool, type(None), list, tuple, dict, set, frozenset)
@@ -58,6 +59,8 @@ def _same_payload(old: bytes, new: bytes) -> bool:
         return True
     if old[:1] == b"c" and new[:1] == b"c":
         return True
+    if old[:1] == JSON_TAG and new[:1] == JSON_TAG:
+        return bool(msgspec.json.decode(old[1:]) == msgspec.json.decode(new[1:]))
     values = PickleConverter()
     first, second = values.decode(old), values.decode(new)
     if isinstance(first, _BUILTIN) and isinstance(second, _BUILTIN):
@@ -90,4 +93,6 @@ def _show_payload(payload: bytes) -> str:
     """A builtin value as it is written; anything else is not loaded for this."""
     if payload[:1] == b"c":
         return "<object>"
+    if payload[:1] == JSON_TAG:
+        return reprlib.repr(msgspec.json.decode(payload[1:]))
     return reprlib.repr(PickleConverter().decode(payload))
