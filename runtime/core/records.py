@@ -9,6 +9,7 @@ Records travel as MessagePack arrays. Fields may only ever be appended, with a
 default; `tests/golden/` holds rows of every landed version.
 """
 
+from enum import IntEnum
 from typing import TypeAlias
 
 import msgspec
@@ -55,6 +56,57 @@ class Parent(Record, frozen=True):
     on_close: int = TERMINATE
 
 
+class AttributeKind(IntEnum):
+    """The types that a search attribute can have."""
+
+    TEXT = 1
+    KEYWORD = 2
+    INT = 3
+    FLOAT = 4
+    BOOL = 5
+    DATETIME = 6
+    KEYWORD_LIST = 7
+
+
+class Attribute(Record, frozen=True):
+    """A typed value by which runs are found. A moment is epoch seconds, a float."""
+
+    kind: AttributeKind
+    value: str | int | float | bool | tuple[str, ...]
+
+
+class Extras(Record, frozen=True):
+    """What few starts have; a start without any of it has None in its place.
+
+    `priority` is 1 to 3, 0 if none was given. `event_id` and `event_key` are of the
+    event that started the run, `schedule_id` and `nominal_time` (epoch seconds) of
+    the schedule that did. `cron` is the cron expression of the chain.
+    """
+
+    priority: int = 0
+    static_summary: str = ""
+    static_details: str = ""
+    metadata: Document = b""
+    attributes: dict[str, Attribute] = {}
+    cron: str = ""
+    event_id: str = ""
+    event_key: str = ""
+    schedule_id: str = ""
+    nominal_time: float | None = None
+
+
+NO_EXTRAS = Extras()
+
+
+class Previous(Record, frozen=True):
+    """How earlier runs of a cron chain or of a schedule ended: the last success, and
+    the failure of the last one if it failed.
+    """
+
+    result: Payload = b""
+    failure: Failure | None = None
+
+
 class StartOptions(Record, frozen=True):
     """Everything about a start that is not its code and input.
 
@@ -78,6 +130,7 @@ class StartOptions(Record, frozen=True):
     identity: str = ""
     correlation_id: int | None = None
     run_deadline: float | None = None
+    extras: Extras | None = None
 
 
 class Started(Record, tag=1, frozen=True):
@@ -101,6 +154,7 @@ class Started(Record, tag=1, frozen=True):
     code: str = ""
     carried: tuple["SignalReceived", ...] = ()
     inbox_seq: int = 0
+    previous: Previous | None = None
 
 
 class Began(Record, tag=2, frozen=True):

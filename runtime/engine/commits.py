@@ -140,19 +140,19 @@ class GroupCommit:
     ) -> None:
         """Refuse what waits on a refused transition: its journal would have a gap."""
         refused = {
-            write.row.run_key: refusal
+            write.subject: refusal
             for write, refusal in zip(writes, outcome, strict=True)
             if refusal is not None
         }
         waiting, self._waiting = self._waiting, []
         gone: set[int] = set()
         for group in _together(waiting):
-            found = (refused.get(write.row.run_key) for write in group)
+            found = (refused.get(write.subject) for write in group)
             refusal = next((why for why in found if why is not None), None)
             if refusal is None:
                 continue
             for write in group:
-                refused[write.row.run_key] = refusal
+                refused[write.subject] = refusal
                 gone.add(id(write))
                 write.done(write, refusal)
         kept = [write for write in waiting if id(write) not in gone]

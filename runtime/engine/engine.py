@@ -12,7 +12,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from msgspec.structs import replace
 
@@ -59,7 +59,7 @@ from everact.runtime.errors import (
 )
 from everact.runtime.programs.coroutine import make_program
 from everact.runtime.programs.loop import GeneratorHooks
-from everact.runtime.store.base import RunRow, Store, Write
+from everact.runtime.store.base import RunRow, Statement, Store, Write
 from everact.runtime.values.payloads import Converter, PickleConverter
 
 logger = logging.getLogger("everact.engine")
@@ -80,6 +80,9 @@ REFUSED_RETRY = 60.0
 """Seconds until a run that was refused so often is tried again."""
 
 _OUTCOMES = frozenset({Outcome, TaskCompleted, TaskFailed})
+
+Beside: TypeAlias = Callable[[RunActor, Any], tuple[Statement, ...]]
+"""What an event or command writes beside the journal, told before it is folded."""
 
 IDLE_RUNS = 10_240
 """Waiting runs kept in memory, unless told otherwise."""
@@ -115,6 +118,7 @@ class Engine:
         self._opening: dict[tuple[str, str], RunActor] = {}
         self._aside: dict[int, str] = {}
         self.relations = Relations(self)
+        self.beside: dict[type, Beside] = {}
         self._read_back: set[int] = set()
         self._leaving: set[int] = set()
         self._asking: set[asyncio.Task[None]] = set()
@@ -181,6 +185,9 @@ class Engine:
         left = await self.commits.finish()
         not_stored = StoreError("the runtime was closed while the disk was full")
         for write in left:
+            if write.row is None:
+                write.done(write, _copy_error(not_stored))
+                continue
             asked = write.effects[2] if write.tasks is None else None
             if asked is not None:
                 asked.fail(_copy_error(not_stored))
@@ -776,6 +783,9 @@ class Engine:
         )
         runs: dict[int, RunActor] = {}
         for write in writes:
+            if write.row is None:
+                write.done(write, _copy_error(error))
+                continue
             asked = write.effects[2] if write.tasks is None else None
             if asked is not None:
                 asked.fail(_copy_error(error))

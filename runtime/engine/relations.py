@@ -213,7 +213,7 @@ class Relations:
 
     def leave_child(self, command: StartChild, cancel_only: bool, write: Write) -> None:
         """The parent closed, or gave the call up: do with the child as was agreed."""
-        parent = self._engine.runs[write.row.run_key].state.start
+        parent = self._engine.runs[write.subject].state.start
         if not cancel_only and command.on_close == ABANDON:
             return
         run = self._addressed(parent.workspace, command.workflow_id, command.run_id)

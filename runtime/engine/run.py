@@ -59,7 +59,7 @@ from everact.runtime.engine.attempt import Outcome, TaskActor, attempt_of, start
 from everact.runtime.engine.watchdog import ActivationOverrun
 from everact.runtime.errors import NonDeterminismError, QueryFailed, RPCError
 from everact.runtime.programs.base import Program
-from everact.runtime.store.base import RunRow, Write
+from everact.runtime.store.base import RunRow, Statement, Write
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -419,6 +419,7 @@ class RunActor(Actor):
         seq = state.seq
         closes = bool(commands) and type(commands[-1]) in _CLOSING
         children = self._left_children(commands, closes) if state.children else ()
+        also = self._beside(events, commands)
         state.issue(commands)
         state.record(body, transition, shown, now)
         sealed = engine.seal.row(
@@ -426,6 +427,7 @@ class RunActor(Actor):
         )
         write = Write(sealed, self.committed)
         write.effects = (events, commands, asked)
+        write.also = also
         if within is not None:
             write.within = within
         self.in_flight += 1
@@ -452,6 +454,17 @@ class RunActor(Actor):
             engine.relations.leave_children(children, write)
         if closes:
             self._succeed(write, now)
+
+    def _beside(
+        self, events: tuple[Event, ...], commands: tuple[Command, ...]
+    ) -> tuple[Statement, ...]:
+        """What is written beside the journal, told before the commands are folded."""
+        beside = self.engine.beside
+        found: tuple[Statement, ...] = ()
+        for record in (*events, *commands):
+            if type(record) in beside:
+                found += beside[type(record)](self, record)
+        return found
 
     def _wake(self) -> float | None:
         """When it must be in memory: at once if a child's end is on its way to it."""

@@ -67,6 +67,10 @@ class CheckpointRow(NamedTuple):
     body: bytes
 
 
+Statement: TypeAlias = tuple[str, tuple[str | int | float | bytes | None, ...]]
+"""A statement of the adapter's catalogue by name, and its parameters."""
+
+
 class Write(msgspec.Struct, eq=False):
     """All that one transition changes.
 
@@ -74,10 +78,13 @@ class Write(msgspec.Struct, eq=False):
     `row` the transition itself; `drop_before` removes the journal of generations
     before it; `wake` names another run to be loaded at the next start; `request`
     remembers a request ID; `within` is the write without which this one must not be.
-    `effects` and `tasks` are the engine's own, for `done`.
+    `also` are further statements of the adapter's catalogue, by name and with their
+    parameters, in order. `effects` and `tasks` are the engine's own, for `done`.
+
+    A write that is not of a run has no row.
     """
 
-    row: JournalRow
+    row: JournalRow | None
     done: Callable[["Write", BaseException | None], None]
     insert: RunRow | None = None
     change: RunRow | None = None
@@ -88,6 +95,12 @@ class Write(msgspec.Struct, eq=False):
     within: "Write | None" = None
     effects: Any = None
     tasks: Any = None
+    also: tuple[Statement, ...] = ()
+
+    @property
+    def subject(self) -> int:
+        """The key of the run that it is of; negative, its own, if it is of none."""
+        return -id(self) if self.row is None else self.row.run_key
 
 
 class Stored(NamedTuple):
@@ -152,6 +165,9 @@ class Store(Protocol):
 
     def select(self, what: str, *args: Any) -> list[Any]:
         """Keys or values by a named query of the adapter's catalogue."""
+
+    def rows(self, what: str, *args: Any) -> list[Any]:
+        """Whole rows, as tuples, by a named query of the adapter's catalogue."""
 
     def history(self, key: int, after: tuple[int, int], limit: int) -> list[JournalRow]:
         """Journal rows of a run after (generation, seq), oldest first."""

@@ -368,10 +368,14 @@ class SqliteStore:
         found: list[tuple[str, list[Any]]] = []
         self._wide_statements("change_run", changes, found)
         self._wide_statements("insert_run", inserts, found)
-        self._wide_statements("insert_row", [write.row for write in writes], found)
+        self._wide_statements(
+            "insert_row", [w.row for w in writes if w.row is not None], found
+        )
         for write in writes:
             if write.checkpoint or write.drop_before or write.wake or write.request:
                 found += self._rest(write)
+            if write.also:
+                found += [(self._sql[name], list(given)) for name, given in write.also]
         return found
 
     def _wide_statements(
@@ -389,7 +393,7 @@ class SqliteStore:
                 start += width
 
     def _rest(self, write: Write) -> list[tuple[str, list[Any]]]:
-        sql, key = self._sql, write.row.run_key
+        sql, key = self._sql, max(write.subject, 0)
         found: list[tuple[str, list[Any]]] = []
         if write.drop_before is not None:
             old = [key, write.drop_before]
@@ -492,6 +496,9 @@ class SqliteStore:
     def select(self, what: str, *args: Any) -> list[Any]:
         return [row[0] for row in self._all(what, *args)]
 
+    def rows(self, what: str, *args: Any) -> Rows:
+        return self._all(what, *args)
+
     def history(self, key: int, after: tuple[int, int], limit: int) -> list[JournalRow]:
         return [JournalRow(*row) for row in self._all("history", key, *after, limit)]
 
@@ -570,10 +577,10 @@ def _groups(writes: Sequence[Write]) -> Iterable[list[Write]]:
 
     for write in writes:
         if write.within is not None:
-            leader[find(write.row.run_key)] = find(write.within.row.run_key)
+            leader[find(write.subject)] = find(write.within.subject)
     groups: dict[int, list[Write]] = {}
     for write in writes:
-        groups.setdefault(find(write.row.run_key), []).append(write)
+        groups.setdefault(find(write.subject), []).append(write)
     return groups.values()
 
 

@@ -1,15 +1,18 @@
 """The durable image: what a disk would hold, as plain tables.
 
 It survives crashes. Rows go in and come out as copies, so that nothing in memory can
-change what is durable. It keeps the promises that the store port makes of a database:
-one open run of an ID, journal rows that are never written twice.
+change what is durable. What is written beside the runs (`Write.also`) is in a database
+in memory, by the adapter's own statements. It keeps the promises that the store port
+makes of a database: one open run of an ID, journal rows that are never written twice.
 """
 
+import sqlite3
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
+from everact.runtime.store import catalogue
 from everact.runtime.store.base import (
     CheckpointRow,
     JournalRow,
@@ -55,6 +58,10 @@ class Image:
         self.by_id: dict[tuple[str, str], list[int]] = {}
         self.clean = True
         self.epoch = 0
+        self._sql = catalogue.queries("sqlite")
+        self._side = sqlite3.connect(":memory:", isolation_level=None)
+        for step in catalogue.migrations("sqlite"):
+            self._side.executescript(step.script)
 
     # -- writing -------------------------------------------------------------------
 
@@ -63,6 +70,8 @@ class Image:
         status: dict[int, int] = {}
         taken = set()
         for write in writes:
+            if write.row is None:
+                continue
             place = Place(*write.row[:3])
             if place in taken or place[1:] in self.journal.get(place.run_key, ()):
                 raise Violated(f"journal row {place} is there already")
@@ -89,11 +98,14 @@ class Image:
 
     def apply(self, writes: Sequence[Write]) -> None:
         """Make `writes`, which were checked, durable."""
+        self._put_beside(writes)
         for write in writes:
             if write.change is not None:
                 self._change(write.change)
             if write.insert is not None:
                 self._insert(replace(write.insert))
+            if write.row is None:
+                continue
             place = Place(*write.row[:3])
             rows = self.journal.setdefault(place.run_key, {})
             rows[place.generation, place.seq] = write.row
@@ -108,6 +120,17 @@ class Image:
             if write.request is not None:
                 workspace, request_id, _ = write.request
                 self.requests.setdefault((workspace, request_id), place.run_key)
+
+    def _put_beside(self, writes: Sequence[Write]) -> None:
+        self._side.execute("begin")
+        try:
+            for write in writes:
+                for name, given in write.also:
+                    self._side.execute(self._sql[name], given)
+        except sqlite3.IntegrityError as error:
+            self._side.execute("rollback")
+            raise Violated(str(error)) from error
+        self._side.execute("commit")
 
     def _insert(self, row: RunRow) -> None:
         self.runs[row.key] = row
@@ -175,7 +198,13 @@ class Image:
 
     def select(self, what: str, *args: Any) -> list[Any]:
         """The adapter's catalogue of named queries."""
+        if what not in _QUERIES:
+            return [row[0] for row in self.beside(what, args)]
         return list(_QUERIES[what](self, *args))
+
+    def beside(self, what: str, args: Sequence[Any]) -> list[Any]:
+        """Rows of the database beside the runs, which holds no runs itself."""
+        return self._side.execute(self._sql[what], args).fetchall()
 
     def history(self, key: int, after: tuple[int, int], limit: int) -> list[JournalRow]:
         """Journal rows after a place."""

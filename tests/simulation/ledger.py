@@ -23,7 +23,7 @@ from everact.runtime.core.records import (
     TimerFired,
 )
 from everact.runtime.core.statuses import RunStatus
-from everact.runtime.store.base import Write
+from everact.runtime.store.base import JournalRow, Write
 
 
 class Broken(AssertionError):
@@ -66,7 +66,8 @@ class Ledger:
             if write.insert is not None:
                 self.run_ids[write.insert.key] = write.insert.run_id
         for write in writes:
-            self._read(write)
+            if write.row is not None:
+                self._read(write.row)
             if write.change is not None and write.change.status:
                 self._close(write.change.run_id, write.change.status)
             elif write.insert is not None and write.insert.status:
@@ -77,22 +78,22 @@ class Ledger:
             raise Broken(f"run {run_id} was closed twice")
         self.closed[run_id] = RunStatus(status)
 
-    def _read(self, write: Write) -> None:
-        key, generation, seq = write.row[:3]
+    def _read(self, row: JournalRow) -> None:
+        key, generation, seq = row[:3]
         run_id = self.run_ids.get(key)
         if run_id is None:
-            raise Broken(f"row {write.row[:3]} belongs to no run")
+            raise Broken(f"row {row[:3]} belongs to no run")
         if run_id in self.closed:
-            raise Broken(f"row {write.row[:3]} comes after the end of its run")
+            raise Broken(f"row {row[:3]} comes after the end of its run")
         newest = self.generations.get(key, 0)
         if generation not in (newest, newest + 1):
-            raise Broken(f"row {write.row[:3]}: generation {newest} was the newest")
+            raise Broken(f"row {row[:3]}: generation {newest} was the newest")
         self.generations[key] = generation
         chapter = self.chapters.setdefault((run_id, generation), Chapter())
         if seq != chapter.next_seq:
-            raise Broken(f"row {write.row[:3]} leaves a gap: {chapter.next_seq} is due")
+            raise Broken(f"row {row[:3]} leaves a gap: {chapter.next_seq} is due")
         chapter.next_seq += 1
-        transition = records.decode(write.row.body)
+        transition = records.decode(row.body)
         for event in transition.events:
             self.kinds.add(type(event))
             self._event(chapter, run_id, event, transition.time)

@@ -80,7 +80,7 @@ class MemoryStore:
         world = self.world
         if world.crashed:
             return
-        world.trace("commit", fate.value, [tuple(w.row[:3]) for w in batch])
+        world.trace("commit", fate.value, [w.row and tuple(w.row[:3]) for w in batch])
         if fate is Fate.CRASH_BEFORE:
             world.crash("before a commit was done")
             return
@@ -122,7 +122,7 @@ class MemoryStore:
         broken: dict[int, BaseException] = {}
         for group in together(batch):
             why: BaseException | None = next(
-                (broken[w.row.run_key] for w in group if w.row.run_key in broken), None
+                (broken[w.subject] for w in group if w.subject in broken), None
             )
             if why is None and victim in group:
                 why = StoreError("simulated refusal of a transition")
@@ -135,7 +135,7 @@ class MemoryStore:
                     self.world.violated(violated)
             for write in group:
                 refusals[id(write)] = why
-                broken[write.row.run_key] = why
+                broken[write.subject] = why
         return [refusals.get(id(write)) for write in batch]
 
     def _write(self, writes: list[Write]) -> None:
@@ -165,6 +165,9 @@ class MemoryStore:
 
     def select(self, what: str, *args: Any) -> list[Any]:
         return self.image.select(what, *args)
+
+    def rows(self, what: str, *args: Any) -> list[Any]:
+        return self.image.beside(what, args)
 
     def history(self, key: int, after: tuple[int, int], limit: int) -> list[JournalRow]:
         return self.image.history(key, after, limit)

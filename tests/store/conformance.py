@@ -478,6 +478,33 @@ class StoreConformance:
 
     # -- request IDs -------------------------------------------------------------------
 
+    async def test_what_is_written_beside_a_row_is_in_its_transaction(
+        self, store: Store
+    ) -> None:
+        beside = put(row(1), insert=run(1), also=(("put_meta", ("seen", "1")),))
+        refused = put(
+            row(2), insert=run(2, run_id="other"), also=(("put_meta", (None, "2")),)
+        )
+        first, second = await commit(store, beside, refused)
+        assert first is None
+        assert isinstance(second, StoreError)
+        assert store.rows("get_meta", "seen") == [("1",)]
+        assert store.load(2) is None
+
+    async def test_a_write_that_is_of_no_run_is_refused_alone(
+        self, store: Store
+    ) -> None:
+        def beside(name: str | None, value: str) -> Write:
+            return Write(None, lambda *_: None, also=(("put_meta", (name, value)),))
+
+        outcome = await commit(
+            store, beside("one", "1"), beside(None, "2"), start(3), beside("two", "3")
+        )
+        assert [error is None for error in outcome] == [True, False, True, True]
+        assert store.select("get_meta", "one") == ["1"]
+        assert store.select("get_meta", "two") == ["3"]
+        assert store.load(3) is not None
+
     async def test_a_request_is_remembered_with_its_run(self, store: Store) -> None:
         first = start(1)
         first.request = ("default", "req", NOW)
