@@ -4,6 +4,8 @@ Nothing of the other registry is changed, so that tests with fakes of their own 
 run side by side.
 """
 
+import asyncio
+import functools
 import inspect
 from collections import ChainMap
 from collections.abc import Callable, Mapping
@@ -88,3 +90,31 @@ def _plain(fake: Callable[..., Any]) -> Callable[..., Any]:
         return fake(*args, **kwargs)
 
     return calling
+
+
+def watched(base: Registry, begins: Callable[[], bool]) -> Replacing:
+    """A registry whose tasks ask `begins`, before they are called, whether they may."""
+    made = Replacing(base)
+    for task in list(base.tasks.values()):
+        made.replace(task, _asking(task.function, begins))
+    return made
+
+
+def _asking(function: Callable[..., Any], begins: Callable[[], bool]) -> Any:
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def waiting(*args: Any, **kwargs: Any) -> Any:
+            if not begins():
+                await asyncio.get_running_loop().create_future()
+            return await function(*args, **kwargs)
+
+        return waiting
+
+    @functools.wraps(function)
+    def blocking(*args: Any, **kwargs: Any) -> Any:
+        if not begins():
+            raise RuntimeError("the engine of this task is dead")
+        return function(*args, **kwargs)
+
+    return blocking

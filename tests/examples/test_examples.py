@@ -54,3 +54,17 @@ def test_the_agent_retries_its_tool_asks_and_finishes() -> None:
         "a warm weekend: Lisbon (yes, but not much)",
         "6 tasks recorded, 3 facts known",
     ]
+
+
+@pytest.mark.real_time
+def test_the_tests_of_an_example_pass() -> None:
+    tests = "examples/test_order_approval.py"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "4 passed" in done.stdout

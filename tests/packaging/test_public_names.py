@@ -39,6 +39,10 @@ PUBLIC = {
         status_of status_of_result task task_identifier uuid4 wait_condition
         workflow
     """,
+    "everact.runtime.testing": """
+        CrashReport CrashesDiffer Difference Environment History Moment
+        crash_everywhere histories history replay
+    """,
     "everact.runtime.control": """
         Control ControlSettings Scope ServerTLS Token TokenFile serve
     """,

@@ -21,7 +21,7 @@ from everact.runtime.errors import (
     StoreError,
     WorkflowFailure,
 )
-from tests.simulation.ledger import Broken
+from everact.runtime.testing.ledger import Broken
 
 if TYPE_CHECKING:
     from everact.runtime import Runtime

@@ -8,9 +8,9 @@ from everact.runtime.engine.loading import load_state
 from everact.runtime.engine.run import RunActor
 from everact.runtime.engine.seal import Seal
 from everact.runtime.programs.coroutine import make_program
+from everact.runtime.testing.ledger import Broken
 from everact.runtime.values.payloads import PickleConverter
 from tests.simulation.image import Image
-from tests.simulation.ledger import Broken
 from tests.simulation.store import KEY
 
 _seal = Seal(KEY)
