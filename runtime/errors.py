@@ -262,17 +262,24 @@ class AuthorizationError(ClientError):
 
 
 class WorkflowAlreadyStarted(_Carrying):
-    """A run of that workflow ID is in the way of the start."""
+    """A run of that workflow ID is in the way of the start; `closed` if it ended."""
 
-    def __init__(self, workflow_id: str, workflow_type: str, run_id: str) -> None:
-        super().__init__(
-            f"workflow ID {workflow_id!r} is taken by run {run_id} of "
-            f"{workflow_type!r}; wait for it, or start with on_conflict="
-            "'use_existing' or 'attach'"
-        )
+    def __init__(
+        self, workflow_id: str, workflow_type: str, run_id: str, closed: bool = False
+    ) -> None:
+        by = f"by run {run_id} of {workflow_type!r}"
+        if closed:
+            text = f"was used {by}, which ended: on_reuse allows no other run of it"
+        else:
+            text = (
+                f"is taken {by}; wait for it, or start with on_conflict='use_existing' "
+                "or 'attach'"
+            )
+        super().__init__(f"workflow ID {workflow_id!r} {text}")
         self.workflow_id = workflow_id
         self.workflow_type = workflow_type
         self.run_id = run_id
+        self.closed = closed
 
 
 class QueryRejected(_Carrying):

@@ -17,7 +17,7 @@ from everact.runtime.cli.output import Output, value_shown
 from everact.runtime.cli.waiting import wait_for
 from everact.runtime.client.client import Client
 from everact.runtime.client.handle import RunHandle
-from everact.runtime.client.starting import CONFLICTS
+from everact.runtime.core.identity import CONFLICTS
 from everact.runtime.core.retry import RetryPolicy, retry
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import RPCError
@@ -41,9 +41,7 @@ def addressed(function: Any) -> Any:
 @click.option(
     "--on-conflict",
     type=click.Choice(CONFLICTS),
-    default="fail",
-    show_default=True,
-    help="If a run has the ID: refuse, take the open one, or also a closed one.",
+    help="If a run has the ID: refuse [fail], take the open one, or also a closed one.",
 )
 @click.option("--kwarg", multiple=True, metavar="NAME=VALUE", help="Named argument.")
 @click.option("--memo", multiple=True, metavar="NAME=VALUE", help="Note on the run.")

@@ -213,7 +213,7 @@ class Client:
             self,
             started.workflow_id,
             result_run_id=started.run_id,
-            first_execution_run_id=started.first_run_id,
+            first_execution_run_id=None if request.signal else started.first_run_id,
             target=workflow,
             result_type=options.get("result_type"),
             key=started.key,

@@ -9,11 +9,16 @@ import msgspec
 
 from everact.runtime.client.rpc import RPC, RPC_OPTIONS
 from everact.runtime.core.durations import Duration, optional_seconds, seconds
+from everact.runtime.core.identity import CONFLICTS, REUSES, mistake
 from everact.runtime.core.records import StartOptions
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.definitions.tasks import Task
-from everact.runtime.definitions.workflows import definition_of, name_of
-from everact.runtime.operations.runs import StartRun
+from everact.runtime.definitions.workflows import (
+    definition_of,
+    handler_name,
+    name_of,
+)
+from everact.runtime.operations.starting import StartRun, StartSignal
 from everact.runtime.programs.workflow_loop import encode_arguments
 from everact.runtime.values.payloads import checked_text
 
@@ -29,7 +34,6 @@ class _Unset:
 UNSET: Any = _Unset()
 """Stands for an argument that was not given; an explicit None is an argument."""
 
-CONFLICTS = ("fail", "use_existing", "attach")
 TASK_TIMEOUT = timedelta(seconds=10)
 
 
@@ -40,7 +44,10 @@ class Starting(RPC, total=False):
     kwargs: dict[str, Any] | None
     id: str | None
     queue: str
-    on_conflict: str
+    on_conflict: str | None
+    on_reuse: str
+    start_signal: Any
+    start_signal_args: Sequence[Any]
     retry: RetryPolicy | None
     run_timeout: Duration | None
     execution_timeout: Duration | None
@@ -62,7 +69,10 @@ _ELSEWHERE = RPC_OPTIONS | {
     "id",
     "queue",
     "on_conflict",
+    "on_reuse",
     "start_delay",
+    "start_signal",
+    "start_signal_args",
     "request_id",
     "result_type",
 }
@@ -90,15 +100,13 @@ def start_request(
     kwargs = options.get("kwargs") or {}
     _check_signature(workflow, args, kwargs, name)
     workflow_id, queue = options.get("id"), options.get("queue", "default")
-    conflict = options.get("on_conflict", "fail")
     if workflow_id is not None and not workflow_id:
         raise ValueError("id must not be empty")
     if not queue:
         raise ValueError("queue must not be empty")
     for what in ("id", "queue", "run_name", "request_id"):
         checked_text(options.get(what) or "", what)  # type: ignore[arg-type]
-    if conflict not in CONFLICTS:
-        raise ValueError(f"on_conflict must be one of {', '.join(CONFLICTS)}")
+    signal = _signal(client, options)
     encoded, encoded_named = encode_arguments(client.values, args, kwargs, name)
     return StartRun(
         workflow=name,
@@ -107,9 +115,38 @@ def start_request(
         kwargs=encoded_named,
         options=_options(client, queue, options),
         start_delay=optional_seconds(options.get("start_delay"), what="start_delay"),
-        on_conflict=conflict,
+        **_policies(options),
+        signal=signal,
         request_id=options.get("request_id", ""),
         workspace=client.namespace,
+    )
+
+
+def _policies(options: Starting) -> dict[str, Any]:
+    """What the start does about a run that has its ID."""
+    conflict, reuse = options.get("on_conflict"), options.get("on_reuse", "allow")
+    for what, given, known in (
+        ("on_conflict", conflict, CONFLICTS),
+        ("on_reuse", reuse, REUSES),
+    ):
+        if given is not None and given not in known:
+            raise ValueError(f"{what} must be one of {', '.join(known)}")
+    wrong = mistake(conflict, reuse, options.get("start_signal") is not None)
+    if wrong is not None:
+        raise ValueError(wrong)
+    return {"on_conflict": conflict, "on_reuse": reuse}
+
+
+def _signal(client: "Client", options: Starting) -> StartSignal | None:
+    """The signal that the start brings along."""
+    signal, args = options.get("start_signal"), options.get("start_signal_args", ())
+    if signal is None:
+        if args:
+            raise ValueError("start_signal_args are for a start_signal")
+        return None
+    name = handler_name(signal, "signal")
+    return StartSignal(
+        name=name, args=encode_arguments(client.values, tuple(args), {}, name)[0]
     )
 
 

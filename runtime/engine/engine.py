@@ -120,7 +120,8 @@ class Engine:
         self.relations = Relations(self)
         self.beside: dict[type, Beside] = {}
         self._read_back: set[int] = set()
-        self._leaving: set[int] = set()
+        self.leaving: set[int] = set()
+        """Runs that were dropped, and whose last transitions are not durable yet."""
         self._asking: set[asyncio.Task[None]] = set()
         self._next_key = 1
         self._nested = 0
@@ -281,7 +282,7 @@ class Engine:
             if key in self._idle:
                 self._idle.move_to_end(key)
             return run
-        if key in self._leaving:
+        if key in self.leaving:
             return None  # what it did last is not durable yet
         stored = self.store.load(key)
         if stored is None or stored.run.status:
@@ -440,14 +441,17 @@ class Engine:
             logger.error("%s is loaded again after an error", run, exc_info=error)
         self._let_go(run)
         if run.in_flight:
-            self._leaving.add(run.row.key)
+            self.leaving.add(run.row.key)
         else:
             self.loop.call_soon(self._reload, run.row.key)
 
     def left(self, run: RunActor) -> None:
         """All that a discarded run did is durable, or refused: it can be read back."""
-        if run.row.key in self._leaving:
-            self._leaving.discard(run.row.key)
+        if run.row.key in self.leaving:
+            self.leaving.discard(run.row.key)
+            start = run.state.start
+            if self._opening.get((start.workspace, start.workflow_id)) is run:
+                del self._opening[start.workspace, start.workflow_id]
             self.loop.call_soon(self._reload, run.row.key)
 
     def _reload(self, key: int) -> None:
@@ -508,12 +512,18 @@ class Engine:
     # -- what comes from outside -------------------------------------------------------
 
     def start(
-        self, started: Started, request: tuple[str, str, float] | None = None
+        self,
+        started: Started,
+        request: tuple[str, str, float] | None = None,
+        within: Write | None = None,
     ) -> tuple[RunActor, "asyncio.Future[Any]"]:
-        """Make a run; the future is done when the start is durable, or refused."""
+        """Make a run; the future is done when the start is durable, or refused.
+
+        `within` is a write that must be in the same transaction.
+        """
         self.check_open()
         reply = self.loop.create_future()
-        run = self.make(started, Asked(started, reply, request), None)
+        run = self.make(started, Asked(started, reply, request), within)
         return run, reply
 
     def check_open(self) -> None:
@@ -610,20 +620,24 @@ class Engine:
         status NOT_FOUND if the run is closed or unknown.
         """
         self.check_open()
-        if key in self._leaving:
+        if key in self.leaving:
             await self.commits.idle()
         run = self.resident(key)
         reply = self.loop.create_future()
         if run is not None:
             run.post(Asked(event, reply, request, follow))
         elif key in self._aside and type(event) is TerminateRequested:
-            self._close_unreadable(key, event, reply)
+            self.close_unreadable(key, event, reply)
         else:
             raise RPCError(f"run {key} is not open", RPCStatus.NOT_FOUND)
         await reply
 
-    def _close_unreadable(
-        self, key: int, event: TerminateRequested, answer: "asyncio.Future[Any]"
+    def close_unreadable(
+        self,
+        key: int,
+        event: TerminateRequested,
+        answer: "asyncio.Future[Any] | None",
+        within: Write | None = None,
     ) -> None:
         """Terminate a run whose journal cannot be read: the one thing left to do."""
         stored = self.store.load(key)
@@ -639,14 +653,16 @@ class Engine:
 
         def done(_: Write, error: BaseException | None) -> None:
             if error is not None:
-                fail(answer, error)
+                if answer is not None:
+                    fail(answer, error)
                 return
             self._aside.pop(key, None)
             self.waiting.closed(Closed(key, RunStatus.TERMINATED, command, ""))
-            settle(answer, None)
+            if answer is not None:
+                settle(answer, None)
 
         sealed = self.seal.row(key, row.run_id, generation, seq, body)
-        write = Write(sealed, done, change=row)
+        write = Write(sealed, done, change=row, within=within)
         write.effects = ((), (), None)
         self.commits.add(write)
 
@@ -793,8 +809,8 @@ class Engine:
             run = self.runs.get(key)
             if run is not None:
                 runs[key] = run
-            elif key in self._leaving:  # nothing more will be told of it
-                self._leaving.discard(key)
+            elif key in self.leaving:  # nothing more will be told of it
+                self.leaving.discard(key)
                 self.loop.call_soon(self._reload_or_tell, key, error)
         for key, run in runs.items():
             start = run.state.start

@@ -304,6 +304,31 @@ class RunActor(Actor):
             self.take(Held(obstacle), None)
             self.engine.put_aside(self, obstacle)
 
+    @property
+    def put_off(self) -> bool:
+        """Whether it only waits for the moment that its start was put off to.
+
+        The waits of a chain, for its next attempt or its next time, are not meant.
+        """
+        state, start = self.state, self.state.start
+        extras = start.options.extras
+        return (
+            state.held == ""
+            and not state.began
+            and state._moment(BEGIN) is not None
+            and start.attempt == 1
+            and not (extras is not None and extras.cron)
+        )
+
+    async def begin_with(
+        self, signal: SignalReceived, request: tuple[str, str, float] | None
+    ) -> None:
+        """Take a signal and begin, in one transaction; returns when it is durable."""
+        reply: asyncio.Future[Any] = self.engine.loop.create_future()
+        self.take(signal, Asked(signal, reply, request))
+        self.begin()
+        await reply
+
     def moment(self, number: int, due: float) -> None:
         """A moment of the run has come; dead ones are ignored."""
         state = self.state
@@ -556,6 +581,13 @@ class RunActor(Actor):
         if self.after_commit is None:
             self.after_commit = []
         self.after_commit.append((reply, answer))
+
+    async def durable(self) -> None:
+        """Wait until what the run's memory shows now is durable."""
+        if self.in_flight:
+            reply: asyncio.Future[Any] = self.engine.loop.create_future()
+            self._when_durable(reply, None)
+            await reply
 
     # -- activations that take too long --------------------------------------------
 

@@ -20,8 +20,9 @@ from everact.runtime.core.records import StartOptions
 from everact.runtime.core.retry import retry
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.signature import Signature
+from everact.runtime.definitions.workflows import Handler
 from everact.runtime.errors import QueryFailed, RPCError
-from everact.runtime.operations import actors, runs
+from everact.runtime.operations import actors, runs, starting
 from everact.runtime.operations.base import Request
 from everact.runtime.values.json_payloads import JSON_TAG, JsonConverter, as_type
 
@@ -46,7 +47,7 @@ def typed(engine: "Engine", request: Request[Any]) -> Request[Any]:
     not fit.
     """
     match request:
-        case runs.StartRun():
+        case starting.StartRun():
             return typed_start(engine, request)
         case runs.SignalRun():
             return _message(engine, request)
@@ -74,7 +75,7 @@ def _message(engine: "Engine", request: runs.SignalRun | runs.QueryRun) -> Reque
     return typed
 
 
-def typed_start(engine: "Engine", request: runs.StartRun) -> runs.StartRun:
+def typed_start(engine: "Engine", request: starting.StartRun) -> starting.StartRun:
     """`request` with what came as JSON as the engine stores values."""
     _check(request.options)
     target = _target(engine, request.workflow)
@@ -84,12 +85,17 @@ def typed_start(engine: "Engine", request: runs.StartRun) -> runs.StartRun:
         except TypeError as error:
             raise _refusal(str(error)) from None
     args, kwargs = _arguments(engine, target, request.args, request.kwargs)
+    signal = request.signal
+    if signal is not None:
+        handler = _signal_handler(engine, request.workflow, signal.name)
+        given = _arguments(engine, handler, signal.args, signal.kwargs)
+        signal = replace(signal, args=given[0], kwargs=given[1])
     memo = {
         name: _plain(engine, value, f"memo {name!r}")
         for name, value in request.options.memo.items()
     }
     options = replace(request.options, memo=memo) if memo else request.options
-    return replace(request, args=args, kwargs=kwargs, options=options)
+    return replace(request, args=args, kwargs=kwargs, options=options, signal=signal)
 
 
 def _check(options: StartOptions) -> None:
@@ -103,7 +109,7 @@ def _check(options: StartOptions) -> None:
     for name in ("begin_at", "execution_deadline", "run_deadline"):
         if getattr(options, name) is not None:
             raise _refusal(
-                f"options.{name} is the engine's own: give start_delay, "
+                f"options.{name} is the engine's own: give start_delay, begin_at, "
                 "execution_timeout or run_timeout"
             )
     policy = options.retry
@@ -136,14 +142,24 @@ def _handler(
         request.run.run_id,
         request.run.first_run_id,
     )
-    definition = engine.registry.workflows.get(row.name) if row else None
-    if definition is None:
+    if row is None:
         return None
-    signal = isinstance(request, runs.SignalRun)
-    found = (definition.signals if signal else definition.queries).get(request.name)
-    if found is None:
+    if isinstance(request, runs.SignalRun):
+        return _signal_handler(engine, row.name, request.name)
+    definition = engine.registry.workflows.get(row.name)
+    return None if definition is None else _taker(definition.queries, request.name)
+
+
+def _signal_handler(engine: "Engine", workflow: str, name: str) -> Target | None:
+    definition = engine.registry.workflows.get(workflow)
+    return None if definition is None else _taker(definition.signals, name)
+
+
+def _taker(handlers: dict[str, Handler], name: str) -> Target | None:
+    handler = handlers.get(name)
+    if handler is None:
         return None
-    return Target(found.function.__name__, found.function, found.signature)
+    return Target(handler.function.__name__, handler.function, handler.signature)
 
 
 def _arguments(

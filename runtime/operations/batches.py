@@ -11,7 +11,7 @@ from everact.runtime.errors import EveractError, WorkflowAlreadyStarted
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import typed_start
 from everact.runtime.operations.base import Request, operation
-from everact.runtime.operations.runs import StartedRun, StartRun, start_run
+from everact.runtime.operations.starting import StartedRun, StartRun, start_run
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine

@@ -26,8 +26,8 @@ from everact.runtime.operations.runs import (
     ReadHistory,
     RunClosed,
     RunRef,
-    StartRun,
 )
+from everact.runtime.operations.starting import StartRun
 from everact.runtime.values.payloads import PickleConverter
 from everact.runtime.wire.refusals import STATUS
 
