@@ -13,19 +13,29 @@ from everact.runtime.client.settings import (
     TLSConfig,
 )
 from everact.runtime.client.simple import BlockingHttpClient, HttpClient
-from everact.runtime.client.views import HistoryItem, RunLine, RunView, TaskView
+from everact.runtime.client.updates import UpdateHandle
+from everact.runtime.client.views import (
+    HistoryItem,
+    RunLine,
+    RunView,
+    TaskView,
+    UpdateView,
+)
+from everact.runtime.client.with_start import StartOperation
 from everact.runtime.core.durations import Duration
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.retry import RetryPolicy, retry
 from everact.runtime.core.statuses import RPCStatus, RunStatus, Status
 from everact.runtime.definitions.author import (
     ChildHandle,
+    all_handlers_finished,
     cancel_reason,
     cancel_run,
     execute_child,
     now,
     on_query,
     on_signal,
+    on_update,
     random,
     receive,
     run_info,
@@ -80,6 +90,7 @@ from everact.runtime.errors import (
     TaskCancelled,
     TaskTimeout,
     UpdateFailed,
+    UpdateTimedOutOrCancelled,
     ValueNotStorable,
     WorkflowAlreadyStarted,
     WorkflowFailure,
@@ -143,6 +154,7 @@ __all__ = [
     "RuntimeThread",
     "ScheduleAlreadyRunning",
     "SecretFileError",
+    "StartOperation",
     "Status",
     "StoreError",
     "StoreFull",
@@ -159,11 +171,15 @@ __all__ = [
     "TaskView",
     "TimeoutKind",
     "UpdateFailed",
+    "UpdateHandle",
+    "UpdateTimedOutOrCancelled",
+    "UpdateView",
     "ValueNotStorable",
     "Worker",
     "Workflow",
     "WorkflowAlreadyStarted",
     "WorkflowFailure",
+    "all_handlers_finished",
     "cancel_reason",
     "cancel_run",
     "context",
@@ -176,6 +192,7 @@ __all__ = [
     "now",
     "on_query",
     "on_signal",
+    "on_update",
     "race",
     "random",
     "receive",

@@ -15,6 +15,7 @@ from everact.runtime.client.services import Service
 from everact.runtime.client.starting import UNSET, Starting, start_request
 from everact.runtime.client.transport import Transport
 from everact.runtime.client.views import RunLine, run_line
+from everact.runtime.client.with_start import Updates
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import Workflow, name_of
@@ -132,6 +133,11 @@ class Client:
     def test_service(self) -> Service:
         """Requests to an engine under test, as they are sent."""
         return Service(self.transport, "test")
+
+    @property
+    def updates(self) -> Updates:
+        """Updates that start their run, or find it."""
+        return Updates(self)
 
     def config(self) -> dict[str, Any]:
         """What this client was made with: ``Client(**client.config())`` is its twin.

@@ -37,6 +37,14 @@ class TaskView:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateView:
+    """An update that has no answer yet."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunView:
     """A run as described: who it is, where it stands, what it waits for."""
 
@@ -67,6 +75,7 @@ class RunView:
     pending_tasks: tuple[TaskView, ...]
     pending_timers: tuple[datetime, ...]
     pending_children: tuple[str, ...]
+    pending_updates: tuple[UpdateView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +153,7 @@ def run_view(found: RunDescription, values: Converter) -> RunView:
         tuple(_task_view(task) for task in found.pending_tasks),
         tuple(m for m in map(moment, found.pending_timers) if m is not None),
         found.pending_children,
+        tuple(UpdateView(u.update_id, u.name) for u in found.pending_updates),
     )
 
 

@@ -6,13 +6,15 @@ run and continue-as-new. A tail call stays in the run and raises its generation.
 
 from msgspec.structs import replace
 
-from everact.runtime.core.failures import FailureKind
+from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.records import (
+    CompleteUpdate,
     ContinueAsNew,
     Fail,
     SignalReceived,
     Started,
     TailCall,
+    UpdateAccepted,
 )
 from everact.runtime.core.state import RunState
 
@@ -59,6 +61,7 @@ def successor(
             attempt=1,
             carried=(*command.unread, *carried),
             inbox_seq=0,
+            answered=(),
         )
     if type(command) is Fail and options.retry is not None:
         failure = command.failure
@@ -77,6 +80,7 @@ def successor(
             options=replace(options, begin_at=begin, run_deadline=None),
             carried=carried,
             inbox_seq=0,
+            answered=(),
         )
     return None
 
@@ -94,10 +98,27 @@ def next_generation(state: RunState) -> RunState:
         options=replace(state.start.options, begin_at=None, run_deadline=deadline),
         carried=(*command.unread, *unread(state)),
         inbox_seq=state.inbox_seq,
+        answered=tuple(
+            abandoned(state, update) if type(update) is UpdateAccepted else update
+            for update in (state.updates or {}).values()
+        ),
     )
     fresh = RunState(start)
     fresh.generation = state.generation + 1
     return fresh
+
+
+def abandoned(state: RunState, update: UpdateAccepted) -> CompleteUpdate:
+    """What an update is answered with whose handler ended with the run's code."""
+    start = state.start
+    how = f"is {state.status}" if state.status else "went on with a tail call"
+    failure = Failure(
+        FailureKind.APPLICATION,
+        "UpdateAbandoned",
+        f"run {start.workflow_id!r} ({start.run_id}) {how}, and the handler of update "
+        f"{update.name!r} was not done",
+    )
+    return CompleteUpdate(update.update_id, failure=failure)
 
 
 def _or(given: float | None, kept: float | None) -> float | None:

@@ -136,8 +136,10 @@ class StartOptions(Record, frozen=True):
 class Started(Record, tag=1, frozen=True):
     """The run, or a new generation of it, was asked for: who it is and its input.
 
-    `carried` are signals that the one before did not read, `inbox_seq` is how many
-    messages the run had taken in before this generation.
+    `carried` are messages to be shown first of all: signals that the one before did
+    not read, an update that came with the start. `inbox_seq` is how many messages the
+    run had taken in before this generation, `answered` what updates of earlier
+    generations were answered with.
     """
 
     name: str
@@ -152,9 +154,10 @@ class Started(Record, tag=1, frozen=True):
     parent: Parent | None = None
     workspace: str = "default"
     code: str = ""
-    carried: tuple["SignalReceived", ...] = ()
+    carried: tuple["SignalReceived | UpdateAccepted", ...] = ()
     inbox_seq: int = 0
     previous: Previous | None = None
+    answered: tuple["CompleteUpdate", ...] = ()
 
 
 class Began(Record, tag=2, frozen=True):
@@ -260,6 +263,17 @@ class MessageSent(Record, tag=15, frozen=True):
     failure: Failure | None = None
 
 
+class UpdateAccepted(Record, tag=16, frozen=True):
+    """A message with an answer passed its validator; `update_id` tells it apart."""
+
+    update_id: str
+    name: str
+    args: Args = ()
+    kwargs: Kwargs = {}
+    identity: str = ""
+    headers: dict[str, str] = {}
+
+
 class RunTask(Record, tag=32, frozen=True):
     """Start a task."""
 
@@ -317,6 +331,14 @@ class CancelCall(Record, tag=37, frozen=True):
     call: int
 
 
+class CompleteUpdate(Record, tag=39, frozen=True):
+    """Answer update `update_id`, with a failure or else a result."""
+
+    update_id: str
+    result: Payload = b""
+    failure: Failure | None = None
+
+
 class Complete(Record, tag=48, frozen=True):
     """Close the run with a result."""
 
@@ -370,10 +392,11 @@ Event: TypeAlias = (
     | ChildStarted
     | ChildClosed
     | MessageSent
+    | UpdateAccepted
 )
 CallCommand: TypeAlias = RunTask | StartTimer | StartChild | SignalRun | CancelRun
 ClosingCommand: TypeAlias = Complete | Fail | ContinueAsNew | TailCall
-Command: TypeAlias = CallCommand | CancelCall | ClosingCommand
+Command: TypeAlias = CallCommand | CancelCall | CompleteUpdate | ClosingCommand
 Message: TypeAlias = SignalReceived | CancelRequested | TerminateRequested
 """What one run may send to another."""
 

@@ -31,6 +31,7 @@ from everact.runtime.core.records import (
     ClosingCommand,
     Command,
     Complete,
+    CompleteUpdate,
     ContinueAsNew,
     Event,
     Fail,
@@ -51,6 +52,7 @@ from everact.runtime.core.records import (
     TerminateRequested,
     TimerFired,
     Transition,
+    UpdateAccepted,
     encode,
 )
 from everact.runtime.core.statuses import RunStatus
@@ -113,6 +115,7 @@ class RunState:
         "timers",
         "tries",
         "unsettled",
+        "updates",
     )
 
     def __init__(self, start: Started) -> None:
@@ -134,6 +137,7 @@ class RunState:
         self.pending: list[Event] = []
         self.script: list[bytes] = []
         self.unsettled: set[int] | None = None
+        self.updates: dict[str, UpdateAccepted | CompleteUpdate] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -233,6 +237,12 @@ class RunState:
             return ACTIVE
         return self._next_moment()
 
+    @property
+    def open_updates(self) -> tuple[UpdateAccepted, ...]:
+        """The updates that are accepted and not answered, oldest first."""
+        updates = self.updates or {}
+        return tuple(u for u in updates.values() if type(u) is UpdateAccepted)
+
     def options(self, call: int) -> TaskOptions:
         """The options of open task `call`."""
         command = self.calls[call]
@@ -323,6 +333,12 @@ class RunState:
             self.unsettled.discard(call)
             self.unsettled = self.unsettled or None
 
+    def _take_update(self, event: UpdateAccepted) -> None:
+        if self.updates is None:
+            self.updates = {}
+        self.updates[event.update_id] = event
+        self.inbox_seq += 1
+
     def _show(self, event: Event) -> Answer:
         if self.held is None:
             return Answer((event,))
@@ -334,7 +350,12 @@ class RunState:
     def _started(self, event: Started, now: float) -> Answer:
         options = event.options
         self.pending.append(event)
-        self.pending.extend(event.carried)
+        if event.answered:
+            self.updates = {answer.update_id: answer for answer in event.answered}
+        for message in event.carried:
+            if type(message) is UpdateAccepted:
+                self._take_update(message)
+            self.pending.append(message)
         begin = options.begin_at if options.begin_at and options.begin_at > now else now
         if options.begin_at is not None:
             self._add_moment(options.begin_at, BEGIN)
@@ -446,6 +467,12 @@ class RunState:
             return None
         return self._show(event)
 
+    def _update_accepted(self, event: UpdateAccepted, now: float) -> Answer | None:
+        if self.updates is not None and event.update_id in self.updates:
+            return None
+        self._take_update(event)
+        return self._show(event)
+
     # -- commands ------------------------------------------------------------------
 
     def _open_timer(self, command: StartTimer) -> None:
@@ -464,6 +491,10 @@ class RunState:
 
     def _drop_call(self, command: CancelCall) -> None:
         self._forget(command.call)
+
+    def _complete_update(self, command: CompleteUpdate) -> None:
+        assert self.updates is not None
+        self.updates[command.update_id] = command
 
     def _close(self, command: ClosingCommand) -> None:
         self.closing = command
@@ -517,6 +548,7 @@ _APPLY: dict[type, Callable[[RunState, Any, float], Answer | None]] = {
     ChildStarted: RunState._child_started,
     ChildClosed: RunState._child_closed,
     MessageSent: RunState._message_sent,
+    UpdateAccepted: RunState._update_accepted,
 }
 _ISSUE: dict[type, Callable[[RunState, Any], None]] = {
     StartTimer: RunState._open_timer,
@@ -524,6 +556,7 @@ _ISSUE: dict[type, Callable[[RunState, Any], None]] = {
     SignalRun: RunState._open_message,
     CancelRun: RunState._open_message,
     CancelCall: RunState._drop_call,
+    CompleteUpdate: RunState._complete_update,
     Complete: RunState._close,
     Fail: RunState._close,
     ContinueAsNew: RunState._close,

@@ -88,8 +88,20 @@ class DurableLoop(asyncio.AbstractEventLoop):
         """The next unread signal of that name that no handler took."""
 
     @abstractmethod
-    def handle(self, kind: str, name: str, handler: Callable[..., Any]) -> None:
-        """Declare a handler (kind "signal" or "query") from function workflows."""
+    def handle(
+        self,
+        kind: str,
+        name: str,
+        handler: Callable[..., Any],
+        validator: Callable[..., Any] | None = None,
+        unfinished: str = "warn_and_abandon",
+    ) -> None:
+        """Declare a handler (of a "signal", "query" or "update") as the run goes on."""
+
+    @property
+    @abstractmethod
+    def handlers_finished(self) -> bool:
+        """Whether no async handler is running."""
 
     @property
     @abstractmethod

@@ -7,12 +7,23 @@ A class may declare handlers: `@workflow.signal` (one-way messages), `@workflow.
 import functools
 import inspect
 from collections.abc import Callable, Coroutine
-from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, overload
+from typing import (
+    Any,
+    Concatenate,
+    Final,
+    Generic,
+    NamedTuple,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    overload,
+)
 
 from everact.runtime.definitions.active import active
 from everact.runtime.definitions.durable import durable_loop
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.signature import Signature
+from everact.runtime.definitions.updates import UpdateMethod
 from everact.runtime.values.payloads import checked_text
 
 P = ParamSpec("P")
@@ -23,13 +34,37 @@ F = TypeVar("F", bound=Callable[..., Any])
 _ROLE = "__everact_role__"
 _DEFINITION = "__everact_workflow__"
 
+UNFINISHED: Final = ("warn_and_abandon", "abandon")
+"""What becomes of a handler that still runs when its run ends: the first is usual."""
+
+
+class _Mark(NamedTuple):
+    """What a method is for."""
+
+    role: str
+    name: str
+    unfinished: str = UNFINISHED[0]
+
 
 class Handler(NamedTuple):
-    """A method of a workflow class that takes messages."""
+    """What takes messages: a method of a workflow class, or a function.
+
+    `validator` is an update's; `unfinished` is one of `UNFINISHED`.
+    """
 
     name: str
     function: Callable[..., Any]
     signature: Signature
+    validator: Callable[..., Any] | None = None
+    unfinished: str = UNFINISHED[0]
+
+    def of(self, instance: Any) -> "Handler":
+        """The same, bound to an instance of its class."""
+        check = self.validator
+        return self._replace(
+            function=self.function.__get__(instance),
+            validator=None if check is None else check.__get__(instance),
+        )
 
 
 class WorkflowDefinition:
@@ -46,6 +81,7 @@ class WorkflowDefinition:
         self.queries: dict[str, Handler] = {}
         self.updates: dict[str, Handler] = {}
         self.any_signal: Handler | None = None
+        self.any_update: Handler | None = None
 
     def __repr__(self) -> str:
         return f"<workflow {self.name}>"
@@ -111,19 +147,25 @@ class _WorkflowDecorator:
 
     def run(self, method: F) -> F:
         """Mark the one method that is the workflow's code."""
-        setattr(method, _ROLE, ("run", getattr(method, "__name__", "run")))
+        setattr(method, _ROLE, _Mark("run", getattr(method, "__name__", "run")))
         return method
 
     @overload
     def signal(self, method: F, /) -> F: ...
     @overload
     def signal(
-        self, *, name: str | None = None, dynamic: bool = False
+        self,
+        *,
+        name: str | None = None,
+        dynamic: bool = False,
+        unfinished: str = UNFINISHED[0],
     ) -> Callable[[F], F]: ...
     def signal(self, method: Any = None, **options: Any) -> Any:
         """Mark a handler of signals, async or not.
 
         A `dynamic` one takes every signal that no other handles, as (name, args).
+        `unfinished` is about an async one that still runs when the run ends:
+        "warn_and_abandon" says so in the log, "abandon" does not.
         """
         role = "any_signal" if options.pop("dynamic", False) else "signal"
         return _mark(role, method, **options)
@@ -137,12 +179,49 @@ class _WorkflowDecorator:
         return _mark("query", method, **options)
 
     @overload
-    def update(self, method: F, /) -> F: ...
+    def update(
+        self, method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]], /
+    ) -> UpdateMethod[P, Coroutine[Any, Any, R], R]: ...
     @overload
-    def update(self, *, name: str | None = None) -> Callable[[F], F]: ...
+    def update(
+        self, method: Callable[Concatenate[Any, P], R], /
+    ) -> UpdateMethod[P, R, R]: ...
+    @overload
+    def update(
+        self,
+        *,
+        name: str | None = None,
+        dynamic: bool = False,
+        unfinished: str = UNFINISHED[0],
+    ) -> "_UpdateMark": ...
     def update(self, method: Any = None, **options: Any) -> Any:
-        """Mark a handler of updates: messages whose sender waits for an answer."""
-        return _mark("update", method, **options)
+        """Mark a handler of updates, messages with an answer; async or not.
+
+        What it returns or raises is the answer. Its `validator` decorates a method
+        that may refuse an update before anything is recorded. A `dynamic` one takes
+        every update that no other handles, as (name, args). `unfinished` as for
+        signals; the caller of an update that is abandoned gets an error.
+        """
+        role = "any_update" if options.pop("dynamic", False) else "update"
+        checked_unfinished(options.get("unfinished", UNFINISHED[0]))
+
+        def decorate(function: Callable[..., Any]) -> Any:
+            return _mark(role, UpdateMethod(function), **options)
+
+        return decorate if method is None else decorate(method)
+
+
+class _UpdateMark(Protocol):
+    """`@workflow.update(…)` with its options, waiting for the method."""
+
+    @overload
+    def __call__(
+        self, method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]], /
+    ) -> UpdateMethod[P, Coroutine[Any, Any, R], R]: ...
+    @overload
+    def __call__(
+        self, method: Callable[Concatenate[Any, P], R], /
+    ) -> UpdateMethod[P, R, R]: ...
 
 
 class _NamedWorkflow:
@@ -217,15 +296,26 @@ def handler_name(target: Any, role: str) -> str:
             raise ValueError(f"the name of a {role} must not be empty")
         return checked_text(target, f"the name of a {role}")
     marked = getattr(target, _ROLE, None)
-    if marked is None or marked[0] != role:
+    if marked is None or marked.role != role:
         raise TypeError(f"{target!r} is not marked @workflow.{role}")
-    name: str = marked[1]
+    name: str = marked.name
     return name
 
 
-def _mark(role: str, method: Any, name: str | None = None) -> Any:
+def checked_unfinished(given: str) -> str:
+    """`given` if it is one of `UNFINISHED`, or else ValueError."""
+    if given not in UNFINISHED:
+        raise ValueError(f"unfinished must be one of {', '.join(UNFINISHED)}")
+    return given
+
+
+def _mark(
+    role: str, method: Any, name: str | None = None, unfinished: str = UNFINISHED[0]
+) -> Any:
+    checked_unfinished(unfinished)
+
     def decorate(function: Any) -> Any:
-        setattr(function, _ROLE, (role, name or function.__name__))
+        setattr(function, _ROLE, _Mark(role, name or function.__name__, unfinished))
         return function
 
     return decorate if method is None else decorate(method)
@@ -233,15 +323,8 @@ def _mark(role: str, method: Any, name: str | None = None) -> Any:
 
 def _class_definition(cls: type, name: str) -> WorkflowDefinition:
     problems: list[str] = []
-    marked: dict[str, tuple[str, str, Any]] = {}
-    for owner in reversed(cls.__mro__):
-        for attribute, member in vars(owner).items():
-            role = getattr(member, _ROLE, None)
-            if role is not None:
-                marked[attribute] = (*role, member)
-            else:
-                marked.pop(attribute, None)
-    runs = [member for role, _, member in marked.values() if role == "run"]
+    marked = _marked(cls)
+    runs = [member for mark, member in marked if mark.role == "run"]
     if len(runs) != 1:
         problems.append(f"{len(runs)} methods are marked @workflow.run, one is needed")
     problems += [
@@ -253,7 +336,8 @@ def _class_definition(cls: type, name: str) -> WorkflowDefinition:
     if not problems:
         definition = WorkflowDefinition(name, runs[0], cls)
     seen: set[tuple[str, str]] = set()
-    for role, message, member in marked.values():
+    for mark, member in marked:
+        role, message, _ = mark
         if role == "run":
             continue
         if (role, message) in seen:
@@ -261,19 +345,39 @@ def _class_definition(cls: type, name: str) -> WorkflowDefinition:
         seen.add((role, message))
         if role == "query" and inspect.iscoroutinefunction(member):
             problems.append(f"the query handler {message!r} must not be async")
+        check = getattr(member, "check", None)
+        if inspect.iscoroutinefunction(check):
+            problems.append(f"the validator of update {message!r} must not be async")
         if definition is not None:
-            _add_handler(definition, role, message, member)
+            _add_handler(definition, mark, member)
     if problems or definition is None:
         raise TypeError(f"workflow class {cls.__qualname__}: " + "; ".join(problems))
     return definition
 
 
-def _add_handler(
-    definition: WorkflowDefinition, role: str, name: str, member: Any
-) -> None:
-    handler = Handler(name, member, Signature(member, bound=True))
+def _marked(cls: type) -> list[tuple[_Mark, Any]]:
+    """The marked methods of a class, those that it inherits included."""
+    marked: dict[str, tuple[_Mark, Any]] = {}
+    for owner in reversed(cls.__mro__):
+        for attribute, member in vars(owner).items():
+            mark = getattr(member, _ROLE, None)
+            if mark is not None:
+                marked[attribute] = (mark, member)
+            else:
+                marked.pop(attribute, None)
+    return list(marked.values())
+
+
+def _add_handler(definition: WorkflowDefinition, mark: _Mark, member: Any) -> None:
+    role, name, unfinished = mark
+    check = None
+    if isinstance(member, UpdateMethod):
+        member, check = member.function, member.check
+    handler = Handler(name, member, Signature(member, bound=True), check, unfinished)
     if role == "any_signal":
         definition.any_signal = handler
+    elif role == "any_update":
+        definition.any_update = handler
     else:
         table = {
             "signal": definition.signals,

@@ -44,6 +44,7 @@ from everact.runtime.engine.run import (
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
+from everact.runtime.engine.updates import Updates
 from everact.runtime.engine.waiting import Closed, Waiting, fail
 from everact.runtime.engine.waiting import reply as settle
 from everact.runtime.engine.watchdog import Watchdog
@@ -118,6 +119,7 @@ class Engine:
         self._opening: dict[tuple[str, str], RunActor] = {}
         self._aside: dict[int, str] = {}
         self.relations = Relations(self)
+        self.updates = Updates(self)
         self.beside: dict[type, Beside] = {}
         self._read_back: set[int] = set()
         self.leaving: set[int] = set()
@@ -196,6 +198,7 @@ class Engine:
             self._fail_replies(run, not_stored)
             self._forget(run)
         self.waiting.close()
+        self.updates.close()
         for undo in reversed(self._undo):
             undo()
         self.threads.close()
@@ -304,6 +307,7 @@ class Engine:
                 self._hold_loaded(run, reason)
         unclean = key < self._crashed_before and key not in self._read_back
         run.release_open(unclean=unclean, held_now=held_now)
+        self.updates.loaded(run)
         if not run.attempts:
             self.idle(run)
         return run
@@ -613,11 +617,12 @@ class Engine:
         request: tuple[str, str, float] | None = None,
         *,
         follow: bool = False,
-    ) -> None:
+    ) -> Any:
         """Give an event to a run; returns when it is durable.
 
         With `follow` it is for whatever run of the chain is open. RPCError with
-        status NOT_FOUND if the run is closed or unknown.
+        status NOT_FOUND if the run is closed or unknown. What became of an update is
+        the answer.
         """
         self.check_open()
         if key in self.leaving:
@@ -630,7 +635,7 @@ class Engine:
             self.close_unreadable(key, event, reply)
         else:
             raise RPCError(f"run {key} is not open", RPCStatus.NOT_FOUND)
-        await reply
+        return await reply
 
     def close_unreadable(
         self,
@@ -658,6 +663,7 @@ class Engine:
                 return
             self._aside.pop(key, None)
             self.waiting.closed(Closed(key, RunStatus.TERMINATED, command, ""))
+            self.updates.changed(key)
             if answer is not None:
                 settle(answer, None)
 
@@ -737,6 +743,7 @@ class Engine:
         run.state = chain.next_generation(run.state)
         run.grown = run.checkpoint_bytes = 0
         self._begin(run, None, None)
+        self.updates.changed(run.row.key)
 
     def run_closed(self, run: RunActor) -> None:
         """The end of a run is durable."""
@@ -746,6 +753,7 @@ class Engine:
             settle(self._on_idle, None)
         assert state.closing is not None
         self.waiting.closed(Closed(key, state.status, state.closing, row.next_run_id))
+        self.updates.closed(run)
         self.relations.child_closed(run)
         self._forget(run)
 
@@ -829,8 +837,10 @@ class Engine:
                 command, status = closing_of(self.seal, stored), stored.run.status
                 next_run = stored.run.next_run_id
                 self.waiting.closed(Closed(key, RunStatus(status), command, next_run))
+                self.updates.changed(key)
             elif stored is None:
                 self.waiting.failed(key, _copy_error(error))
+                self.updates.changed(key)
 
     @staticmethod
     def _fail_replies(run: RunActor, error: BaseException) -> None:

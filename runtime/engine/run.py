@@ -26,6 +26,7 @@ from everact.runtime.core.records import (
     ChildStarted,
     Command,
     Complete,
+    CompleteUpdate,
     ContinueAsNew,
     Event,
     Fail,
@@ -44,6 +45,7 @@ from everact.runtime.core.records import (
     TerminateRequested,
     TimerFired,
     Transition,
+    UpdateAccepted,
 )
 from everact.runtime.core.state import (
     ACTIVE,
@@ -192,6 +194,8 @@ class RunActor(Actor):
             self.paused.deferred.append(message)
         elif kind is Outcome:
             self._settle(message)
+        elif kind is Asked and type(message.event) is UpdateAccepted:
+            self.engine.updates.receive(self, message)
         elif kind is Asked:
             self.take(message.event, message)
         elif kind is Question:
@@ -770,6 +774,8 @@ class RunActor(Actor):
             asked.settle(self)
         if engine.waiting.followers:
             engine.waiting.transitioned(self.row.key)
+        if engine.updates.admitted:
+            engine.updates.go_on(self)
         if self.after_commit and not self.in_flight:
             self._reply_all()
         if early:
@@ -836,6 +842,8 @@ class RunActor(Actor):
                     self.post(started)
                 else:
                     self.early.append(started)
+        elif kind is CompleteUpdate:
+            engine.updates.answered(self.row.key, command)
         elif kind is TailCall:
             if not self.state.status:  # ended while the tail call was on its way
                 engine.next_generation(self)

@@ -90,6 +90,13 @@ class PendingTask(msgspec.Struct, frozen=True, kw_only=True):
     worker: str = ""
 
 
+class PendingUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """An update that has no answer yet."""
+
+    update_id: str
+    name: str
+
+
 class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a run. Moments are epoch seconds."""
 
@@ -120,6 +127,7 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     pending_tasks: tuple[PendingTask, ...]
     pending_timers: tuple[float, ...]
     pending_children: tuple[str, ...]
+    pending_updates: tuple[PendingUpdate, ...] = ()
 
 
 class DescribeRun(Request[RunDescription], frozen=True, kw_only=True):
@@ -311,6 +319,10 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
             for command in state.calls.values()
             if isinstance(command, StartChild)
         ),
+        pending_updates=tuple(
+            PendingUpdate(update_id=update.update_id, name=update.name)
+            for update in (() if row.status else state.open_updates)
+        ),
     )
 
 
@@ -454,11 +466,11 @@ async def _delivered(
     row: RunRow,
     event: Any,
     request: tuple[str, str, float] | None,
-) -> None:
+) -> Any:
     """Deliver to the run of `row`, or to the one that its chain has gone on to."""
     while True:
         try:
-            await engine.deliver(row.key, event, request, follow=not ref.run_id)
+            return await engine.deliver(row.key, event, request, follow=not ref.run_id)
         except RPCError as refused:
             if refused.status is not RPCStatus.NOT_FOUND:
                 raise
@@ -467,8 +479,6 @@ async def _delivered(
             if present.key == row.key or present.status or not same_chain:
                 raise
             row = present
-        else:
-            return
 
 
 @operation("runs.query", QueryRun, access=Access.READ)

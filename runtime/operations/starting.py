@@ -7,6 +7,7 @@ calls it as well, in a turn in which `readable` has answered.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 OnConflict: TypeAlias = Annotated[
     str, Meta(pattern=f"^({'|'.join(identity.CONFLICTS)})$")
 ]
+Prepare: TypeAlias = Callable[[Started], Started]
 OnReuse: TypeAlias = Annotated[str, Meta(pattern=f"^({'|'.join(identity.REUSES)})$")]
 
 
@@ -147,17 +149,20 @@ async def readable(engine: "Engine", request: StartRun) -> None:
         await engine.commits.idle()
 
 
-def resolve(engine: "Engine", request: StartRun) -> Resolution:
+def resolve(
+    engine: "Engine", request: StartRun, prepare: Prepare = lambda started: started
+) -> Resolution:
     """Find the run that a start means under its policies, or make it.
 
     A signal of the start is the first thing that a new run gets; one that was found is
-    left alone. Nothing but `check` and `readable` comes before. RuntimeStateError,
-    RPCError if no work is taken now.
+    left alone. `prepare` has the last word on what a new run starts with. Nothing but
+    `check` and `readable` comes before. RuntimeStateError, RPCError if no work is taken
+    now.
     """
     engine.check_open()
     row, run = _latest(engine, request) if request.workflow_id else (None, None)
     if row is None:
-        return _make(engine, request, None)
+        return _make(engine, request, None, prepare)
     signalled = request.signal is not None
     match identity.verdict(
         RunStatus(row.status), request.on_conflict, request.on_reuse, signalled
@@ -167,8 +172,8 @@ def resolve(engine: "Engine", request: StartRun) -> Resolution:
         case Verdict.REFUSE:
             return Resolution(row, run, in_the_way=True)
         case Verdict.REPLACE:
-            return _make(engine, request, _ended(engine, row, request))
-    return _make(engine, request, None)
+            return _make(engine, request, _ended(engine, row, request), prepare)
+    return _make(engine, request, None, prepare)
 
 
 def _latest(
@@ -201,7 +206,9 @@ def _ended(engine: "Engine", row: RunRow, request: StartRun) -> Write:
     return together
 
 
-def _make(engine: "Engine", request: StartRun, within: Write | None) -> Resolution:
+def _make(
+    engine: "Engine", request: StartRun, within: Write | None, prepare: Prepare
+) -> Resolution:
     run_id, now = engine.new_id(), engine.clock.now()
     signal = request.signal
     started = Started(
@@ -217,7 +224,8 @@ def _make(engine: "Engine", request: StartRun, within: Write | None) -> Resoluti
         carried=() if signal is None else (_received(request, signal),),
     )
     place = (request.workspace, request.request_id, now)
-    run, reply = engine.start(started, place if request.request_id else None, within)
+    remembered = place if request.request_id else None
+    run, reply = engine.start(prepare(started), remembered, within)
     return Resolution(run.row, run, reply)
 
 

@@ -10,6 +10,7 @@ from everact.runtime.core.records import (
     CancelCall,
     Command,
     Complete,
+    CompleteUpdate,
     Fail,
     StartTimer,
 )
@@ -32,6 +33,10 @@ def same(recorded: Command, produced: Command) -> bool:
         return recorded.failure.type == produced.failure.type
     if isinstance(recorded, Complete) and isinstance(produced, Complete):
         return _same_payload(recorded.result, produced.result)
+    if isinstance(recorded, CompleteUpdate) and isinstance(produced, CompleteUpdate):
+        return recorded.update_id == produced.update_id and _same_answer(
+            recorded, produced
+        )
     if isinstance(recorded, (StartTimer, CancelCall)):
         return False
     for field in ("call", "workflow_id"):
@@ -40,6 +45,13 @@ def same(recorded: Command, produced: Command) -> bool:
     return getattr(recorded, "name", None) == getattr(
         produced, "name", None
     ) and _same_arguments(recorded, produced)
+
+
+def _same_answer(recorded: CompleteUpdate, produced: CompleteUpdate) -> bool:
+    old, new = recorded.failure, produced.failure
+    if old is None or new is None:
+        return old is new and _same_payload(recorded.result, produced.result)
+    return old.type == new.type
 
 
 def _same_arguments(recorded: Any, produced: Any) -> bool:
@@ -77,7 +89,7 @@ def _show(command: Command) -> str:
     fields = msgspec.structs.asdict(command)
     parts = [
         f"{name}={fields[name]!r}"
-        for name in ("call", "name", "workflow_id", "due")
+        for name in ("call", "name", "workflow_id", "due", "update_id")
         if name in fields
     ]
     parts += [_show_payload(a) for a in fields.get("args", ())]

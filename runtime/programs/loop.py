@@ -205,7 +205,9 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     def next_call(self) -> int:
         """The number of a new durable call; refused where calls may not be made."""
         if self.read_only:
-            raise ReadOnlyError("a query handler must not change or start anything")
+            raise ReadOnlyError(
+                "a query handler or validator must not change or start anything"
+            )
         if self.closing:
             raise RuntimeError("the run is being put away: clean-up must not call out")
         self.last_call += 1
@@ -371,7 +373,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     ) -> OrderedTask:
         if self.read_only:
             coro.close()
-            raise ReadOnlyError("a query handler must not start anything")
+            raise ReadOnlyError("a query handler or validator must not start anything")
         if options.get("eager_start"):
             coro.close()
             raise ForeignAwait(_REFUSED.format(what="start tasks eagerly"))

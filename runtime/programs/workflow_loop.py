@@ -3,7 +3,7 @@
 import asyncio
 import random as _random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from hashlib import sha1
@@ -26,7 +26,13 @@ from everact.runtime.core.records import (
 from everact.runtime.definitions.durable import DurableLoop, RunInfo
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.tasks import Task
-from everact.runtime.definitions.workflows import definition_of, name_of
+from everact.runtime.definitions.workflows import (
+    UNFINISHED,
+    Handler,
+    checked_unfinished,
+    definition_of,
+    name_of,
+)
 from everact.runtime.errors import ValueNotStorable
 from everact.runtime.programs.loop import DeterministicLoop, OrderedFuture, seeded
 from everact.runtime.values.payloads import Converter, checked_text
@@ -50,8 +56,10 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         "handlers",
         "queries",
         "reason",
+        "running",
         "start",
         "unread",
+        "updates",
         "values",
     )
 
@@ -63,7 +71,9 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         self.reason: str | None = None
         self.announced: dict[int, OrderedFuture] | None = None
         self.unread: deque[SignalReceived] | None = None
-        self.handlers: dict[str, tuple[Callable[..., Any], Signature]] | None = None
+        self.handlers: dict[str, Handler] | None = None
+        self.updates: dict[str, Handler] | None = None
+        self.running: dict[asyncio.Task[Any], tuple[str, Handler]] | None = None
         self.queries: dict[str, Callable[..., Any]] | None = None
         self._random: _random.Random | None = None
         self._receivers: dict[str, deque[OrderedFuture]] | None = None
@@ -153,26 +163,60 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         self._receivers.setdefault(name, deque()).append(future)
         return future
 
-    def handle(self, kind: str, name: str, handler: Callable[..., Any]) -> None:
+    def handle(
+        self,
+        kind: str,
+        name: str,
+        handler: Callable[..., Any],
+        validator: Callable[..., Any] | None = None,
+        unfinished: str = UNFINISHED[0],
+    ) -> None:
         if kind == "query":
             if self.queries is None:
                 self.queries = {}
             self.queries[name] = handler
             return
+        checked_unfinished(unfinished)
+        made = Handler(name, handler, Signature(handler), validator, unfinished)
+        if kind == "update":
+            if self.updates is None:
+                self.updates = {}
+            self.updates[name] = made
+            return
         if self.handlers is None:
             self.handlers = {}
-        self.handlers[name] = handler, Signature(handler)
+        self.handlers[name] = made
         while (found := self.take_unread(name)) is not None:
             args, kwargs = self.decode(found.args, found.kwargs)
-            self.call_soon(partial(self.run_handler, handler, args, kwargs))
+            self.call_soon(partial(self.run_handler, made, args, kwargs))
 
     def run_handler(
-        self, handler: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         """Run a signal handler: a sync one at once, an async one as a task."""
-        outcome = handler(*args, **kwargs)
+        outcome = handler.function(*args, **kwargs)
         if asyncio.iscoroutine(outcome):
-            self.create_task(outcome).add_done_callback(self.handler_done)
+            task = self.begin_handler("signal", handler, outcome)
+            task.add_done_callback(self.handler_done)
+
+    def begin_handler(
+        self, kind: str, handler: Handler, coroutine: Coroutine[Any, Any, Any]
+    ) -> asyncio.Task[Any]:
+        """Run an async handler as a task; whose end is to be told by `end_handler`."""
+        task = self.create_task(coroutine)
+        if self.running is None:
+            self.running = {}
+        self.running[task] = kind, handler
+        return task
+
+    def end_handler(self, task: asyncio.Task[Any]) -> None:
+        """An async handler has ended."""
+        if self.running is not None:
+            self.running.pop(task, None)
+
+    @property
+    def handlers_finished(self) -> bool:
+        return not self.running
 
     def handler_done(self, task: asyncio.Task[Any]) -> None:
         """Overridden by the program: what an async handler's end means."""
