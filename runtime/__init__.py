@@ -4,6 +4,7 @@ Everything that a user needs is re-exported here; see `Runtime`, `workflow`, `ta
 """
 
 from everact.runtime.client.blocking import BlockingClient, BlockingHandle
+from everact.runtime.client.blocking_updates import BlockingUpdate
 from everact.runtime.client.client import Client
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.settings import (
@@ -38,6 +39,7 @@ from everact.runtime.definitions.author import (
     on_update,
     random,
     receive,
+    rename_current_execution,
     run_info,
     signal_run,
     sleep,
@@ -114,6 +116,7 @@ __all__ = [
     "BlockingClient",
     "BlockingHandle",
     "BlockingHttpClient",
+    "BlockingUpdate",
     "Call",
     "ChildFailure",
     "ChildHandle",
@@ -197,6 +200,7 @@ __all__ = [
     "random",
     "receive",
     "register_status",
+    "rename_current_execution",
     "retry",
     "run_info",
     "signal_run",

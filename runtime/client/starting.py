@@ -1,17 +1,19 @@
 """What a start takes, checked before anything is sent."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Unpack
 
-import msgspec
+from msgspec.structs import replace
 
 from everact.runtime.client.rpc import RPC, RPC_OPTIONS
 from everact.runtime.core.durations import Duration, optional_seconds, seconds
 from everact.runtime.core.identity import CONFLICTS, REUSES, mistake
+from everact.runtime.core.opaque import LONGEST
 from everact.runtime.core.records import StartOptions
 from everact.runtime.core.retry import RetryPolicy
+from everact.runtime.definitions.extras import extras_of, json_object
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import (
     definition_of,
@@ -20,6 +22,7 @@ from everact.runtime.definitions.workflows import (
 )
 from everact.runtime.operations.starting import StartRun, StartSignal
 from everact.runtime.programs.workflow_loop import encode_arguments
+from everact.runtime.values.calls import Call
 from everact.runtime.values.payloads import checked_text
 
 if TYPE_CHECKING:
@@ -48,6 +51,12 @@ class Starting(RPC, total=False):
     on_reuse: str
     start_signal: Any
     start_signal_args: Sequence[Any]
+    scheduled_start_time: datetime | None
+    static_summary: str | None
+    static_details: str | None
+    additional_metadata: dict[str, Any] | None
+    priority: int | None
+    request_eager_start: bool
     retry: RetryPolicy | None
     run_timeout: Duration | None
     execution_timeout: Duration | None
@@ -73,6 +82,8 @@ _ELSEWHERE = RPC_OPTIONS | {
     "start_delay",
     "start_signal",
     "start_signal_args",
+    "scheduled_start_time",
+    "request_eager_start",
     "request_id",
     "result_type",
 }
@@ -115,11 +126,29 @@ def start_request(
         kwargs=encoded_named,
         options=_options(client, queue, options),
         start_delay=optional_seconds(options.get("start_delay"), what="start_delay"),
+        begin_at=_scheduled(options),
         **_policies(options),
         signal=signal,
         request_id=options.get("request_id", ""),
         workspace=client.namespace,
     )
+
+
+def _scheduled(options: Starting) -> float | None:
+    """The scheduled start time as epoch seconds; one before 1970 is that moment."""
+    given = options.get("scheduled_start_time")
+    if given is None:
+        return None
+    if not isinstance(given, datetime):
+        raise TypeError(
+            f"scheduled_start_time must be a datetime, not {type(given).__name__}"
+        )
+    if options.get("start_delay") is not None:
+        raise ValueError("give scheduled_start_time or start_delay, not both")
+    moment = (given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp()
+    if moment > LONGEST:
+        raise ValueError(f"scheduled_start_time is too far ahead: {given}")
+    return max(0.0, moment)
 
 
 def _policies(options: Starting) -> dict[str, Any]:
@@ -150,6 +179,22 @@ def _signal(client: "Client", options: Starting) -> StartSignal | None:
     )
 
 
+def dispatch_request(client: "Client", call: Call) -> StartRun:
+    """The request of a dispatched call; TypeError for what is none."""
+    if not isinstance(call, Call):
+        raise TypeError(f"dispatch takes calls, as build_call makes them, not {call!r}")
+    given = call.arguments()
+    request = start_request(
+        client,
+        call.function,
+        UNSET,
+        args=given.args,
+        kwargs=given.kwargs,
+        correlation_id=call.correlation_id,
+    )
+    return replace(request, must_be_known=True)
+
+
 @lru_cache(maxsize=256)
 def _plain_options(queue: str, identity: str) -> StartOptions:
     """The options of a start that gives none: one object for all that are alike."""
@@ -170,13 +215,14 @@ def _options(client: "Client", queue: str, options: Starting) -> StartOptions:
         task_timeout=seconds(
             options.get("task_timeout", TASK_TIMEOUT), what="task_timeout"
         ),
-        parameters=_json(options.get("parameters"), "parameters"),
-        context=_json(options.get("context"), "context"),
+        parameters=json_object(options.get("parameters"), "parameters"),
+        context=json_object(options.get("context"), "context"),
         run_name=options.get("run_name") or "",
         memo={k: client.values.encode(v, f"memo {k!r}") for k, v in memo.items()},
         headers=options.get("headers") or {},
         identity=client.identity,
         correlation_id=options.get("correlation_id"),
+        extras=extras_of(options),
     )
 
 
@@ -197,14 +243,3 @@ def _check_signature(
     definition = definition_of(workflow)
     if definition is not None:
         definition.signature.check(args, kwargs, name)
-
-
-def _json(value: dict[str, Any] | None, what: str) -> bytes:
-    if value is None:
-        return b""
-    if not isinstance(value, dict):
-        raise TypeError(f"{what} must be a dictionary, not {type(value).__name__}")
-    try:
-        return msgspec.json.encode(value)
-    except (TypeError, ValueError, msgspec.EncodeError) as error:
-        raise TypeError(f"{what} must be JSON-able: {error}") from error

@@ -46,7 +46,12 @@ class UpdateView:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run as described: who it is, where it stands, what it waits for."""
+    """A run as described: who it is, where it stands, what it waits for.
+
+    `state` is the status by name, or "scheduled" while the run waits for the moment
+    that its start was put off to, `execution_time`; `scheduled_start_time` is that
+    moment, also afterwards. `priority` is None if the run has none.
+    """
 
     workflow_id: str
     run_id: str
@@ -75,6 +80,12 @@ class RunView:
     pending_tasks: tuple[TaskView, ...]
     pending_timers: tuple[datetime, ...]
     pending_children: tuple[str, ...]
+    state: str
+    scheduled_start_time: datetime | None
+    priority: int | None
+    static_summary: str | None
+    static_details: str | None
+    additional_metadata: dict[str, Any] | None
     pending_updates: tuple[UpdateView, ...]
 
 
@@ -92,6 +103,7 @@ class RunLine:
     queue: str
     start_time: datetime
     close_time: datetime | None
+    priority: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +152,7 @@ def run_view(found: RunDescription, values: Converter) -> RunView:
         found.attempt,
         found.generation,
         started,
-        moment(found.begin_at) or started,
+        max(moment(found.begin_at) or started, started),
         moment(found.closed_at),
         found.next_run_id or None,
         found.history_length,
@@ -153,6 +165,14 @@ def run_view(found: RunDescription, values: Converter) -> RunView:
         tuple(_task_view(task) for task in found.pending_tasks),
         tuple(m for m in map(moment, found.pending_timers) if m is not None),
         found.pending_children,
+        found.state,
+        moment(found.begin_at),
+        found.priority or None,
+        found.static_summary or None,
+        found.static_details or None,
+        msgspec.json.decode(found.additional_metadata)
+        if found.additional_metadata
+        else None,
         tuple(UpdateView(u.update_id, u.name) for u in found.pending_updates),
     )
 
@@ -172,6 +192,7 @@ def run_line(found: RunSummary) -> RunLine:
         found.queue,
         started,
         moment(found.closed_at),
+        found.priority or None,
     )
 
 

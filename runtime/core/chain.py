@@ -13,6 +13,7 @@ from everact.runtime.core.records import (
     Fail,
     SignalReceived,
     Started,
+    StartOptions,
     TailCall,
     UpdateAccepted,
 )
@@ -39,7 +40,7 @@ def successor(
     `carried` are the unread signals, `run_id` the ID for a successor.
     """
     command, start = state.closing, state.start
-    options = start.options
+    options = _named(state)
     if type(command) is ContinueAsNew:
         options = replace(
             options,
@@ -95,7 +96,7 @@ def next_generation(state: RunState) -> RunState:
         name=command.name,
         args=command.args,
         kwargs=command.kwargs,
-        options=replace(state.start.options, begin_at=None, run_deadline=deadline),
+        options=replace(_named(state), begin_at=None, run_deadline=deadline),
         carried=(*command.unread, *unread(state)),
         inbox_seq=state.inbox_seq,
         answered=tuple(
@@ -106,6 +107,14 @@ def next_generation(state: RunState) -> RunState:
     fresh = RunState(start)
     fresh.generation = state.generation + 1
     return fresh
+
+
+def _named(state: RunState) -> StartOptions:
+    """The options of the run, with the name that it was given last."""
+    options = state.start.options
+    if state.renamed is None:
+        return options
+    return replace(options, run_name=state.renamed)
 
 
 def abandoned(state: RunState, update: UpdateAccepted) -> CompleteUpdate:

@@ -263,6 +263,12 @@ class MessageSent(Record, tag=15, frozen=True):
     failure: Failure | None = None
 
 
+class RunRenamed(Record, tag=19, frozen=True):
+    """A task of the run gave it another display name."""
+
+    name: str
+
+
 class UpdateAccepted(Record, tag=16, frozen=True):
     """A message with an answer passed its validator; `update_id` tells it apart."""
 
@@ -331,6 +337,12 @@ class CancelCall(Record, tag=37, frozen=True):
     call: int
 
 
+class RenameRun(Record, tag=42, frozen=True):
+    """Give the run another display name; it is not a call, and nothing answers it."""
+
+    name: str
+
+
 class CompleteUpdate(Record, tag=39, frozen=True):
     """Answer update `update_id`, with a failure or else a result."""
 
@@ -392,11 +404,14 @@ Event: TypeAlias = (
     | ChildStarted
     | ChildClosed
     | MessageSent
+    | RunRenamed
     | UpdateAccepted
 )
 CallCommand: TypeAlias = RunTask | StartTimer | StartChild | SignalRun | CancelRun
 ClosingCommand: TypeAlias = Complete | Fail | ContinueAsNew | TailCall
-Command: TypeAlias = CallCommand | CancelCall | CompleteUpdate | ClosingCommand
+Command: TypeAlias = (
+    CallCommand | CancelCall | CompleteUpdate | RenameRun | ClosingCommand
+)
 Message: TypeAlias = SignalReceived | CancelRequested | TerminateRequested
 """What one run may send to another."""
 

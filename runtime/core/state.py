@@ -38,6 +38,8 @@ from everact.runtime.core.records import (
     HeartbeatRecorded,
     Held,
     MessageSent,
+    RenameRun,
+    RunRenamed,
     RunTask,
     RunTimedOut,
     SignalReceived,
@@ -106,6 +108,7 @@ class RunState:
         "held",
         "inbox_seq",
         "pending",
+        "renamed",
         "running",
         "script",
         "seq",
@@ -137,6 +140,7 @@ class RunState:
         self.pending: list[Event] = []
         self.script: list[bytes] = []
         self.unsettled: set[int] | None = None
+        self.renamed: str | None = None
         self.updates: dict[str, UpdateAccepted | CompleteUpdate] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -236,6 +240,12 @@ class RunState:
         if self.held == "" and self._moment(BEGIN) is None and not self.began:
             return ACTIVE
         return self._next_moment()
+
+    @property
+    def put_off(self) -> bool:
+        """Whether it has not begun, and only waits for the moment to do so."""
+        waits = self.held == "" and not self.began and not self.status
+        return waits and self._moment(BEGIN) is not None
 
     @property
     def open_updates(self) -> tuple[UpdateAccepted, ...]:
@@ -467,6 +477,10 @@ class RunState:
             return None
         return self._show(event)
 
+    def _renamed(self, event: RunRenamed, now: float) -> Answer:
+        self.renamed = event.name
+        return self._show(event)
+
     def _update_accepted(self, event: UpdateAccepted, now: float) -> Answer | None:
         if self.updates is not None and event.update_id in self.updates:
             return None
@@ -474,6 +488,9 @@ class RunState:
         return self._show(event)
 
     # -- commands ------------------------------------------------------------------
+
+    def _rename(self, command: RenameRun) -> None:
+        self.renamed = command.name
 
     def _open_timer(self, command: StartTimer) -> None:
         self.calls[command.call] = command
@@ -548,6 +565,7 @@ _APPLY: dict[type, Callable[[RunState, Any, float], Answer | None]] = {
     ChildStarted: RunState._child_started,
     ChildClosed: RunState._child_closed,
     MessageSent: RunState._message_sent,
+    RunRenamed: RunState._renamed,
     UpdateAccepted: RunState._update_accepted,
 }
 _ISSUE: dict[type, Callable[[RunState, Any], None]] = {
@@ -556,6 +574,7 @@ _ISSUE: dict[type, Callable[[RunState, Any], None]] = {
     SignalRun: RunState._open_message,
     CancelRun: RunState._open_message,
     CancelCall: RunState._drop_call,
+    RenameRun: RunState._rename,
     CompleteUpdate: RunState._complete_update,
     Complete: RunState._close,
     Fail: RunState._close,

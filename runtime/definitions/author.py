@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar, overload
 from everact.runtime.core.durations import Duration, seconds
 from everact.runtime.core.records import ABANDON, REQUEST_CANCEL, TERMINATE
 from everact.runtime.core.retry import RetryPolicy
+from everact.runtime.definitions.context import current_attempt
 from everact.runtime.definitions.durable import (
     RunInfo,
     durable_loop,
@@ -27,6 +28,7 @@ from everact.runtime.definitions.workflows import (
     handler_name,
     name_of,
 )
+from everact.runtime.values.payloads import checked_text
 
 R = TypeVar("R")
 
@@ -149,6 +151,26 @@ def run_info() -> RunInfo:
     return required_loop("run_info").info
 
 
+def rename_current_execution(name: str) -> None:
+    """Give the run that is executing another display name; IDs stay what they are.
+
+    In workflow code, and in a task for the run that it belongs to; from any thread
+    of the task. The last name counts. It is durable with the step that gives it, from
+    a task no later than the task's outcome. Elsewhere nothing happens. ValueError for
+    an empty name.
+    """
+    loop, attempt = durable_loop(), current_attempt.get()
+    if loop is None and attempt is None:
+        return
+    if not name:
+        raise ValueError("the name of a run must not be empty")
+    checked_text(name, "the name of a run")
+    if loop is not None:
+        loop.rename(name)
+    elif attempt is not None:
+        attempt.rename_run(name)
+
+
 def cancel_reason() -> str | None:
     """Why the current run was asked to stop; None if it was not."""
     return required_loop("cancel_reason").cancel_reason
@@ -213,11 +235,14 @@ async def start_child(
     context: dict[str, Any] | None = None,
     run_name: str = "",
     memo: dict[str, Any] | None = None,
+    additional_metadata: dict[str, Any] | None = None,
+    priority: int | None = None,
 ) -> ChildHandle[Any]:
     """Start a child run; returns its handle once the child is durably there.
 
     `id` defaults to one derived from the parent; `on_parent_close` is "terminate",
-    "cancel" or "abandon". `ChildFailure` if the ID is taken by an open run.
+    "cancel" or "abandon". `additional_metadata` is added to the parent's, over it.
+    `ChildFailure` if the ID is taken by an open run.
     """
     child, started = _child(
         workflow,
@@ -234,6 +259,8 @@ async def start_child(
             "context": context,
             "run_name": run_name,
             "memo": memo,
+            "additional_metadata": additional_metadata,
+            "priority": priority,
         },
         announce=True,
     )
@@ -291,6 +318,8 @@ _CHILD_OPTIONS = {
     "context",
     "run_name",
     "memo",
+    "additional_metadata",
+    "priority",
 }
 
 

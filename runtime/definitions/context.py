@@ -30,6 +30,17 @@ class Attempt(Protocol):
     def run_input(self, what: str) -> dict[str, Any]:
         """What the run was given as "parameters" or as "context"."""
 
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        """The additional metadata of the run."""
+
+    @property
+    def priority(self) -> int | None:
+        """The priority of the run."""
+
+    def rename_run(self, name: str) -> None:
+        """Give the run another display name."""
+
     def heartbeat(self, details: tuple[Any, ...]) -> None:
         """Note a sign of life."""
 
@@ -107,6 +118,18 @@ class TaskContext:
     def run_context(self) -> dict[str, Any]:
         """The context that the run was started with; a copy."""
         return self._attempt.run_input("context")
+
+    @property
+    def additional_metadata(self) -> dict[str, Any] | None:
+        """The metadata that the run was sent with, its parents' under its own; a
+        copy. None if none was sent.
+        """
+        return self._attempt.metadata
+
+    @property
+    def priority(self) -> int | None:
+        """The priority of the run, 1 to 3; None if it has none."""
+        return self._attempt.priority
 
     @property
     def attempt_number(self) -> int:

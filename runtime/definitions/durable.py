@@ -37,6 +37,7 @@ class RunInfo:
     context: dict[str, Any] = field(default_factory=dict)
     memo: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    additional_metadata: dict[str, Any] | None = None
 
 
 class DurableLoop(asyncio.AbstractEventLoop):
@@ -78,6 +79,10 @@ class DurableLoop(asyncio.AbstractEventLoop):
         self, workflow_id: str, run_id: str, name: str | None, args: tuple[Any, ...]
     ) -> asyncio.Future[None]:
         """Signal another run, or with no name ask it to stop."""
+
+    @abstractmethod
+    def rename(self, name: str) -> None:
+        """Give the current run another display name."""
 
     @abstractmethod
     def wait_until(self, predicate: Callable[[], bool]) -> asyncio.Future[None]:

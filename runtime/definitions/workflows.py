@@ -21,6 +21,7 @@ from typing import (
 
 from everact.runtime.definitions.active import active
 from everact.runtime.definitions.durable import durable_loop
+from everact.runtime.definitions.extras import checked_priority
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.updates import UpdateMethod
@@ -76,6 +77,8 @@ class WorkflowDefinition:
         self.name = name
         self.function = function
         self.cls = cls
+        self.priority = 0
+        """Of its runs that are given none; 0 is no priority."""
         self.signature = Signature(function, bound=cls is not None)
         self.signals: dict[str, Handler] = {}
         self.queries: dict[str, Handler] = {}
@@ -133,12 +136,17 @@ class _WorkflowDecorator:
     def __call__(self, target: C, /) -> C: ...
     @overload
     def __call__(
-        self, *, name: str | None = None, registry: Registry | None = None
+        self,
+        *,
+        name: str | None = None,
+        registry: Registry | None = None,
+        priority: int | None = None,
     ) -> "_NamedWorkflow": ...
     def __call__(self, target: Any = None, **options: Any) -> Any:
         """Make an async function or a class a workflow.
 
-        `name` defaults to the qualified name without the module. A class needs
+        `name` defaults to the qualified name without the module. `priority` (1 to 3,
+        the highest) is for runs that are started without one. A class needs
         exactly one method marked `@workflow.run`. Raises TypeError listing every
         problem of the definition, ValueError if the name is taken.
         """
@@ -228,10 +236,14 @@ class _NamedWorkflow:
     """`@workflow(…)` with its options, waiting for the function or class."""
 
     def __init__(
-        self, name: str | None = None, registry: Registry | None = None
+        self,
+        name: str | None = None,
+        registry: Registry | None = None,
+        priority: int | None = None,
     ) -> None:
         self._name = name
         self._registry = registry
+        self._priority = checked_priority(priority)
 
     @overload
     def __call__(
@@ -243,6 +255,7 @@ class _NamedWorkflow:
         registry = self._registry or default_registry()
         if isinstance(target, type):
             definition = _class_definition(target, self._name or target.__qualname__)
+            definition.priority = self._priority
             registry.add_workflow(definition)
             setattr(target, _DEFINITION, definition)
             setattr(definition.function, _DEFINITION, definition)
@@ -253,6 +266,7 @@ class _NamedWorkflow:
                 "`async def`"
             )
         made: Workflow[..., Any] = Workflow(target, self._name or target.__qualname__)
+        made.definition.priority = self._priority
         registry.add_workflow(made.definition)
         return made
 

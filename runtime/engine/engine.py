@@ -12,7 +12,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
@@ -34,6 +34,7 @@ from everact.runtime.engine.attempt import Outcome, TaskStarter
 from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.engine.identifiers import make_ids
 from everact.runtime.engine.loading import closing_of, load_state
+from everact.runtime.engine.ranks import Line
 from everact.runtime.engine.relations import Relations
 from everact.runtime.engine.run import (
     WAITING,
@@ -87,6 +88,15 @@ Beside: TypeAlias = Callable[[RunActor, Any], tuple[Statement, ...]]
 
 IDLE_RUNS = 10_240
 """Waiting runs kept in memory, unless told otherwise."""
+
+
+class _Held(NamedTuple):
+    """A run that is held, in line to go on."""
+
+    key: int
+    workflow: str
+    priority: int
+    gone: bool = False
 
 
 class Engine:
@@ -166,7 +176,8 @@ class Engine:
             garbage.ease()
             self._undo.append(garbage.restore)
         try:
-            await self._recover()
+            with self.workers.recovering():
+                await self._recover()
         except BaseException:
             await self.close(0.0)
             raise
@@ -278,8 +289,11 @@ class Engine:
 
     # -- runs in memory --------------------------------------------------------------
 
-    def resident(self, key: int) -> RunActor | None:
-        """The run, loaded if it is not in memory; None if it is closed or unknown."""
+    def resident(self, key: int, *, begin: bool = True) -> RunActor | None:
+        """The run, loaded if it is not in memory; None if it is closed or unknown.
+
+        One that was held goes on when it is loaded, if it can, unless told otherwise.
+        """
         run = self.runs.get(key)
         if run is not None:
             if key in self._idle:
@@ -306,7 +320,7 @@ class Engine:
                 held_now = True
                 self._hold_loaded(run, reason)
         unclean = key < self._crashed_before and key not in self._read_back
-        run.release_open(unclean=unclean, held_now=held_now)
+        run.release_open(unclean=unclean, begin=begin and not held_now)
         self.updates.loaded(run)
         if not run.attempts:
             self.idle(run)
@@ -500,18 +514,31 @@ class Engine:
             self.loop.call_soon(self._retry_aside)
 
     def _retry_aside(self) -> None:
-        """Look again whether runs that were held can go on."""
-        for key in list(self._aside):
-            run = self.resident(key)
-            if run is None:
-                stored = self.store.load(key)
-                if stored is None or stored.run.status:
-                    self._aside.pop(key, None)
-                continue
-            if run.state.held is not None:
-                run.begin()
-            if run.state.held is None or run.state.status:
+        """Look again whether runs that were held can go on, in turn."""
+        keys = list(self._aside)
+        for first in range(0, len(keys), LOAD_BATCH):
+            line: Line[_Held] = Line()
+            for key in keys[first : first + LOAD_BATCH]:
+                run = self.resident(key, begin=False)
+                if run is not None:
+                    line.join(_Held(key, run.row.name, run.row.priority))
+                else:
+                    self._retry(key)
+            while line.waits():
+                self._retry(line.pop().key)
+
+    def _retry(self, key: int) -> None:
+        """Let a run that was held go on, if it can."""
+        run = self.resident(key)
+        if run is None:
+            stored = self.store.load(key)
+            if stored is None or stored.run.status:
                 self._aside.pop(key, None)
+            return
+        if run.state.held is not None:
+            run.begin()
+        if run.state.held is None or run.state.status:
+            self._aside.pop(key, None)
 
     # -- what comes from outside -------------------------------------------------------
 
@@ -560,6 +587,9 @@ class Engine:
         key, self._next_key = self._next_key, self._next_key + 1
         options, parent = started.options, started.parent
         now = self.clock.now()
+        priority = options.extras.priority if options.extras else 0
+        if not priority and started.name in self.registry.workflows:
+            priority = self.registry.workflows[started.name].priority
         row = RunRow(
             key=key,
             workspace=started.workspace,
@@ -572,6 +602,7 @@ class Engine:
             queue=options.queue,
             code=started.code,
             attempt=started.attempt,
+            priority=priority,
             run_name=options.run_name,
             identity=options.identity,
             started_at=now,
@@ -759,12 +790,22 @@ class Engine:
 
     # -- when a commit does not go well ------------------------------------------------
 
-    def refused(self, run: RunActor, asked: Asked | None, error: BaseException) -> None:
-        """One transition was refused: its run is dropped, and loaded if it exists."""
+    def refused(
+        self,
+        run: RunActor,
+        asked: Asked | None,
+        error: BaseException,
+        *,
+        replaces: bool = False,
+    ) -> None:
+        """One transition was refused: its run is dropped, and loaded if it exists.
+
+        A start that `replaces` the run of its ID has no quarrel with that one.
+        """
         start = run.state.start
         if asked is not None:
-            conflict = self._conflict(start) if type(asked.event) is Started else None
-            asked.fail(conflict or error)
+            starts = type(asked.event) is Started and not replaces
+            asked.fail((self._conflict(start) if starts else None) or error)
         if run.dropped:
             return
         logger.error("%s: a transition was refused: %s", run, error)

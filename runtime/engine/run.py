@@ -314,15 +314,10 @@ class RunActor(Actor):
 
         The waits of a chain, for its next attempt or its next time, are not meant.
         """
-        state, start = self.state, self.state.start
+        start = self.state.start
         extras = start.options.extras
-        return (
-            state.held == ""
-            and not state.began
-            and state._moment(BEGIN) is not None
-            and start.attempt == 1
-            and not (extras is not None and extras.cron)
-        )
+        chained = start.attempt > 1 or (extras is not None and extras.cron)
+        return self.state.put_off and not chained
 
     async def begin_with(
         self, signal: SignalReceived, request: tuple[str, str, float] | None
@@ -465,10 +460,11 @@ class RunActor(Actor):
         wake, aside = self._wake(), _aside(state)
         if state.status and not row.status:
             self._close_row(write, now)
+        renamed = state.renamed is not None and self._rename(state.renamed)
         if insert and not state.generation:
             row.wake_at, row.aside = wake, aside
             write.insert = replace(row)
-        elif closes or wake != row.wake_at or aside != row.aside or insert:
+        elif closes or renamed or wake != row.wake_at or aside != row.aside or insert:
             row.wake_at, row.aside = wake, aside
             row.generation, row.inbox_seq = state.generation, state.inbox_seq
             write.change = replace(row)
@@ -503,6 +499,11 @@ class RunActor(Actor):
         if (state.running and state.tries is None) or (owed and self.row.key in owed):
             return ACTIVE
         return state.wake()
+
+    def _rename(self, name: str) -> bool:
+        """Put the run's name into its row; whether that changes it."""
+        before, self.row.run_name = self.row.run_name, name
+        return before != name
 
     def _close_row(self, write: Write, now: float) -> None:
         state, row = self.state, self.row
@@ -758,7 +759,7 @@ class RunActor(Actor):
         if self.dropped and not self.in_flight:
             engine.left(self)
         if error is not None:
-            engine.refused(self, asked, error)
+            engine.refused(self, asked, error, replaces=write.within is not None)
             return
         if engine.refusals:
             engine.refusals.pop(self.row.key, None)
@@ -936,11 +937,11 @@ class RunActor(Actor):
 
     # -- coming back ---------------------------------------------------------------
 
-    def release_open(self, *, unclean: bool, held_now: bool) -> None:
+    def release_open(self, *, unclean: bool, begin: bool) -> None:
         """After loading: release again all that is recorded as open.
 
-        `unclean` says that attempts may have died with the engine before, `held_now`
-        that the code was just found not to fit.
+        `unclean` says that attempts may have died with the engine before, `begin`
+        that its code may go on if it was held.
         """
         state = self.state
         if type(state.closing) is TailCall:
@@ -957,7 +958,7 @@ class RunActor(Actor):
                 self.engine.relations.send(self, command, None)
         # Last: what the code asks for now is not durable yet, and not to be released.
         delayed = not state.began and state._moment(BEGIN) is not None
-        if state.held is not None and not held_now and not delayed:
+        if begin and state.held is not None and not delayed:
             self.begin()
 
     def sent(self, call: int, failure: Any) -> None:

@@ -16,9 +16,10 @@ import msgspec
 from msgspec.structs import replace
 
 from everact.runtime.core.opaque import LONGEST
-from everact.runtime.core.records import StartOptions
+from everact.runtime.core.records import NO_EXTRAS, Extras, StartOptions
 from everact.runtime.core.retry import retry
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.definitions.extras import PRIORITIES
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.workflows import Handler
 from everact.runtime.errors import QueryFailed, RPCError
@@ -123,6 +124,7 @@ def _check(options: StartOptions) -> None:
                 f"options.{name} is the engine's own: give start_delay, begin_at, "
                 "execution_timeout or run_timeout"
             )
+    _check_extras(options.extras or NO_EXTRAS)
     policy = options.retry
     if policy is not None:
         try:
@@ -134,6 +136,16 @@ def _check(options: StartOptions) -> None:
             )
         except (ValueError, OverflowError) as error:
             raise _refusal(f"options.retry: {error}") from None
+
+
+def _check_extras(extras: Extras) -> None:
+    if extras.priority not in (0, *PRIORITIES):
+        raise _refusal("options.extras.priority must be 1, 2 or 3, or 0 for none")
+    if len(extras.static_summary.splitlines()) > 1:
+        raise _refusal("options.extras.static_summary must be one line")
+    for name in ("event_id", "event_key", "schedule_id", "nominal_time"):
+        if getattr(extras, name) not in ("", None):
+            raise _refusal(f"options.extras.{name} is the engine's own")
 
 
 def _target(engine: "Engine", name: str) -> Target | None:

@@ -10,6 +10,7 @@ from everact.runtime.core.failures import Failure
 from everact.runtime.core.naming import generated_name
 from everact.runtime.core.opaque import Document, Payload
 from everact.runtime.core.records import (
+    NO_EXTRAS,
     CancelRequested,
     Command,
     Complete,
@@ -98,7 +99,11 @@ class PendingUpdate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a run. Moments are epoch seconds."""
+    """What is known of a run. Moments are epoch seconds.
+
+    `state` is the status by name, or "scheduled" for a run that waits for its
+    `begin_at`. `priority` is 0 for none.
+    """
 
     workflow_id: str
     run_id: str
@@ -127,6 +132,11 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     pending_tasks: tuple[PendingTask, ...]
     pending_timers: tuple[float, ...]
     pending_children: tuple[str, ...]
+    state: str = ""
+    priority: int = 0
+    static_summary: str = ""
+    static_details: str = ""
+    additional_metadata: Document = b""
     pending_updates: tuple[PendingUpdate, ...] = ()
 
 
@@ -214,6 +224,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
     started_at: float
     closed_at: float | None
+    priority: int = 0
 
 
 class ListRuns(Request[tuple[RunSummary, ...]], frozen=True, kw_only=True):
@@ -278,6 +289,7 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
             return _unreadable(row, f"{error}")
         aside = aside or engine._no_code(state.start) or ""
     start, options = state.start, state.start.options
+    extras = options.extras or NO_EXTRAS
     length = engine.store.select("history_length", row.key)[0]
     return RunDescription(
         workflow_id=row.workflow_id,
@@ -319,6 +331,11 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
             for command in state.calls.values()
             if isinstance(command, StartChild)
         ),
+        state="scheduled" if state.put_off else str(RunStatus(row.status)),
+        priority=row.priority,
+        static_summary=extras.static_summary,
+        static_details=extras.static_details,
+        additional_metadata=extras.metadata,
         pending_updates=tuple(
             PendingUpdate(update_id=update.update_id, name=update.name)
             for update in (() if row.status else state.open_updates)
@@ -387,6 +404,8 @@ def _unreadable(row: RunRow, reason: str) -> RunDescription:
         pending_tasks=(),
         pending_timers=(),
         pending_children=(),
+        state=str(RunStatus(row.status)),
+        priority=row.priority,
     )
 
 
@@ -561,6 +580,7 @@ def summary_of(row: RunRow) -> RunSummary:
         queue=row.queue,
         started_at=row.started_at,
         closed_at=row.closed_at,
+        priority=row.priority,
     )
 
 

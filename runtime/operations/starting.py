@@ -7,7 +7,7 @@ calls it as well, in a turn in which `readable` has answered.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -150,30 +150,52 @@ async def readable(engine: "Engine", request: StartRun) -> None:
 
 
 def resolve(
-    engine: "Engine", request: StartRun, prepare: Prepare = lambda started: started
+    engine: "Engine",
+    request: StartRun,
+    within: Write | None = None,
+    prepare: Prepare = lambda started: started,
 ) -> Resolution:
     """Find the run that a start means under its policies, or make it.
 
     A signal of the start is the first thing that a new run gets; one that was found is
-    left alone. `prepare` has the last word on what a new run starts with. Nothing but
-    `check` and `readable` comes before. RuntimeStateError, RPCError if no work is taken
-    now.
+    left alone. Nothing but `check` and `readable` comes before. What is made is in one
+    transaction with the write `within`; `prepare` has the last word on what a new run
+    starts with. RuntimeStateError, RPCError if no work is taken now.
     """
     engine.check_open()
+    decision, row, run = _decided(engine, request)
+    if decision is Verdict.REPLACE:
+        assert row is not None
+        within = within or transaction(engine)
+        _end(engine, row, request, within)
+    elif row is not None and decision is not Verdict.MAKE:
+        return Resolution(row, run, in_the_way=decision is Verdict.REFUSE)
+    return _make(engine, request, within, prepare)
+
+
+def transaction(engine: "Engine") -> Write:
+    """A write that changes nothing: those within it are in one transaction.
+
+    What belongs to it is written in the same turn of the loop.
+    """
+    made = Write(None, lambda *_: None)
+    engine.commits.add(made)
+    return made
+
+
+def _decided(
+    engine: "Engine", request: StartRun
+) -> "tuple[Verdict, RunRow | None, RunActor | None]":
     row, run = _latest(engine, request) if request.workflow_id else (None, None)
     if row is None:
-        return _make(engine, request, None, prepare)
-    signalled = request.signal is not None
-    match identity.verdict(
-        RunStatus(row.status), request.on_conflict, request.on_reuse, signalled
-    ):
-        case Verdict.USE:
-            return Resolution(row, run)
-        case Verdict.REFUSE:
-            return Resolution(row, run, in_the_way=True)
-        case Verdict.REPLACE:
-            return _make(engine, request, _ended(engine, row, request), prepare)
-    return _make(engine, request, None, prepare)
+        return Verdict.MAKE, None, None
+    decision = identity.verdict(
+        RunStatus(row.status),
+        request.on_conflict,
+        request.on_reuse,
+        request.signal is not None,
+    )
+    return decision, row, run
 
 
 def _latest(
@@ -191,19 +213,16 @@ def _latest(
     return run.row, run
 
 
-def _ended(engine: "Engine", row: RunRow, request: StartRun) -> Write:
-    """Terminate an open run; what its successor must be in one transaction with."""
-    together = Write(None, lambda *_: None)
-    engine.commits.add(together)
+def _end(engine: "Engine", row: RunRow, request: StartRun, within: Write) -> None:
+    """Terminate the open run that another one takes the place of."""
     event = TerminateRequested(
         "another run was started in its place", (), request.options.identity
     )
     run = engine.resident(row.key)
     if run is not None:
-        run.take(event, None, together)
+        run.take(event, None, within)
     else:
-        engine.close_unreadable(row.key, event, None, together)
-    return together
+        engine.close_unreadable(row.key, event, None, within)
 
 
 def _make(
@@ -261,16 +280,10 @@ async def start_run(engine: "Engine", request: StartRun) -> StartedRun:
     """Start a run, or answer with the one that is there."""
     engine.check_open()
     check(engine, request)
-    if not request.request_id:
-        return await _start(engine, request)
-    place = (request.workspace, request.request_id)
-    known = engine.waiting.served(*place)
+    known = _served(engine, request)
     if known is not None:
-        return await _served(engine, known, place)
-    starting = engine.loop.create_task(_start(engine, request))
-    engine.waiting.serving(*place, starting)
-    # A repetition of the request may wait as well: one caller leaves alone.
-    return await asyncio.shield(starting)
+        return await _joined(engine, request, known)
+    return await _noted(engine, request, _start(engine, request))
 
 
 async def _start(engine: "Engine", request: StartRun) -> StartedRun:
@@ -292,6 +305,32 @@ async def _start(engine: "Engine", request: StartRun) -> StartedRun:
             return await resolved.answer()
 
 
+async def together(
+    engine: "Engine", starts: Sequence[StartRun]
+) -> tuple[StartedRun, ...]:
+    """Make, or find, the runs of several starts in one transaction, or none of them.
+
+    The starts are checked, and are not of the same ID. WorkflowAlreadyStarted if a
+    run is in the way of any.
+    """
+    while engine.leaving:
+        await engine.commits.idle()
+    served = [_served(engine, start) for start in starts]
+    for start, known in zip(starts, served, strict=True):
+        decision, row, run = _decided(engine, start)
+        if known is None and decision is Verdict.REFUSE:
+            assert row is not None
+            await Resolution(row, run, in_the_way=True).answer()
+    within = transaction(engine)
+    answers = [
+        _joined(engine, start, known)
+        if known is not None
+        else _noted(engine, start, resolve(engine, start, within).answer())
+        for start, known in zip(starts, served, strict=True)
+    ]
+    return tuple(await asyncio.gather(*answers))
+
+
 async def _signal(
     engine: "Engine", request: StartRun, signal: StartSignal, key: int
 ) -> None:
@@ -306,14 +345,39 @@ async def _signal(
         await run.begin_with(event, remembered)
 
 
-async def _served(engine: "Engine", known: Any, place: tuple[str, str]) -> StartedRun:
-    """The run that a request made or reached, once that is durable."""
-    if not isinstance(known, int):
+def _served(engine: "Engine", request: StartRun) -> "int | asyncio.Future[Any] | None":
+    """The run that an earlier one of these requests made or reached, or that request
+    if it is under way.
+    """
+    if not request.request_id:
+        return None
+    return engine.waiting.served(request.workspace, request.request_id)
+
+
+def _noted(
+    engine: "Engine", request: StartRun, starting: Coroutine[Any, Any, StartedRun]
+) -> Awaitable[StartedRun]:
+    """The start, so that a repetition joins it."""
+    if not request.request_id:
+        return starting
+    task = engine.loop.create_task(starting)
+    engine.waiting.serving(request.workspace, request.request_id, task)
+    return asyncio.shield(task)  # a repetition may wait as well: one leaves alone
+
+
+async def _joined(
+    engine: "Engine", request: StartRun, known: "int | asyncio.Future[Any]"
+) -> StartedRun:
+    """The answer to a repeated request."""
+    if isinstance(known, int):
+        key = known
+    else:
         answer = await asyncio.shield(known)
         if isinstance(answer, StartedRun):
             return replace(answer, created=False)
-        (known,) = engine.store.select("request", *place)
-    stored = engine.store.load(known)
+        place = request.workspace, request.request_id
+        (key,) = engine.store.select("request", *place)
+    stored = engine.store.load(key)
     if stored is None:
         raise RPCError("the run of that request is gone", RPCStatus.NOT_FOUND)
     return await Resolution(stored.run).answer()

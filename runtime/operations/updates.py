@@ -253,7 +253,7 @@ async def _start(engine: "Engine", start: StartRun, update: Update) -> StartedUp
     while True:
         await starting.readable(engine, start)
         aboard = _Aboard(engine, update)
-        resolved = starting.resolve(engine, start, aboard.prepare)
+        resolved = starting.resolve(engine, start, prepare=aboard.prepare)
         if resolved.in_the_way:
             await resolved.answer()
         if aboard.refused is not None:

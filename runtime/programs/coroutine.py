@@ -32,6 +32,7 @@ from everact.runtime.core.records import (
     Event,
     Fail,
     MessageSent,
+    RunRenamed,
     SignalReceived,
     Started,
     TaskCompleted,
@@ -252,6 +253,9 @@ class CoroutineProgram:
             error = exception_of(event.failure, values=self.values)
         self.loop.resolve(event.call, None, error)
 
+    def _renamed(self, event: RunRenamed) -> None:
+        self.loop.renamed = event.name
+
     def _cancel(self, event: CancelRequested) -> None:
         self.loop.reason = event.reason
         if self._root is not None:
@@ -270,7 +274,7 @@ class CoroutineProgram:
             return
         try:
             self.loop.run_handler(found, args, kwargs)
-        except Exception as error:
+        except (Exception, WorkflowControl) as error:
             self.fail(error)
 
     def _signal_handler(self, name: str) -> Handler | None:
@@ -630,5 +634,6 @@ _SHOW: dict[type, Callable[[CoroutineProgram, Any], None]] = {
     ChildStarted: CoroutineProgram._child_started,
     ChildClosed: CoroutineProgram._child_closed,
     MessageSent: CoroutineProgram._message_sent,
+    RunRenamed: CoroutineProgram._renamed,
     UpdateAccepted: CoroutineProgram._update,
 }

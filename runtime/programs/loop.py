@@ -204,14 +204,18 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
     def next_call(self) -> int:
         """The number of a new durable call; refused where calls may not be made."""
+        self.refuse_if_over()
+        self.last_call += 1
+        return self.last_call
+
+    def refuse_if_over(self) -> None:
+        """Raise where nothing may be asked for: in queries, and on the way out."""
         if self.read_only:
             raise ReadOnlyError(
                 "a query handler or validator must not change or start anything"
             )
         if self.closing:
             raise RuntimeError("the run is being put away: clean-up must not call out")
-        self.last_call += 1
-        return self.last_call
 
     def open(self, command: Any) -> CallFuture:
         """Issue a call command; returns the future of its outcome."""

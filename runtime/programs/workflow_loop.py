@@ -16,6 +16,7 @@ from everact.runtime.core.naming import generated_name
 from everact.runtime.core.records import (
     TERMINATE,
     CancelRun,
+    RenameRun,
     RunTask,
     SignalReceived,
     SignalRun,
@@ -24,6 +25,7 @@ from everact.runtime.core.records import (
     StartOptions,
 )
 from everact.runtime.definitions.durable import DurableLoop, RunInfo
+from everact.runtime.definitions.extras import extras_of
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import (
@@ -56,6 +58,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         "handlers",
         "queries",
         "reason",
+        "renamed",
         "running",
         "start",
         "unread",
@@ -67,6 +70,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         super().__init__(int(start.run_id[-12:], 16) << 12)
         self.start = start
         self.generation = generation
+        self.renamed: str | None = None
         self.values = values
         self.reason: str | None = None
         self.announced: dict[int, OrderedFuture] | None = None
@@ -151,6 +155,11 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         return self.open(
             SignalRun(self.next_call(), workflow_id, run_id, name, *encoded)
         )
+
+    def rename(self, name: str) -> None:
+        self.refuse_if_over()
+        self.renamed = name
+        self.commands.append(RenameRun(name))
 
     def receive(self, name: str) -> asyncio.Future[Any]:
         future = Receiver(loop=self)
@@ -269,7 +278,9 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         return decode_arguments(self.values, args, kwargs)
 
     def _child_options(self, options: dict[str, Any]) -> StartOptions:
-        if options.keys() <= _ELSEWHERE:
+        extras = self.start.options.extras
+        inherited = extras.metadata if extras is not None else b""
+        if options.keys() <= _ELSEWHERE and not inherited:
             return _plain_options(self.start.options.queue)
 
         def limit(name: str) -> float | None:
@@ -288,6 +299,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
                 key: self.values.encode(value, f"memo {key!r}")
                 for key, value in (options.get("memo") or {}).items()
             },
+            extras=extras_of(options, inherited),
         )
 
     # -- facts -----------------------------------------------------------------------
@@ -311,6 +323,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
     def info(self) -> RunInfo:
         start = self.start
         parent, options = start.parent, start.options
+        extras = options.extras
         return RunInfo(
             workflow_id=start.workflow_id,
             run_id=start.run_id,
@@ -323,11 +336,14 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             started_at=datetime.fromtimestamp(self.now, UTC),
             parent_workflow_id=parent.workflow_id if parent else None,
             parent_run_id=parent.run_id if parent else None,
-            run_name=options.run_name or generated_name(start.run_id),
+            run_name=self.renamed or options.run_name or generated_name(start.run_id),
             parameters=msgspec.json.decode(options.parameters or b"{}"),
             context=msgspec.json.decode(options.context or b"{}"),
             memo={k: self.values.decode(v) for k, v in options.memo.items()},
             headers=dict(options.headers),
+            additional_metadata=msgspec.json.decode(extras.metadata)
+            if extras is not None and extras.metadata
+            else None,
         )
 
 

@@ -14,6 +14,7 @@ from everact.runtime.core.records import (
     AttemptStarted,
     CancelCall,
     CancelRequested,
+    CompleteUpdate,
     RunTask,
     SignalReceived,
     Started,
@@ -21,6 +22,7 @@ from everact.runtime.core.records import (
     TaskCompleted,
     TaskFailed,
     TimerFired,
+    UpdateAccepted,
 )
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.store.base import JournalRow, Write
@@ -57,6 +59,8 @@ class Ledger:
         self.signals: Counter[str] = Counter()
         self.cancels: set[str] = set()
         self.executed: Counter[str] = Counter()
+        self.accepted: dict[str, set[str]] = {}
+        self.answered: dict[str, set[str]] = {}
 
     # -- rows ----------------------------------------------------------------------
 
@@ -99,7 +103,7 @@ class Ledger:
             self._event(chapter, run_id, event, transition.time)
         for command in transition.commands:
             self.kinds.add(type(command))
-            self._command(chapter, command)
+            self._command(chapter, run_id, command)
 
     def _event(self, chapter: Chapter, run_id: str, event: Any, now: float) -> None:
         kind = type(event)
@@ -126,6 +130,16 @@ class Ledger:
         elif kind is Started:
             for carried in event.carried:
                 self.kinds.add(type(carried))
+                if type(carried) is UpdateAccepted:
+                    self._accept(run_id, carried.update_id)
+        elif kind is UpdateAccepted:
+            self._accept(run_id, event.update_id)
+
+    def _accept(self, run_id: str, update_id: str) -> None:
+        accepted = self.accepted.setdefault(run_id, set())
+        if update_id in accepted:
+            raise Broken(f"update {update_id} of run {run_id} was accepted twice")
+        accepted.add(update_id)
 
     def _settle(self, chapter: Chapter, call: int, what: str) -> None:
         if call not in chapter.asked:
@@ -134,8 +148,13 @@ class Ledger:
             raise Broken(f"call {call} {what} twice")
         chapter.done.add(call)
 
-    def _command(self, chapter: Chapter, command: Any) -> None:
+    def _command(self, chapter: Chapter, run_id: str, command: Any) -> None:
         kind = type(command)
+        if kind is CompleteUpdate:
+            answered = self.answered.setdefault(run_id, set())
+            if command.update_id not in self.accepted[run_id] - answered:
+                raise Broken(f"update {command.update_id} of {run_id} is not open")
+            answered.add(command.update_id)
         if kind is CancelCall:
             chapter.cancelled.add(command.call)
         elif kind in (RunTask, StartTimer):

@@ -13,6 +13,7 @@ REMOTE_MODULES = frozenset(
         "test_identity",
         "test_messages",
         "test_reuse",
+        "test_start_options",
         "test_starting",
         "test_updates",
     }

@@ -25,6 +25,7 @@ from everact.runtime.core.records import (
     ChildStarted,
     Command,
     Complete,
+    CompleteUpdate,
     ContinueAsNew,
     Event,
     Extras,
@@ -35,6 +36,8 @@ from everact.runtime.core.records import (
     MessageSent,
     Parent,
     Previous,
+    RenameRun,
+    RunRenamed,
     RunTask,
     RunTimedOut,
     SignalReceived,
@@ -50,6 +53,7 @@ from everact.runtime.core.records import (
     TerminateRequested,
     TimerFired,
     Transition,
+    UpdateAccepted,
 )
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.core.statuses import Status
@@ -128,6 +132,7 @@ EVENTS: list[Event] = [
         (SIGNAL,),
         6,
         Previous(b"m\x01", FAILURE),
+        (CompleteUpdate("update-1", b"m\x01"),),
     ),
     Began(),
     Held("no worker"),
@@ -143,6 +148,8 @@ EVENTS: list[Event] = [
     ChildStarted(6, "run-c"),
     ChildClosed(7, b"m\x01", FAILURE),
     MessageSent(8, FAILURE),
+    RunRenamed("the order of Ada"),
+    UpdateAccepted("update-2", "pay", ARGS, KWARGS, "me@here", {"trace": "1"}),
 ]
 COMMANDS: list[Command] = [
     RunTask(1, "charge", ARGS, KWARGS, TASK_OPTIONS),
@@ -167,6 +174,8 @@ COMMANDS: list[Command] = [
         "order", ARGS, KWARGS, "slow", 5.0, 6.0, {"m": b"m\x01"}, (SIGNAL, SIGNAL)
     ),
     TailCall("next", ARGS, KWARGS, (SIGNAL,)),
+    RenameRun("order 7, paid"),
+    CompleteUpdate("update-2", b"m\x01", FAILURE),
 ]
 MESSAGES: list[Message] = [
     e

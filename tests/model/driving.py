@@ -220,4 +220,4 @@ def drawn(seed: int, length: int) -> Sequence[Operation]:
             case _:
                 return one(*kinds, "end")
 
-    return [next_one() for _ in range(length)]
+    return [Start("a", 1), Start("b", 10), *(next_one() for _ in range(length))]

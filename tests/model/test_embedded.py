@@ -148,6 +148,7 @@ def test_a_bug_that_is_planted_is_found(
         derandomize=True,
         database=None,
         phases=[Phase.generate],
+        report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )
     @given(chosen=operations, plan=plans, seed=st.integers(0, 2**16))

@@ -21,8 +21,7 @@ from tests.model.driving import IDS, Story, drawn, perform
 from tests.model.model import Again, One, Operation, Result, Settle, Together
 
 LONG = bool(os.environ.get("EVERACT_LONG"))
-SEQUENCES = 50 if LONG else 8
-LENGTH = 25
+SEQUENCES, LENGTH, KILLS = (50, 25, 1_000_000) if LONG else (4, 16, 3)
 SEED = int(os.environ.get("EVERACT_SEED", "1"))
 AT_ONCE = 4
 """Sequences that are played at the same time, each with workflow IDs of its own."""
@@ -67,25 +66,33 @@ async def settled(client: Client, prefix: str) -> None:
             assert error.status is RPCStatus.NOT_FOUND
 
 
-async def kill_again_and_again(folder: Path, address: str, seed: int) -> None:
-    """Engines one after the other on one file, each killed at some moment."""
-    chance, kills = random.Random(seed), 0
-    coming = Life("tests.model.host", folder, address)
+async def kill_again_and_again(
+    folder: Path, address: str, seed: int, kills: list[float]
+) -> None:
+    """Engines one after the other on one file, each killed at some moment.
+
+    After `KILLS` of them one is left alone. `kills` gets how long each could be asked.
+    """
+    chance = random.Random(seed)
+    life = coming = Life("tests.model.host", folder, address)
     try:
         while True:
-            life, coming = coming, Life("tests.model.host", folder, address)
-            try:
-                life.begin()
-                while "ready" not in life.lines:
-                    assert life.process.poll() is None, "the engine ended by itself"
-                    await asyncio.sleep(0.01)
-                await asyncio.sleep(chance.uniform(0.02, 0.5))
-            finally:
-                life.kill()
-            kills += 1
+            life = coming
+            life.begin()
+            while "ready" not in life.lines:
+                assert life.process.poll() is None, "the engine ended by itself"
+                await asyncio.sleep(0.01)
+            if len(kills) == KILLS:
+                await asyncio.get_running_loop().create_future()
+            coming = Life("tests.model.host", folder, address)
+            kills.append(chance.uniform(0.02, 0.3))
+            await asyncio.sleep(kills[-1])
+            life.kill()
     finally:
-        coming.kill()
-        print(f"{kills} kills")
+        life.kill()
+        if coming is not life:
+            coming.begin()
+            coming.kill()
 
 
 @pytest.mark.kill
@@ -95,7 +102,8 @@ async def test_clients_are_answered_as_if_no_engine_had_been_killed(
     tmp_path: Path,
 ) -> None:
     address = f"127.0.0.1:{free_port()}"
-    killing = asyncio.create_task(kill_again_and_again(tmp_path, address, SEED))
+    kills: list[float] = []
+    killing = asyncio.create_task(kill_again_and_again(tmp_path, address, SEED, kills))
     places = asyncio.Semaphore(AT_ONCE)
     client = await Client.connect(address, lazy=True, retry_config=PATIENT)
 
@@ -118,5 +126,6 @@ async def test_clients_are_answered_as_if_no_engine_had_been_killed(
             playing.cancel()
             await asyncio.wait([killing])
     assert len(stories) == SEQUENCES
+    assert len(kills) >= 3
     # A story in which little takes effect proves little.
     assert sum(len(story.effective) for story in stories) > 3 * SEQUENCES

@@ -32,12 +32,13 @@ PUBLIC = {
         StoreError
         StoreFull StoreInUse StoreKeyError StoreTampered StoreTooNew TailCall Task
         TaskCancelled TaskContext TaskTimeout TaskView TimeoutKind UpdateFailed
-        StartOperation UpdateHandle UpdateTimedOutOrCancelled UpdateView
+        BlockingUpdate StartOperation UpdateHandle UpdateTimedOutOrCancelled UpdateView
         ValueNotStorable Worker Workflow WorkflowAlreadyStarted WorkflowFailure
         all_handlers_finished on_update
         cancel_reason cancel_run context continue_as_new default_registry
         execute_child function gather is_retried now on_query on_signal race random
-        receive register_status retry run_info signal_run sleep start_child
+        receive register_status rename_current_execution retry run_info signal_run
+        sleep start_child
         status_of status_of_result task task_identifier uuid4 wait_condition
         workflow
     """,

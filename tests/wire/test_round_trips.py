@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -10,12 +12,14 @@ from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.records import (
     ChildClosed,
     Complete,
+    CompleteUpdate,
     Fail,
     RunTask,
     SignalReceived,
     Started,
     StartOptions,
     TaskCompleted,
+    UpdateAccepted,
 )
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.core.statuses import RPCStatus, RunStatus
@@ -28,6 +32,13 @@ from everact.runtime.operations.runs import (
     RunRef,
 )
 from everact.runtime.operations.starting import StartRun
+from everact.runtime.operations.updates import (
+    AwaitUpdate,
+    SendUpdate,
+    SendWithStart,
+    Update,
+    UpdateState,
+)
 from everact.runtime.values.payloads import PickleConverter
 from everact.runtime.wire.refusals import STATUS
 
@@ -69,8 +80,14 @@ def test_history_comes_in_as_the_same_records_but_for_pickles() -> None:
             TaskCompleted(1, b"jnull"),
             SignalReceived("s", (b'j"x"',)),
             ChildClosed(4, failure=FAILURE),
+            UpdateAccepted("u", "n", (b"j1",)),
         ),
-        commands=(RunTask(1, "t", (b"j1",)), Fail(FAILURE), Complete(b"j[]")),
+        commands=(
+            RunTask(1, "t", (b"j1",)),
+            Fail(FAILURE),
+            Complete(b"j[]"),
+            CompleteUpdate("u", b"j1"),
+        ),
         run_id="r",
     )
     (found,) = wire.decode_answer(
@@ -80,9 +97,29 @@ def test_history_comes_in_as_the_same_records_but_for_pickles() -> None:
     seen = bare(FAILURE, cause=bare(CAUSE, value=None))
     assert found == bare(
         entry,
-        events=(*entry.events[:3], ChildClosed(4, failure=seen)),
-        commands=(entry.commands[0], Fail(seen), entry.commands[2]),
+        events=(*entry.events[:3], ChildClosed(4, failure=seen), entry.events[4]),
+        commands=(entry.commands[0], Fail(seen), *entry.commands[2:]),
     )
+
+
+def test_an_update_comes_in_as_it_went_out() -> None:
+    update = Update(update_id="u", name="n", args=(b"j[1]",), kwargs={"x": b"jnull"})
+    for request in (
+        SendUpdate(run=RunRef(workflow_id="w"), update=update, wait_for="accepted"),
+        SendWithStart(start=StartRun(workflow="w", on_conflict="fail"), update=update),
+    ):
+        ask = wire.decode_request(type(request), wire.encode_request(request, 7))
+        assert ask == wire.Ask(request, 7)
+
+
+@pytest.mark.parametrize("result", [VALUES.encode(None, ""), None])
+def test_an_answer_of_none_is_not_the_absence_of_an_answer(result: Any) -> None:
+    state = UpdateState(
+        workflow_id="w", run_id="r", update_id="u", stage="completed", result=result
+    )
+    body = wire.encode_answer(AwaitUpdate, state, VALUES)
+    found = wire.decode_answer(AwaitUpdate, body)
+    assert found.result == (None if result is None else b"jnull")
 
 
 def test_a_result_of_none_is_not_the_absence_of_a_result() -> None:
@@ -103,6 +140,7 @@ def test_a_result_of_none_is_not_the_absence_of_a_result() -> None:
         errors.QueryRejected(RunStatus.FAILED),
         errors.QueryFailed("no such query"),
         errors.RunPutAside("id", "run", "no code"),
+        errors.UpdateTimedOutOrCancelled("u", "after 1 s"),
         errors.ValueNotStorable("too large"),
         errors.StoreFull("disk"),
         errors.ContinuedAsNew("next"),

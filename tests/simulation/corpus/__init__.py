@@ -4,7 +4,9 @@ from tests.simulation.corpus import (
     asyncio_works,
     lifecycle_works,
     message_works,
+    starting_works,
     task_works,
+    update_works,
 )
 from tests.simulation.corpus.tasks import CORPUS
 
@@ -13,6 +15,8 @@ ENTRIES = (
     *task_works.WORKS,
     *message_works.WORKS,
     *lifecycle_works.WORKS,
+    *update_works.WORKS,
+    *starting_works.WORKS,
 )
 
 __all__ = ["CORPUS", "ENTRIES"]
