@@ -175,6 +175,17 @@ class Play:
             self.held = _told(writes)
         return dies
 
+    def durable(self, writes: Sequence[Write]) -> None:
+        """These have been committed."""
+        try:
+            self.ledger.durable(writes)
+        except Broken as broken:
+            self._breaks(broken)
+
+    def _breaks(self, broken: Broken) -> None:
+        self.broken = self.broken or broken
+        self._loop.stop()
+
     def die(self) -> None:
         """The process dies now."""
         self.crashed = self.dead = True
@@ -187,8 +198,7 @@ class Play:
             try:
                 self.ledger.executing(attempt.task_id, attempt.attempt_number)
             except Broken as broken:
-                self.broken = self.broken or broken
-                self._loop.stop()
+                self._breaks(broken)
         return not self.dead
 
 
@@ -216,9 +226,8 @@ class _CrashingStore(SqliteStore):
         outcome = self._commit(writes)
         if not isinstance(outcome, BaseException):
             refused = outcome or [None] * len(writes)
-            play.ledger.durable(
-                [write for write, why in zip(writes, refused, strict=True) if not why]
-            )
+            pairs = zip(writes, refused, strict=True)
+            play.durable([write for write, why in pairs if why is None])
         if dies and play.moment is Moment.DURABLE:
             play.die()
             return

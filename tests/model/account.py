@@ -1,4 +1,4 @@
-"""The workflow of the model-based test: an account, of which every message is simple."""
+"""The workflow of the model-based test: an account, told one simple thing at a time."""
 
 from __future__ import annotations
 

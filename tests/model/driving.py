@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Sequence
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -44,16 +45,19 @@ from tests.model.model import (
 IDS = ("a", "b")
 AMOUNTS = (1, 10, 100)
 
-POLICIES = (
-    *(dict(conflict=conflict) for conflict in (None, "fail", "use_existing")),
-    dict(conflict="attach"),
-    dict(conflict="terminate_existing"),
-    dict(reuse="allow_failed_only"),
-    dict(reuse="reject", conflict="use_existing"),
-    dict(reuse="reject"),
-    dict(reuse="terminate_if_running"),
-    dict(reuse="allow_failed_only", conflict="terminate_existing"),
+POLICIES: tuple[tuple[str | None, str], ...] = (
+    (None, "allow"),
+    ("fail", "allow"),
+    ("use_existing", "allow"),
+    ("attach", "allow"),
+    ("terminate_existing", "allow"),
+    (None, "allow_failed_only"),
+    (None, "reject"),
+    ("use_existing", "reject"),
+    (None, "terminate_if_running"),
+    ("terminate_existing", "allow_failed_only"),
 )
+"""What a start may say about an open run, and about a closed one."""
 
 
 async def perform(
@@ -73,12 +77,10 @@ async def perform(
                     request_id=request_id,
                 )
                 return Started(started.result_run_id or "")
-            case Signal(what="add" | "work"):
-                args = (operation.amount,)
-                await handle.signal(operation.what, args=args, request_id=request_id)
-            case Signal():
-                args = (operation.what,)
-                await handle.signal("close", args=args, request_id=request_id)
+            case Signal(what="add" | "work" as what, amount=amount):
+                await handle.signal(what, amount, request_id=request_id)
+            case Signal(what=what):
+                await handle.signal("close", what, request_id=request_id)
             case Deposit():
                 total = await handle.update(
                     Account.deposit, operation.amount, id=request_id
@@ -158,7 +160,7 @@ class Story:
 _id = st.sampled_from(IDS)
 _amount = st.sampled_from(AMOUNTS)
 _starts = st.builds(
-    lambda id, amount, policy: Start(id, amount, **policy),
+    lambda id, amount, policy: Start(id, amount, *policy),
     _id,
     _amount,
     st.sampled_from(POLICIES),
@@ -196,9 +198,10 @@ def drawn(seed: int, length: int) -> Sequence[Operation]:
 
     def one(*kinds: str) -> One:
         id, amount = chance.choice(IDS), chance.choice(AMOUNTS)
+        others = (Balance, Describe, Cancel, Terminate)
         match chance.choice(kinds):
             case "start":
-                return Start(id, amount, **chance.choice(POLICIES))
+                return Start(id, amount, *chance.choice(POLICIES))
             case "add":
                 return Signal(id, chance.choice(("add", "work")), amount)
             case "end":
@@ -206,7 +209,9 @@ def drawn(seed: int, length: int) -> Sequence[Operation]:
             case "deposit":
                 return Deposit(id, chance.choice((*AMOUNTS, -1)))
             case _:
-                return chance.choice((Balance, Describe, Cancel, Terminate))(id)
+                other: Any = chance.choice(others)
+                made: One = other(id)
+                return made
 
     def next_one() -> Operation:
         kinds = ("start", "add", "add", "deposit", "other")

@@ -1,4 +1,4 @@
-"""Random operations of clients elsewhere, on an engine killed with SIGKILL all the time.
+"""Random operations of clients elsewhere, on an engine that SIGKILL ends all the time.
 
 The clients are told nothing of it: requests are repeated under their IDs until they are
 answered. `EVERACT_SEED=7` plays the sequences of seed 7 and following ones.
@@ -11,6 +11,7 @@ import os
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.model.driving import IDS, Story, drawn, perform
 from tests.model.model import Again, One, Operation, Result, Settle, Together
 
 LONG = bool(os.environ.get("EVERACT_LONG"))
-SEQUENCES, LENGTH, KILLS = (50, 25, 1_000_000) if LONG else (4, 16, 3)
+SEQUENCES, LENGTH, KILLS = (50, 25, 1_000_000) if LONG else (4, 16, 2)
 SEED = int(os.environ.get("EVERACT_SEED", "1"))
 AT_ONCE = 4
 """Sequences that are played at the same time, each with workflow IDs of its own."""
@@ -63,7 +64,8 @@ async def settled(client: Client, prefix: str) -> None:
             while (await client.handle(prefix + id).describe()).pending_tasks:
                 await asyncio.sleep(0.02)
         except RPCError as error:
-            assert error.status is RPCStatus.NOT_FOUND
+            if error.status is not RPCStatus.NOT_FOUND:
+                raise
 
 
 async def kill_again_and_again(
@@ -114,10 +116,8 @@ async def test_clients_are_answered_as_if_no_engine_had_been_killed(
     async with client:
         playing = asyncio.gather(*(one(SEED + n) for n in range(SEQUENCES)))
         try:
-            await asyncio.wait(
-                [killing, asyncio.ensure_future(playing)],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            both: list[asyncio.Future[Any]] = [killing, playing]
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if killing.done():
                 killing.result()
             stories = await playing
@@ -126,6 +126,6 @@ async def test_clients_are_answered_as_if_no_engine_had_been_killed(
             playing.cancel()
             await asyncio.wait([killing])
     assert len(stories) == SEQUENCES
-    assert len(kills) >= 3
+    assert len(kills) >= 2
     # A story in which little takes effect proves little.
     assert sum(len(story.effective) for story in stories) > 3 * SEQUENCES
