@@ -6,6 +6,7 @@ Everything that a user needs is re-exported here; see `Runtime`, `workflow`, `ta
 from everact.runtime.client.blocking import BlockingClient, BlockingHandle
 from everact.runtime.client.blocking_updates import BlockingUpdate
 from everact.runtime.client.client import Client
+from everact.runtime.client.events import EventView
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.settings import (
     HttpConnectProxyConfig,
@@ -55,6 +56,14 @@ from everact.runtime.definitions.control import Reset, TailCall, continue_as_new
 from everact.runtime.definitions.durable import RunInfo
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.tasks import Task, function, task
+from everact.runtime.definitions.waits import (
+    AnyOf,
+    ReceivedEvent,
+    SleepCondition,
+    UserEventCondition,
+    any_of,
+    wait_for,
+)
 from everact.runtime.definitions.workflows import Workflow, workflow
 from everact.runtime.embedded import Runtime
 from everact.runtime.engine.workers import Worker
@@ -71,6 +80,7 @@ from everact.runtime.errors import (
     EngineUnreachable,
     EveractError,
     ForeignAwait,
+    InvalidFilter,
     NonDeterminismError,
     QueryFailed,
     QueryRejected,
@@ -108,6 +118,7 @@ from everact.runtime.values.status_of import (
 
 __all__ = [
     "AddressInUse",
+    "AnyOf",
     "ApplicationError",
     "Arguments",
     "AsyncTaskCancelled",
@@ -127,11 +138,13 @@ __all__ = [
     "EndpointError",
     "EngineUnreachable",
     "Error",
+    "EventView",
     "EveractError",
     "ForeignAwait",
     "HistoryItem",
     "HttpClient",
     "HttpConnectProxyConfig",
+    "InvalidFilter",
     "KeepAliveConfig",
     "NonDeterminismError",
     "QueryFailed",
@@ -139,6 +152,7 @@ __all__ = [
     "RPCError",
     "RPCStatus",
     "ReadOnlyError",
+    "ReceivedEvent",
     "Registry",
     "Reset",
     "RetryConfig",
@@ -157,6 +171,7 @@ __all__ = [
     "RuntimeThread",
     "ScheduleAlreadyRunning",
     "SecretFileError",
+    "SleepCondition",
     "StartOperation",
     "Status",
     "StoreError",
@@ -177,12 +192,14 @@ __all__ = [
     "UpdateHandle",
     "UpdateTimedOutOrCancelled",
     "UpdateView",
+    "UserEventCondition",
     "ValueNotStorable",
     "Worker",
     "Workflow",
     "WorkflowAlreadyStarted",
     "WorkflowFailure",
     "all_handlers_finished",
+    "any_of",
     "cancel_reason",
     "cancel_run",
     "context",
@@ -212,5 +229,6 @@ __all__ = [
     "task_identifier",
     "uuid4",
     "wait_condition",
+    "wait_for",
     "workflow",
 ]

@@ -26,6 +26,7 @@ __all__ = [
     "EngineUnreachable",
     "EveractError",
     "ForeignAwait",
+    "InvalidFilter",
     "NonDeterminismError",
     "QueryFailed",
     "QueryRejected",
@@ -225,6 +226,21 @@ class RPCError(_Carrying):
         self.message = message
         self.status = status
         self.details = details
+
+
+class InvalidFilter(RPCError, ValueError):
+    """A filter cannot be read, or asks for what there is not; INVALID_ARGUMENT.
+
+    `position` counts the characters of the filter before the fault.
+    """
+
+    def __init__(self, reason: str, position: int = 0) -> None:
+        self.message = f"the filter is wrong at character {position + 1}: {reason}"
+        self.args = (self.message,)
+        self.status = RPCStatus.INVALID_ARGUMENT
+        self.details = ()
+        self.reason = reason
+        self.position = position
 
 
 class EngineUnreachable(RPCError, ConnectionError):

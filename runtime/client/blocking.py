@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
 from everact.runtime.client.blocking_updates import BlockingUpdate, BlockingUpdates
 from everact.runtime.client.client import Client
+from everact.runtime.client.events import BlockingEvents
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.rpc import RPC
 from everact.runtime.client.starting import UNSET, Starting
@@ -203,6 +204,11 @@ class BlockingClient:
         refuse_on_loop()
         self._loop_thread.tell(self._stop.set)
         self._loop_thread.join()
+
+    @property
+    def events(self) -> BlockingEvents:
+        """User events: push them, look at them."""
+        return BlockingEvents(self._client.events, self._loop_thread)
 
     def config(self) -> dict[str, Any]:
         """The settings of the client behind, as `Client.config` has them."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 from msgspec.structs import replace
 
 from everact.runtime.client.callers import warn_of_old_forms
+from everact.runtime.client.events import Events
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.rpc import RPC, checked_metadata, rpc_of
 from everact.runtime.client.services import Service
@@ -140,6 +141,11 @@ class Client:
     def test_service(self) -> Service:
         """Requests to an engine under test, as they are sent."""
         return Service(self.transport, "test")
+
+    @property
+    def events(self) -> Events:
+        """User events: push them, look at them."""
+        return Events(self)
 
     @property
     def updates(self) -> Updates:

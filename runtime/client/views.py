@@ -15,6 +15,7 @@ from everact.runtime.operations.runs import (
     RunDescription,
     RunSummary,
 )
+from everact.runtime.values.json_payloads import JSON_TAG
 from everact.runtime.values.payloads import Converter
 
 
@@ -86,6 +87,9 @@ class RunView:
     static_summary: str | None
     static_details: str | None
     additional_metadata: dict[str, Any] | None
+    pending_events: tuple[str, ...]
+    event_id: str | None
+    event_key: str | None
     pending_updates: tuple[UpdateView, ...]
 
 
@@ -173,6 +177,9 @@ def run_view(found: RunDescription, values: Converter) -> RunView:
         msgspec.json.decode(found.additional_metadata)
         if found.additional_metadata
         else None,
+        found.pending_events,
+        found.event_id or None,
+        found.event_key or None,
         tuple(UpdateView(u.update_id, u.name) for u in found.pending_updates),
     )
 
@@ -258,6 +265,8 @@ def _shown_payload(payload: bytes, values: Converter) -> Any:
     if not payload:
         return None
     try:
+        if payload[:1] == JSON_TAG:
+            return msgspec.json.decode(payload[1:])
         value = values.decode(payload)
         msgspec.json.encode(value)
     except Exception:

@@ -263,6 +263,15 @@ class MessageSent(Record, tag=15, frozen=True):
     failure: Failure | None = None
 
 
+class EventMatched(Record, tag=17, frozen=True):
+    """A user event that `call` waits for was stored. `payload` is JSON."""
+
+    call: int
+    event_id: str
+    key: str
+    payload: Payload = b""
+
+
 class RunRenamed(Record, tag=19, frozen=True):
     """A task of the run gave it another display name."""
 
@@ -337,6 +346,21 @@ class CancelCall(Record, tag=37, frozen=True):
     call: int
 
 
+class AwaitEvent(Record, tag=38, frozen=True):
+    """Wait for the next user event of `key`, of `scope` and fitting `filter` if given.
+
+    `since` is how far back (epoch seconds) events count that were stored before;
+    None: not at all. `wait` is what the author calls the wait that it belongs to.
+    """
+
+    call: int
+    key: str
+    scope: str | None = None
+    filter: str = ""
+    since: float | None = None
+    wait: str = ""
+
+
 class RenameRun(Record, tag=42, frozen=True):
     """Give the run another display name; it is not a call, and nothing answers it."""
 
@@ -404,10 +428,13 @@ Event: TypeAlias = (
     | ChildStarted
     | ChildClosed
     | MessageSent
+    | EventMatched
     | RunRenamed
     | UpdateAccepted
 )
-CallCommand: TypeAlias = RunTask | StartTimer | StartChild | SignalRun | CancelRun
+CallCommand: TypeAlias = (
+    RunTask | StartTimer | StartChild | SignalRun | CancelRun | AwaitEvent
+)
 ClosingCommand: TypeAlias = Complete | Fail | ContinueAsNew | TailCall
 Command: TypeAlias = (
     CallCommand | CancelCall | CompleteUpdate | RenameRun | ClosingCommand

@@ -21,6 +21,7 @@ from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
 from everact.runtime.core.records import (
     DEFAULT_TASK,
     AttemptStarted,
+    AwaitEvent,
     Began,
     CallCommand,
     CancelCall,
@@ -34,6 +35,7 @@ from everact.runtime.core.records import (
     CompleteUpdate,
     ContinueAsNew,
     Event,
+    EventMatched,
     Fail,
     HeartbeatRecorded,
     Held,
@@ -477,6 +479,13 @@ class RunState:
             return None
         return self._show(event)
 
+    def _event_matched(self, event: EventMatched, now: float) -> Answer | None:
+        command = self.calls.get(event.call)
+        if type(command) is not AwaitEvent or command.key != event.key:
+            return None
+        del self.calls[event.call]
+        return self._show(event)
+
     def _renamed(self, event: RunRenamed, now: float) -> Answer:
         self.renamed = event.name
         return self._show(event)
@@ -505,6 +514,9 @@ class RunState:
     def _open_message(self, command: SignalRun | CancelRun) -> None:
         self.calls[command.call] = command
         self._owe(command.call)
+
+    def _open_wait(self, command: AwaitEvent) -> None:
+        self.calls[command.call] = command
 
     def _drop_call(self, command: CancelCall) -> None:
         self._forget(command.call)
@@ -565,6 +577,7 @@ _APPLY: dict[type, Callable[[RunState, Any, float], Answer | None]] = {
     ChildStarted: RunState._child_started,
     ChildClosed: RunState._child_closed,
     MessageSent: RunState._message_sent,
+    EventMatched: RunState._event_matched,
     RunRenamed: RunState._renamed,
     UpdateAccepted: RunState._update_accepted,
 }
@@ -573,6 +586,7 @@ _ISSUE: dict[type, Callable[[RunState, Any], None]] = {
     StartChild: RunState._open_child,
     SignalRun: RunState._open_message,
     CancelRun: RunState._open_message,
+    AwaitEvent: RunState._open_wait,
     CancelCall: RunState._drop_call,
     RenameRun: RunState._rename,
     CompleteUpdate: RunState._complete_update,

@@ -38,6 +38,13 @@ class RunInfo:
     memo: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     additional_metadata: dict[str, Any] | None = None
+    event_id: str | None = None
+    event_key: str | None = None
+
+    @property
+    def triggered_by_event(self) -> bool:
+        """Whether a user event started the run."""
+        return self.event_id is not None
 
 
 class DurableLoop(asyncio.AbstractEventLoop):
@@ -107,6 +114,23 @@ class DurableLoop(asyncio.AbstractEventLoop):
     @abstractmethod
     def handlers_finished(self) -> bool:
         """Whether no async handler is running."""
+
+    @abstractmethod
+    def await_event(
+        self,
+        key: str,
+        *,
+        scope: str | None,
+        filter: str,
+        since: float | None,
+        wait: str,
+    ) -> asyncio.Future[Any]:
+        """The next user event that fits; see the record `AwaitEvent`."""
+
+    @property
+    @abstractmethod
+    def named_waits(self) -> dict[str, Any]:
+        """The run's durable waits, by what the author calls them."""
 
     @property
     @abstractmethod

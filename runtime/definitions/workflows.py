@@ -6,7 +6,7 @@ A class may declare handlers: `@workflow.signal` (one-way messages), `@workflow.
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import (
     Any,
     Concatenate,
@@ -16,8 +16,11 @@ from typing import (
     ParamSpec,
     Protocol,
     TypeVar,
+    get_type_hints,
     overload,
 )
+
+from msgspec import ValidationError
 
 from everact.runtime.definitions.active import active
 from everact.runtime.definitions.durable import durable_loop
@@ -25,6 +28,7 @@ from everact.runtime.definitions.extras import checked_priority
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.updates import UpdateMethod
+from everact.runtime.values.json_payloads import as_type
 from everact.runtime.values.payloads import checked_text
 
 P = ParamSpec("P")
@@ -72,9 +76,14 @@ class WorkflowDefinition:
     """All that is known of a workflow: its name, its code, its handlers."""
 
     def __init__(
-        self, name: str, function: Callable[..., Any], cls: type | None = None
+        self,
+        name: str,
+        function: Callable[..., Any],
+        cls: type | None = None,
+        on_events: tuple[str, ...] = (),
     ) -> None:
         self.name = name
+        self.on_events = on_events
         self.function = function
         self.cls = cls
         self.priority = 0
@@ -85,6 +94,29 @@ class WorkflowDefinition:
         self.updates: dict[str, Handler] = {}
         self.any_signal: Handler | None = None
         self.any_update: Handler | None = None
+        if on_events and not self.signature.fewest <= 1 <= self.signature.most:
+            raise TypeError(
+                f"{name}{self.signature} subscribes to events and must take the "
+                "payload of one as its only argument"
+            )
+
+    def received(self, payload: Any) -> Any:
+        """The argument that the payload of an event is; TypeError if it does not fit.
+
+        It becomes what the type hint of the parameter says.
+        """
+        (parameter, *_) = self.signature.parameters
+        try:
+            hints = get_type_hints(inspect.unwrap(self.function), include_extras=True)
+        except Exception:  # a hint that cannot be evaluated asks for nothing
+            hints = {}
+        try:
+            return as_type(payload, hints.get(parameter.name, Any))
+        except ValidationError as error:
+            raise TypeError(
+                f"the payload of the event does not fit {parameter.name!r} of "
+                f"{self.name}: {error}"
+            ) from None
 
     def __repr__(self) -> str:
         return f"<workflow {self.name}>"
@@ -101,12 +133,15 @@ class Workflow(Generic[P, R]):
     __qualname__: str
 
     def __init__(
-        self, function: Callable[P, Coroutine[Any, Any, R]], name: str
+        self,
+        function: Callable[P, Coroutine[Any, Any, R]],
+        name: str,
+        on_events: tuple[str, ...] = (),
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.everact_name = name
-        self.definition = WorkflowDefinition(name, function)
+        self.definition = WorkflowDefinition(name, function, on_events=on_events)
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         from everact.runtime.definitions.author import execute_child
@@ -140,15 +175,18 @@ class _WorkflowDecorator:
         *,
         name: str | None = None,
         registry: Registry | None = None,
+        on_events: Iterable[str] = (),
         priority: int | None = None,
     ) -> "_NamedWorkflow": ...
     def __call__(self, target: Any = None, **options: Any) -> Any:
         """Make an async function or a class a workflow.
 
         `name` defaults to the qualified name without the module. `priority` (1 to 3,
-        the highest) is for runs that are started without one. A class needs
-        exactly one method marked `@workflow.run`. Raises TypeError listing every
-        problem of the definition, ValueError if the name is taken.
+        the highest) is for runs that are started without one. A user event of a key
+        of `on_events` starts a run with the event's payload as its one argument; a
+        payload that does not fit fails that run. A class needs exactly one method
+        marked `@workflow.run`. Raises TypeError listing every problem of the
+        definition, ValueError if the name is taken.
         """
         decorator = _NamedWorkflow(**options)
         return decorator if target is None else decorator(target)
@@ -239,10 +277,12 @@ class _NamedWorkflow:
         self,
         name: str | None = None,
         registry: Registry | None = None,
+        on_events: Iterable[str] = (),
         priority: int | None = None,
     ) -> None:
         self._name = name
         self._registry = registry
+        self._on_events = _event_keys(on_events)
         self._priority = checked_priority(priority)
 
     @overload
@@ -254,7 +294,8 @@ class _NamedWorkflow:
     def __call__(self, target: Any) -> Any:
         registry = self._registry or default_registry()
         if isinstance(target, type):
-            definition = _class_definition(target, self._name or target.__qualname__)
+            name = self._name or target.__qualname__
+            definition = _class_definition(target, name, self._on_events)
             definition.priority = self._priority
             registry.add_workflow(definition)
             setattr(target, _DEFINITION, definition)
@@ -265,7 +306,9 @@ class _NamedWorkflow:
                 f"a workflow is an async function or a class, not {target!r}; write "
                 "`async def`"
             )
-        made: Workflow[..., Any] = Workflow(target, self._name or target.__qualname__)
+        made: Workflow[..., Any] = Workflow(
+            target, self._name or target.__qualname__, self._on_events
+        )
         made.definition.priority = self._priority
         registry.add_workflow(made.definition)
         return made
@@ -335,7 +378,22 @@ def _mark(
     return decorate if method is None else decorate(method)
 
 
-def _class_definition(cls: type, name: str) -> WorkflowDefinition:
+def _event_keys(keys: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(keys, str):
+        raise TypeError(f"on_events is a list of event keys: [{keys!r}]")
+    found = tuple(dict.fromkeys(keys))
+    for key in found:
+        if not isinstance(key, str):
+            raise TypeError(f"the key of an event is text, not {key!r}")
+        if not key:
+            raise ValueError("the key of an event must not be empty")
+        checked_text(key, "the key of an event")
+    return found
+
+
+def _class_definition(
+    cls: type, name: str, on_events: tuple[str, ...]
+) -> WorkflowDefinition:
     problems: list[str] = []
     marked = _marked(cls)
     runs = [member for mark, member in marked if mark.role == "run"]
@@ -348,7 +406,7 @@ def _class_definition(cls: type, name: str) -> WorkflowDefinition:
     ]
     definition: WorkflowDefinition | None = None
     if not problems:
-        definition = WorkflowDefinition(name, runs[0], cls)
+        definition = WorkflowDefinition(name, runs[0], cls, on_events)
     seen: set[tuple[str, str]] = set()
     for mark, member in marked:
         role, message, _ = mark

@@ -282,6 +282,11 @@ class TaskActor(Actor):
         return self.worker.name if self.worker else ""
 
     @property
+    def triggered_by_event(self) -> bool:
+        extras = self.run.state.start.options.extras
+        return extras is not None and extras.event_id != ""
+
+    @property
     def endpoint(self) -> EndpointAccess | None:
         offered = self.run.engine.endpoint
         return None if offered is None else offered(self.run.row.workspace)

@@ -32,6 +32,7 @@ from everact.runtime.definitions.registry import Registry
 from everact.runtime.engine import garbage, steps
 from everact.runtime.engine.attempt import Outcome, TaskStarter
 from everact.runtime.engine.commits import GroupCommit
+from everact.runtime.engine.events import Events
 from everact.runtime.engine.identifiers import make_ids
 from everact.runtime.engine.loading import closing_of, load_state
 from everact.runtime.engine.ranks import Line
@@ -129,8 +130,11 @@ class Engine:
         self._opening: dict[tuple[str, str], RunActor] = {}
         self._aside: dict[int, str] = {}
         self.relations = Relations(self)
-        self.updates = Updates(self)
         self.beside: dict[type, Beside] = {}
+        self.released: dict[type, Callable[[RunActor, Any], None]] = {}
+        """Who is told of commands of a kind once they are durable."""
+        self.updates = Updates(self)
+        self.events = Events(self)
         self._read_back: set[int] = set()
         self.leaving: set[int] = set()
         """Runs that were dropped, and whose last transitions are not durable yet."""
@@ -156,6 +160,7 @@ class Engine:
         self.epoch = opened.epoch
         self._next_key = opened.last_key + 1
         self._crashed_before = 0 if opened.clean else self._next_key
+        self.events.open()
         self.seal = Seal(self.store.key())
         self.system = ActorSystem("everact", clock=self.clock)
         await self.system.__aenter__()
@@ -193,6 +198,7 @@ class Engine:
 
     async def _close(self, grace: float) -> None:
         self.stopping = True
+        self.events.stop()
         if self._loader is not None:
             self._loader.cancel()
         await self._let_finish(grace)
@@ -247,6 +253,7 @@ class Engine:
         for key in self.store.select("aside"):
             self._aside.setdefault(key, "")
         self._retry_aside()
+        self.events.recover()
 
     async def _load_due(self, until: float) -> None:
         """Load every run due by `until`, earliest first, in bounded batches."""
@@ -288,6 +295,12 @@ class Engine:
             self._load_at(self.clock.now() + HORIZON)
 
     # -- runs in memory --------------------------------------------------------------
+
+    async def loaded(self, key: int) -> RunActor | None:
+        """The run in memory, as it is durable; None if it is closed or unknown."""
+        if key in self.leaving:
+            await self.commits.idle()
+        return self.resident(key)
 
     def resident(self, key: int, *, begin: bool = True) -> RunActor | None:
         """The run, loaded if it is not in memory; None if it is closed or unknown.
@@ -403,6 +416,7 @@ class Engine:
     def _forget(self, run: RunActor) -> None:
         """Take the run out of memory; nothing is written."""
         run.dropped = True
+        self.events.forget(run)
         run.drop_program()
         self.runs.pop(run.row.key, None)
         self._idle.pop(run.row.key, None)
@@ -656,9 +670,7 @@ class Engine:
         the answer.
         """
         self.check_open()
-        if key in self.leaving:
-            await self.commits.idle()
-        run = self.resident(key)
+        run = await self.loaded(key)
         reply = self.loop.create_future()
         if run is not None:
             run.post(Asked(event, reply, request, follow))
@@ -700,6 +712,7 @@ class Engine:
 
         sealed = self.seal.row(key, row.run_id, generation, seq, body)
         write = Write(sealed, done, change=row, within=within)
+        write.also = (("close_waits", (key,)),)
         write.effects = ((), (), None)
         self.commits.add(write)
 

@@ -19,6 +19,7 @@ from everact.runtime.core import chain, records
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.records import (
     AttemptStarted,
+    AwaitEvent,
     Began,
     CancelCall,
     CancelRun,
@@ -26,7 +27,6 @@ from everact.runtime.core.records import (
     ChildStarted,
     Command,
     Complete,
-    CompleteUpdate,
     ContinueAsNew,
     Event,
     Fail,
@@ -843,13 +843,13 @@ class RunActor(Actor):
                     self.post(started)
                 else:
                     self.early.append(started)
-        elif kind is CompleteUpdate:
-            engine.updates.answered(self.row.key, command)
         elif kind is TailCall:
             if not self.state.status:  # ended while the tail call was on its way
                 engine.next_generation(self)
         elif kind in _CLOSING:
             self._closed()
+        elif kind in engine.released:
+            engine.released[kind](self, command)
 
     def _closed(self) -> None:
         """The run's end is durable: tell everybody whom it concerns, and leave."""
@@ -956,6 +956,8 @@ class RunActor(Actor):
                     self.dispatch(command, announce=unclean)
             elif type(command) in _MESSAGES:
                 self.engine.relations.send(self, command, None)
+            elif type(command) is AwaitEvent:
+                self.engine.events.resumed(self, command)
         # Last: what the code asks for now is not durable yet, and not to be released.
         delayed = not state.began and state._moment(BEGIN) is not None
         if begin and state.held is not None and not delayed:

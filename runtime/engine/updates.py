@@ -49,6 +49,7 @@ class Updates:
         self._engine = engine
         self.admitted: dict[int, list[Asked]] = {}
         self._waiting: dict[int, dict[str, list[asyncio.Future[Any]]]] = {}
+        engine.released[CompleteUpdate] = self.answered
 
     # -- letting in ----------------------------------------------------------------
 
@@ -197,9 +198,9 @@ class Updates:
             )
         return answer
 
-    def answered(self, key: int, answer: CompleteUpdate) -> None:
+    def answered(self, run: "RunActor", answer: CompleteUpdate) -> None:
         """An answer is durable."""
-        for waiter in self._waiting.get(key, {}).get(answer.update_id, ()):
+        for waiter in self._waiting.get(run.row.key, {}).get(answer.update_id, ()):
             reply(waiter, answer)
 
     def changed(self, key: int) -> None:

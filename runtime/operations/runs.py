@@ -11,6 +11,7 @@ from everact.runtime.core.naming import generated_name
 from everact.runtime.core.opaque import Document, Payload
 from everact.runtime.core.records import (
     NO_EXTRAS,
+    AwaitEvent,
     CancelRequested,
     Command,
     Complete,
@@ -101,6 +102,8 @@ class PendingUpdate(msgspec.Struct, frozen=True, kw_only=True):
 class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a run. Moments are epoch seconds.
 
+    `pending_events` are the keys of the events that it waits for, `event_id` and
+    `event_key` are of the event that started it.
     `state` is the status by name, or "scheduled" for a run that waits for its
     `begin_at`. `priority` is 0 for none.
     """
@@ -132,6 +135,9 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     pending_tasks: tuple[PendingTask, ...]
     pending_timers: tuple[float, ...]
     pending_children: tuple[str, ...]
+    pending_events: tuple[str, ...] = ()
+    event_id: str = ""
+    event_key: str = ""
     state: str = ""
     priority: int = 0
     static_summary: str = ""
@@ -331,6 +337,13 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
             for command in state.calls.values()
             if isinstance(command, StartChild)
         ),
+        pending_events=tuple(
+            command.key
+            for command in state.calls.values()
+            if isinstance(command, AwaitEvent)
+        ),
+        event_id=extras.event_id,
+        event_key=extras.event_key,
         state="scheduled" if state.put_off else str(RunStatus(row.status)),
         priority=row.priority,
         static_summary=extras.static_summary,

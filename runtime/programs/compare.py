@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from everact.runtime.core.records import (
+    AwaitEvent,
     CancelCall,
     Command,
     Complete,
@@ -16,6 +17,9 @@ from everact.runtime.core.records import (
 )
 from everact.runtime.values.json_payloads import JSON_TAG
 from everact.runtime.values.payloads import PickleConverter
+
+_TELLING = ["call", "name", "workflow_id", "due", "update_id", "key", "scope", "filter"]
+"""Fields that are shown as they are."""
 
 _BUILTIN = (int, str, bytes, float, bool, type(None), list, tuple, dict, set, frozenset)
 
@@ -37,7 +41,7 @@ def same(recorded: Command, produced: Command) -> bool:
         return recorded.update_id == produced.update_id and _same_answer(
             recorded, produced
         )
-    if isinstance(recorded, (StartTimer, CancelCall)):
+    if isinstance(recorded, (StartTimer, CancelCall, AwaitEvent)):
         return False
     for field in ("call", "workflow_id"):
         if getattr(recorded, field, None) != getattr(produced, field, None):
@@ -87,11 +91,7 @@ def shown(commands: Iterable[Command]) -> str:
 
 def _show(command: Command) -> str:
     fields = msgspec.structs.asdict(command)
-    parts = [
-        f"{name}={fields[name]!r}"
-        for name in ("call", "name", "workflow_id", "due", "update_id")
-        if name in fields
-    ]
+    parts = [f"{name}={fields[name]!r}" for name in _TELLING if name in fields]
     parts += [_show_payload(a) for a in fields.get("args", ())]
     parts += [f"{k}={_show_payload(a)}" for k, a in fields.get("kwargs", {}).items()]
     if isinstance(command, Complete):

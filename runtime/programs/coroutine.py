@@ -18,6 +18,8 @@ from contextvars import Context
 from types import CodeType
 from typing import Any
 
+from msgspec import json
+
 from everact.runtime import errors
 from everact.runtime.core import failures, records
 from everact.runtime.core.durations import optional_seconds
@@ -30,6 +32,7 @@ from everact.runtime.core.records import (
     Command,
     Complete,
     Event,
+    EventMatched,
     Fail,
     MessageSent,
     RunRenamed,
@@ -46,6 +49,7 @@ from everact.runtime.definitions.control import (
     WorkflowControl,
 )
 from everact.runtime.definitions.registry import Registry
+from everact.runtime.definitions.waits import ReceivedEvent
 from everact.runtime.definitions.workflows import (
     UNFINISHED,
     Handler,
@@ -58,6 +62,7 @@ from everact.runtime.programs.base import StateChanged
 from everact.runtime.programs.compare import same, shown
 from everact.runtime.programs.loop import SLICE, OrderedTask
 from everact.runtime.programs.workflow_loop import WorkflowLoop, encode_arguments
+from everact.runtime.values.json_payloads import JSON_TAG
 from everact.runtime.values.outcomes import exception_of, failure_of
 from everact.runtime.values.payloads import Converter
 
@@ -190,7 +195,11 @@ class CoroutineProgram:
 
     def _started(self, event: Started) -> None:
         loop, definition = self.loop, self.definition
-        args, kwargs = loop.decode(event.args, event.kwargs)
+        try:
+            args, kwargs = self._arguments(event)
+        except TypeError as error:
+            self._failure = error
+            return
         context = Context()
         if definition.cls is not None:
             try:
@@ -205,6 +214,15 @@ class CoroutineProgram:
             self._failure = error
             return
         self._root = loop.create_task(coroutine, name=definition.name, context=context)
+
+    def _arguments(self, start: Started) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments of a start; TypeError for an event whose payload misfits."""
+        extras = start.options.extras
+        if extras is not None and extras.event_id:
+            first = start.args[0] if start.args else b""
+            if first[:1] == JSON_TAG:  # a run that continues it has its own
+                return (self.definition.received(json.decode(first[1:])),), {}
+        return self.loop.decode(start.args, start.kwargs)
 
     def _began(self, event: Began) -> None:
         """In a script: the run's own `Started`, which is not kept twice."""
@@ -252,6 +270,11 @@ class CoroutineProgram:
         if event.failure is not None:
             error = exception_of(event.failure, values=self.values)
         self.loop.resolve(event.call, None, error)
+
+    def _event_matched(self, event: EventMatched) -> None:
+        payload = json.decode(event.payload[1:])
+        found = ReceivedEvent(event_id=event.event_id, key=event.key, payload=payload)
+        self.loop.resolve(event.call, found, None)
 
     def _renamed(self, event: RunRenamed) -> None:
         self.loop.renamed = event.name
@@ -634,6 +657,7 @@ _SHOW: dict[type, Callable[[CoroutineProgram, Any], None]] = {
     ChildStarted: CoroutineProgram._child_started,
     ChildClosed: CoroutineProgram._child_closed,
     MessageSent: CoroutineProgram._message_sent,
+    EventMatched: CoroutineProgram._event_matched,
     RunRenamed: CoroutineProgram._renamed,
     UpdateAccepted: CoroutineProgram._update,
 }

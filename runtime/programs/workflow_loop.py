@@ -14,7 +14,9 @@ import msgspec
 from everact.runtime.core.durations import optional_seconds
 from everact.runtime.core.naming import generated_name
 from everact.runtime.core.records import (
+    NO_EXTRAS,
     TERMINATE,
+    AwaitEvent,
     CancelRun,
     RenameRun,
     RunTask,
@@ -53,6 +55,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
     __slots__ = (
         "_random",
         "_receivers",
+        "_waits",
         "announced",
         "generation",
         "handlers",
@@ -81,6 +84,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         self.queries: dict[str, Callable[..., Any]] | None = None
         self._random: _random.Random | None = None
         self._receivers: dict[str, deque[OrderedFuture]] | None = None
+        self._waits: dict[str, Any] | None = None
 
     # -- the author's calls ----------------------------------------------------------
 
@@ -155,6 +159,24 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         return self.open(
             SignalRun(self.next_call(), workflow_id, run_id, name, *encoded)
         )
+
+    def await_event(
+        self,
+        key: str,
+        *,
+        scope: str | None,
+        filter: str,
+        since: float | None,
+        wait: str,
+    ) -> asyncio.Future[Any]:
+        call = self.next_call()
+        return self.open(AwaitEvent(call, key, scope, filter, since, wait))
+
+    @property
+    def named_waits(self) -> dict[str, Any]:
+        if self._waits is None:
+            self._waits = {}
+        return self._waits
 
     def rename(self, name: str) -> None:
         self.refuse_if_over()
@@ -323,7 +345,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
     def info(self) -> RunInfo:
         start = self.start
         parent, options = start.parent, start.options
-        extras = options.extras
+        extras = options.extras or NO_EXTRAS
         return RunInfo(
             workflow_id=start.workflow_id,
             run_id=start.run_id,
@@ -342,8 +364,10 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             memo={k: self.values.decode(v) for k, v in options.memo.items()},
             headers=dict(options.headers),
             additional_metadata=msgspec.json.decode(extras.metadata)
-            if extras is not None and extras.metadata
+            if extras.metadata
             else None,
+            event_id=extras.event_id or None,
+            event_key=extras.event_key or None,
         )
 
 

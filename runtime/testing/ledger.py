@@ -12,9 +12,11 @@ from typing import Any
 from everact.runtime.core import records
 from everact.runtime.core.records import (
     AttemptStarted,
+    AwaitEvent,
     CancelCall,
     CancelRequested,
     CompleteUpdate,
+    EventMatched,
     RunTask,
     SignalReceived,
     Started,
@@ -27,7 +29,7 @@ from everact.runtime.core.records import (
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.store.base import JournalRow, Write
 
-_OF_CALLS = (TaskCompleted, TaskFailed, AttemptStarted, TimerFired)
+_OF_CALLS = (TaskCompleted, TaskFailed, AttemptStarted, TimerFired, EventMatched)
 
 
 class Broken(AssertionError):
@@ -59,6 +61,8 @@ class Ledger:
         self.closed: dict[str, RunStatus] = {}
         self.kinds: set[type] = set()
         self.signals: Counter[str] = Counter()
+        self.events: Counter[str] = Counter()
+        self.triggered: set[str] = set()
         self.cancels: set[str] = set()
         self.executed: Counter[str] = Counter()
         self.accepted: dict[str, set[str]] = {}
@@ -72,6 +76,9 @@ class Ledger:
             if write.insert is not None:
                 self.run_ids[write.insert.key] = write.insert.run_id
         for write in writes:
+            for name, given in write.also:
+                if name == "insert_event":
+                    self.events[str(given[2])] += 1
             if write.row is not None:
                 self._read(write.row)
             if write.change is not None and write.change.status:
@@ -118,6 +125,7 @@ class Ledger:
         elif kind is CancelRequested:
             self.cancels.add(run_id)
         elif kind is Started:
+            self._started(event)
             for carried in event.carried:
                 self.kinds.add(type(carried))
                 if type(carried) is UpdateAccepted:
@@ -141,12 +149,27 @@ class Ledger:
             if now < chapter.due[event.call]:
                 early = chapter.due[event.call] - now
                 raise Broken(f"timer {event.call} fired {early} s early")
+        elif kind is EventMatched:
+            self._settle(chapter, event.call, "met")
+            if not self.events[event.event_id]:
+                raise Broken(f"event {event.event_id} met a call, and is not stored")
 
     def _accept(self, run_id: str, update_id: str) -> None:
         accepted = self.accepted.setdefault(run_id, set())
         if update_id in accepted:
             raise Broken(f"update {update_id} of run {run_id} was accepted twice")
         accepted.add(update_id)
+
+    def _started(self, event: Started) -> None:
+        extras = event.options.extras
+        if extras is not None and extras.event_id:
+            if event.workflow_id in self.triggered:
+                raise Broken(f"{event.workflow_id} was started twice")
+            if not self.events[extras.event_id]:
+                raise Broken(
+                    f"{event.workflow_id} was started, its event is not stored"
+                )
+            self.triggered.add(event.workflow_id)
 
     def _settle(self, chapter: Chapter, call: int, what: str) -> None:
         if call not in chapter.asked:
@@ -164,7 +187,7 @@ class Ledger:
             answered.add(command.update_id)
         if kind is CancelCall:
             chapter.cancelled.add(command.call)
-        elif kind in (RunTask, StartTimer):
+        elif kind in (RunTask, StartTimer, AwaitEvent):
             chapter.asked.add(command.call)
             if kind is StartTimer:
                 chapter.due[command.call] = command.due

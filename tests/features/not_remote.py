@@ -9,6 +9,7 @@ from __future__ import annotations
 REMOTE_MODULES = frozenset(
     {
         "test_cancellation",
+        "test_events",
         "test_handles",
         "test_identity",
         "test_messages",

@@ -17,6 +17,7 @@ from everact.runtime.core.records import (
     AttemptStarted,
     Attribute,
     AttributeKind,
+    AwaitEvent,
     Began,
     CancelCall,
     CancelRequested,
@@ -28,6 +29,7 @@ from everact.runtime.core.records import (
     CompleteUpdate,
     ContinueAsNew,
     Event,
+    EventMatched,
     Extras,
     Fail,
     HeartbeatRecorded,
@@ -148,6 +150,7 @@ EVENTS: list[Event] = [
     ChildStarted(6, "run-c"),
     ChildClosed(7, b"m\x01", FAILURE),
     MessageSent(8, FAILURE),
+    EventMatched(9, "event-1", "user:created", b'j{"name":"Ada"}'),
     RunRenamed("the order of Ada"),
     UpdateAccepted("update-2", "pay", ARGS, KWARGS, "me@here", {"trace": "1"}),
 ]
@@ -174,6 +177,7 @@ COMMANDS: list[Command] = [
         "order", ARGS, KWARGS, "slow", 5.0, 6.0, {"m": b"m\x01"}, (SIGNAL, SIGNAL)
     ),
     TailCall("next", ARGS, KWARGS, (SIGNAL,)),
+    AwaitEvent(7, "paid", "order-1", "amount > 3", 1_700_000_000.0, "payment"),
     RenameRun("order 7, paid"),
     CompleteUpdate("update-2", b"m\x01", FAILURE),
 ]

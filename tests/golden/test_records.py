@@ -128,6 +128,7 @@ def test_every_field_but_the_first_ones_has_a_default() -> None:
     }
     assert required == {
         "AttemptStarted": ["call", "lost"],
+        "AwaitEvent": ["call", "key"],
         "Began": [],
         "CancelCall": ["call"],
         "CancelRequested": [],
@@ -137,6 +138,7 @@ def test_every_field_but_the_first_ones_has_a_default() -> None:
         "Complete": ["result"],
         "CompleteUpdate": ["update_id"],
         "ContinueAsNew": ["name"],
+        "EventMatched": ["call", "event_id", "key"],
         "Fail": ["failure"],
         "HeartbeatRecorded": ["call", "details"],
         "Held": ["reason"],

@@ -18,11 +18,13 @@ PUBLIC = {
         VirtualLoop WrongThreadError run_virtual
     """,
     "everact.runtime": """
+        AnyOf EventView ReceivedEvent SleepCondition UserEventCondition any_of wait_for
         AddressInUse ApplicationError Arguments AsyncTaskCancelled AttemptLost
         AuthorizationError BlockingClient BlockingHandle BlockingHttpClient Call
         ChildFailure ChildHandle
         Client ClientError ContinuedAsNew Duration EndpointError EngineUnreachable
-        Error EveractError HttpClient HttpConnectProxyConfig KeepAliveConfig
+        Error EveractError HttpClient HttpConnectProxyConfig InvalidFilter
+        KeepAliveConfig
         RetryConfig TLSConfig
         ForeignAwait
         HistoryItem NonDeterminismError QueryFailed QueryRejected RPCError RPCStatus

@@ -83,6 +83,26 @@ class Scene:
 
         return await self._told(f"signal {request_id}", attempt)
 
+    async def push(
+        self, key: str, payload: Any, *, scope: str | None = None, again: bool = False
+    ) -> str:
+        """Push an event once, or with `again` once more; its ID."""
+        turn = self.answers.get(f"pushes of {key} {payload}", 0) if again else 0
+        if again:
+            self.answers[f"pushes of {key} {payload}"] = turn + 1
+        request_id = f"push {self.name} {key} {payload} {turn}"
+
+        async def attempt() -> str:
+            event_id = await self.runtime.events.push(
+                key, payload, scope=scope, request_id=request_id
+            )
+            if self.world.ledger.events[event_id] != 1:
+                raise Broken(f"event {request_id} acknowledged, and not stored once")
+            return event_id
+
+        pushed: str = await self._once(request_id, attempt)
+        return pushed
+
     async def cancel(self, id: str) -> bool:
         """Ask a run to stop, once; False if it was closed."""
 
@@ -184,22 +204,26 @@ class Scene:
         name: str = await self._patiently(f"name {id}", attempt)
         return name
 
-    async def outcome(self, id: str, *, run_id: str | None = None) -> Any:
+    async def outcome(
+        self, id: str, *, run_id: str | None = None, workflow_id: str = ""
+    ) -> Any:
         """How a run ended: its result, or the class name of the cause of its failure.
 
-        It is waited for anew in every life, and must always be the same.
+        It is waited for anew in every life, and must always be the same. `workflow_id`
+        is of a run that is not of the scene's own making.
         """
+        workflow_id = workflow_id or self.id(id)
 
         async def attempt() -> Any:
-            handle = self.runtime.handle(self.id(id), run_id=run_id)
+            handle = self.runtime.handle(workflow_id, run_id=run_id)
             try:
                 found: Any = await handle.result()
             except WorkflowFailure as failure:
                 return type(failure.cause).__name__
             return found
 
-        found = await self._patiently(f"result {id}", attempt)
-        return self._same(f"outcome {id} {run_id}", found)
+        found = await self._patiently(f"result {workflow_id}", attempt)
+        return self._same(f"outcome {workflow_id} {run_id}", found)
 
     async def pause(self, longest: float = 4.0) -> None:
         """Let some time pass."""

@@ -10,9 +10,11 @@ import pytest
 from everact.runtime import errors, wire
 from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.records import (
+    AwaitEvent,
     ChildClosed,
     Complete,
     CompleteUpdate,
+    EventMatched,
     Fail,
     RunTask,
     SignalReceived,
@@ -24,6 +26,11 @@ from everact.runtime.core.records import (
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.errors import EveractError
+from everact.runtime.operations.events import (
+    EventDescription,
+    ListEvents,
+    PushEvent,
+)
 from everact.runtime.operations.runs import (
     AwaitRun,
     HistoryEntry,
@@ -63,6 +70,29 @@ def test_a_request_comes_in_as_it_went_out() -> None:
     )
 
 
+def test_an_event_comes_in_as_it_went_out() -> None:
+    request = PushEvent(
+        key="paid", payload=b"j[1]", scope="a", metadata=b'{"m":2}', request_id="r"
+    )
+    sent = wire.encode_request(request)
+    assert wire.decode_request(PushEvent, sent).request == request
+    nothing = PushEvent(key="paid", payload=b"jnull")
+    sent = wire.encode_request(nothing)
+    assert wire.decode_request(PushEvent, sent).request == nothing
+    assert wire.decode_request(PushEvent, b'{"key":"paid"}').request == nothing
+    found = EventDescription(
+        seq=1,
+        event_id="e",
+        key="paid",
+        scope=None,
+        payload=b"jnull",
+        metadata=b'{"m":2}',
+        at=1.5,
+    )
+    body = wire.encode_answer(ListEvents, (found,), VALUES)
+    assert wire.decode_answer(ListEvents, body) == (found,)
+
+
 def test_a_wait_travels_beside_its_request() -> None:
     request = AwaitRun(run=RunRef(workflow_id="w"))
     ask = wire.decode_request(AwaitRun, wire.encode_request(request, 7))
@@ -79,6 +109,7 @@ def test_history_comes_in_as_the_same_records_but_for_pickles() -> None:
             Started("w", "id", "r", "r", "r", args=(b"j6",)),
             TaskCompleted(1, b"jnull"),
             SignalReceived("s", (b'j"x"',)),
+            EventMatched(5, "e", "paid", b'j{"a":[1]}'),
             ChildClosed(4, failure=FAILURE),
             UpdateAccepted("u", "n", (b"j1",)),
         ),
@@ -87,6 +118,7 @@ def test_history_comes_in_as_the_same_records_but_for_pickles() -> None:
             Fail(FAILURE),
             Complete(b"j[]"),
             CompleteUpdate("u", b"j1"),
+            AwaitEvent(5, "paid", "order-1", "a = 1", 1.5, "payment"),
         ),
         run_id="r",
     )
@@ -97,7 +129,7 @@ def test_history_comes_in_as_the_same_records_but_for_pickles() -> None:
     seen = bare(FAILURE, cause=bare(CAUSE, value=None))
     assert found == bare(
         entry,
-        events=(*entry.events[:3], ChildClosed(4, failure=seen), entry.events[4]),
+        events=(*entry.events[:4], ChildClosed(4, failure=seen), entry.events[5]),
         commands=(entry.commands[0], Fail(seen), *entry.commands[2:]),
     )
 

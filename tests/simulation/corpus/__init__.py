@@ -2,6 +2,7 @@
 
 from tests.simulation.corpus import (
     asyncio_works,
+    event_works,
     lifecycle_works,
     message_works,
     starting_works,
@@ -17,6 +18,7 @@ ENTRIES = (
     *lifecycle_works.WORKS,
     *update_works.WORKS,
     *starting_works.WORKS,
+    *event_works.WORKS,
 )
 
 __all__ = ["CORPUS", "ENTRIES"]
