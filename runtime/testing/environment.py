@@ -64,6 +64,7 @@ class Environment:
         moment = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
         self._at = moment.timestamp()
         self._check = check
+        self._open = False
         self._loop: SkippingLoop
         self._clock: VirtualClock
         self.runtime: Runtime
@@ -75,6 +76,7 @@ class Environment:
             self._options["clock"] = self._clock
             self.runtime = Runtime(self._path, **self._options)
             await self.runtime.__aenter__()
+            self._open = True
         except BaseException:
             loop.end(self._attempts)
             raise
@@ -89,13 +91,17 @@ class Environment:
         try:
             self.unlock()
             if error is None and self._check:
-                for history in await self.histories():
-                    replay(history, registry=self._registry)
+                await self._replay_all()
         finally:
             try:
                 await self.runtime.close()
             finally:
                 self._loop.end(self._attempts)
+
+    async def _replay_all(self) -> None:
+        for history in await self.histories():
+            if self._registry.knows(history.workflow):
+                replay(history, registry=self._registry, values=self.runtime.values)
 
     # -- time ----------------------------------------------------------------------
 
@@ -170,7 +176,8 @@ class Environment:
         return [one for one in found if not self._registry.replaced(one.workflow)]
 
     def _attempts(self) -> Iterator["asyncio.Task[Any]"]:
-        for run in self.runtime.engine.runs.values():
+        runs = self.runtime.engine.runs if self._open else {}
+        for run in runs.values():
             for attempt in run.attempts.values():
                 if attempt._task is not None:
                     yield attempt._task

@@ -87,7 +87,7 @@ async def kill_again_and_again(
             if len(kills) == KILLS:
                 await asyncio.get_running_loop().create_future()
             coming = Life("tests.model.host", folder, address)
-            kills.append(chance.uniform(0.02, 0.3))
+            kills.append(chance.uniform(0.02, 0.6))
             await asyncio.sleep(kills[-1])
             life.kill()
     finally:
@@ -107,7 +107,10 @@ async def test_clients_are_answered_as_if_no_engine_had_been_killed(
     kills: list[float] = []
     killing = asyncio.create_task(kill_again_and_again(tmp_path, address, SEED, kills))
     places = asyncio.Semaphore(AT_ONCE)
-    client = await Client.connect(address, lazy=True, retry_config=PATIENT)
+    # The engine is away most of the time: signs of life are not to be had.
+    client = await Client.connect(
+        address, lazy=True, retry_config=PATIENT, keep_alive_config=None
+    )
 
     async def one(seed: int) -> Story:
         async with places:

@@ -30,6 +30,7 @@ from everact.runtime import (
     wait_condition,
     workflow,
 )
+from everact.runtime.values.json_payloads import JsonConverter
 
 REGISTRY = Registry()
 
@@ -260,6 +261,16 @@ async def test_a_socket_that_lies_idle_does_not_keep_another_task_awake() -> Non
             loop.remove_reader(here)
 
 
+async def test_an_environment_opens_while_a_socket_is_waited_for() -> None:
+    here, there = socket.socketpair()
+    loop = asyncio.get_running_loop()
+    with here, there:
+        loop.add_reader(here, lambda: None)
+        async with env() as made:
+            assert await made.runtime.execute(Approval.run) == "nobody decided"
+        loop.remove_reader(here)
+
+
 async def test_a_hold_keeps_time_still_for_as_long_as_it_lasts() -> None:
     async with env() as made:
         handle = await made.runtime.start(Approval.run)
@@ -360,6 +371,18 @@ async def test_code_that_looks_at_the_time_fails_the_test_at_its_end() -> None:
 async def test_code_that_looks_at_the_time_passes_where_nothing_is_checked() -> None:
     async with env(check=False) as made:
         await made.runtime.execute(looking_at_the_clock)
+
+
+async def test_a_run_whose_workflow_nobody_knows_is_not_replayed() -> None:
+    async with env() as made:
+        handle = await made.runtime.start("unheard of")
+        assert (await handle.describe()).aside is not None
+
+
+async def test_values_of_a_converter_of_ones_own_are_replayed_with_it() -> None:
+    async with env(values=JsonConverter()) as made:
+        made.replace(charge, AsyncMock(return_value="paid"))
+        assert await made.runtime.execute(subscription, 7) == "paid"
 
 
 async def test_the_error_of_the_test_itself_comes_first() -> None:
