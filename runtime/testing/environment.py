@@ -42,7 +42,8 @@ class Environment:
 
     At the end every run is replayed under another clock (see `testing.replay`), so that
     a test fails whose workflow code looks at the time or at chance, with
-    NonDeterminismError. With `check=False` none is.
+    NonDeterminismError. With `check=False` none is; with `elsewhere` all are replayed in
+    another process, where the order of sets is another one as well.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Environment:
         at: datetime = START,
         fakes: Fakes | None = None,
         check: bool = True,
+        elsewhere: bool = False,
         **options: Unpack[Hosting],
     ) -> None:
         if "clock" in options:
@@ -64,6 +66,7 @@ class Environment:
         moment = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
         self._at = moment.timestamp()
         self._check = check
+        self._elsewhere = elsewhere
         self._open = False
         self._loop: SkippingLoop
         self._clock: VirtualClock
@@ -99,9 +102,13 @@ class Environment:
                 self._loop.end(self._attempts)
 
     async def _replay_all(self) -> None:
-        for history in await self.histories():
-            if self._registry.knows(history.workflow):
-                replay(history, registry=self._registry, values=self.runtime.values)
+        recorded = await self.histories()
+        replay(
+            [one for one in recorded if self._registry.knows(one.workflow)],
+            registry=self._registry,
+            values=self.runtime.values,
+            elsewhere=self._elsewhere,
+        )
 
     # -- time ----------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ def replay(
     there is no such workflow.
     """
     chosen = [recorded] if isinstance(recorded, History) else list(recorded)
-    if elsewhere:
+    if elsewhere and chosen:
         from everact.runtime.testing.elsewhere import replay_elsewhere
 
         known = registry or default_registry()

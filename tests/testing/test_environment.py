@@ -368,6 +368,20 @@ async def test_code_that_looks_at_the_time_fails_the_test_at_its_end() -> None:
             await made.runtime.execute(looking_at_the_clock)
 
 
+@workflow(registry=REGISTRY)
+async def in_any_order() -> None:
+    for order in {f"order {n}" for n in range(30)}:
+        await pack(int(order.split()[1]))
+
+
+async def test_elsewhere_code_that_goes_by_the_order_of_a_set_fails_it_too() -> None:
+    async with env() as made:
+        await made.runtime.execute(in_any_order)
+    with pytest.raises(NonDeterminismError, match="in_any_order"):
+        async with env(elsewhere=True) as made:
+            await made.runtime.execute(in_any_order)
+
+
 async def test_code_that_looks_at_the_time_passes_where_nothing_is_checked() -> None:
     async with env(check=False) as made:
         await made.runtime.execute(looking_at_the_clock)

@@ -86,8 +86,7 @@ async def rounds(left: int) -> str:
 
 @workflow(registry=REGISTRY)
 async def in_any_order() -> str:
-    articles = {"apple", "banana", "cherry", "date", "elder"}
-    for article in articles:
+    for article in {f"article {n}" for n in range(30)}:
         await ship(article)
     return "all"
 
