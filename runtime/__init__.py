@@ -4,10 +4,32 @@ Everything that a user needs is re-exported here; see `Runtime`, `workflow`, `ta
 """
 
 from everact.runtime.client.blocking import BlockingClient, BlockingHandle
+from everact.runtime.client.blocking_schedules import (
+    BlockingSchedule,
+    BlockingSchedules,
+)
 from everact.runtime.client.blocking_updates import BlockingUpdate
 from everact.runtime.client.client import Client
 from everact.runtime.client.events import EventView
 from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.schedules import (
+    ScheduleHandle,
+    ScheduleIterator,
+    Schedules,
+)
+from everact.runtime.client.scheduling import (
+    IntervalSpec,
+    Schedule,
+    ScheduleBackfill,
+    ScheduledRun,
+    ScheduleLine,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleState,
+    ScheduleUpdate,
+    ScheduleView,
+    StartWorkflow,
+)
 from everact.runtime.client.settings import (
     HttpConnectProxyConfig,
     KeepAliveConfig,
@@ -24,9 +46,11 @@ from everact.runtime.client.views import (
     UpdateView,
 )
 from everact.runtime.client.with_start import StartOperation
+from everact.runtime.core.calendars import CalendarSpec, Range
 from everact.runtime.core.durations import Duration
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.retry import RetryPolicy, retry
+from everact.runtime.core.schedules import OverlapPolicy
 from everact.runtime.core.statuses import RPCStatus, RunStatus, Status
 from everact.runtime.definitions.author import (
     ChildHandle,
@@ -34,6 +58,8 @@ from everact.runtime.definitions.author import (
     cancel_reason,
     cancel_run,
     execute_child,
+    last_failure,
+    last_result,
     now,
     on_query,
     on_signal,
@@ -127,7 +153,10 @@ __all__ = [
     "BlockingClient",
     "BlockingHandle",
     "BlockingHttpClient",
+    "BlockingSchedule",
+    "BlockingSchedules",
     "BlockingUpdate",
+    "CalendarSpec",
     "Call",
     "ChildFailure",
     "ChildHandle",
@@ -144,13 +173,16 @@ __all__ = [
     "HistoryItem",
     "HttpClient",
     "HttpConnectProxyConfig",
+    "IntervalSpec",
     "InvalidFilter",
     "KeepAliveConfig",
     "NonDeterminismError",
+    "OverlapPolicy",
     "QueryFailed",
     "QueryRejected",
     "RPCError",
     "RPCStatus",
+    "Range",
     "ReadOnlyError",
     "ReceivedEvent",
     "Registry",
@@ -169,10 +201,23 @@ __all__ = [
     "Runtime",
     "RuntimeStateError",
     "RuntimeThread",
+    "Schedule",
     "ScheduleAlreadyRunning",
+    "ScheduleBackfill",
+    "ScheduleHandle",
+    "ScheduleIterator",
+    "ScheduleLine",
+    "SchedulePolicy",
+    "ScheduleSpec",
+    "ScheduleState",
+    "ScheduleUpdate",
+    "ScheduleView",
+    "ScheduledRun",
+    "Schedules",
     "SecretFileError",
     "SleepCondition",
     "StartOperation",
+    "StartWorkflow",
     "Status",
     "StoreError",
     "StoreFull",
@@ -209,6 +254,8 @@ __all__ = [
     "function",
     "gather",
     "is_retried",
+    "last_failure",
+    "last_result",
     "now",
     "on_query",
     "on_signal",

@@ -17,6 +17,7 @@ from everact.runtime.cli import (
     looking,
     programs,
     runs,
+    schedules,
     tokens,
 )
 from everact.runtime.cli.exits import Exit, exit_of
@@ -78,7 +79,17 @@ def completion(shell: str, out: Output) -> None:
     out.answer({"shell": shell, "script": script}, script)
 
 
-for module in (programs, runs, looking, events, actors, tokens, doctor, demo):
+for module in (
+    programs,
+    runs,
+    looking,
+    events,
+    schedules,
+    actors,
+    tokens,
+    doctor,
+    demo,
+):
     for command in module.COMMANDS:
         everact.add_command(command)
 

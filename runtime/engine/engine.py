@@ -43,6 +43,7 @@ from everact.runtime.engine.run import (
     Question,
     RunActor,
 )
+from everact.runtime.engine.schedules import Schedules
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
@@ -130,6 +131,7 @@ class Engine:
         self._opening: dict[tuple[str, str], RunActor] = {}
         self._aside: dict[int, str] = {}
         self.relations = Relations(self)
+        self.schedules = Schedules(self)
         self.beside: dict[type, Beside] = {}
         self.released: dict[type, Callable[[RunActor, Any], None]] = {}
         """Who is told of commands of a kind once they are durable."""
@@ -198,6 +200,7 @@ class Engine:
 
     async def _close(self, grace: float) -> None:
         self.stopping = True
+        self.schedules.close()
         self.events.stop()
         if self._loader is not None:
             self._loader.cancel()
@@ -253,6 +256,7 @@ class Engine:
         for key in self.store.select("aside"):
             self._aside.setdefault(key, "")
         self._retry_aside()
+        self.schedules.open()
         self.events.recover()
 
     async def _load_due(self, until: float) -> None:
@@ -706,6 +710,7 @@ class Engine:
                 return
             self._aside.pop(key, None)
             self.waiting.closed(Closed(key, RunStatus.TERMINATED, command, ""))
+            self.schedules.look(row.workspace, row.workflow_id, row.first_run_id)
             self.updates.changed(key)
             if answer is not None:
                 settle(answer, None)
@@ -799,26 +804,19 @@ class Engine:
         self.waiting.closed(Closed(key, state.status, state.closing, row.next_run_id))
         self.updates.closed(run)
         self.relations.child_closed(run)
+        if self.schedules.watched:
+            self.schedules.run_closed(run)
         self._forget(run)
 
     # -- when a commit does not go well ------------------------------------------------
 
-    def refused(
-        self,
-        run: RunActor,
-        asked: Asked | None,
-        error: BaseException,
-        *,
-        replaces: bool = False,
-    ) -> None:
-        """One transition was refused: its run is dropped, and loaded if it exists.
-
-        A start that `replaces` the run of its ID has no quarrel with that one.
-        """
+    def refused(self, run: RunActor, write: Write, error: BaseException) -> None:
+        """One transition was refused: its run is dropped, and loaded if it exists."""
         start = run.state.start
+        asked: Asked | None = write.effects[2]
         if asked is not None:
-            starts = type(asked.event) is Started and not replaces
-            asked.fail((self._conflict(start) if starts else None) or error)
+            alone = type(asked.event) is Started and write.within is None
+            asked.fail((self._conflict(start) if alone else None) or error)
         if run.dropped:
             return
         logger.error("%s: a transition was refused: %s", run, error)
@@ -891,6 +889,8 @@ class Engine:
                 command, status = closing_of(self.seal, stored), stored.run.status
                 next_run = stored.run.next_run_id
                 self.waiting.closed(Closed(key, RunStatus(status), command, next_run))
+                row = stored.run
+                self.schedules.look(row.workspace, row.workflow_id, row.first_run_id)
                 self.updates.changed(key)
             elif stored is None:
                 self.waiting.failed(key, _copy_error(error))

@@ -516,7 +516,9 @@ class RunActor(Actor):
     def _succeed(self, write: Write, now: float) -> None:
         """Start the successor of a closed run in the same transaction."""
         engine, state = self.engine, self.state
-        if not state.status or type(state.closing) is Complete:
+        if not state.status:
+            return
+        if type(state.closing) is Complete and not chain.cron_of(state.start.options):
             return
         carried = chain.unread(state)
         started = chain.successor(state, carried, engine.new_id(), now)
@@ -759,7 +761,7 @@ class RunActor(Actor):
         if self.dropped and not self.in_flight:
             engine.left(self)
         if error is not None:
-            engine.refused(self, asked, error, replaces=write.within is not None)
+            engine.refused(self, write, error)
             return
         if engine.refusals:
             engine.refusals.pop(self.row.key, None)

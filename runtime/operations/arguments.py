@@ -23,7 +23,7 @@ from everact.runtime.definitions.extras import PRIORITIES
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.workflows import Handler
 from everact.runtime.errors import QueryFailed, RPCError
-from everact.runtime.operations import actors, runs, starting, updates
+from everact.runtime.operations import actors, runs, schedules, starting, updates
 from everact.runtime.operations.base import Request
 from everact.runtime.store.base import RunRow
 from everact.runtime.values.json_payloads import JSON_TAG, JsonConverter, as_type
@@ -71,6 +71,8 @@ def typed(engine: "Engine", request: Request[Any]) -> Request[Any]:
         case runs.TerminateRun():
             details = tuple(_plain(engine, d, "a detail") for d in request.details)
             return replace(request, details=details)
+        case schedules.CreateSchedule() | schedules.UpdateSchedule():
+            return _typed_schedule(engine, request)
         case actors.SpawnActor():
             args, kwargs = _arguments(engine, None, request.args, request.kwargs)
             return replace(request, args=args, kwargs=kwargs)
@@ -108,6 +110,33 @@ def typed_start(engine: "Engine", request: starting.StartRun) -> starting.StartR
     }
     options = replace(request.options, memo=memo) if memo else request.options
     return replace(request, args=args, kwargs=kwargs, options=options, signal=signal)
+
+
+def _typed_schedule(
+    engine: "Engine", request: schedules.CreateSchedule | schedules.UpdateSchedule
+) -> Request[Any]:
+    """`request` with the action that it starts, and its memo, as values are stored."""
+    definition = request.schedule
+    if isinstance(request, schedules.UpdateSchedule):
+        if request.keep_action:
+            return request
+    else:
+        memo = {k: _plain(engine, v, f"memo {k!r}") for k, v in request.memo.items()}
+        request = replace(request, memo=memo)
+    action = definition.action
+    start = typed_start(
+        engine,
+        starting.StartRun(
+            workflow=action.workflow,
+            args=action.args,
+            kwargs=action.kwargs,
+            options=action.options,
+        ),
+    )
+    action = replace(
+        action, args=start.args, kwargs=start.kwargs, options=start.options
+    )
+    return replace(request, schedule=replace(definition, action=action))
 
 
 def _check(options: StartOptions) -> None:

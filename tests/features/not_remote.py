@@ -13,6 +13,8 @@ REMOTE_MODULES = frozenset(
         "test_handles",
         "test_identity",
         "test_messages",
+        "test_schedules",
+        "test_cron",
         "test_reuse",
         "test_start_options",
         "test_starting",
