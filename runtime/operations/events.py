@@ -112,14 +112,12 @@ async def push_event(engine: "Engine", request: PushEvent) -> PushedEvent:
 
 def _check(payload: bytes) -> None:
     """Refuse what a run could not read later: it would be put aside for it."""
-    if payload[:1] != JSON_TAG:
-        raise RPCError(
-            "the payload of an event is plain JSON, by which waits are matched: no "
-            "codec is applied to it",
-            RPCStatus.INVALID_ARGUMENT,
-        )
     body = payload[1:]
     try:
+        if payload[:1] != JSON_TAG:
+            raise msgspec.DecodeError(
+                "waits are matched by plain JSON, and no codec is applied to it"
+            )
         msgspec.json.decode(body)
         msgspec.json.decode(b"[" * _ROOM + body + b"]" * _ROOM)
     except (msgspec.DecodeError, RecursionError) as error:
