@@ -6,6 +6,7 @@ Everything that a user needs is re-exported here; see `Runtime`, `workflow`, `ta
 from everact.runtime.client.blocking import BlockingClient, BlockingHandle
 from everact.runtime.client.client import Client
 from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.listing import RunIterator
 from everact.runtime.client.settings import (
     HttpConnectProxyConfig,
     KeepAliveConfig,
@@ -13,7 +14,14 @@ from everact.runtime.client.settings import (
     TLSConfig,
 )
 from everact.runtime.client.simple import BlockingHttpClient, HttpClient
-from everact.runtime.client.views import HistoryItem, RunLine, RunView, TaskView
+from everact.runtime.client.views import (
+    CountGroup,
+    HistoryItem,
+    RunCount,
+    RunLine,
+    RunView,
+    TaskView,
+)
 from everact.runtime.core.durations import Duration
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.retry import RetryPolicy, retry
@@ -22,7 +30,9 @@ from everact.runtime.definitions.author import (
     ChildHandle,
     cancel_reason,
     cancel_run,
+    current_details,
     execute_child,
+    memo_value,
     now,
     on_query,
     on_signal,
@@ -30,9 +40,11 @@ from everact.runtime.definitions.author import (
     receive,
     rename_current_execution,
     run_info,
+    set_current_details,
     signal_run,
     sleep,
     start_child,
+    upsert_search_attributes,
     uuid4,
     wait_condition,
 )
@@ -43,6 +55,11 @@ from everact.runtime.definitions.context import TaskContext, context, task_ident
 from everact.runtime.definitions.control import Reset, TailCall, continue_as_new
 from everact.runtime.definitions.durable import RunInfo
 from everact.runtime.definitions.registry import Registry, default_registry
+from everact.runtime.definitions.search_attributes import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+)
 from everact.runtime.definitions.tasks import Task, function, task
 from everact.runtime.definitions.workflows import Workflow, workflow
 from everact.runtime.embedded import Runtime
@@ -111,6 +128,7 @@ __all__ = [
     "Client",
     "ClientError",
     "ContinuedAsNew",
+    "CountGroup",
     "Duration",
     "EndpointError",
     "EngineUnreachable",
@@ -133,8 +151,10 @@ __all__ = [
     "RetryConfig",
     "RetryPolicy",
     "RunCancelled",
+    "RunCount",
     "RunHandle",
     "RunInfo",
+    "RunIterator",
     "RunLine",
     "RunPutAside",
     "RunStatus",
@@ -145,6 +165,8 @@ __all__ = [
     "RuntimeStateError",
     "RuntimeThread",
     "ScheduleAlreadyRunning",
+    "SearchAttributeKey",
+    "SearchAttributePair",
     "SecretFileError",
     "Status",
     "StoreError",
@@ -161,6 +183,7 @@ __all__ = [
     "TaskTimeout",
     "TaskView",
     "TimeoutKind",
+    "TypedSearchAttributes",
     "UpdateFailed",
     "ValueNotStorable",
     "Worker",
@@ -171,11 +194,13 @@ __all__ = [
     "cancel_run",
     "context",
     "continue_as_new",
+    "current_details",
     "default_registry",
     "execute_child",
     "function",
     "gather",
     "is_retried",
+    "memo_value",
     "now",
     "on_query",
     "on_signal",
@@ -186,6 +211,7 @@ __all__ = [
     "rename_current_execution",
     "retry",
     "run_info",
+    "set_current_details",
     "signal_run",
     "sleep",
     "start_child",
@@ -193,6 +219,7 @@ __all__ = [
     "status_of_result",
     "task",
     "task_identifier",
+    "upsert_search_attributes",
     "uuid4",
     "wait_condition",
     "workflow",

@@ -3,16 +3,21 @@
 import builtins
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
-from msgspec.structs import replace
-
 from everact.runtime.client.callers import warn_of_old_forms
 from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.listing import (
+    RunIterator,
+    checked_limit,
+    checked_query,
+    checked_size,
+)
 from everact.runtime.client.rpc import RPC, checked_metadata, rpc_of
+from everact.runtime.client.search_attributes import SearchAttributeKeys
 from everact.runtime.client.services import Service
 from everact.runtime.client.starting import (
     UNSET,
@@ -21,13 +26,14 @@ from everact.runtime.client.starting import (
     start_request,
 )
 from everact.runtime.client.transport import Transport
-from everact.runtime.client.views import RunLine, run_line
+from everact.runtime.client.views import RunCount, run_count
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import Workflow, name_of
 from everact.runtime.errors import RuntimeStateError
 from everact.runtime.operations import runs
-from everact.runtime.operations.batches import MOST, CountRuns, StartTogether
+from everact.runtime.operations.batches import MOST, StartTogether
+from everact.runtime.operations.searching import CountMatching, Narrowed, SearchRuns
 from everact.runtime.values.calls import Call
 from everact.runtime.values.payloads import Converter, PickleConverter
 
@@ -376,53 +382,63 @@ class Client:
             target=workflow,
         )
 
-    async def list(
+    def list(
         self,
+        query: str | None = None,
         *,
+        limit: int | None = None,
+        page_size: int = 1000,
+        next_page_token: str | None = None,
         status: RunStatus | None = None,
         workflow: Any = None,
         queue: str | None = None,
         id: str | None = None,
-        page_size: int = 100,
         **rpc: Unpack[RPC],
-    ) -> AsyncIterator[RunLine]:
-        """Runs that match, newest first; makes requests only as it is iterated."""
-        if page_size < 1:
-            raise ValueError(f"page_size must be 1 or more, not {page_size}")
-        request = runs.ListRuns(
+    ) -> RunIterator:
+        """The runs that match a filter, to be iterated with ``async for``.
+
+        The guide describes the language of `query`; without an order in it the open
+        runs come first, then those closed last, ties by the latest start. What the
+        other filters say must hold as well. At most `limit` runs are given out. A
+        `next_page_token` of an earlier list with the same query goes on from there.
+
+        Asks nothing of the engine before the first step, so that is where an
+        InvalidFilter is raised.
+        """
+        request = SearchRuns(
             workspace=self.namespace,
-            status=status,
-            workflow=None if workflow is None else name_of(workflow),
-            queue=queue,
-            workflow_id=id,
-            limit=page_size,
+            query=query or "",
+            narrowed=_narrowed(status, workflow, queue, id),
+            page_size=checked_size(page_size),
+            next_page_token=next_page_token or "",
         )
-        while True:
-            page = await self.transport.call(request, rpc)
-            for summary in page:
-                yield run_line(summary)
-            if len(page) < page_size:
-                return
-            request = replace(request, after=page[-1].key)
+        return RunIterator(self, request, checked_limit(limit), rpc)
 
     async def count(
         self,
+        query: str | None = None,
         *,
         status: RunStatus | None = None,
         workflow: Any = None,
         queue: str | None = None,
         id: str | None = None,
         **rpc: Unpack[RPC],
-    ) -> int:
-        """How many runs match; see `list`."""
-        request = CountRuns(
+    ) -> RunCount:
+        """How many runs match, in groups if the query ends with ``GROUP BY field``.
+
+        Filters as in `list`; InvalidFilter.
+        """
+        request = CountMatching(
             workspace=self.namespace,
-            status=status,
-            workflow=None if workflow is None else name_of(workflow),
-            queue=queue,
-            workflow_id=id,
+            query=checked_query(query),
+            narrowed=_narrowed(status, workflow, queue, id),
         )
-        return (await self.transport.call(request, rpc)).count
+        return run_count(await self.transport.call(request, rpc))
+
+    @property
+    def search_attributes(self) -> SearchAttributeKeys:
+        """The keys of search attributes that the namespace declares."""
+        return SearchAttributeKeys(self)
 
     @overload
     async def dispatch(self, call: Call, **rpc: Unpack[RPC]) -> str: ...
@@ -452,6 +468,13 @@ class Client:
             return []
         all_started = await self.transport.call(StartTogether(starts=starts), rpc)
         return [started.workflow_id for started in all_started]
+
+
+def _narrowed(
+    status: RunStatus | None, workflow: Any, queue: str | None, id: str | None
+) -> Narrowed:
+    name = None if workflow is None else name_of(workflow)
+    return Narrowed(status=status, workflow=name, queue=queue, workflow_id=id)
 
 
 def _identity() -> str:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from everact.runtime.core.failures import FailureKind
 from everact.runtime.core.records import (
+    NO_EXTRAS,
     ContinueAsNew,
     Fail,
     SignalReceived,
@@ -38,7 +39,7 @@ def successor(
     `carried` are the unread signals, `run_id` the ID for a successor.
     """
     command, start = state.closing, state.start
-    options = _named(state)
+    options = _present(state)
     if type(command) is ContinueAsNew:
         options = replace(
             options,
@@ -92,7 +93,7 @@ def next_generation(state: RunState) -> RunState:
         name=command.name,
         args=command.args,
         kwargs=command.kwargs,
-        options=replace(_named(state), begin_at=None, run_deadline=deadline),
+        options=replace(_present(state), begin_at=None, run_deadline=deadline),
         carried=(*command.unread, *unread(state)),
         inbox_seq=state.inbox_seq,
     )
@@ -101,12 +102,15 @@ def next_generation(state: RunState) -> RunState:
     return fresh
 
 
-def _named(state: RunState) -> StartOptions:
-    """The options of the run, with the name that it was given last."""
+def _present(state: RunState) -> StartOptions:
+    """The options of the run, with the name and attributes that it was given last."""
     options = state.start.options
-    if state.renamed is None:
-        return options
-    return replace(options, run_name=state.renamed)
+    if state.renamed is not None:
+        options = replace(options, run_name=state.renamed)
+    if state.attributes is not None:
+        extras = replace(options.extras or NO_EXTRAS, attributes=state.attributes)
+        options = replace(options, extras=extras)
+    return options
 
 
 def _or(given: float | None, kept: float | None) -> float | None:

@@ -323,6 +323,18 @@ class CancelCall(Record, tag=37, frozen=True):
     call: int
 
 
+class UpsertAttributes(Record, tag=40, frozen=True):
+    """Set search attributes of the run, or take those away that are None."""
+
+    attributes: dict[str, Attribute | None]
+
+
+class SetDetails(Record, tag=41, frozen=True):
+    """Replace the text by which the run says where it stands."""
+
+    text: str
+
+
 class RenameRun(Record, tag=42, frozen=True):
     """Give the run another display name; it is not a call, and nothing answers it."""
 
@@ -386,7 +398,9 @@ Event: TypeAlias = (
 )
 CallCommand: TypeAlias = RunTask | StartTimer | StartChild | SignalRun | CancelRun
 ClosingCommand: TypeAlias = Complete | Fail | ContinueAsNew | TailCall
-Command: TypeAlias = CallCommand | CancelCall | RenameRun | ClosingCommand
+Notice: TypeAlias = UpsertAttributes | SetDetails | RenameRun
+"""Commands that say something of the run itself, and that nothing answers."""
+Command: TypeAlias = CallCommand | CancelCall | Notice | ClosingCommand
 Message: TypeAlias = SignalReceived | CancelRequested | TerminateRequested
 """What one run may send to another."""
 

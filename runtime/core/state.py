@@ -21,6 +21,7 @@ from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
 from everact.runtime.core.records import (
     DEFAULT_TASK,
     AttemptStarted,
+    Attribute,
     Began,
     CallCommand,
     CancelCall,
@@ -41,6 +42,7 @@ from everact.runtime.core.records import (
     RunRenamed,
     RunTask,
     RunTimedOut,
+    SetDetails,
     SignalReceived,
     SignalRun,
     StartChild,
@@ -53,6 +55,7 @@ from everact.runtime.core.records import (
     TerminateRequested,
     TimerFired,
     Transition,
+    UpsertAttributes,
     encode,
 )
 from everact.runtime.core.statuses import RunStatus
@@ -97,11 +100,13 @@ class RunState:
     """All that is known of one run; see the module's header for who may change it."""
 
     __slots__ = (
+        "attributes",
         "began",
         "calls",
         "cancel_reason",
         "children",
         "closing",
+        "details",
         "generation",
         "held",
         "inbox_seq",
@@ -138,6 +143,8 @@ class RunState:
         self.script: list[bytes] = []
         self.unsettled: set[int] | None = None
         self.renamed: str | None = None
+        self.attributes: dict[str, Attribute] | None = None
+        self.details = ""
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -262,6 +269,14 @@ class RunState:
         """The number of the current attempt of task `call`, from 1."""
         found = self.tries.get(call) if self.tries else None
         return found.attempt if found else 1
+
+    @property
+    def current_attributes(self) -> dict[str, Attribute]:
+        """The search attributes of the run: those of its start, or as changed since."""
+        if self.attributes is not None:
+            return self.attributes
+        extras = self.start.options.extras
+        return {} if extras is None else extras.attributes
 
     def moments(self) -> list[tuple[float, int]]:
         """All moments at which something is due, with their timer numbers."""
@@ -462,6 +477,13 @@ class RunState:
 
     # -- commands ------------------------------------------------------------------
 
+    def _upsert(self, command: UpsertAttributes) -> None:
+        found = {**self.current_attributes, **command.attributes}
+        self.attributes = {k: v for k, v in found.items() if v is not None}
+
+    def _describe(self, command: SetDetails) -> None:
+        self.details = command.text
+
     def _rename(self, command: RenameRun) -> None:
         self.renamed = command.name
 
@@ -542,6 +564,8 @@ _ISSUE: dict[type, Callable[[RunState, Any], None]] = {
     SignalRun: RunState._open_message,
     CancelRun: RunState._open_message,
     CancelCall: RunState._drop_call,
+    UpsertAttributes: RunState._upsert,
+    SetDetails: RunState._describe,
     RenameRun: RunState._rename,
     Complete: RunState._close,
     Fail: RunState._close,

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from everact.runtime.core.records import NO_EXTRAS, Extras
+from everact.runtime.definitions.search_attributes import attributes_of
 from everact.runtime.values.payloads import checked_text
 
 PRIORITIES = (1, 2, 3)
@@ -31,6 +32,7 @@ def extras_of(options: Mapping[str, Any], inherited: bytes = b"") -> Extras | No
             options.get("static_details") or "", "static_details"
         ),
         metadata=_merged(inherited, options.get("additional_metadata")),
+        attributes=attributes_of(options.get("search_attributes")),
     )
     return None if made == NO_EXTRAS else made
 

@@ -44,6 +44,7 @@ from everact.runtime.engine.run import (
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
+from everact.runtime.engine.visibility import Visibility
 from everact.runtime.engine.waiting import Closed, Waiting, fail
 from everact.runtime.engine.waiting import reply as settle
 from everact.runtime.engine.watchdog import Watchdog
@@ -102,6 +103,7 @@ class Engine:
         generator: random.Random | None = None,
         idle_runs: int = IDLE_RUNS,
         tune_gc: bool = True,
+        declare_search_attributes: bool = False,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -119,6 +121,7 @@ class Engine:
         self._aside: dict[int, str] = {}
         self.relations = Relations(self)
         self.beside: dict[type, Beside] = {}
+        self.visibility = Visibility(self, automatic=declare_search_attributes)
         self._read_back: set[int] = set()
         self.leaving: set[int] = set()
         """Runs that were dropped, and whose last transitions are not durable yet."""

@@ -20,7 +20,7 @@ from everact.runtime.store.base import CheckpointRow, JournalRow
 
 _PLACE = Struct("<cqq").pack
 _tuple = tuple.__new__
-_ROW, _CHECKPOINT = b"r", b"c"
+_ROW, _CHECKPOINT, _TOKEN = b"r", b"c", b"t"
 _MAC_BYTES = 16
 
 
@@ -47,6 +47,12 @@ class Seal:
         mac = self._start.copy()
         mac.update(place + state.start.run_id.encode() + body)
         return CheckpointRow(key, state.generation, state.seq, mac.digest(), body)
+
+    def token(self, about: bytes, body: bytes) -> bytes:
+        """The code by which a token that was given out is known again."""
+        mac = self._start.copy()
+        mac.update(_PLACE(_TOKEN, len(about), len(body)) + about + body)
+        return mac.digest()
 
     def verify(self, row: JournalRow, run_id: str) -> None:
         """StoreTampered if the row is not what was written at its place."""

@@ -11,6 +11,7 @@ from everact.runtime.core.naming import generated_name
 from everact.runtime.core.opaque import Document, Payload
 from everact.runtime.core.records import (
     NO_EXTRAS,
+    Attribute,
     CancelRequested,
     Command,
     Complete,
@@ -130,6 +131,8 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     static_summary: str = ""
     static_details: str = ""
     additional_metadata: Document = b""
+    attributes: dict[str, Attribute] = {}
+    current_details: str = ""
 
 
 class DescribeRun(Request[RunDescription], frozen=True, kw_only=True):
@@ -328,6 +331,8 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
         static_summary=extras.static_summary,
         static_details=extras.static_details,
         additional_metadata=extras.metadata,
+        attributes=state.current_attributes,
+        current_details=state.details,
     )
 
 

@@ -134,6 +134,9 @@ def check(engine: "Engine", request: StartRun) -> None:
         wrong = "give begin_at or start_delay, not both"
     if wrong is not None:
         raise RPCError(wrong, RPCStatus.INVALID_ARGUMENT)
+    extras = request.options.extras
+    if extras is not None and extras.attributes:
+        engine.visibility.check(request.workspace, extras.attributes)
 
 
 async def readable(engine: "Engine", request: StartRun) -> None:

@@ -6,6 +6,8 @@ from everact.runtime.operations import (
     clock,
     engines,
     runs,
+    search_attributes,
+    searching,
     starting,
     streams,
 )
@@ -18,6 +20,8 @@ __all__ = [
     "clock",
     "engines",
     "runs",
+    "search_attributes",
+    "searching",
     "starting",
     "streams",
 ]

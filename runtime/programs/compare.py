@@ -12,6 +12,7 @@ from everact.runtime.core.records import (
     Complete,
     Fail,
     StartTimer,
+    UpsertAttributes,
 )
 from everact.runtime.values.payloads import PickleConverter
 
@@ -33,6 +34,10 @@ def same(recorded: Command, produced: Command) -> bool:
         return _same_payload(recorded.result, produced.result)
     if isinstance(recorded, (StartTimer, CancelCall)):
         return False
+    if isinstance(recorded, UpsertAttributes) and isinstance(
+        produced, UpsertAttributes
+    ):
+        return recorded.attributes.keys() == produced.attributes.keys()
     for field in ("call", "workflow_id"):
         if getattr(recorded, field, None) != getattr(produced, field, None):
             return False

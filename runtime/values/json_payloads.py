@@ -58,3 +58,13 @@ def as_type(value: Any, kind: Any) -> Any:
         raise
     except TypeError:  # an annotation that is no type for msgspec
         return value
+
+
+def of_type(value: Any, hint: Any) -> Any:
+    """`value` as a `hint`: as it is if it is one, or made of its JSON form.
+
+    msgspec.ValidationError if it does not fit.
+    """
+    if isinstance(hint, type) and isinstance(value, hint):
+        return value
+    return as_type(value, hint)

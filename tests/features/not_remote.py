@@ -14,6 +14,7 @@ REMOTE_MODULES = frozenset(
         "test_messages",
         "test_reuse",
         "test_starting",
+        "test_visibility",
     }
 )
 

@@ -364,7 +364,8 @@ async def test_observers_never_see_two_open_runs_nor_none(runtime: Client) -> No
 
     async def observe() -> None:
         while not done.is_set():
-            seen.append(await runtime.count(id="x", status=RunStatus.RUNNING))
+            found = await runtime.count(id="x", status=RunStatus.RUNNING)
+            seen.append(found.count)
             assert (await runtime.handle("x").describe()).status is RunStatus.RUNNING
             await asyncio.sleep(0)
 
@@ -387,7 +388,8 @@ async def test_of_fifty_that_replace_each_other_at_once_one_is_left(
         )
     )
     assert len({h.result_run_id for h in handles}) == 50
-    assert await runtime.count(id="x", status=RunStatus.RUNNING) == 1
+    found = await runtime.count(id="x", status=RunStatus.RUNNING)
+    assert found.count == 1
     await runtime.handle("x").signal("go")
     ends = await asyncio.gather(*(h.result() for h in handles), return_exceptions=True)
     assert sum(isinstance(end, WorkflowFailure) for end in ends) == 49

@@ -39,6 +39,7 @@ from everact.runtime.core.records import (
     RunRenamed,
     RunTask,
     RunTimedOut,
+    SetDetails,
     SignalReceived,
     SignalRun,
     StartChild,
@@ -52,6 +53,7 @@ from everact.runtime.core.records import (
     TerminateRequested,
     TimerFired,
     Transition,
+    UpsertAttributes,
 )
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.core.statuses import Status
@@ -171,6 +173,10 @@ COMMANDS: list[Command] = [
     ),
     TailCall("next", ARGS, KWARGS, (SIGNAL,)),
     RenameRun("order 7, paid"),
+    UpsertAttributes(
+        {"Level": Attribute(AttributeKind.INT, 3), "Customer": None},
+    ),
+    SetDetails("waits for\nan answer"),
 ]
 MESSAGES: list[Message] = [
     e

@@ -144,6 +144,7 @@ def test_every_field_but_the_first_ones_has_a_default() -> None:
         "RunRenamed": ["name"],
         "RunTask": ["call", "name"],
         "RunTimedOut": ["kind"],
+        "SetDetails": ["text"],
         "SignalReceived": ["name"],
         "SignalRun": ["call", "workflow_id", "run_id", "name"],
         "StartChild": ["call", "name", "workflow_id", "run_id"],
@@ -156,6 +157,7 @@ def test_every_field_but_the_first_ones_has_a_default() -> None:
         "TerminateRequested": [],
         "TimerFired": ["call"],
         "Transition": ["time", "events"],
+        "UpsertAttributes": ["attributes"],
     }
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.definitions.search_attributes import SearchAttributeKey
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import (
     EveractError,
@@ -66,6 +67,14 @@ class Scene:
         key = f"start {id} {options.get('on_conflict', '')}"
         started: str = await self._once(key, attempt)
         return started
+
+    async def declare(self, *keys: SearchAttributeKey[Any]) -> None:
+        """Declare keys of search attributes."""
+
+        async def attempt() -> None:
+            await self.runtime.search_attributes.add(*keys)
+
+        await self._patiently("declare", attempt)
 
     async def signal(self, id: str, name: str, *args: Any, key: str = "") -> bool:
         """Send a signal once; False if the run was closed."""

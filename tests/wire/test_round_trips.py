@@ -8,14 +8,18 @@ import pytest
 from everact.runtime import errors, wire
 from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.records import (
+    Attribute,
+    AttributeKind,
     ChildClosed,
     Complete,
     Fail,
     RunTask,
+    SetDetails,
     SignalReceived,
     Started,
     StartOptions,
     TaskCompleted,
+    UpsertAttributes,
 )
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.core.statuses import RPCStatus, RunStatus
@@ -70,7 +74,20 @@ def test_history_comes_in_as_the_same_records_but_for_pickles() -> None:
             SignalReceived("s", (b'j"x"',)),
             ChildClosed(4, failure=FAILURE),
         ),
-        commands=(RunTask(1, "t", (b"j1",)), Fail(FAILURE), Complete(b"j[]")),
+        commands=(
+            RunTask(1, "t", (b"j1",)),
+            Fail(FAILURE),
+            Complete(b"j[]"),
+            UpsertAttributes(
+                {
+                    "Tags": Attribute(AttributeKind.KEYWORD_LIST, ("a", "b")),
+                    "Due": Attribute(AttributeKind.DATETIME, 1.5),
+                    "Paid": Attribute(AttributeKind.BOOL, True),
+                    "Gone": None,
+                }
+            ),
+            SetDetails("here"),
+        ),
         run_id="r",
     )
     (found,) = wire.decode_answer(
@@ -81,7 +98,7 @@ def test_history_comes_in_as_the_same_records_but_for_pickles() -> None:
     assert found == bare(
         entry,
         events=(*entry.events[:3], ChildClosed(4, failure=seen)),
-        commands=(entry.commands[0], Fail(seen), entry.commands[2]),
+        commands=(entry.commands[0], Fail(seen), *entry.commands[2:]),
     )
 
 

@@ -5,6 +5,7 @@ from tests.simulation.corpus import (
     lifecycle_works,
     message_works,
     task_works,
+    visible_works,
 )
 from tests.simulation.corpus.tasks import CORPUS
 
@@ -13,6 +14,7 @@ ENTRIES = (
     *task_works.WORKS,
     *message_works.WORKS,
     *lifecycle_works.WORKS,
+    *visible_works.WORKS,
 )
 
 __all__ = ["CORPUS", "ENTRIES"]
