@@ -53,8 +53,13 @@ POST     /api/v1/runs/start
 POST     /api/v1/runs/start_batch
 POST     /api/v1/runs/start_together
 POST     /api/v1/runs/terminate
+GET POST /api/v1/runs/count_matching
+GET POST /api/v1/runs/search
 GET POST /api/v1/runs/tally
 GET POST /api/v1/runs/watch
+POST     /api/v1/search_attributes/add
+GET POST /api/v1/search_attributes/list
+POST     /api/v1/search_attributes/remove
 """
 """Written by hand: what is added to the table is added here, with a thought."""
 
