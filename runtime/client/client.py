@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 from everact.runtime.client.callers import warn_of_old_forms
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.listing import (
+    Filters,
+    Listing,
     RunIterator,
-    checked_limit,
     checked_query,
-    checked_size,
+    narrowed,
 )
 from everact.runtime.client.rpc import RPC, checked_metadata, rpc_of
 from everact.runtime.client.search_attributes import SearchAttributeKeys
@@ -33,7 +34,7 @@ from everact.runtime.definitions.workflows import Workflow, name_of
 from everact.runtime.errors import RuntimeStateError
 from everact.runtime.operations import runs
 from everact.runtime.operations.batches import MOST, StartTogether
-from everact.runtime.operations.searching import CountMatching, Narrowed, SearchRuns
+from everact.runtime.operations.searching import CountMatching
 from everact.runtime.values.calls import Call
 from everact.runtime.values.payloads import Converter, PickleConverter
 
@@ -383,46 +384,23 @@ class Client:
         )
 
     def list(
-        self,
-        query: str | None = None,
-        *,
-        limit: int | None = None,
-        page_size: int = 1000,
-        next_page_token: str | None = None,
-        status: RunStatus | None = None,
-        workflow: Any = None,
-        queue: str | None = None,
-        id: str | None = None,
-        **rpc: Unpack[RPC],
+        self, query: str | None = None, **options: Unpack[Listing]
     ) -> RunIterator:
         """The runs that match a filter, to be iterated with ``async for``.
 
         The guide describes the language of `query`; without an order in it the open
-        runs come first, then those closed last, ties by the latest start. What the
-        other filters say must hold as well. At most `limit` runs are given out. A
-        `next_page_token` of an earlier list with the same query goes on from there.
+        runs come first, then those closed last, ties by the latest start. `status`,
+        `workflow`, `queue` and `id` narrow it. At most `limit` runs are given out, in
+        pages of `page_size` (1000). A `next_page_token` of an earlier list with the
+        same query goes on from there.
 
         Asks nothing of the engine before the first step, so that is where an
         InvalidFilter is raised.
         """
-        request = SearchRuns(
-            workspace=self.namespace,
-            query=query or "",
-            narrowed=_narrowed(status, workflow, queue, id),
-            page_size=checked_size(page_size),
-            next_page_token=next_page_token or "",
-        )
-        return RunIterator(self, request, checked_limit(limit), rpc)
+        return RunIterator(self, query, options)
 
     async def count(
-        self,
-        query: str | None = None,
-        *,
-        status: RunStatus | None = None,
-        workflow: Any = None,
-        queue: str | None = None,
-        id: str | None = None,
-        **rpc: Unpack[RPC],
+        self, query: str | None = None, **filters: Unpack[Filters]
     ) -> RunCount:
         """How many runs match, in groups if the query ends with ``GROUP BY field``.
 
@@ -431,9 +409,9 @@ class Client:
         request = CountMatching(
             workspace=self.namespace,
             query=checked_query(query),
-            narrowed=_narrowed(status, workflow, queue, id),
+            narrowed=narrowed(filters),
         )
-        return run_count(await self.transport.call(request, rpc))
+        return run_count(await self.transport.call(request, filters))
 
     @property
     def search_attributes(self) -> SearchAttributeKeys:
@@ -468,13 +446,6 @@ class Client:
             return []
         all_started = await self.transport.call(StartTogether(starts=starts), rpc)
         return [started.workflow_id for started in all_started]
-
-
-def _narrowed(
-    status: RunStatus | None, workflow: Any, queue: str | None, id: str | None
-) -> Narrowed:
-    name = None if workflow is None else name_of(workflow)
-    return Narrowed(status=status, workflow=name, queue=queue, workflow_id=id)
 
 
 def _identity() -> str:

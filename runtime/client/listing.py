@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from msgspec.structs import replace
 
-from everact.runtime.client.rpc import RPC
+from everact.runtime.client.rpc import RPC, rpc_of
 from everact.runtime.client.views import RunLine, found_line
 from everact.runtime.core.statuses import RunStatus
+from everact.runtime.definitions.workflows import name_of
 from everact.runtime.errors import InvalidFilter
-from everact.runtime.operations.searching import SearchRuns
+from everact.runtime.operations.searching import PAGE, Narrowed, SearchRuns
 
 if TYPE_CHECKING:
     from everact.runtime.client.client import Client
@@ -38,16 +39,25 @@ class RunIterator:
     Iterate it with ``async for``, which ends after `limit` runs; or call
     `fetch_next_page` and look at `current_page`. `next_page_token` resumes the list
     where the page ends, in another iterator, process or day.
+
+    A run that closes after it was given out is not given out again among the closed
+    ones; it may be on a page again.
     """
 
-    def __init__(
-        self, client: "Client", request: SearchRuns, limit: int | None, rpc: RPC
-    ) -> None:
+    def __init__(self, client: "Client", query: str | None, options: Listing) -> None:
+        request = SearchRuns(
+            workspace=client.namespace,
+            query=query or "",
+            narrowed=narrowed(options),
+            page_size=checked_size(options.get("page_size", PAGE)),
+            next_page_token=options.get("next_page_token") or "",
+        )
         self._client = client
         self._request = request
-        self._rpc = rpc
-        self._left = limit
+        self._rpc = rpc_of(options) or RPC()
+        self._left = checked_limit(options.get("limit"))
         self._asked = False
+        self._seen_open: set[str] = set()
         self._page: Sequence[RunLine] | None = None
         self._index = 0
         self._token = request.next_page_token
@@ -95,10 +105,34 @@ class RunIterator:
             page = self._page
             if page is not None and self._index < len(page):
                 self._index += 1
-                return page[self._index - 1]
+                line = page[self._index - 1]
+                if line.run_id not in self._seen_open:
+                    if line.status is RunStatus.RUNNING:
+                        self._seen_open.add(line.run_id)
+                    return line
+                if self._left is not None:
+                    self._left += 1
+                continue
             if self._left == 0 or (self._asked and not self._token):
                 raise StopAsyncIteration
             await self.fetch_next_page()
+
+
+_KNOWN = frozenset(Listing.__annotations__)
+
+
+def narrowed(options: Filters) -> Narrowed:
+    """What the filters beside a query say; TypeError for an unknown option."""
+    unknown = options.keys() - _KNOWN
+    if unknown:
+        raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
+    workflow = options.get("workflow")
+    return Narrowed(
+        status=options.get("status"),
+        workflow=None if workflow is None else name_of(workflow),
+        queue=options.get("queue"),
+        workflow_id=options.get("id"),
+    )
 
 
 def checked_query(query: str | None) -> str:
