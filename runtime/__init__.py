@@ -4,7 +4,9 @@ Everything that a user needs is re-exported here; see `Runtime`, `workflow`, `ta
 """
 
 from everact.runtime.client.blocking import BlockingClient, BlockingHandle
+from everact.runtime.client.blocking_updates import BlockingUpdate
 from everact.runtime.client.client import Client
+from everact.runtime.client.events import EventView
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.listing import RunIterator
 from everact.runtime.client.settings import (
@@ -14,6 +16,7 @@ from everact.runtime.client.settings import (
     TLSConfig,
 )
 from everact.runtime.client.simple import BlockingHttpClient, HttpClient
+from everact.runtime.client.updates import UpdateHandle
 from everact.runtime.client.views import (
     CountGroup,
     HistoryItem,
@@ -21,13 +24,16 @@ from everact.runtime.client.views import (
     RunLine,
     RunView,
     TaskView,
+    UpdateView,
 )
+from everact.runtime.client.with_start import StartOperation
 from everact.runtime.core.durations import Duration
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.retry import RetryPolicy, retry
 from everact.runtime.core.statuses import RPCStatus, RunStatus, Status
 from everact.runtime.definitions.author import (
     ChildHandle,
+    all_handlers_finished,
     cancel_reason,
     cancel_run,
     current_details,
@@ -36,6 +42,7 @@ from everact.runtime.definitions.author import (
     now,
     on_query,
     on_signal,
+    on_update,
     random,
     receive,
     rename_current_execution,
@@ -61,6 +68,14 @@ from everact.runtime.definitions.search_attributes import (
     TypedSearchAttributes,
 )
 from everact.runtime.definitions.tasks import Task, function, task
+from everact.runtime.definitions.waits import (
+    AnyOf,
+    ReceivedEvent,
+    SleepCondition,
+    UserEventCondition,
+    any_of,
+    wait_for,
+)
 from everact.runtime.definitions.workflows import Workflow, workflow
 from everact.runtime.embedded import Runtime
 from everact.runtime.engine.workers import Worker
@@ -99,6 +114,7 @@ from everact.runtime.errors import (
     TaskCancelled,
     TaskTimeout,
     UpdateFailed,
+    UpdateTimedOutOrCancelled,
     ValueNotStorable,
     WorkflowAlreadyStarted,
     WorkflowFailure,
@@ -114,6 +130,7 @@ from everact.runtime.values.status_of import (
 
 __all__ = [
     "AddressInUse",
+    "AnyOf",
     "ApplicationError",
     "Arguments",
     "AsyncTaskCancelled",
@@ -122,6 +139,7 @@ __all__ = [
     "BlockingClient",
     "BlockingHandle",
     "BlockingHttpClient",
+    "BlockingUpdate",
     "Call",
     "ChildFailure",
     "ChildHandle",
@@ -133,6 +151,7 @@ __all__ = [
     "EndpointError",
     "EngineUnreachable",
     "Error",
+    "EventView",
     "EveractError",
     "ForeignAwait",
     "HistoryItem",
@@ -146,6 +165,7 @@ __all__ = [
     "RPCError",
     "RPCStatus",
     "ReadOnlyError",
+    "ReceivedEvent",
     "Registry",
     "Reset",
     "RetryConfig",
@@ -168,6 +188,8 @@ __all__ = [
     "SearchAttributeKey",
     "SearchAttributePair",
     "SecretFileError",
+    "SleepCondition",
+    "StartOperation",
     "Status",
     "StoreError",
     "StoreFull",
@@ -185,11 +207,17 @@ __all__ = [
     "TimeoutKind",
     "TypedSearchAttributes",
     "UpdateFailed",
+    "UpdateHandle",
+    "UpdateTimedOutOrCancelled",
+    "UpdateView",
+    "UserEventCondition",
     "ValueNotStorable",
     "Worker",
     "Workflow",
     "WorkflowAlreadyStarted",
     "WorkflowFailure",
+    "all_handlers_finished",
+    "any_of",
     "cancel_reason",
     "cancel_run",
     "context",
@@ -204,6 +232,7 @@ __all__ = [
     "now",
     "on_query",
     "on_signal",
+    "on_update",
     "race",
     "random",
     "receive",
@@ -222,5 +251,6 @@ __all__ = [
     "upsert_search_attributes",
     "uuid4",
     "wait_condition",
+    "wait_for",
     "workflow",
 ]

@@ -48,6 +48,7 @@ __all__ = [
     "TaskCancelled",
     "TaskTimeout",
     "UpdateFailed",
+    "UpdateTimedOutOrCancelled",
     "ValueNotStorable",
     "WorkflowAlreadyStarted",
     "WorkflowFailure",
@@ -325,6 +326,21 @@ class UpdateFailed(_Carrying):
     def cause(self) -> BaseException | None:
         """Why the update failed."""
         return self.__cause__
+
+
+class UpdateTimedOutOrCancelled(_Carrying):
+    """The wait for an update was cut short; the update itself may still complete.
+
+    Also raised where the awaiting task is cancelled, in place of CancelledError.
+    """
+
+    def __init__(self, update_id: str = "", how: str = "") -> None:
+        super().__init__(
+            f"the wait for update {update_id!r} ended {how}; it says nothing of the "
+            "update, whose answer can be asked for by its ID"
+        )
+        self.update_id = update_id
+        self.how = how
 
 
 class AsyncTaskCancelled(_Carrying):

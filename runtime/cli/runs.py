@@ -14,6 +14,7 @@ from everact.runtime.cli.options import (
     remote,
 )
 from everact.runtime.cli.output import Output, value_shown
+from everact.runtime.cli.starting import more_of_a_start, said
 from everact.runtime.cli.waiting import wait_for
 from everact.runtime.client.client import Client
 from everact.runtime.client.handle import RunHandle
@@ -41,7 +42,7 @@ def addressed(function: Any) -> Any:
 @click.option(
     "--on-conflict",
     type=click.Choice(CONFLICTS),
-    help="If a run has the ID: refuse [fail], take the open one, or also a closed one.",
+    help="What to do about an open run of the ID [fail].",
 )
 @click.option("--kwarg", multiple=True, metavar="NAME=VALUE", help="Named argument.")
 @click.option("--memo", multiple=True, metavar="NAME=VALUE", help="Note on the run.")
@@ -49,6 +50,7 @@ def addressed(function: Any) -> Any:
 @click.option("--execution-timeout", type=DURATION, help="Limit of all its retries.")
 @click.option("--start-delay", type=DURATION, help="Begin that much later.")
 @click.option("--retries", type=click.IntRange(0), help="Times a failed run is rerun.")
+@more_of_a_start
 @click.option("--name", help="A name for people.")
 @click.option("--request-id", default="", help="Repeating it gives the same run.")
 @click.option("--anyway", is_flag=True, help="Also if the engine knows no such name.")
@@ -79,9 +81,10 @@ def start(
       everact start squares 6 --id squares-1 --wait
       everact start import_all '["a.csv", "b.csv"]' --run-timeout 2h --retries 3
       everact start weigh --id w-1 -- -5
+      everact start Basket --id b-1 --signal add --signal-arg '{"article": "tea"}'
     """
     wait = wait or timeout is not None
-    options = {key: value for key, value in given.items() if value is not None}
+    options = said(given)
     options |= {
         "args": json_values(args),
         "kwargs": named_values(kwarg, "--kwarg"),
@@ -248,6 +251,52 @@ def query(
 
 @click.command()
 @addressed
+@click.argument("name")
+@click.argument("args", nargs=-1)
+@click.option("--id", "update_id", help="ID of the update [a new UUID].")
+@click.option("--accepted", is_flag=True, help="Wait only until it is accepted.")
+@click.option("--timeout", type=DURATION, help="Wait at most so long, as 30s.")
+@remote
+def update(
+    engine: Remote,
+    out: Output,
+    workflow_id: str,
+    run_id: str | None,
+    name: str,
+    args: tuple[str, ...],
+    update_id: str | None,
+    accepted: bool,
+    timeout: float | None,
+) -> None:
+    """Send the run ID the update NAME and print its answer; refused is exit code 1.
+
+    With the same --id it is the same update: only the first one has an effect.
+
+    \b
+    Examples:
+      everact update basket-1 discount 5
+      everact update order-1 ship '"express"' --id ship-1 --timeout 30s
+    """
+    stage = "accepted" if accepted else "completed"
+    values = json_values(args)
+
+    async def work(client: Client) -> dict[str, Any]:
+        handle = handle_of(client, workflow_id, run_id)
+        with bad_input():
+            sent = await handle.start_update(
+                name, args=values, id=update_id, wait_for=stage, rpc_timeout=timeout
+            )
+        found = {"workflow_id": sent.workflow_id, "run_id": sent.run_id}
+        found |= {"update": name, "update_id": sent.id, "stage": stage}
+        return found if accepted else found | {"answer": await sent.result()}
+
+    found = engine.call(work, limit=None)
+    text = f"{workflow_id}: update {name} accepted ({found['update_id']})"
+    out.answer(found, text if accepted else value_shown(found["answer"]))
+
+
+@click.command()
+@addressed
 @click.option("--reason", default="", help="Why; it is shown in the run's history.")
 @remote
 def cancel(
@@ -290,4 +339,4 @@ def terminate(
     out.answer(done, f"{workflow_id}: terminated")
 
 
-COMMANDS: Final = (start, result, signal, query, cancel, terminate)
+COMMANDS: Final = (start, result, signal, query, update, cancel, terminate)

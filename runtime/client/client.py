@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from everact.runtime.client.callers import warn_of_old_forms
+from everact.runtime.client.events import Events
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.listing import (
     Filters,
@@ -28,7 +29,7 @@ from everact.runtime.client.starting import (
 )
 from everact.runtime.client.transport import Transport
 from everact.runtime.client.views import RunCount, run_count
-from everact.runtime.core.statuses import RunStatus
+from everact.runtime.client.with_start import Updates
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import Workflow, name_of
 from everact.runtime.errors import RuntimeStateError
@@ -146,6 +147,16 @@ class Client:
     def test_service(self) -> Service:
         """Requests to an engine under test, as they are sent."""
         return Service(self.transport, "test")
+
+    @property
+    def events(self) -> Events:
+        """User events: push them, look at them."""
+        return Events(self)
+
+    @property
+    def updates(self) -> Updates:
+        """Updates that start their run, or find it."""
+        return Updates(self)
 
     def config(self) -> dict[str, Any]:
         """What this client was made with: ``Client(**client.config())`` is its twin.
@@ -383,9 +394,7 @@ class Client:
             target=workflow,
         )
 
-    def list(
-        self, query: str | None = None, **options: Unpack[Listing]
-    ) -> RunIterator:
+    def list(self, query: str | None = None, **options: Unpack[Listing]) -> RunIterator:
         """The runs that match a filter, to be iterated with ``async for``.
 
         The guide describes the language of `query`; without an order in it the open

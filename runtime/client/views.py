@@ -19,7 +19,7 @@ from everact.runtime.operations.runs import (
     RunDescription,
 )
 from everact.runtime.operations.searching import FoundRun, MatchCount
-from everact.runtime.values.json_payloads import of_type
+from everact.runtime.values.json_payloads import JSON_TAG, of_type
 from everact.runtime.values.payloads import Converter
 
 _MISSING: Any = object()
@@ -41,6 +41,14 @@ class TaskView:
     next_attempt_at: datetime | None
     lost_attempts: int
     worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateView:
+    """An update that has no answer yet."""
+
+    id: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,10 @@ class RunView:
     static_summary: str | None
     static_details: str | None
     additional_metadata: dict[str, Any] | None
+    pending_events: tuple[str, ...]
+    event_id: str | None
+    event_key: str | None
+    pending_updates: tuple[UpdateView, ...]
     search_attributes: TypedSearchAttributes = TypedSearchAttributes.empty
     current_details: str | None = None
 
@@ -117,6 +129,7 @@ class RunLine:
     history_length: int
     memo: dict[str, Any]
     search_attributes: TypedSearchAttributes
+    priority: int | None
 
     def memo_value(
         self, name: str, default: Any = _MISSING, *, type_hint: Any = None
@@ -211,6 +224,10 @@ def run_view(found: RunDescription, values: Converter) -> RunView:
         msgspec.json.decode(found.additional_metadata)
         if found.additional_metadata
         else None,
+        found.pending_events,
+        found.event_id or None,
+        found.event_key or None,
+        tuple(UpdateView(u.update_id, u.name) for u in found.pending_updates),
         typed_attributes(found.attributes),
         found.current_details or None,
     )
@@ -238,6 +255,7 @@ def found_line(found: FoundRun, values: Converter) -> RunLine:
         found.history_length,
         {name: values.decode(value) for name, value in found.memo.items()},
         typed_attributes(found.attributes),
+        found.priority or None,
     )
 
 
@@ -316,6 +334,8 @@ def _shown_payload(payload: bytes, values: Converter) -> Any:
     if not payload:
         return None
     try:
+        if payload[:1] == JSON_TAG:
+            return msgspec.json.decode(payload[1:])
         value = values.decode(payload)
         msgspec.json.encode(value)
     except Exception:

@@ -6,15 +6,17 @@ run and continue-as-new. A tail call stays in the run and raises its generation.
 
 from msgspec.structs import replace
 
-from everact.runtime.core.failures import FailureKind
+from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.records import (
     NO_EXTRAS,
+    CompleteUpdate,
     ContinueAsNew,
     Fail,
     SignalReceived,
     Started,
     StartOptions,
     TailCall,
+    UpdateAccepted,
 )
 from everact.runtime.core.state import RunState
 
@@ -38,7 +40,7 @@ def successor(
 
     `carried` are the unread signals, `run_id` the ID for a successor.
     """
-    command, start = state.closing, state.start
+    command, start = state.closing, replace(state.start, answered=())
     options = _present(state)
     if type(command) is ContinueAsNew:
         options = replace(
@@ -96,6 +98,10 @@ def next_generation(state: RunState) -> RunState:
         options=replace(_present(state), begin_at=None, run_deadline=deadline),
         carried=(*command.unread, *unread(state)),
         inbox_seq=state.inbox_seq,
+        answered=tuple(
+            abandoned(state, update) if type(update) is UpdateAccepted else update
+            for update in (state.updates or {}).values()
+        ),
     )
     fresh = RunState(start)
     fresh.generation = state.generation + 1
@@ -111,6 +117,19 @@ def _present(state: RunState) -> StartOptions:
         extras = replace(options.extras or NO_EXTRAS, attributes=state.attributes)
         options = replace(options, extras=extras)
     return options
+
+
+def abandoned(state: RunState, update: UpdateAccepted) -> CompleteUpdate:
+    """What an update is answered with whose handler ended with the run's code."""
+    start = state.start
+    how = f"is {state.status}" if state.status else "went on with a tail call"
+    failure = Failure(
+        FailureKind.APPLICATION,
+        "UpdateAbandoned",
+        f"run {start.workflow_id!r} ({start.run_id}) {how}, and the handler of update "
+        f"{update.name!r} was not done",
+    )
+    return CompleteUpdate(update.update_id, failure=failure)
 
 
 def _or(given: float | None, kept: float | None) -> float | None:

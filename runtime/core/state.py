@@ -22,6 +22,7 @@ from everact.runtime.core.records import (
     DEFAULT_TASK,
     AttemptStarted,
     Attribute,
+    AwaitEvent,
     Began,
     CallCommand,
     CancelCall,
@@ -32,8 +33,10 @@ from everact.runtime.core.records import (
     ClosingCommand,
     Command,
     Complete,
+    CompleteUpdate,
     ContinueAsNew,
     Event,
+    EventMatched,
     Fail,
     HeartbeatRecorded,
     Held,
@@ -55,6 +58,7 @@ from everact.runtime.core.records import (
     TerminateRequested,
     TimerFired,
     Transition,
+    UpdateAccepted,
     UpsertAttributes,
     encode,
 )
@@ -121,6 +125,7 @@ class RunState:
         "timers",
         "tries",
         "unsettled",
+        "updates",
     )
 
     def __init__(self, start: Started) -> None:
@@ -145,6 +150,7 @@ class RunState:
         self.renamed: str | None = None
         self.attributes: dict[str, Attribute] | None = None
         self.details = ""
+        self.updates: dict[str, UpdateAccepted | CompleteUpdate] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -250,6 +256,12 @@ class RunState:
         waits = self.held == "" and not self.began and not self.status
         return waits and self._moment(BEGIN) is not None
 
+    @property
+    def open_updates(self) -> tuple[UpdateAccepted, ...]:
+        """The updates that are accepted and not answered, oldest first."""
+        updates = self.updates or {}
+        return tuple(u for u in updates.values() if type(u) is UpdateAccepted)
+
     def options(self, call: int) -> TaskOptions:
         """The options of open task `call`."""
         command = self.calls[call]
@@ -348,6 +360,12 @@ class RunState:
             self.unsettled.discard(call)
             self.unsettled = self.unsettled or None
 
+    def _take_update(self, event: UpdateAccepted) -> None:
+        if self.updates is None:
+            self.updates = {}
+        self.updates[event.update_id] = event
+        self.inbox_seq += 1
+
     def _show(self, event: Event) -> Answer:
         if self.held is None:
             return Answer((event,))
@@ -359,7 +377,12 @@ class RunState:
     def _started(self, event: Started, now: float) -> Answer:
         options = event.options
         self.pending.append(event)
-        self.pending.extend(event.carried)
+        if event.answered:
+            self.updates = {answer.update_id: answer for answer in event.answered}
+        for message in event.carried:
+            if type(message) is UpdateAccepted:
+                self._take_update(message)
+            self.pending.append(message)
         begin = options.begin_at if options.begin_at and options.begin_at > now else now
         if options.begin_at is not None:
             self._add_moment(options.begin_at, BEGIN)
@@ -471,8 +494,21 @@ class RunState:
             return None
         return self._show(event)
 
+    def _event_matched(self, event: EventMatched, now: float) -> Answer | None:
+        command = self.calls.get(event.call)
+        if type(command) is not AwaitEvent or command.key != event.key:
+            return None
+        del self.calls[event.call]
+        return self._show(event)
+
     def _renamed(self, event: RunRenamed, now: float) -> Answer:
         self.renamed = event.name
+        return self._show(event)
+
+    def _update_accepted(self, event: UpdateAccepted, now: float) -> Answer | None:
+        if self.updates is not None and event.update_id in self.updates:
+            return None
+        self._take_update(event)
         return self._show(event)
 
     # -- commands ------------------------------------------------------------------
@@ -501,8 +537,15 @@ class RunState:
         self.calls[command.call] = command
         self._owe(command.call)
 
+    def _open_wait(self, command: AwaitEvent) -> None:
+        self.calls[command.call] = command
+
     def _drop_call(self, command: CancelCall) -> None:
         self._forget(command.call)
+
+    def _complete_update(self, command: CompleteUpdate) -> None:
+        assert self.updates is not None
+        self.updates[command.update_id] = command
 
     def _close(self, command: ClosingCommand) -> None:
         self.closing = command
@@ -556,17 +599,21 @@ _APPLY: dict[type, Callable[[RunState, Any, float], Answer | None]] = {
     ChildStarted: RunState._child_started,
     ChildClosed: RunState._child_closed,
     MessageSent: RunState._message_sent,
+    EventMatched: RunState._event_matched,
     RunRenamed: RunState._renamed,
+    UpdateAccepted: RunState._update_accepted,
 }
 _ISSUE: dict[type, Callable[[RunState, Any], None]] = {
     StartTimer: RunState._open_timer,
     StartChild: RunState._open_child,
     SignalRun: RunState._open_message,
     CancelRun: RunState._open_message,
+    AwaitEvent: RunState._open_wait,
     CancelCall: RunState._drop_call,
     UpsertAttributes: RunState._upsert,
     SetDetails: RunState._describe,
     RenameRun: RunState._rename,
+    CompleteUpdate: RunState._complete_update,
     Complete: RunState._close,
     Fail: RunState._close,
     ContinueAsNew: RunState._close,

@@ -28,7 +28,12 @@ from everact.runtime.definitions.search_attributes import (
     SearchAttributeUpdate,
     attribute_of,
 )
-from everact.runtime.definitions.workflows import Workflow, handler_name, name_of
+from everact.runtime.definitions.workflows import (
+    UNFINISHED,
+    Workflow,
+    handler_name,
+    name_of,
+)
 from everact.runtime.values.json_payloads import of_type
 from everact.runtime.values.payloads import checked_text
 
@@ -108,14 +113,45 @@ async def receive(name: str, *, timeout: Duration | None = None) -> Any:
         return await future
 
 
-def on_signal(name: str, handler: Callable[..., Any]) -> None:
-    """Let `handler` (async or not) take the signals `name`, those waiting first."""
-    required_loop("on_signal").handle("signal", name, handler)
+def on_signal(
+    name: str, handler: Callable[..., Any], *, unfinished: str = UNFINISHED[0]
+) -> None:
+    """Let `handler` (async or not) take the signals `name`, those waiting first.
+
+    `unfinished` as for `@workflow.signal`.
+    """
+    loop = required_loop("on_signal")
+    loop.handle("signal", name, handler, unfinished=unfinished)
 
 
 def on_query(name: str, handler: Callable[..., Any]) -> None:
     """Let `handler` answer the queries `name`; it must change nothing."""
     required_loop("on_query").handle("query", name, handler)
+
+
+def on_update(
+    name: str,
+    handler: Callable[..., Any],
+    *,
+    validator: Callable[..., Any] | None = None,
+    unfinished: str = UNFINISHED[0],
+) -> None:
+    """Let `handler` (async or not) answer the updates `name` from now on.
+
+    `validator` sees the arguments first and raises to refuse them; it must change
+    nothing. `unfinished` as for `@workflow.update`. Updates that come before this was
+    called are refused.
+    """
+    loop = required_loop("on_update")
+    loop.handle("update", name, handler, validator, unfinished)
+
+
+def all_handlers_finished() -> bool:
+    """Whether no async handler of a signal or an update is running.
+
+    ``await wait_condition(all_handlers_finished)`` before returning abandons none.
+    """
+    return required_loop("all_handlers_finished").handlers_finished
 
 
 def run_info() -> RunInfo:

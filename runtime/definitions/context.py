@@ -1,9 +1,15 @@
 """What a task attempt knows of itself, and what it may tell the engine."""
 
+from collections.abc import Coroutine
 from contextvars import ContextVar
-from typing import Any, NamedTuple, Protocol
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from everact.runtime.core.durations import Duration, seconds
+from everact.runtime.definitions.durable import durable_loop
+
+if TYPE_CHECKING:
+    from everact.runtime.definitions.waits import AnyOf, Condition
 
 
 class EndpointAccess(NamedTuple):
@@ -22,6 +28,10 @@ class Attempt(Protocol):
     @property
     def identity(self) -> "AttemptIdentity":
         """Who the attempt belongs to."""
+
+    @property
+    def triggered_by_event(self) -> bool:
+        """Whether a user event started the run."""
 
     @property
     def endpoint(self) -> EndpointAccess | None:
@@ -120,6 +130,14 @@ class TaskContext:
         return self._attempt.run_input("context")
 
     @property
+    def triggered_by_event(self) -> bool:
+        """Whether a user event started the run that this task belongs to.
+
+        Not of a child of such a run: its parent started it.
+        """
+        return self._attempt.triggered_by_event
+
+    @property
     def additional_metadata(self) -> dict[str, Any] | None:
         """The metadata that the run was sent with, its parents' under its own; a
         copy. None if none was sent.
@@ -174,6 +192,33 @@ class TaskContext:
         if increment == 0:
             raise ValueError("increment_by must be positive")
         self._attempt.extend(increment)
+
+    def wait_for(
+        self, signal_key: str, /, *conditions: "Condition | AnyOf"
+    ) -> Coroutine[Any, Any, dict[str, Any]]:
+        """`everact.runtime.wait_for`, where waits are durable; ValueError elsewhere.
+
+        An ordinary task is such an elsewhere: it would hold its slot all the while.
+        """
+        from everact.runtime.definitions.waits import wait_for
+
+        _require_waits("wait_for")
+        return wait_for(signal_key, *conditions)
+
+    def sleep_for(self, duration: Duration) -> Coroutine[Any, Any, timedelta]:
+        """`everact.runtime.sleep`, where sleeps are durable; ValueError elsewhere."""
+        from everact.runtime.definitions.author import sleep
+
+        _require_waits("sleep_for")
+        return sleep(duration)
+
+
+def _require_waits(what: str) -> None:
+    if durable_loop() is None:
+        raise ValueError(
+            f"{what} is for durable code, and an ordinary task is none: wait in the "
+            "workflow, and call the task when the wait is over"
+        )
 
 
 def context() -> TaskContext:

@@ -98,6 +98,10 @@ class TaskActor(Actor):
         return self.settled
 
     @property
+    def workflow(self) -> str:
+        return self.run.row.name
+
+    @property
     def threaded(self) -> bool:
         return self.task is not None and not self.task.is_async
 
@@ -276,6 +280,11 @@ class TaskActor(Actor):
     def worker_name(self) -> str:
         """The worker in whose slot the attempt runs."""
         return self.worker.name if self.worker else ""
+
+    @property
+    def triggered_by_event(self) -> bool:
+        extras = self.run.state.start.options.extras
+        return extras is not None and extras.event_id != ""
 
     @property
     def endpoint(self) -> EndpointAccess | None:

@@ -12,7 +12,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
@@ -32,8 +32,10 @@ from everact.runtime.definitions.registry import Registry
 from everact.runtime.engine import garbage, steps
 from everact.runtime.engine.attempt import Outcome, TaskStarter
 from everact.runtime.engine.commits import GroupCommit
+from everact.runtime.engine.events import Events
 from everact.runtime.engine.identifiers import make_ids
 from everact.runtime.engine.loading import closing_of, load_state
+from everact.runtime.engine.ranks import Line
 from everact.runtime.engine.relations import Relations
 from everact.runtime.engine.run import (
     WAITING,
@@ -44,6 +46,7 @@ from everact.runtime.engine.run import (
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
+from everact.runtime.engine.updates import Updates
 from everact.runtime.engine.visibility import Visibility
 from everact.runtime.engine.waiting import Closed, Waiting, fail
 from everact.runtime.engine.waiting import reply as settle
@@ -89,6 +92,15 @@ IDLE_RUNS = 10_240
 """Waiting runs kept in memory, unless told otherwise."""
 
 
+class _Held(NamedTuple):
+    """A run that is held, in line to go on."""
+
+    key: int
+    workflow: str
+    priority: int
+    gone: bool = False
+
+
 class Engine:
     """Runs workflows of one store in one process; all methods on its loop."""
 
@@ -122,6 +134,10 @@ class Engine:
         self.relations = Relations(self)
         self.beside: dict[type, Beside] = {}
         self.visibility = Visibility(self, automatic=declare_search_attributes)
+        self.released: dict[type, Callable[[RunActor, Any], None]] = {}
+        """Who is told of commands of a kind once they are durable."""
+        self.updates = Updates(self)
+        self.events = Events(self)
         self._read_back: set[int] = set()
         self.leaving: set[int] = set()
         """Runs that were dropped, and whose last transitions are not durable yet."""
@@ -147,6 +163,7 @@ class Engine:
         self.epoch = opened.epoch
         self._next_key = opened.last_key + 1
         self._crashed_before = 0 if opened.clean else self._next_key
+        self.events.open()
         self.seal = Seal(self.store.key())
         self.system = ActorSystem("everact", clock=self.clock)
         await self.system.__aenter__()
@@ -167,7 +184,8 @@ class Engine:
             garbage.ease()
             self._undo.append(garbage.restore)
         try:
-            await self._recover()
+            with self.workers.recovering():
+                await self._recover()
         except BaseException:
             await self.close(0.0)
             raise
@@ -183,6 +201,7 @@ class Engine:
 
     async def _close(self, grace: float) -> None:
         self.stopping = True
+        self.events.stop()
         if self._loader is not None:
             self._loader.cancel()
         await self._let_finish(grace)
@@ -199,6 +218,7 @@ class Engine:
             self._fail_replies(run, not_stored)
             self._forget(run)
         self.waiting.close()
+        self.updates.close()
         for undo in reversed(self._undo):
             undo()
         self.threads.close()
@@ -236,6 +256,7 @@ class Engine:
         for key in self.store.select("aside"):
             self._aside.setdefault(key, "")
         self._retry_aside()
+        self.events.recover()
 
     async def _load_due(self, until: float) -> None:
         """Load every run due by `until`, earliest first, in bounded batches."""
@@ -278,8 +299,17 @@ class Engine:
 
     # -- runs in memory --------------------------------------------------------------
 
-    def resident(self, key: int) -> RunActor | None:
-        """The run, loaded if it is not in memory; None if it is closed or unknown."""
+    async def loaded(self, key: int) -> RunActor | None:
+        """The run in memory, as it is durable; None if it is closed or unknown."""
+        if key in self.leaving:
+            await self.commits.idle()
+        return self.resident(key)
+
+    def resident(self, key: int, *, begin: bool = True) -> RunActor | None:
+        """The run, loaded if it is not in memory; None if it is closed or unknown.
+
+        One that was held goes on when it is loaded, if it can, unless told otherwise.
+        """
         run = self.runs.get(key)
         if run is not None:
             if key in self._idle:
@@ -306,7 +336,8 @@ class Engine:
                 held_now = True
                 self._hold_loaded(run, reason)
         unclean = key < self._crashed_before and key not in self._read_back
-        run.release_open(unclean=unclean, held_now=held_now)
+        run.release_open(unclean=unclean, begin=begin and not held_now)
+        self.updates.loaded(run)
         if not run.attempts:
             self.idle(run)
         return run
@@ -388,6 +419,7 @@ class Engine:
     def _forget(self, run: RunActor) -> None:
         """Take the run out of memory; nothing is written."""
         run.dropped = True
+        self.events.forget(run)
         run.drop_program()
         self.runs.pop(run.row.key, None)
         self._idle.pop(run.row.key, None)
@@ -499,18 +531,31 @@ class Engine:
             self.loop.call_soon(self._retry_aside)
 
     def _retry_aside(self) -> None:
-        """Look again whether runs that were held can go on."""
-        for key in list(self._aside):
-            run = self.resident(key)
-            if run is None:
-                stored = self.store.load(key)
-                if stored is None or stored.run.status:
-                    self._aside.pop(key, None)
-                continue
-            if run.state.held is not None:
-                run.begin()
-            if run.state.held is None or run.state.status:
+        """Look again whether runs that were held can go on, in turn."""
+        keys = list(self._aside)
+        for first in range(0, len(keys), LOAD_BATCH):
+            line: Line[_Held] = Line()
+            for key in keys[first : first + LOAD_BATCH]:
+                run = self.resident(key, begin=False)
+                if run is not None:
+                    line.join(_Held(key, run.row.name, run.row.priority))
+                else:
+                    self._retry(key)
+            while line.waits():
+                self._retry(line.pop().key)
+
+    def _retry(self, key: int) -> None:
+        """Let a run that was held go on, if it can."""
+        run = self.resident(key)
+        if run is None:
+            stored = self.store.load(key)
+            if stored is None or stored.run.status:
                 self._aside.pop(key, None)
+            return
+        if run.state.held is not None:
+            run.begin()
+        if run.state.held is None or run.state.status:
+            self._aside.pop(key, None)
 
     # -- what comes from outside -------------------------------------------------------
 
@@ -620,16 +665,15 @@ class Engine:
         request: tuple[str, str, float] | None = None,
         *,
         follow: bool = False,
-    ) -> None:
+    ) -> Any:
         """Give an event to a run; returns when it is durable.
 
         With `follow` it is for whatever run of the chain is open. RPCError with
-        status NOT_FOUND if the run is closed or unknown.
+        status NOT_FOUND if the run is closed or unknown. What became of an update is
+        the answer.
         """
         self.check_open()
-        if key in self.leaving:
-            await self.commits.idle()
-        run = self.resident(key)
+        run = await self.loaded(key)
         reply = self.loop.create_future()
         if run is not None:
             run.post(Asked(event, reply, request, follow))
@@ -637,7 +681,7 @@ class Engine:
             self.close_unreadable(key, event, reply)
         else:
             raise RPCError(f"run {key} is not open", RPCStatus.NOT_FOUND)
-        await reply
+        return await reply
 
     def close_unreadable(
         self,
@@ -665,11 +709,13 @@ class Engine:
                 return
             self._aside.pop(key, None)
             self.waiting.closed(Closed(key, RunStatus.TERMINATED, command, ""))
+            self.updates.changed(key)
             if answer is not None:
                 settle(answer, None)
 
         sealed = self.seal.row(key, row.run_id, generation, seq, body)
         write = Write(sealed, done, change=row, within=within)
+        write.also = (("close_waits", (key,)),)
         write.effects = ((), (), None)
         self.commits.add(write)
 
@@ -744,6 +790,7 @@ class Engine:
         run.state = chain.next_generation(run.state)
         run.grown = run.checkpoint_bytes = 0
         self._begin(run, None, None)
+        self.updates.changed(run.row.key)
 
     def run_closed(self, run: RunActor) -> None:
         """The end of a run is durable."""
@@ -753,17 +800,19 @@ class Engine:
             settle(self._on_idle, None)
         assert state.closing is not None
         self.waiting.closed(Closed(key, state.status, state.closing, row.next_run_id))
+        self.updates.closed(run)
         self.relations.child_closed(run)
         self._forget(run)
 
     # -- when a commit does not go well ------------------------------------------------
 
-    def refused(self, run: RunActor, asked: Asked | None, error: BaseException) -> None:
+    def refused(self, run: RunActor, write: Write, error: BaseException) -> None:
         """One transition was refused: its run is dropped, and loaded if it exists."""
         start = run.state.start
+        asked: Asked | None = write.effects[2]
         if asked is not None:
-            conflict = self._conflict(start) if type(asked.event) is Started else None
-            asked.fail(conflict or error)
+            alone = type(asked.event) is Started and write.within is None
+            asked.fail((self._conflict(start) if alone else None) or error)
         if run.dropped:
             return
         logger.error("%s: a transition was refused: %s", run, error)
@@ -836,8 +885,10 @@ class Engine:
                 command, status = closing_of(self.seal, stored), stored.run.status
                 next_run = stored.run.next_run_id
                 self.waiting.closed(Closed(key, RunStatus(status), command, next_run))
+                self.updates.changed(key)
             elif stored is None:
                 self.waiting.failed(key, _copy_error(error))
+                self.updates.changed(key)
 
     @staticmethod
     def _fail_replies(run: RunActor, error: BaseException) -> None:

@@ -19,6 +19,7 @@ from everact.runtime.core import chain, records
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.records import (
     AttemptStarted,
+    AwaitEvent,
     Began,
     CancelCall,
     CancelRun,
@@ -44,6 +45,7 @@ from everact.runtime.core.records import (
     TerminateRequested,
     TimerFired,
     Transition,
+    UpdateAccepted,
 )
 from everact.runtime.core.state import (
     ACTIVE,
@@ -192,6 +194,8 @@ class RunActor(Actor):
             self.paused.deferred.append(message)
         elif kind is Outcome:
             self._settle(message)
+        elif kind is Asked and type(message.event) is UpdateAccepted:
+            self.engine.updates.receive(self, message)
         elif kind is Asked:
             self.take(message.event, message)
         elif kind is Question:
@@ -755,7 +759,7 @@ class RunActor(Actor):
         if self.dropped and not self.in_flight:
             engine.left(self)
         if error is not None:
-            engine.refused(self, asked, error)
+            engine.refused(self, write, error)
             return
         if engine.refusals:
             engine.refusals.pop(self.row.key, None)
@@ -771,6 +775,8 @@ class RunActor(Actor):
             asked.settle(self)
         if engine.waiting.followers:
             engine.waiting.transitioned(self.row.key)
+        if engine.updates.admitted:
+            engine.updates.go_on(self)
         if self.after_commit and not self.in_flight:
             self._reply_all()
         if early:
@@ -842,6 +848,8 @@ class RunActor(Actor):
                 engine.next_generation(self)
         elif kind in _CLOSING:
             self._closed()
+        elif kind in engine.released:
+            engine.released[kind](self, command)
 
     def _closed(self) -> None:
         """The run's end is durable: tell everybody whom it concerns, and leave."""
@@ -929,11 +937,11 @@ class RunActor(Actor):
 
     # -- coming back ---------------------------------------------------------------
 
-    def release_open(self, *, unclean: bool, held_now: bool) -> None:
+    def release_open(self, *, unclean: bool, begin: bool) -> None:
         """After loading: release again all that is recorded as open.
 
-        `unclean` says that attempts may have died with the engine before, `held_now`
-        that the code was just found not to fit.
+        `unclean` says that attempts may have died with the engine before, `begin`
+        that its code may go on if it was held.
         """
         state = self.state
         if type(state.closing) is TailCall:
@@ -948,9 +956,11 @@ class RunActor(Actor):
                     self.dispatch(command, announce=unclean)
             elif type(command) in _MESSAGES:
                 self.engine.relations.send(self, command, None)
+            elif type(command) is AwaitEvent:
+                self.engine.events.resumed(self, command)
         # Last: what the code asks for now is not durable yet, and not to be released.
         delayed = not state.began and state._moment(BEGIN) is not None
-        if state.held is not None and not held_now and not delayed:
+        if begin and state.held is not None and not delayed:
             self.begin()
 
     def sent(self, call: int, failure: Any) -> None:

@@ -23,8 +23,9 @@ from everact.runtime.definitions.extras import PRIORITIES
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.workflows import Handler
 from everact.runtime.errors import QueryFailed, RPCError
-from everact.runtime.operations import actors, runs, starting
+from everact.runtime.operations import actors, runs, starting, updates
 from everact.runtime.operations.base import Request
+from everact.runtime.store.base import RunRow
 from everact.runtime.values.json_payloads import JSON_TAG, JsonConverter, as_type
 
 if TYPE_CHECKING:
@@ -52,6 +53,16 @@ def typed(engine: "Engine", request: Request[Any]) -> Request[Any]:
             return typed_start(engine, request)
         case runs.SignalRun():
             return _message(engine, request)
+        case updates.SendUpdate():
+            row = _row(engine, request.run)
+            name = "" if row is None else row.name
+            return replace(request, update=_update(engine, name, request.update))
+        case updates.SendWithStart():
+            start = typed_start(engine, request.start)
+            row = engine.store.find(start.workspace, start.workflow_id)
+            name = start.workflow if row is None or row.status else row.name
+            update = _update(engine, name, request.update)
+            return replace(request, start=start, update=update)
         case runs.QueryRun():
             try:
                 return _message(engine, request)
@@ -145,15 +156,16 @@ def _target(engine: "Engine", name: str) -> Target | None:
     return None if task is None else Target(name, task.function, task.signature)
 
 
+def _row(engine: "Engine", run: runs.RunRef) -> RunRow | None:
+    return engine.store.find(
+        run.workspace, run.workflow_id, run.run_id, run.first_run_id
+    )
+
+
 def _handler(
     engine: "Engine", request: runs.SignalRun | runs.QueryRun
 ) -> Target | None:
-    row = engine.store.find(
-        request.run.workspace,
-        request.run.workflow_id,
-        request.run.run_id,
-        request.run.first_run_id,
-    )
+    row = _row(engine, request.run)
     if row is None:
         return None
     if isinstance(request, runs.SignalRun):
@@ -172,6 +184,14 @@ def _taker(handlers: dict[str, Handler], name: str) -> Target | None:
     if handler is None:
         return None
     return Target(handler.function.__name__, handler.function, handler.signature)
+
+
+def _update(engine: "Engine", workflow: str, update: updates.Update) -> updates.Update:
+    """`update`, for a run of `workflow`, with its arguments as values are stored."""
+    definition = engine.registry.workflows.get(workflow)
+    target = _taker(definition.updates, update.name) if definition else None
+    args, kwargs = _arguments(engine, target, update.args, update.kwargs)
+    return replace(update, args=args, kwargs=kwargs)
 
 
 def _arguments(

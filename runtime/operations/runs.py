@@ -12,6 +12,7 @@ from everact.runtime.core.opaque import Document, Payload
 from everact.runtime.core.records import (
     NO_EXTRAS,
     Attribute,
+    AwaitEvent,
     CancelRequested,
     Command,
     Complete,
@@ -92,9 +93,18 @@ class PendingTask(msgspec.Struct, frozen=True, kw_only=True):
     worker: str = ""
 
 
+class PendingUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """An update that has no answer yet."""
+
+    update_id: str
+    name: str
+
+
 class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a run. Moments are epoch seconds.
 
+    `pending_events` are the keys of the events that it waits for, `event_id` and
+    `event_key` are of the event that started it.
     `state` is the status by name, or "scheduled" for a run that waits for its
     `begin_at`. `priority` is 0 for none.
     """
@@ -126,6 +136,9 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     pending_tasks: tuple[PendingTask, ...]
     pending_timers: tuple[float, ...]
     pending_children: tuple[str, ...]
+    pending_events: tuple[str, ...] = ()
+    event_id: str = ""
+    event_key: str = ""
     state: str = ""
     priority: int = 0
     static_summary: str = ""
@@ -133,6 +146,7 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     additional_metadata: Document = b""
     attributes: dict[str, Attribute] = {}
     current_details: str = ""
+    pending_updates: tuple[PendingUpdate, ...] = ()
 
 
 class DescribeRun(Request[RunDescription], frozen=True, kw_only=True):
@@ -326,6 +340,13 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
             for command in state.calls.values()
             if isinstance(command, StartChild)
         ),
+        pending_events=tuple(
+            command.key
+            for command in state.calls.values()
+            if isinstance(command, AwaitEvent)
+        ),
+        event_id=extras.event_id,
+        event_key=extras.event_key,
         state="scheduled" if state.put_off else str(RunStatus(row.status)),
         priority=row.priority,
         static_summary=extras.static_summary,
@@ -333,6 +354,10 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
         additional_metadata=extras.metadata,
         attributes=state.current_attributes,
         current_details=state.details,
+        pending_updates=tuple(
+            PendingUpdate(update_id=update.update_id, name=update.name)
+            for update in (() if row.status else state.open_updates)
+        ),
     )
 
 
@@ -478,11 +503,11 @@ async def _delivered(
     row: RunRow,
     event: Any,
     request: tuple[str, str, float] | None,
-) -> None:
+) -> Any:
     """Deliver to the run of `row`, or to the one that its chain has gone on to."""
     while True:
         try:
-            await engine.deliver(row.key, event, request, follow=not ref.run_id)
+            return await engine.deliver(row.key, event, request, follow=not ref.run_id)
         except RPCError as refused:
             if refused.status is not RPCStatus.NOT_FOUND:
                 raise
@@ -491,8 +516,6 @@ async def _delivered(
             if present.key == row.key or present.status or not same_chain:
                 raise
             row = present
-        else:
-            return
 
 
 @operation("runs.query", QueryRun, access=Access.READ)

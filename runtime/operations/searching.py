@@ -65,6 +65,7 @@ class FoundRun(msgspec.Struct, frozen=True, kw_only=True):
     history_length: int
     memo: dict[str, Payload]
     attributes: dict[str, Attribute]
+    priority: int = 0
 
 
 class RunPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,6 +208,7 @@ def _found(
         history_length=length,
         memo=start.options.memo if start else {},
         attributes=attributes,
+        priority=row.priority,
     )
 
 

@@ -7,7 +7,7 @@ calls it as well, in a turn in which `readable` has answered.
 """
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 OnConflict: TypeAlias = Annotated[
     str, Meta(pattern=f"^({'|'.join(identity.CONFLICTS)})$")
 ]
+Prepare: TypeAlias = Callable[[Started], Started]
 OnReuse: TypeAlias = Annotated[str, Meta(pattern=f"^({'|'.join(identity.REUSES)})$")]
 
 
@@ -152,14 +153,17 @@ async def readable(engine: "Engine", request: StartRun) -> None:
 
 
 def resolve(
-    engine: "Engine", request: StartRun, within: Write | None = None
+    engine: "Engine",
+    request: StartRun,
+    within: Write | None = None,
+    prepare: Prepare = lambda started: started,
 ) -> Resolution:
     """Find the run that a start means under its policies, or make it.
 
     A signal of the start is the first thing that a new run gets; one that was found is
     left alone. Nothing but `check` and `readable` comes before. What is made is in one
-    transaction with the write `within`. RuntimeStateError, RPCError if no work is
-    taken now.
+    transaction with the write `within`; `prepare` has the last word on what a new run
+    starts with. RuntimeStateError, RPCError if no work is taken now.
     """
     engine.check_open()
     decision, row, run = _decided(engine, request)
@@ -169,7 +173,7 @@ def resolve(
         _end(engine, row, request, within)
     elif row is not None and decision is not Verdict.MAKE:
         return Resolution(row, run, in_the_way=decision is Verdict.REFUSE)
-    return _make(engine, request, within)
+    return _make(engine, request, within, prepare)
 
 
 def transaction(engine: "Engine") -> Write:
@@ -224,7 +228,9 @@ def _end(engine: "Engine", row: RunRow, request: StartRun, within: Write) -> Non
         engine.close_unreadable(row.key, event, None, within)
 
 
-def _make(engine: "Engine", request: StartRun, within: Write | None) -> Resolution:
+def _make(
+    engine: "Engine", request: StartRun, within: Write | None, prepare: Prepare
+) -> Resolution:
     run_id, now = engine.new_id(), engine.clock.now()
     signal = request.signal
     started = Started(
@@ -240,7 +246,8 @@ def _make(engine: "Engine", request: StartRun, within: Write | None) -> Resoluti
         carried=() if signal is None else (_received(request, signal),),
     )
     place = (request.workspace, request.request_id, now)
-    run, reply = engine.start(started, place if request.request_id else None, within)
+    remembered = place if request.request_id else None
+    run, reply = engine.start(prepare(started), remembered, within)
     return Resolution(run.row, run, reply)
 
 

@@ -5,11 +5,13 @@ from everact.runtime.operations import (
     batches,
     clock,
     engines,
+    events,
     runs,
     search_attributes,
     searching,
     starting,
     streams,
+    updates,
 )
 from everact.runtime.operations.base import OPERATIONS
 
@@ -19,9 +21,11 @@ __all__ = [
     "batches",
     "clock",
     "engines",
+    "events",
     "runs",
     "search_attributes",
     "searching",
     "starting",
     "streams",
+    "updates",
 ]

@@ -211,7 +211,9 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     def refuse_if_over(self) -> None:
         """Raise where nothing may be asked for: in queries, and on the way out."""
         if self.read_only:
-            raise ReadOnlyError("a query handler must not change or start anything")
+            raise ReadOnlyError(
+                "a query handler or validator must not change or start anything"
+            )
         if self.closing:
             raise RuntimeError("the run is being put away: clean-up must not call out")
 
@@ -375,7 +377,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     ) -> OrderedTask:
         if self.read_only:
             coro.close()
-            raise ReadOnlyError("a query handler must not start anything")
+            raise ReadOnlyError("a query handler or validator must not start anything")
         if options.get("eager_start"):
             coro.close()
             raise ForeignAwait(_REFUSED.format(what="start tasks eagerly"))

@@ -216,7 +216,9 @@ class Store(Protocol):
         """
 
     def retire(self, closed_before: float, now: float, limit: int) -> int:
-        """Delete up to `limit` runs closed before a moment; how many were."""
+        """Delete up to `limit` runs closed before a moment, and as many user events
+        stored before it; how many were, of the more numerous.
+        """
 
     def close(self, *, clean: bool) -> None:
         """Close; `clean` says that no attempt was under way."""

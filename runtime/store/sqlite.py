@@ -563,7 +563,9 @@ class SqliteStore:
                 ):
                     connection.executemany(sql[name], keys)
                 connection.execute(sql["delete_requests"], (now - REQUEST_KEPT,))
-            return len(keys)
+                old = (closed_before, limit)
+                events = connection.execute(sql["delete_events"], old).rowcount
+            return max(len(keys), events)
 
     def _read_guard(self) -> Any:
         return self._guard if self._in_memory else _unguarded

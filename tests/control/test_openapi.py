@@ -40,6 +40,9 @@ POST     /api/v1/clock/lock
 GET POST /api/v1/clock/now
 GET POST /api/v1/engine/definitions
 GET POST /api/v1/engine/info
+GET POST /api/v1/events/get
+GET POST /api/v1/events/list
+POST     /api/v1/events/push
 POST     /api/v1/runs/cancel
 GET POST /api/v1/runs/count
 GET POST /api/v1/runs/describe
@@ -60,6 +63,9 @@ GET POST /api/v1/runs/watch
 POST     /api/v1/search_attributes/add
 GET POST /api/v1/search_attributes/list
 POST     /api/v1/search_attributes/remove
+GET POST /api/v1/updates/result
+POST     /api/v1/updates/send
+POST     /api/v1/updates/send_with_start
 """
 """Written by hand: what is added to the table is added here, with a thought."""
 

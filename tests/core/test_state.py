@@ -20,6 +20,7 @@ from everact.runtime.core.failures import (
 )
 from everact.runtime.core.records import (
     AttemptStarted,
+    AwaitEvent,
     Began,
     CancelCall,
     CancelRequested,
@@ -28,8 +29,10 @@ from everact.runtime.core.records import (
     ChildStarted,
     Command,
     Complete,
+    CompleteUpdate,
     ContinueAsNew,
     Event,
+    EventMatched,
     Fail,
     HeartbeatRecorded,
     Held,
@@ -48,6 +51,7 @@ from everact.runtime.core.records import (
     TerminateRequested,
     TimerFired,
     Transition,
+    UpdateAccepted,
     encode,
 )
 from everact.runtime.core.retry import RetryPolicy
@@ -61,6 +65,8 @@ TIMER = StartTimer(1, NOW + 10)
 CHILD = StartChild(1, "child", "c", "cr")
 SIGNAL_OUT = SignalRun(1, "other", "", "s")
 CANCEL_OUT = CancelRun(1, "other", "")
+WAIT = AwaitEvent(1, "paid", "order-1", "amount > 3")
+MATCHED = EventMatched(1, "e", "paid", b"j1")
 FAILURE = Failure(FailureKind.APPLICATION, "Oops", "no")
 SIGNAL = SignalReceived("s", (b"1",))
 
@@ -88,6 +94,16 @@ class Case(NamedTuple):
 
 def held(*commands: Command) -> RunState:
     return after(open_run(*commands), (Held("no worker"), NOW))
+
+
+UPDATE = UpdateAccepted("u", "pay", (b"a",))
+ANSWER = CompleteUpdate("u", b"r")
+
+
+def answered() -> RunState:
+    state = after(open_run(), (UPDATE, NOW))
+    state.issue([ANSWER])
+    return state
 
 
 def delayed() -> RunState:
@@ -118,6 +134,7 @@ STALE = [
                 ChildStarted(9, "cr"),
                 ChildClosed(9),
                 MessageSent(9),
+                EventMatched(9, "e", "paid"),
             ),
         ),
         (
@@ -129,7 +146,13 @@ STALE = [
                 AttemptStarted(1, lost=True),
                 HeartbeatRecorded(1, (b"d",)),
                 ChildClosed(1),
+                MATCHED,
             ),
+        ),
+        (
+            "a wait for other events",
+            lambda: open_run(AwaitEvent(1, "sent")),
+            (MATCHED,),
         ),
         (
             "a task is no timer or child",
@@ -302,6 +325,32 @@ OTHERS = [
         changes={"inbox_seq": 1, "pending": [SIGNAL]},
     ),
     Case(
+        "an update is counted, kept by its ID and shown",
+        open_run,
+        UPDATE,
+        (UPDATE,),
+        (),
+        {"inbox_seq": 1, "updates": {"u": UPDATE}},
+    ),
+    Case(
+        "an update to a held run is counted and kept",
+        held,
+        UPDATE,
+        changes={"inbox_seq": 1, "updates": {"u": UPDATE}, "pending": [UPDATE]},
+    ),
+    Case(
+        "an update that was accepted before is stale",
+        lambda: after(open_run(), (UPDATE, NOW)),
+        UPDATE,
+        None,
+    ),
+    Case(
+        "an update that was answered before is stale",
+        answered,
+        replace(UPDATE, name="other"),
+        None,
+    ),
+    Case(
         "a child that is there is shown",
         lambda: open_run(CHILD),
         ChildStarted(1, "cr"),
@@ -323,6 +372,19 @@ OTHERS = [
             changes={"calls": {}, "unsettled": None},
         )
         for message in (SIGNAL_OUT, CANCEL_OUT)
+    ),
+    Case(
+        "an event that meets a wait is shown and the wait forgotten",
+        lambda: open_run(WAIT),
+        MATCHED,
+        (MATCHED,),
+        changes={"calls": {}},
+    ),
+    Case(
+        "an event that meets the wait of a held run is kept",
+        lambda: held(WAIT),
+        MATCHED,
+        changes={"calls": {}, "pending": [MATCHED]},
     ),
 ]
 
@@ -420,6 +482,8 @@ EVERY_EVENT: list[Event] = [
     ChildStarted(1, "cr"),
     ChildClosed(1),
     MessageSent(1),
+    UPDATE,
+    MATCHED,
 ]
 
 
@@ -461,6 +525,21 @@ def test_how_a_run_closes_decides_its_status(
     assert whole(state) == {**before, **changes}
 
 
+def test_an_answer_takes_the_place_of_its_update_for_good() -> None:
+    state = after(open_run(), (UPDATE, NOW), (replace(UPDATE, update_id="v"), NOW))
+    assert [update.update_id for update in state.open_updates] == ["u", "v"]
+    state.issue([ANSWER, Complete(b"r")])
+    assert [update.update_id for update in state.open_updates] == ["v"]
+    assert state.updates is not None and state.updates["u"] == ANSWER
+
+
+def test_an_update_that_came_with_the_start_is_accepted_and_shown_first() -> None:
+    state = new(carried=(UPDATE,))
+    assert state.updates == {"u": UPDATE}
+    answer = state.apply(Began(), NOW)
+    assert answer is not None and answer.shown == (state.start, UPDATE)
+
+
 def test_a_tail_call_leaves_the_run_open_and_its_frames_forgotten() -> None:
     options = StartOptions(run_timeout=50.0)
     state = open_run(TASK, StartTimer(2, NOW + 1), CHILD, options=options)
@@ -488,6 +567,7 @@ def test_a_tail_call_leaves_the_run_open_and_its_frames_forgotten() -> None:
         (CHILD, {"calls": {1: CHILD}, "children": 1}),
         (SIGNAL_OUT, {"calls": {1: SIGNAL_OUT}, "unsettled": {1}}),
         (CANCEL_OUT, {"calls": {1: CANCEL_OUT}, "unsettled": {1}}),
+        (WAIT, {"calls": {1: WAIT}}),
     ],
     ids=lambda given: type(given).__name__,
 )
@@ -513,6 +593,7 @@ WAKING = [
     Waking("a new run is loaded at once", new, ACTIVE, []),
     Waking("a run that waits for messages sleeps", open_run, None, []),
     Waking("a running task", lambda: open_run(TASK), ACTIVE, []),
+    Waking("a wait for an event sleeps", lambda: open_run(WAIT), None, []),
     Waking("a message on its way", lambda: open_run(SIGNAL_OUT), ACTIVE, []),
     Waking("a timer", lambda: open_run(TIMER), NOW + 10, [(NOW + 10, 1)]),
     Waking(

@@ -24,6 +24,7 @@ from everact.runtime.core import chain, records
 from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
 from everact.runtime.core.records import (
     AttemptStarted,
+    AwaitEvent,
     Began,
     CancelCall,
     CancelRequested,
@@ -34,6 +35,7 @@ from everact.runtime.core.records import (
     Complete,
     ContinueAsNew,
     Event,
+    EventMatched,
     Fail,
     HeartbeatRecorded,
     Held,
@@ -52,6 +54,7 @@ from everact.runtime.core.records import (
     TerminateRequested,
     TimerFired,
     Transition,
+    UpdateAccepted,
 )
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.core.state import ACTIVE, RunState
@@ -95,6 +98,8 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(ChildStarted, calls, texts),
     st.builds(ChildClosed, calls, payloads),
     st.builds(MessageSent, calls),
+    st.builds(UpdateAccepted, texts, texts),
+    st.builds(EventMatched, calls, texts, texts, payloads),
 )
 endings: st.SearchStrategy[Event] = st.one_of(
     st.builds(TerminateRequested, texts),
@@ -131,7 +136,7 @@ class Replay(RuleBasedStateMachine):
     @rule(event=events, commands=st.data())
     def event_comes(self, event: Event, commands: st.DataObject) -> None:
         self._take(
-            event, commands.draw(st.lists(st.sampled_from("tickxs"), max_size=3))
+            event, commands.draw(st.lists(st.sampled_from("tickxse"), max_size=3))
         )
 
     @precondition(lambda self: self.live.held is not None)
@@ -144,7 +149,9 @@ class Replay(RuleBasedStateMachine):
     def open_call_moves(self, data: st.DataObject) -> None:
         call = data.draw(st.sampled_from(sorted(self.live.calls)))
         fitting: Event = TaskFailed(call, data.draw(failures))
-        if type(self.live.calls[call]) is not RunTask:
+        if type(self.live.calls[call]) is AwaitEvent:
+            fitting = EventMatched(call, "id", "a")
+        elif type(self.live.calls[call]) is not RunTask:
             fitting = TimerFired(call)
         self._take(fitting, [])
 
@@ -253,6 +260,7 @@ class Replay(RuleBasedStateMachine):
             "c": StartChild(call, "child", f"c{call}", f"r{call}"),
             "x": CancelRun(call, "other", ""),
             "s": SignalRun(call, "other", "", "s"),
+            "e": AwaitEvent(call, "a"),
         }
         return made[kind]
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 REMOTE_MODULES = frozenset(
     {
         "test_cancellation",
+        "test_events",
         "test_handles",
         "test_identity",
         "test_messages",
         "test_reuse",
+        "test_start_options",
         "test_starting",
+        "test_updates",
         "test_visibility",
     }
 )
@@ -28,6 +31,8 @@ NOT_REMOTE = {
         "an endpoint that knows the workflow refuses the start, and nothing is stored"
     ),
     "test_a_signal_whose_arguments_do_not_fit_is_dropped_and_said_so": _LOG,
+    "test_handlers_that_still_run_at_the_end_are_named_in_the_log": _LOG,
+    "test_a_catch_all_takes_updates_that_no_other_handler_does": _TUPLES,
     "test_asynchronous_tasks_are_interrupted_synchronous_ones_are_not": (
         "it holds the task's thread in its own process"
     ),

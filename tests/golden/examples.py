@@ -17,6 +17,7 @@ from everact.runtime.core.records import (
     AttemptStarted,
     Attribute,
     AttributeKind,
+    AwaitEvent,
     Began,
     CancelCall,
     CancelRequested,
@@ -25,8 +26,10 @@ from everact.runtime.core.records import (
     ChildStarted,
     Command,
     Complete,
+    CompleteUpdate,
     ContinueAsNew,
     Event,
+    EventMatched,
     Extras,
     Fail,
     HeartbeatRecorded,
@@ -53,6 +56,7 @@ from everact.runtime.core.records import (
     TerminateRequested,
     TimerFired,
     Transition,
+    UpdateAccepted,
     UpsertAttributes,
 )
 from everact.runtime.core.retry import RetryPolicy
@@ -132,6 +136,7 @@ EVENTS: list[Event] = [
         (SIGNAL,),
         6,
         Previous(b"m\x01", FAILURE),
+        (CompleteUpdate("update-1", b"m\x01"),),
     ),
     Began(),
     Held("no worker"),
@@ -147,7 +152,9 @@ EVENTS: list[Event] = [
     ChildStarted(6, "run-c"),
     ChildClosed(7, b"m\x01", FAILURE),
     MessageSent(8, FAILURE),
+    EventMatched(9, "event-1", "user:created", b'j{"name":"Ada"}'),
     RunRenamed("the order of Ada"),
+    UpdateAccepted("update-2", "pay", ARGS, KWARGS, "me@here", {"trace": "1"}),
 ]
 COMMANDS: list[Command] = [
     RunTask(1, "charge", ARGS, KWARGS, TASK_OPTIONS),
@@ -172,11 +179,13 @@ COMMANDS: list[Command] = [
         "order", ARGS, KWARGS, "slow", 5.0, 6.0, {"m": b"m\x01"}, (SIGNAL, SIGNAL)
     ),
     TailCall("next", ARGS, KWARGS, (SIGNAL,)),
+    AwaitEvent(7, "paid", "order-1", "amount > 3", 1_700_000_000.0, "payment"),
     RenameRun("order 7, paid"),
     UpsertAttributes(
         {"Level": Attribute(AttributeKind.INT, 3), "Customer": None},
     ),
     SetDetails("waits for\nan answer"),
+    CompleteUpdate("update-2", b"m\x01", FAILURE),
 ]
 MESSAGES: list[Message] = [
     e

@@ -18,6 +18,7 @@ PUBLIC = {
         VirtualLoop WrongThreadError run_virtual
     """,
     "everact.runtime": """
+        AnyOf EventView ReceivedEvent SleepCondition UserEventCondition any_of wait_for
         AddressInUse ApplicationError Arguments AsyncTaskCancelled AttemptLost
         AuthorizationError BlockingClient BlockingHandle BlockingHttpClient Call
         ChildFailure ChildHandle
@@ -36,7 +37,9 @@ PUBLIC = {
         StoreError
         StoreFull StoreInUse StoreKeyError StoreTampered StoreTooNew TailCall Task
         TaskCancelled TaskContext TaskTimeout TaskView TimeoutKind UpdateFailed
+        BlockingUpdate StartOperation UpdateHandle UpdateTimedOutOrCancelled UpdateView
         ValueNotStorable Worker Workflow WorkflowAlreadyStarted WorkflowFailure
+        all_handlers_finished on_update
         cancel_reason cancel_run context continue_as_new default_registry
         execute_child function gather is_retried now on_query on_signal race random
         receive register_status rename_current_execution retry run_info signal_run

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
-from typing import assert_type
+from typing import Any, assert_type
 from uuid import UUID
 
 from everact.runtime import (
@@ -18,6 +18,7 @@ from everact.runtime import (
     Client,
     Error,
     HttpConnectProxyConfig,
+    ReceivedEvent,
     Registry,
     RetryConfig,
     RetryPolicy,
@@ -26,14 +27,19 @@ from everact.runtime import (
     Runtime,
     RuntimeThread,
     RunView,
+    SleepCondition,
+    StartOperation,
     Status,
     Task,
     TaskContext,
     TLSConfig,
+    UpdateHandle,
+    UserEventCondition,
     Worker,
     Workflow,
     all,
     any,
+    any_of,
     context,
     execute_child,
     function,
@@ -47,6 +53,7 @@ from everact.runtime import (
     status_of,
     task,
     uuid4,
+    wait_for,
     workflow,
 )
 
@@ -183,6 +190,21 @@ class Order:
     async def change(self, line: str) -> int:
         return len(line)
 
+    @change.validator
+    def check_change(self, line: str) -> None: ...
+
+    @workflow.update(name="count", unfinished="abandon")
+    def counted(self) -> list[int]:
+        return []
+
+    async def inside(self) -> None:
+        assert_type(await self.change("line"), int)
+        assert_type(self.counted(), list[int])
+        await self.change(1)  # type: ignore[arg-type]
+
+    @change.validator  # type: ignore[arg-type]
+    def misfits(self, line: int) -> None: ...
+
 
 async def inside_a_workflow() -> None:
     one, two, three = await asyncio.gather(fetch("u"), parse(b"p"), sleep("1s"))
@@ -200,6 +222,12 @@ async def inside_a_workflow() -> None:
     assert_type(now(), datetime)
     assert_type(uuid4(), UUID)
     assert_type(run_info(), RunInfo)
+    event, pause = UserEventCondition("paid", scope="a"), SleepCondition("1h")
+    assert_type(await wait_for("one", event), dict[str, ReceivedEvent])
+    assert_type(await wait_for("two", pause, pause), dict[str, timedelta])
+    assert_type(await wait_for("three", event, pause), dict[str, Any])
+    assert_type(await wait_for("four", any_of(event, pause)), dict[str, Any])
+    wait_for("five", 5)  # type: ignore[call-overload]
     assert_type(context(), TaskContext)
     assert_type(await crawl(["u"]), int)
     child = await start_child(crawl, ["u"])
@@ -238,6 +266,17 @@ async def with_a_runtime() -> None:
         by_hand = runtime.handle("c", result_type=int)
         assert_type(by_hand, RunHandle[int])
         await handle.signal(Order.pay, 1.5)
+        assert_type(await handle.update(Order.change, "line"), int)
+        assert_type(await handle.update(Order.counted), list[int])
+        sent = await handle.start_update(Order.counted, wait_for="accepted")
+        assert_type(sent, UpdateHandle[list[int]])
+        assert_type(await sent.result(), list[int])
+        await handle.start_update(Order.counted)  # type: ignore[call-overload]
+        await handle.update(Order.change, no_such=1)  # type: ignore[call-overload]
+        start = StartOperation(Order.run, 7, on_conflict="use_existing")
+        answer = await runtime.updates.execute_with(Order.change, "l", start=start)
+        assert_type(answer, int)
+        assert_type(await start.handle(), RunHandle[str])
         await runtime.start(crawl, ["u"], queue=7)  # type: ignore[call-overload]
         await runtime.start(crawl, ["u"], no_such=1)  # type: ignore[call-overload]
         await runtime.start(7)  # type: ignore[call-overload]

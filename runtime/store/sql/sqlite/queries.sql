@@ -202,3 +202,65 @@ select value from meta where name = ?
 -- name: put_meta
 insert into meta (name, value) values (?, ?)
 on conflict (name) do update set value = excluded.value
+
+-- name: insert_event
+insert into user_events (seq, workspace, id, key, scope, payload, metadata, at, open)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: close_event
+update user_events set open = 0 where seq = ?
+
+-- name: last_event
+select max(
+    coalesce((select max(seq) from user_events), 0),
+    coalesce((select max(after) from event_waits), 0)
+)
+
+-- name: event
+select seq, workspace, id, key, scope, payload, metadata, at from user_events
+where workspace = ? and id = ?
+
+-- name: open_events
+select seq, workspace, id, key, scope, payload, metadata, at from user_events
+where open = 1 order by seq
+
+-- name: events_since
+select seq, workspace, id, key, scope, payload, metadata, at from user_events
+where workspace = ? and key = ? and scope = ? and at >= ? and seq > ?
+order by seq limit ?
+
+-- name: list_events
+select seq, workspace, id, key, scope, payload, metadata, at from user_events
+where workspace = ?1 and seq < ?2 and (?3 is null or key = ?3)
+    and (?4 is null or scope = ?4)
+order by seq desc limit ?5
+
+-- name: open_wait
+insert into event_waits (run_key, call, workspace, key, scope, filter, since, after)
+values (?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: close_wait
+delete from event_waits where run_key = ? and call = ?
+
+-- name: close_waits
+delete from event_waits where run_key = ?
+
+-- name: waits_for
+select run_key, call, filter from event_waits
+where workspace = ? and key = ? and scope = ? and after < ?
+    and (run_key, call) > (?, ?)
+order by run_key, call limit ?
+
+-- name: waits_looking_back
+select run_key, call from event_waits as wait
+where since is not null and exists (
+    select 1 from user_events as event
+    where event.workspace = wait.workspace and event.key = wait.key
+        and event.scope = wait.scope and event.at >= wait.since
+)
+order by run_key, call
+
+-- name: delete_events
+/* of the oldest ones, those that are old enough and have reached everybody */
+delete from user_events
+where seq in (select seq from user_events order by seq limit ?2) and at < ?1 and not open
