@@ -203,7 +203,7 @@ def _facts(view: RunView) -> dict[str, Any]:
         "attributes": to_json(view.search_attributes)
         if view.search_attributes
         else None,
-        "stands": view.current_details,
+        "current details": view.current_details,
         "memo": to_json(view.memo) if view.memo else None,
         "metadata": to_json(view.additional_metadata)
         if view.additional_metadata

@@ -28,7 +28,7 @@ from everact.runtime.filters.tree import (
 
 LENGTH = 20_000
 """Characters of a filter."""
-DEPTH = 32
+DEPTH = 16
 """Parentheses within parentheses."""
 COMPARISONS = 200
 """Comparisons in one filter."""

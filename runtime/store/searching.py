@@ -21,6 +21,9 @@ from everact.runtime.filters.tree import Both, Comparison, Field, Literal
 Declared: TypeAlias = Mapping[str, AttributeKind]
 """The search attributes of a workspace, by name."""
 
+WORDS = 50
+"""Words of one text that others are searched for."""
+
 OWN = "#"
 METADATA = f"{OWN}metadata."
 SCHEDULE_ID, NOMINAL_TIME = f"{OWN}schedule_id", f"{OWN}nominal_time"
@@ -152,7 +155,11 @@ def values_of(subject: Subject, comparison: Comparison) -> list[Scalar]:
         kind not in _WORDS or subject.name == "status"
     ):
         raise InvalidFilter(f"{name!r} is no text: STARTS_WITH does not apply", at)
-    return [_value(subject, kind, literal, name) for literal in comparison.values]
+    found = [_value(subject, kind, literal, name) for literal in comparison.values]
+    for value, literal in zip(found, comparison.values, strict=True):
+        if kind is AttributeKind.TEXT and len(words(str(value))) > WORDS:
+            raise InvalidFilter(f"at most {WORDS} words at a time", literal.at)
+    return found
 
 
 def _value(

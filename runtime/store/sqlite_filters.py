@@ -198,12 +198,12 @@ def _after(
     bound: _Bound,
 ) -> str:
     """Whether a run comes after a place, term by term."""
-    found = ""
-    for name, (_, down), last in reversed(list(zip(names, terms, place, strict=True))):
+    found, before = [], ""
+    for name, (_, down), last in zip(names, terms, place, strict=True):
         given, sign = bound(last), "<" if down else ">"
-        rest = f" or ({name} = {given} and ({found}))" if found else ""
-        found = f"{name} {sign} {given}{rest}"
-    return f"({found})"
+        found.append(f"({before}{name} {sign} {given})")
+        before += f"{name} = {given} and "
+    return _joined(found, " or ")
 
 
 def _where(wanted: Search, condition: str, driver: str | None, bound: _Bound) -> str:
