@@ -22,7 +22,7 @@ Declared: TypeAlias = Mapping[str, AttributeKind]
 """The search attributes of a workspace, by name."""
 
 WORDS = 50
-"""Words of one text that others are searched for."""
+"""Words that one comparison searches texts for."""
 
 OWN = "#"
 METADATA = f"{OWN}metadata."
@@ -156,9 +156,9 @@ def values_of(subject: Subject, comparison: Comparison) -> list[Scalar]:
     ):
         raise InvalidFilter(f"{name!r} is no text: STARTS_WITH does not apply", at)
     found = [_value(subject, kind, literal, name) for literal in comparison.values]
-    for value, literal in zip(found, comparison.values, strict=True):
-        if kind is AttributeKind.TEXT and len(words(str(value))) > WORDS:
-            raise InvalidFilter(f"at most {WORDS} words at a time", literal.at)
+    if kind is AttributeKind.TEXT:
+        if sum(len(words(str(value))) for value in found) > WORDS:
+            raise InvalidFilter(f"at most {WORDS} words at a time", at)
     return found
 
 
