@@ -156,9 +156,9 @@ def values_of(subject: Subject, comparison: Comparison) -> list[Scalar]:
     ):
         raise InvalidFilter(f"{name!r} is no text: STARTS_WITH does not apply", at)
     found = [_value(subject, kind, literal, name) for literal in comparison.values]
-    if kind is AttributeKind.TEXT:
-        if sum(len(words(str(value))) for value in found) > WORDS:
-            raise InvalidFilter(f"at most {WORDS} words at a time", at)
+    asked = sum(len(words(str(value))) for value in found)
+    if kind is AttributeKind.TEXT and asked > WORDS:
+        raise InvalidFilter(f"at most {WORDS} words at a time", at)
     return found
 
 
