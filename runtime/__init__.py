@@ -13,6 +13,7 @@ from everact.runtime.client.client import Client
 from everact.runtime.client.events import EventView
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.interceptors import ClientCall, ClientInterceptor
+from everact.runtime.client.listing import RunIterator
 from everact.runtime.client.schedules import (
     ScheduleHandle,
     ScheduleIterator,
@@ -40,7 +41,9 @@ from everact.runtime.client.settings import (
 from everact.runtime.client.simple import BlockingHttpClient, HttpClient
 from everact.runtime.client.updates import UpdateHandle
 from everact.runtime.client.views import (
+    CountGroup,
     HistoryItem,
+    RunCount,
     RunLine,
     RunView,
     TaskView,
@@ -58,9 +61,11 @@ from everact.runtime.definitions.author import (
     all_handlers_finished,
     cancel_reason,
     cancel_run,
+    current_details,
     execute_child,
     last_failure,
     last_result,
+    memo_value,
     now,
     on_query,
     on_signal,
@@ -69,9 +74,11 @@ from everact.runtime.definitions.author import (
     receive,
     rename_current_execution,
     run_info,
+    set_current_details,
     signal_run,
     sleep,
     start_child,
+    upsert_search_attributes,
     uuid4,
     wait_condition,
 )
@@ -83,6 +90,11 @@ from everact.runtime.definitions.control import Reset, TailCall, continue_as_new
 from everact.runtime.definitions.durable import RunInfo
 from everact.runtime.definitions.interceptors import Invocation, WorkerInterceptor
 from everact.runtime.definitions.registry import Registry, default_registry
+from everact.runtime.definitions.search_attributes import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+)
 from everact.runtime.definitions.tasks import Task, function, task
 from everact.runtime.definitions.waits import (
     AnyOf,
@@ -174,6 +186,7 @@ __all__ = [
     "Codec",
     "ContinuedAsNew",
     "Converter",
+    "CountGroup",
     "DataConverter",
     "Duration",
     "EndpointError",
@@ -207,8 +220,10 @@ __all__ = [
     "RetryConfig",
     "RetryPolicy",
     "RunCancelled",
+    "RunCount",
     "RunHandle",
     "RunInfo",
+    "RunIterator",
     "RunLine",
     "RunPutAside",
     "RunStatus",
@@ -231,6 +246,8 @@ __all__ = [
     "ScheduleView",
     "ScheduledRun",
     "Schedules",
+    "SearchAttributeKey",
+    "SearchAttributePair",
     "SecretFileError",
     "SleepCondition",
     "StartOperation",
@@ -250,6 +267,7 @@ __all__ = [
     "TaskTimeout",
     "TaskView",
     "TimeoutKind",
+    "TypedSearchAttributes",
     "UpdateFailed",
     "UpdateHandle",
     "UpdateTimedOutOrCancelled",
@@ -268,6 +286,7 @@ __all__ = [
     "cancel_run",
     "context",
     "continue_as_new",
+    "current_details",
     "default_registry",
     "execute_child",
     "function",
@@ -275,6 +294,7 @@ __all__ = [
     "is_retried",
     "last_failure",
     "last_result",
+    "memo_value",
     "now",
     "on_query",
     "on_signal",
@@ -286,6 +306,7 @@ __all__ = [
     "rename_current_execution",
     "retry",
     "run_info",
+    "set_current_details",
     "signal_run",
     "sleep",
     "start_child",
@@ -293,6 +314,7 @@ __all__ = [
     "status_of_result",
     "task",
     "task_identifier",
+    "upsert_search_attributes",
     "uuid4",
     "wait_condition",
     "wait_for",

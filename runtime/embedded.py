@@ -49,7 +49,8 @@ class Runtime(Client):
     `wait_for_lock` is how long to wait for another process to let go of the file.
     `retention` is how long closed runs are kept (None: for ever). `idle_runs` is how
     many waiting runs stay in memory. `tune_gc` lets the garbage collector run less
-    often while the runtime is open (see `engine.garbage`). `clock`, `store` and
+    often while the runtime is open (see `engine.garbage`). `declare_search_attributes`
+    declares the keys of search attributes by their first use. `clock`, `store` and
     `generator` are for tests.
     """
 
@@ -69,6 +70,7 @@ class Runtime(Client):
         retention: Duration | None = "30d",
         idle_runs: int = IDLE_RUNS,
         tune_gc: bool = True,
+        declare_search_attributes: bool = False,
         clock: Clock | None = None,
         store: Store | None = None,
         generator: random.Random | None = None,
@@ -91,6 +93,7 @@ class Runtime(Client):
         self._generator = generator
         self._idle_runs = idle_runs
         self._tune_gc = tune_gc
+        self._declare = declare_search_attributes
         self._engine: Engine | None = None
         self._leave: Callable[[], None] | None = None
 
@@ -156,6 +159,7 @@ class Runtime(Client):
             idle_runs=self._idle_runs,
             tune_gc=self._tune_gc,
             interceptors=self.interceptors,
+            declare_search_attributes=self._declare,
         )
 
     async def _open(self, engine: Engine) -> None:

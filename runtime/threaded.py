@@ -33,6 +33,7 @@ class Hosting(TypedDict, total=False):
     retention: Duration | None
     idle_runs: int
     tune_gc: bool
+    declare_search_attributes: bool
     clock: Clock | None
     store: Store | None
     generator: random.Random | None

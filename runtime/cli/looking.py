@@ -20,10 +20,16 @@ from everact.runtime.cli.output import (
 )
 from everact.runtime.cli.runs import addressed, handle_of
 from everact.runtime.client.client import Client
-from everact.runtime.client.views import HistoryItem, RunView, TaskView, run_line
+from everact.runtime.client.listing import RunIterator
+from everact.runtime.client.views import (
+    HistoryItem,
+    RunCount,
+    RunLine,
+    RunView,
+    TaskView,
+)
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.operations.engines import Definitions, ReadDefinitions
-from everact.runtime.operations.runs import ListRuns, RunSummary
 
 STATUSES: Final = {str(status): status for status in RunStatus}
 
@@ -46,6 +52,7 @@ def filtered(function: Any) -> Any:
 
 
 @click.command("list")
+@click.argument("query", required=False)
 @filtered
 @click.option(
     "--limit",
@@ -54,82 +61,89 @@ def filtered(function: Any) -> Any:
     show_default=True,
     help="At most so many.",
 )
-@click.option("--after", type=int, help="Go on after a page: its `next`.")
+@click.option("--after", metavar="TOKEN", help="Go on after a page: its `next`.")
 @remote
 def list_runs(
     engine: Remote,
     out: Output,
+    query: str | None,
     status_name: str | None,
     workflow: str | None,
     queue: str | None,
     workflow_id: str | None,
     limit: int,
-    after: int | None,
+    after: str | None,
 ) -> None:
-    """List runs, newest first.
+    """List runs that match the filter QUERY: first the open ones, then those closed
+    last.
 
     \b
     Examples:
       everact list
       everact list --status failed --workflow squares
+      everact list "Customer = 'ada' AND start_time > '2026-01-01'"
       everact list --limit 1000 --json | jq -r '.runs[].workflow_id'
     """
-    request = ListRuns(
-        workspace=engine.workspace,
-        status=None if status_name is None else STATUSES[status_name],
-        workflow=workflow,
-        queue=queue,
-        workflow_id=workflow_id,
-        after=after,
-        limit=limit,
-    )
 
-    async def work(client: Client) -> tuple[RunSummary, ...]:
-        return await client.workflow_service.call(request, retry=True)
+    async def work(client: Client) -> RunIterator:
+        runs = client.list(
+            query,
+            page_size=limit,
+            next_page_token=after,
+            status=None if status_name is None else STATUSES[status_name],
+            workflow=workflow,
+            queue=queue,
+            id=workflow_id,
+        )
+        await runs.fetch_next_page()
+        return runs
 
     page = engine.call(work)
-    following = page[-1].key if len(page) == limit else None
-    lines = [run_line(summary) for summary in page]
-    rows = [
-        (
-            line.workflow_id,
-            line.run_name,
-            line.workflow,
-            status(line.status, line.aside),
-            line.queue,
-            moment(line.start_time),
-            took(line.start_time, line.close_time),
-        )
-        for line in lines
-    ]
+    lines, following = page.current_page or (), page.next_page_token
     columns = ("ID", "NAME", "WORKFLOW", "STATUS", "QUEUE", "STARTED", "TOOK")
-    shown = table(columns, rows) if rows else "no runs match"
+    shown = table(columns, map(_row, lines)) if lines else "no runs match"
     out.answer({"runs": lines, "next": following}, shown)
     if following is not None:
         out.note(f"there may be more: add --after {following}")
 
 
+def _row(line: RunLine) -> tuple[Any, ...]:
+    return (
+        line.workflow_id,
+        line.run_name,
+        line.workflow,
+        status(line.status, line.aside),
+        line.queue,
+        moment(line.start_time),
+        took(line.start_time, line.close_time),
+    )
+
+
 @click.command()
+@click.argument("query", required=False)
 @filtered
 @remote
 def count(
     engine: Remote,
     out: Output,
+    query: str | None,
     status_name: str | None,
     workflow: str | None,
     queue: str | None,
     workflow_id: str | None,
 ) -> None:
-    """Count runs.
+    """Count the runs that match the filter QUERY, which may group them.
 
     \b
     Examples:
       everact count
       everact count --status running --queue imports
+      everact count "workflow = 'squares' GROUP BY status"
     """
 
-    async def work(client: Client) -> int:
+    async def work(client: Client) -> RunCount:
         return await client.count(
+            query,
             status=None if status_name is None else STATUSES[status_name],
             workflow=workflow,
             queue=queue,
@@ -137,7 +151,11 @@ def count(
         )
 
     found = engine.call(work)
-    out.answer({"count": found}, str(found))
+    if not found.groups:
+        out.answer(found, str(found.count))
+        return
+    rows = [("" if g.value is None else g.value, g.count) for g in found.groups]
+    out.answer(found, table(("VALUE", "RUNS"), rows), f"{found.count} in all")
 
 
 @click.command()
@@ -183,6 +201,10 @@ def _facts(view: RunView) -> dict[str, Any]:
         "parent": view.parent_workflow_id,
         "continued by": view.next_run_id,
         "started by": view.identity,
+        "attributes": to_json(view.search_attributes)
+        if view.search_attributes
+        else None,
+        "current details": view.current_details,
         "memo": to_json(view.memo) if view.memo else None,
         "metadata": to_json(view.additional_metadata)
         if view.additional_metadata

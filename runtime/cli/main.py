@@ -18,6 +18,7 @@ from everact.runtime.cli import (
     programs,
     runs,
     schedules,
+    search_attributes,
     tokens,
 )
 from everact.runtime.cli.exits import Exit, exit_of
@@ -85,6 +86,7 @@ for module in (
     looking,
     events,
     schedules,
+    search_attributes,
     actors,
     tokens,
     doctor,

@@ -21,6 +21,7 @@ from rich.text import Text
 
 from everact.runtime.cli.exits import Exit
 from everact.runtime.core.statuses import RunStatus
+from everact.runtime.definitions.search_attributes import TypedSearchAttributes
 
 _WIDE = 4096
 """Columns where no terminal is: nothing is cut off for a program that reads it."""
@@ -158,6 +159,8 @@ def jsonable(value: Any) -> Any:
             return value
         case msgspec.Struct():
             return jsonable(msgspec.structs.asdict(value))
+        case TypedSearchAttributes():
+            return {pair.key.name: jsonable(pair.value) for pair in value}
         case Mapping():
             return {str(key): jsonable(item) for key, item in value.items()}
         case list() | tuple() | set() | frozenset():

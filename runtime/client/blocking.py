@@ -16,6 +16,7 @@ from collections.abc import (
     Coroutine,
     Iterable,
     Iterator,
+    Sequence,
 )
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
@@ -25,12 +26,14 @@ from everact.runtime.client.blocking_updates import BlockingUpdate, BlockingUpda
 from everact.runtime.client.client import Client
 from everact.runtime.client.events import BlockingEvents
 from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.listing import Filters, Listing, RunIterator
 from everact.runtime.client.rpc import RPC
+from everact.runtime.client.search_attributes import SearchAttributeKeys
 from everact.runtime.client.starting import UNSET, Starting
 from everact.runtime.client.updates import Updating
-from everact.runtime.client.views import HistoryItem, RunLine, RunView
+from everact.runtime.client.views import HistoryItem, RunCount, RunLine, RunView
 from everact.runtime.core.durations import Duration, optional_seconds
-from everact.runtime.core.statuses import RunStatus
+from everact.runtime.definitions.search_attributes import SearchAttributeKey
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.updates import UpdateMethod
 from everact.runtime.definitions.workflows import Workflow
@@ -343,40 +346,23 @@ class BlockingClient:
         return BlockingHandle(handle, self._loop_thread)
 
     def list(
-        self,
-        *,
-        status: RunStatus | None = None,
-        workflow: Any = None,
-        queue: str | None = None,
-        id: str | None = None,
-        page_size: int = 100,
-        **rpc: Unpack[RPC],
-    ) -> Iterator[RunLine]:
-        """Runs that match, newest first; makes requests only as it is iterated."""
-        lines = self._client.list(
-            status=status,
-            workflow=workflow,
-            queue=queue,
-            id=id,
-            page_size=page_size,
-            **rpc,
-        )
-        return self._loop_thread.iterate(lines)
+        self, query: str | None = None, **options: Unpack[Listing]
+    ) -> "BlockingRuns":
+        """The runs that match, newest first; makes requests only as it is iterated.
 
-    def count(
-        self,
-        *,
-        status: RunStatus | None = None,
-        workflow: Any = None,
-        queue: str | None = None,
-        id: str | None = None,
-        **rpc: Unpack[RPC],
-    ) -> int:
-        """How many runs match; see `list`."""
-        return self.wait(
-            self._client.count(
-                status=status, workflow=workflow, queue=queue, id=id, **rpc
-            )
+        See `Client.list`.
+        """
+        return BlockingRuns(self._client.list(query, **options), self._loop_thread)
+
+    def count(self, query: str | None = None, **filters: Unpack[Filters]) -> RunCount:
+        """How many runs match; see `Client.count`."""
+        return self.wait(self._client.count(query, **filters))
+
+    @property
+    def search_attributes(self) -> "BlockingSearchAttributeKeys":
+        """The keys of search attributes that the namespace declares."""
+        return BlockingSearchAttributeKeys(
+            self._client.search_attributes, self._loop_thread
         )
 
     @overload
@@ -409,6 +395,60 @@ class BlockingClient:
     def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run any coroutine on the client's loop and wait for what it gives."""
         return self._loop_thread.wait(coroutine)
+
+
+class BlockingRuns:
+    """A list of runs for programs without a loop; see `RunIterator`."""
+
+    def __init__(self, runs: RunIterator, thread: LoopThread) -> None:
+        self._runs = runs
+        self._loop_thread = thread
+
+    @property
+    def current_page(self) -> Sequence[RunLine] | None:
+        """The page that was fetched last; None before the first."""
+        return self._runs.current_page
+
+    @property
+    def next_page_token(self) -> str | None:
+        """What gives the page after the current one; None if there is none."""
+        return self._runs.next_page_token
+
+    def fetch_next_page(self, *, page_size: int | None = None) -> None:
+        """Fetch the page after the current one."""
+        self._loop_thread.wait(self._runs.fetch_next_page(page_size=page_size))
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> RunLine:
+        found = self._loop_thread.wait(self._step())
+        if found is None:
+            raise StopIteration
+        return found
+
+    async def _step(self) -> RunLine | None:
+        return await anext(self._runs, None)
+
+
+class BlockingSearchAttributeKeys:
+    """Declared keys, for programs without a loop; see `SearchAttributeKeys`."""
+
+    def __init__(self, keys: SearchAttributeKeys, thread: LoopThread) -> None:
+        self._keys = keys
+        self._loop_thread = thread
+
+    def list(self, **rpc: Unpack[RPC]) -> "list[SearchAttributeKey[Any]]":
+        """The declared keys, by name."""
+        return self._loop_thread.wait(self._keys.list(**rpc))
+
+    def add(self, *keys: SearchAttributeKey[Any], **rpc: Unpack[RPC]) -> None:
+        """Declare keys, all or none."""
+        self._loop_thread.wait(self._keys.add(*keys, **rpc))
+
+    def remove(self, *keys: SearchAttributeKey[Any] | str, **rpc: Unpack[RPC]) -> None:
+        """Let go of keys."""
+        self._loop_thread.wait(self._keys.remove(*keys, **rpc))
 
 
 class BlockingHandle(Generic[R]):

@@ -3,19 +3,10 @@
 import builtins
 import os
 import socket
-from collections.abc import (
-    AsyncIterator,
-    Callable,
-    Coroutine,
-    Iterable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
-
-from msgspec.structs import replace
 
 from everact.runtime.client.callers import warn_of_old_forms
 from everact.runtime.client.events import Events
@@ -25,8 +16,16 @@ from everact.runtime.client.interceptors import (
     plain_connection,
     with_interceptors,
 )
+from everact.runtime.client.listing import (
+    Filters,
+    Listing,
+    RunIterator,
+    checked_query,
+    narrowed,
+)
 from everact.runtime.client.rpc import RPC, checked_metadata, rpc_of
 from everact.runtime.client.schedules import Schedules
+from everact.runtime.client.search_attributes import SearchAttributeKeys
 from everact.runtime.client.services import Service
 from everact.runtime.client.starting import (
     UNSET,
@@ -35,15 +34,15 @@ from everact.runtime.client.starting import (
     start_request,
 )
 from everact.runtime.client.transport import Transport
-from everact.runtime.client.views import RunLine, run_line
+from everact.runtime.client.views import RunCount, run_count
 from everact.runtime.client.with_start import Updates
-from everact.runtime.core.statuses import RunStatus
 from everact.runtime.definitions.interceptors import WorkerInterceptor
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import Workflow, name_of
 from everact.runtime.errors import RuntimeStateError
 from everact.runtime.operations import runs
-from everact.runtime.operations.batches import MOST, CountRuns, StartTogether
+from everact.runtime.operations.batches import MOST, StartTogether
+from everact.runtime.operations.searching import CountMatching
 from everact.runtime.values.calls import Call
 from everact.runtime.values.converter import DataConverter
 
@@ -417,53 +416,38 @@ class Client:
             target=workflow,
         )
 
-    async def list(
-        self,
-        *,
-        status: RunStatus | None = None,
-        workflow: Any = None,
-        queue: str | None = None,
-        id: str | None = None,
-        page_size: int = 100,
-        **rpc: Unpack[RPC],
-    ) -> AsyncIterator[RunLine]:
-        """Runs that match, newest first; makes requests only as it is iterated."""
-        if page_size < 1:
-            raise ValueError(f"page_size must be 1 or more, not {page_size}")
-        request = runs.ListRuns(
-            workspace=self.namespace,
-            status=status,
-            workflow=None if workflow is None else name_of(workflow),
-            queue=queue,
-            workflow_id=id,
-            limit=page_size,
-        )
-        while True:
-            page = await self.transport.call(request, rpc)
-            for summary in page:
-                yield run_line(summary)
-            if len(page) < page_size:
-                return
-            request = replace(request, after=page[-1].key)
+    def list(self, query: str | None = None, **options: Unpack[Listing]) -> RunIterator:
+        """The runs that match a filter, to be iterated with ``async for``.
+
+        The guide describes the language of `query`; without an order in it the open
+        runs come first, then those closed last, ties by the latest start. `status`,
+        `workflow`, `queue` and `id` narrow it. At most `limit` runs are given out, in
+        pages of `page_size` (1000). A `next_page_token` of an earlier list with the
+        same query goes on from there.
+
+        Asks nothing of the engine before the first step, so that is where an
+        InvalidFilter is raised.
+        """
+        return RunIterator(self, query, options)
 
     async def count(
-        self,
-        *,
-        status: RunStatus | None = None,
-        workflow: Any = None,
-        queue: str | None = None,
-        id: str | None = None,
-        **rpc: Unpack[RPC],
-    ) -> int:
-        """How many runs match; see `list`."""
-        request = CountRuns(
+        self, query: str | None = None, **filters: Unpack[Filters]
+    ) -> RunCount:
+        """How many runs match, in groups if the query ends with ``GROUP BY field``.
+
+        Filters as in `list`; InvalidFilter.
+        """
+        request = CountMatching(
             workspace=self.namespace,
-            status=status,
-            workflow=None if workflow is None else name_of(workflow),
-            queue=queue,
-            workflow_id=id,
+            query=checked_query(query),
+            narrowed=narrowed(filters),
         )
-        return (await self.transport.call(request, rpc)).count
+        return run_count(await self.transport.call(request, filters))
+
+    @property
+    def search_attributes(self) -> SearchAttributeKeys:
+        """The keys of search attributes that the namespace declares."""
+        return SearchAttributeKeys(self)
 
     @overload
     async def dispatch(self, call: Call, **rpc: Unpack[RPC]) -> str: ...

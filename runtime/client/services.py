@@ -11,6 +11,7 @@ A = TypeVar("A")
 _SERVICE_OF: Final = {
     "engine": "operator",
     "actors": "operator",
+    "search_attributes": "operator",
     "tokens": "operator",
     "clock": "test",
 }

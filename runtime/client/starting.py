@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from msgspec.structs import replace
 
+from everact.runtime.client.callers import OLD_FORMS
 from everact.runtime.client.rpc import RPC, RPC_OPTIONS
 from everact.runtime.core.durations import Duration, optional_seconds, seconds
 from everact.runtime.core.identity import CONFLICTS, REUSES, mistake
@@ -14,6 +15,7 @@ from everact.runtime.core.opaque import LONGEST
 from everact.runtime.core.records import StartOptions
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.definitions.extras import extras_of, json_object
+from everact.runtime.definitions.search_attributes import SearchAttributes, old_form
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import (
     definition_of,
@@ -55,6 +57,7 @@ class Starting(RPC, total=False):
     static_summary: str | None
     static_details: str | None
     additional_metadata: dict[str, Any] | None
+    search_attributes: SearchAttributes | None
     priority: int | None
     request_eager_start: bool
     retry: RetryPolicy | None
@@ -88,6 +91,7 @@ _ELSEWHERE = RPC_OPTIONS | {
     "request_id",
     "result_type",
 }
+OLD_FORMS["search_attributes"] = old_form
 _KNOWN = frozenset(Starting.__annotations__)
 
 

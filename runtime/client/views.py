@@ -9,14 +9,20 @@ import msgspec
 
 from everact.runtime.core.failures import Failure
 from everact.runtime.core.statuses import RunStatus
+from everact.runtime.definitions.search_attributes import (
+    TypedSearchAttributes,
+    typed_attributes,
+)
 from everact.runtime.operations.runs import (
     HistoryEntry,
     PendingTask,
     RunDescription,
-    RunSummary,
 )
-from everact.runtime.values.json_payloads import JSON_TAG
+from everact.runtime.operations.searching import FoundRun, MatchCount
+from everact.runtime.values.json_payloads import JSON_TAG, of_type
 from everact.runtime.values.payloads import Converter
+
+_MISSING: Any = object()
 
 
 def moment(seconds: float | None) -> datetime | None:
@@ -51,7 +57,8 @@ class RunView:
 
     `state` is the status by name, or "scheduled" while the run waits for the moment
     that its start was put off to, `execution_time`; `scheduled_start_time` is that
-    moment, also afterwards. `priority` is None if the run has none.
+    moment, also afterwards. `priority` is None if the run has none. `current_details`
+    is what the run said last of where it stands.
     """
 
     workflow_id: str
@@ -91,6 +98,14 @@ class RunView:
     event_id: str | None
     event_key: str | None
     pending_updates: tuple[UpdateView, ...]
+    search_attributes: TypedSearchAttributes = TypedSearchAttributes.empty
+    current_details: str | None = None
+
+    def memo_value(
+        self, name: str, default: Any = _MISSING, *, type_hint: Any = None
+    ) -> Any:
+        """One value of the memo, made a `type_hint` if it is not one; KeyError."""
+        return _memo_value(self.memo, name, default, type_hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +115,46 @@ class RunLine:
     workflow_id: str
     run_id: str
     first_run_id: str
+    root_run_id: str
+    parent_workflow_id: str | None
+    parent_run_id: str | None
     workflow: str
     run_name: str
     status: RunStatus
     aside: str | None
     queue: str
     start_time: datetime
+    execution_time: datetime
     close_time: datetime | None
+    history_length: int
+    memo: dict[str, Any]
+    search_attributes: TypedSearchAttributes
     priority: int | None
+
+    def memo_value(
+        self, name: str, default: Any = _MISSING, *, type_hint: Any = None
+    ) -> Any:
+        """One value of the memo, made a `type_hint` if it is not one; KeyError."""
+        return _memo_value(self.memo, name, default, type_hint)
+
+
+@dataclass(frozen=True, slots=True)
+class CountGroup:
+    """How many runs have one value of the field that a count was grouped by.
+
+    A status is its name, such as "completed"; None counts the runs without a value.
+    """
+
+    value: str | int | bool | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunCount:
+    """A number of runs; `groups` are empty unless the filter has groups."""
+
+    count: int
+    groups: tuple[CountGroup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,26 +228,48 @@ def run_view(found: RunDescription, values: Converter) -> RunView:
         found.event_id or None,
         found.event_key or None,
         tuple(UpdateView(u.update_id, u.name) for u in found.pending_updates),
+        typed_attributes(found.attributes),
+        found.current_details or None,
     )
 
 
-def run_line(found: RunSummary) -> RunLine:
-    """A summary with its moments as datetimes."""
+def found_line(found: FoundRun, values: Converter) -> RunLine:
+    """A run that was found, with its values decoded."""
     started = moment(found.started_at)
     assert started is not None
     return RunLine(
         found.workflow_id,
         found.run_id,
         found.first_run_id,
+        found.root_run_id,
+        found.parent_workflow_id or None,
+        found.parent_run_id or None,
         found.workflow,
         found.run_name,
         found.status,
         found.aside or None,
         found.queue,
         started,
+        max(moment(found.begin_at) or started, started),
         moment(found.closed_at),
+        found.history_length,
+        {name: values.decode(value) for name, value in found.memo.items()},
+        typed_attributes(found.attributes),
         found.priority or None,
     )
+
+
+def run_count(found: MatchCount) -> RunCount:
+    """A count with its groups."""
+    return RunCount(
+        found.count, tuple(CountGroup(one.value, one.count) for one in found.groups)
+    )
+
+
+def _memo_value(memo: dict[str, Any], name: str, default: Any, type_hint: Any) -> Any:
+    if name not in memo and default is not _MISSING:
+        return default
+    return of_type(memo[name], type_hint)
 
 
 def history_items(

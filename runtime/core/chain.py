@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from everact.runtime.core.cron import cron_times
 from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
 from everact.runtime.core.records import (
+    NO_EXTRAS,
     Complete,
     CompleteUpdate,
     ContinueAsNew,
@@ -44,7 +45,7 @@ def successor(
     `carried` are the unread signals, `run_id` the ID for a successor.
     """
     command, start = state.closing, replace(state.start, answered=())
-    options = _named(state)
+    options = _present(state)
     if type(command) is ContinueAsNew:
         options = replace(
             options,
@@ -127,7 +128,7 @@ def next_generation(state: RunState) -> RunState:
         name=command.name,
         args=command.args,
         kwargs=command.kwargs,
-        options=replace(_named(state), begin_at=None, run_deadline=deadline),
+        options=replace(_present(state), begin_at=None, run_deadline=deadline),
         carried=(*command.unread, *unread(state)),
         inbox_seq=state.inbox_seq,
         answered=tuple(
@@ -140,12 +141,15 @@ def next_generation(state: RunState) -> RunState:
     return fresh
 
 
-def _named(state: RunState) -> StartOptions:
-    """The options of the run, with the name that it was given last."""
+def _present(state: RunState) -> StartOptions:
+    """The options of the run, with the name and attributes that it was given last."""
     options = state.start.options
-    if state.renamed is None:
-        return options
-    return replace(options, run_name=state.renamed)
+    if state.renamed is not None:
+        options = replace(options, run_name=state.renamed)
+    if state.attributes is not None:
+        extras = replace(options.extras or NO_EXTRAS, attributes=state.attributes)
+        options = replace(options, extras=extras)
+    return options
 
 
 def abandoned(state: RunState, update: UpdateAccepted) -> CompleteUpdate:

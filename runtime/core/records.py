@@ -363,6 +363,18 @@ class AwaitEvent(Record, tag=38, frozen=True):
     wait: str = ""
 
 
+class UpsertAttributes(Record, tag=40, frozen=True):
+    """Set search attributes of the run, or take those away that are None."""
+
+    attributes: dict[str, Attribute | None]
+
+
+class SetDetails(Record, tag=41, frozen=True):
+    """Replace the text by which the run says where it stands."""
+
+    text: str
+
+
 class RenameRun(Record, tag=42, frozen=True):
     """Give the run another display name; it is not a call, and nothing answers it."""
 
@@ -438,9 +450,9 @@ CallCommand: TypeAlias = (
     RunTask | StartTimer | StartChild | SignalRun | CancelRun | AwaitEvent
 )
 ClosingCommand: TypeAlias = Complete | Fail | ContinueAsNew | TailCall
-Command: TypeAlias = (
-    CallCommand | CancelCall | CompleteUpdate | RenameRun | ClosingCommand
-)
+Notice: TypeAlias = UpsertAttributes | SetDetails | RenameRun
+"""Commands that say something of the run itself, and that nothing answers."""
+Command: TypeAlias = CallCommand | CancelCall | CompleteUpdate | Notice | ClosingCommand
 Message: TypeAlias = SignalReceived | CancelRequested | TerminateRequested
 """What one run may send to another."""
 

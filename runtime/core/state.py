@@ -21,6 +21,7 @@ from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
 from everact.runtime.core.records import (
     DEFAULT_TASK,
     AttemptStarted,
+    Attribute,
     AwaitEvent,
     Began,
     CallCommand,
@@ -44,6 +45,7 @@ from everact.runtime.core.records import (
     RunRenamed,
     RunTask,
     RunTimedOut,
+    SetDetails,
     SignalReceived,
     SignalRun,
     StartChild,
@@ -57,6 +59,7 @@ from everact.runtime.core.records import (
     TimerFired,
     Transition,
     UpdateAccepted,
+    UpsertAttributes,
     encode,
 )
 from everact.runtime.core.statuses import RunStatus
@@ -101,11 +104,13 @@ class RunState:
     """All that is known of one run; see the module's header for who may change it."""
 
     __slots__ = (
+        "attributes",
         "began",
         "calls",
         "cancel_reason",
         "children",
         "closing",
+        "details",
         "generation",
         "held",
         "inbox_seq",
@@ -143,6 +148,8 @@ class RunState:
         self.script: list[bytes] = []
         self.unsettled: set[int] | None = None
         self.renamed: str | None = None
+        self.attributes: dict[str, Attribute] | None = None
+        self.details = ""
         self.updates: dict[str, UpdateAccepted | CompleteUpdate] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -274,6 +281,14 @@ class RunState:
         """The number of the current attempt of task `call`, from 1."""
         found = self.tries.get(call) if self.tries else None
         return found.attempt if found else 1
+
+    @property
+    def current_attributes(self) -> dict[str, Attribute]:
+        """The search attributes of the run: those of its start, or as changed since."""
+        if self.attributes is not None:
+            return self.attributes
+        extras = self.start.options.extras
+        return {} if extras is None else extras.attributes
 
     def moments(self) -> list[tuple[float, int]]:
         """All moments at which something is due, with their timer numbers."""
@@ -498,6 +513,13 @@ class RunState:
 
     # -- commands ------------------------------------------------------------------
 
+    def _upsert(self, command: UpsertAttributes) -> None:
+        found = {**self.current_attributes, **command.attributes}
+        self.attributes = {k: v for k, v in found.items() if v is not None}
+
+    def _describe(self, command: SetDetails) -> None:
+        self.details = command.text
+
     def _rename(self, command: RenameRun) -> None:
         self.renamed = command.name
 
@@ -588,6 +610,8 @@ _ISSUE: dict[type, Callable[[RunState, Any], None]] = {
     CancelRun: RunState._open_message,
     AwaitEvent: RunState._open_wait,
     CancelCall: RunState._drop_call,
+    UpsertAttributes: RunState._upsert,
+    SetDetails: RunState._describe,
     RenameRun: RunState._rename,
     CompleteUpdate: RunState._complete_update,
     Complete: RunState._close,

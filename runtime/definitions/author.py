@@ -22,17 +22,25 @@ from everact.runtime.definitions.durable import (
     new_uuid,
     required_loop,
 )
+from everact.runtime.definitions.search_attributes import (
+    SearchAttributePair,
+    SearchAttributes,
+    SearchAttributeUpdate,
+    attribute_of,
+)
 from everact.runtime.definitions.workflows import (
     UNFINISHED,
     Workflow,
     handler_name,
     name_of,
 )
+from everact.runtime.values.json_payloads import of_type
 from everact.runtime.values.payloads import checked_text
 
 R = TypeVar("R")
 
 _outside = _random.SystemRandom()
+_MISSING: Any = object()
 
 ON_PARENT_CLOSE = {
     "terminate": TERMINATE,
@@ -173,6 +181,55 @@ def last_failure() -> BaseException | None:
     return required_loop("last_failure").last_failure
 
 
+def upsert_search_attributes(*changes: SearchAttributeUpdate) -> None:
+    """Change search attributes of the current run: `key.value_set(…)` sets one,
+    `key.value_unset()` takes it away. Lists see it once the step is durable.
+
+    A key that is not declared is kept with the run, which is found by it once it is
+    declared, or at once if the runtime declares keys by itself. ValueError if a key
+    is given twice.
+    """
+    loop = required_loop("upsert_search_attributes")
+    if len({change.key.name for change in changes}) < len(changes):
+        raise ValueError("a search attribute is given twice")
+    loop.info.search_attributes.updated(*changes)  # refuses too many
+    loop.upsert(
+        {
+            change.key.name: attribute_of(change)
+            if isinstance(change, SearchAttributePair)
+            else None
+            for change in changes
+        }
+    )
+
+
+def set_current_details(text: str) -> None:
+    """Say where the current run stands; `describe` shows it. The last text counts.
+
+    A tail call begins without one.
+    """
+    loop = required_loop("set_current_details")
+    if not isinstance(text, str):
+        raise TypeError(f"the details are text, not {type(text).__name__}")
+    loop.describe(checked_text(text, "the details"))
+
+
+def current_details() -> str:
+    """Where the current run said last that it stands; empty if it did not."""
+    return required_loop("current_details").details
+
+
+def memo_value(name: str, default: Any = _MISSING, *, type_hint: Any = None) -> Any:
+    """One value of the current run's memo, made a `type_hint` if it is not one.
+
+    KeyError if there is none of that name and no default.
+    """
+    memo = required_loop("memo_value").info.memo
+    if name not in memo and default is not _MISSING:
+        return default
+    return of_type(memo[name], type_hint)
+
+
 def rename_current_execution(name: str) -> None:
     """Give the run that is executing another display name; IDs stay what they are.
 
@@ -258,6 +315,7 @@ async def start_child(
     run_name: str = "",
     memo: dict[str, Any] | None = None,
     additional_metadata: dict[str, Any] | None = None,
+    search_attributes: SearchAttributes | None = None,
     priority: int | None = None,
 ) -> ChildHandle[Any]:
     """Start a child run; returns its handle once the child is durably there.
@@ -282,6 +340,7 @@ async def start_child(
             "run_name": run_name,
             "memo": memo,
             "additional_metadata": additional_metadata,
+            "search_attributes": search_attributes,
             "priority": priority,
         },
         announce=True,
@@ -341,6 +400,7 @@ _CHILD_OPTIONS = {
     "run_name",
     "memo",
     "additional_metadata",
+    "search_attributes",
     "priority",
 }
 

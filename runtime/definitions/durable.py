@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from everact.runtime.core.records import Attribute
+from everact.runtime.definitions.search_attributes import TypedSearchAttributes
+
 if TYPE_CHECKING:
     from everact.runtime.definitions.tasks import Task
 
@@ -35,6 +38,7 @@ class RunInfo:
     run_name: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
     context: dict[str, Any] = field(default_factory=dict)
+    search_attributes: TypedSearchAttributes = TypedSearchAttributes.empty
     memo: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     additional_metadata: dict[str, Any] | None = None
@@ -90,6 +94,17 @@ class DurableLoop(asyncio.AbstractEventLoop):
     @abstractmethod
     def rename(self, name: str) -> None:
         """Give the current run another display name."""
+
+    details: str
+    """The text by which the current run says where it stands."""
+
+    @abstractmethod
+    def describe(self, text: str) -> None:
+        """Replace that text."""
+
+    @abstractmethod
+    def upsert(self, changes: dict[str, Attribute | None]) -> None:
+        """Set search attributes of the current run, or take them away."""
 
     @abstractmethod
     def wait_until(self, predicate: Callable[[], bool]) -> asyncio.Future[None]:

@@ -10,6 +10,7 @@ import msgspec
 
 from everact.runtime.core.cron import cron_times
 from everact.runtime.core.records import NO_EXTRAS, Extras
+from everact.runtime.definitions.search_attributes import attributes_of
 from everact.runtime.values.payloads import checked_text
 
 PRIORITIES = (1, 2, 3)
@@ -33,6 +34,7 @@ def extras_of(options: Mapping[str, Any], inherited: bytes = b"") -> Extras | No
         ),
         metadata=_merged(inherited, options.get("additional_metadata")),
         cron=_checked_cron(options),
+        attributes=attributes_of(options.get("search_attributes")),
     )
     return None if made == NO_EXTRAS else made
 

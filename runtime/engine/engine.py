@@ -49,6 +49,7 @@ from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
 from everact.runtime.engine.updates import Updates
+from everact.runtime.engine.visibility import Visibility
 from everact.runtime.engine.waiting import Closed, Waiting, fail
 from everact.runtime.engine.waiting import reply as settle
 from everact.runtime.engine.watchdog import Watchdog
@@ -118,6 +119,7 @@ class Engine:
         idle_runs: int = IDLE_RUNS,
         tune_gc: bool = True,
         interceptors: Iterable[object] = (),
+        declare_search_attributes: bool = False,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -138,6 +140,7 @@ class Engine:
         self.relations = Relations(self)
         self.schedules = Schedules(self)
         self.beside: dict[type, Beside] = {}
+        self.visibility = Visibility(self, automatic=declare_search_attributes)
         self.released: dict[type, Callable[[RunActor, Any], None]] = {}
         """Who is told of commands of a kind once they are durable."""
         self.updates = Updates(self)

@@ -153,17 +153,17 @@ class Relations:
         self, parent: RunActor, command: StartChild, write: Write | None
     ) -> None:
         start = parent.state.start
+        extras = command.options.extras
+        if extras is not None and extras.attributes:
+            visibility = self._engine.visibility
+            refusal = visibility.refusal(start.workspace, extras.attributes)
+            if refusal is not None:
+                self._refuse_child(parent, command, "RPCError", refusal)
+                return
         derived = command.workflow_id.startswith(start.run_id)
         if not derived and self._engine.open_run(start.workspace, command.workflow_id):
-            failure = Failure(
-                FailureKind.APPLICATION,
-                "WorkflowAlreadyStarted",
-                f"workflow ID {command.workflow_id!r} is taken by an open run",
-                Status.PERMANENT_ERROR,
-                True,
-            )
-            wrapped = child_failure(failure, command.name, command.workflow_id)
-            parent.post(ChildClosed(command.call, b"", wrapped))
+            taken = f"workflow ID {command.workflow_id!r} is taken by an open run"
+            self._refuse_child(parent, command, "WorkflowAlreadyStarted", taken)
             return
         options, deadline = command.options, None
         if options.execution_timeout is not None:
@@ -188,6 +188,15 @@ class Relations:
             workspace=start.workspace,
         )
         self._engine.make(started, None, write)
+
+    @staticmethod
+    def _refuse_child(
+        parent: RunActor, command: StartChild, kind: str, why: str
+    ) -> None:
+        status = Status.PERMANENT_ERROR
+        failure = Failure(FailureKind.APPLICATION, kind, why, status, True)
+        wrapped = child_failure(failure, command.name, command.workflow_id)
+        parent.post(ChildClosed(command.call, b"", wrapped))
 
     def _find_child(self, parent: RunActor, command: StartChild) -> None:
         """After recovery: the child's outcome if it ended, its start if it is gone."""

@@ -20,7 +20,7 @@ from everact.runtime.store.base import CheckpointRow, JournalRow
 
 _PLACE = Struct("<cqq").pack
 _tuple = tuple.__new__
-_ROW, _CHECKPOINT, _SCHEDULE = b"r", b"c", b"s"
+_ROW, _CHECKPOINT, _SCHEDULE, _PAGE = b"r", b"c", b"s", b"p"
 _MAC_BYTES = 16
 
 
@@ -47,6 +47,12 @@ class Seal:
         mac = self._start.copy()
         mac.update(place + state.start.run_id.encode() + body)
         return CheckpointRow(key, state.generation, state.seq, mac.digest(), body)
+
+    def token(self, about: bytes, body: bytes) -> bytes:
+        """The code by which a token that was given out is known again."""
+        mac = self._start.copy()
+        mac.update(_PLACE(_PAGE, len(about), len(body)) + about + body)
+        return mac.digest()
 
     def verify(self, row: JournalRow, run_id: str) -> None:
         """StoreTampered if the row is not what was written at its place."""

@@ -28,9 +28,9 @@ from everact.runtime.filters.tree import (
 
 LENGTH = 20_000
 """Characters of a filter."""
-DEPTH = 32
+DEPTH = 16
 """Parentheses within parentheses."""
-COMPARISONS = 200
+COMPARISONS = 100
 """Comparisons in one filter."""
 VALUES = 500
 """Values in one filter."""

@@ -11,6 +11,7 @@ from everact.runtime.core.naming import generated_name
 from everact.runtime.core.opaque import Document, Payload
 from everact.runtime.core.records import (
     NO_EXTRAS,
+    Attribute,
     AwaitEvent,
     CancelRequested,
     Command,
@@ -144,6 +145,8 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     static_summary: str = ""
     static_details: str = ""
     additional_metadata: Document = b""
+    attributes: dict[str, Attribute] = {}
+    current_details: str = ""
     pending_updates: tuple[PendingUpdate, ...] = ()
 
 
@@ -351,6 +354,8 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
         static_summary=extras.static_summary,
         static_details=extras.static_details,
         additional_metadata=extras.metadata,
+        attributes=state.current_attributes,
+        current_details=state.details,
         pending_updates=tuple(
             PendingUpdate(update_id=update.update_id, name=update.name)
             for update in (() if row.status else state.open_updates)

@@ -139,6 +139,9 @@ def check(engine: "Engine", request: StartRun) -> None:
         wrong = _cron_mistake(request, engine.clock.now())
     if wrong is not None:
         raise RPCError(wrong, RPCStatus.INVALID_ARGUMENT)
+    extras = request.options.extras
+    if extras is not None and extras.attributes:
+        engine.visibility.check(request.workspace, extras.attributes)
 
 
 def _cron_mistake(request: StartRun, now: float) -> str | None:

@@ -14,6 +14,7 @@ from everact.runtime.core.records import (
     CompleteUpdate,
     Fail,
     StartTimer,
+    UpsertAttributes,
 )
 from everact.runtime.values.coded import coded
 from everact.runtime.values.payloads import Converter, unwrapped
@@ -43,6 +44,10 @@ def same(recorded: Command, produced: Command, values: Converter) -> bool:
         )
     if isinstance(recorded, (StartTimer, CancelCall, AwaitEvent)):
         return False
+    if isinstance(recorded, UpsertAttributes) and isinstance(
+        produced, UpsertAttributes
+    ):
+        return recorded.attributes.keys() == produced.attributes.keys()
     for field in ("call", "workflow_id"):
         if getattr(recorded, field, None) != getattr(produced, field, None):
             return False

@@ -16,18 +16,22 @@ from everact.runtime.core.naming import generated_name
 from everact.runtime.core.records import (
     NO_EXTRAS,
     TERMINATE,
+    Attribute,
     AwaitEvent,
     CancelRun,
     RenameRun,
     RunTask,
+    SetDetails,
     SignalReceived,
     SignalRun,
     StartChild,
     Started,
     StartOptions,
+    UpsertAttributes,
 )
 from everact.runtime.definitions.durable import DurableLoop, RunInfo
 from everact.runtime.definitions.extras import extras_of
+from everact.runtime.definitions.search_attributes import typed_attributes
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import (
@@ -59,6 +63,8 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         "_receivers",
         "_waits",
         "announced",
+        "attributes",
+        "details",
         "generation",
         "handlers",
         "queries",
@@ -76,6 +82,8 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         self.start = start
         self.generation = generation
         self.renamed: str | None = None
+        self.attributes: dict[str, Attribute] | None = None
+        self.details = ""
         self.values = values
         self.reason: str | None = None
         self.announced: dict[int, OrderedFuture] | None = None
@@ -184,6 +192,17 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         self.refuse_if_over()
         self.renamed = name
         self.commands.append(RenameRun(name))
+
+    def upsert(self, changes: dict[str, Attribute | None]) -> None:
+        self.refuse_if_over()
+        found = {**self._attributes, **changes}
+        self.attributes = {k: v for k, v in found.items() if v is not None}
+        self.commands.append(UpsertAttributes(changes))
+
+    def describe(self, text: str) -> None:
+        self.refuse_if_over()
+        self.details = text
+        self.commands.append(SetDetails(text))
 
     def receive(self, name: str) -> asyncio.Future[Any]:
         future = Receiver(loop=self)
@@ -340,6 +359,13 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         return self._random
 
     @property
+    def _attributes(self) -> dict[str, Attribute]:
+        if self.attributes is not None:
+            return self.attributes
+        extras = self.start.options.extras
+        return {} if extras is None else extras.attributes
+
+    @property
     def cancel_reason(self) -> str | None:
         return self.reason
 
@@ -376,6 +402,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             run_name=self.renamed or options.run_name or generated_name(start.run_id),
             parameters=msgspec.json.decode(options.parameters or b"{}"),
             context=msgspec.json.decode(options.context or b"{}"),
+            search_attributes=typed_attributes(self._attributes),
             memo={k: self.values.decode(v) for k, v in options.memo.items()},
             headers=dict(options.headers),
             additional_metadata=msgspec.json.decode(extras.metadata)

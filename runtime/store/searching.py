@@ -9,10 +9,10 @@ of the run; those of our own have a name that begins with ``#``, which no user's
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from everact.runtime.core.records import AttributeKind
+from everact.runtime.core.records import Attribute, AttributeKind
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.errors import InvalidFilter
 from everact.runtime.filters.operators import Operator, Scalar, moment
@@ -20,6 +20,9 @@ from everact.runtime.filters.tree import Both, Comparison, Field, Literal
 
 Declared: TypeAlias = Mapping[str, AttributeKind]
 """The search attributes of a workspace, by name."""
+
+WORDS = 50
+"""Words that one comparison searches texts for."""
 
 OWN = "#"
 METADATA = f"{OWN}metadata."
@@ -82,6 +85,25 @@ _STATUSES = {status.name.replace("_", "").lower(): status for status in RunStatu
 _STATUSES["canceled"] = RunStatus.CANCELLED
 
 
+def attributes_found(rows: Iterable[Any]) -> dict[int, dict[str, Attribute]]:
+    """Rows of attributes (run, name, kind, value, whole), in order, by run."""
+    found: dict[int, dict[str, Attribute]] = {}
+    for run_key, name, number, value, whole in rows:
+        kind = AttributeKind(number)
+        of_run = found.setdefault(run_key, {})
+        if kind is AttributeKind.KEYWORD_LIST:
+            before: Any = of_run[name].value if name in of_run else ()
+            value = (*before, value)
+        elif kind is AttributeKind.TEXT:
+            if whole is None:
+                continue
+            value = whole
+        elif kind is AttributeKind.BOOL:
+            value = bool(value)
+        of_run[name] = Attribute(kind, value)
+    return found
+
+
 def words(text: str) -> list[str]:
     """What a text is found by: its words, each once, whatever their case."""
     return list(dict.fromkeys(_WORD.findall(text.casefold())))
@@ -108,10 +130,11 @@ def kind_of(subject: Subject, comparison: Comparison) -> AttributeKind | None:
     """The kind that a comparison is about; None where any will do."""
     if subject.kind is not None or not comparison.values:
         return subject.kind
-    return _kind_of_value(comparison.values[0].value)
+    return kind_of_value(comparison.values[0].value)
 
 
-def _kind_of_value(value: Scalar) -> AttributeKind:
+def kind_of_value(value: Scalar) -> AttributeKind:
+    """The kind that a value alone tells; any number is a float."""
     if isinstance(value, bool):
         return AttributeKind.BOOL
     return AttributeKind.KEYWORD if isinstance(value, str) else AttributeKind.FLOAT
@@ -132,7 +155,11 @@ def values_of(subject: Subject, comparison: Comparison) -> list[Scalar]:
         kind not in _WORDS or subject.name == "status"
     ):
         raise InvalidFilter(f"{name!r} is no text: STARTS_WITH does not apply", at)
-    return [_value(subject, kind, literal, name) for literal in comparison.values]
+    found = [_value(subject, kind, literal, name) for literal in comparison.values]
+    asked = sum(len(words(str(value))) for value in found)
+    if kind is AttributeKind.TEXT and asked > WORDS:
+        raise InvalidFilter(f"at most {WORDS} words at a time", at)
+    return found
 
 
 def _value(
@@ -149,7 +176,7 @@ def _value(
                 f"{value!r} is no moment; one is written '2026-01-31T12:00:00Z'",
                 literal.at,
             ) from None
-    found = _kind_of_value(value)
+    found = kind_of_value(value)
     right = found is kind
     right = right or (kind in _NUMBERS and found is AttributeKind.FLOAT)
     right = right or (kind in _WORDS and found is AttributeKind.KEYWORD)

@@ -160,9 +160,10 @@ def _sorted(wanted: Search, condition: str, driver: str | None, bound: _Bound) -
     names = [f"t{number}" for number in range(len(terms))]
     where = _where(wanted, condition, driver, bound)
     after = "1" if wanted.after is None else _after(names, terms, wanted.after, bound)
-    shown = ", ".join(f"{term} as {n}" for n, (term, _) in zip(names, terms))
+    named = list(zip(names, terms, strict=True))
+    shown = ", ".join(f"{term} as {name}" for name, (term, _) in named)
     order = ", ".join(
-        f"{n} {'desc' if down else 'asc'}" for n, (_, down) in zip(names, terms)
+        f"{name} {'desc' if down else 'asc'}" for name, (_, down) in named
     )
     return (
         f"select key, {', '.join(names)} from (select key, {shown} from {where})"
@@ -197,12 +198,12 @@ def _after(
     bound: _Bound,
 ) -> str:
     """Whether a run comes after a place, term by term."""
-    found = ""
-    for name, (_, down), last in reversed(list(zip(names, terms, place, strict=True))):
+    found, before = [], ""
+    for name, (_, down), last in zip(names, terms, place, strict=True):
         given, sign = bound(last), "<" if down else ">"
-        rest = f" or ({name} = {given} and ({found}))" if found else ""
-        found = f"{name} {sign} {given}{rest}"
-    return f"({found})"
+        found.append(f"({before}{name} {sign} {given})")
+        before += f"{name} = {given} and "
+    return _joined(found, " or ")
 
 
 def _where(wanted: Search, condition: str, driver: str | None, bound: _Bound) -> str:

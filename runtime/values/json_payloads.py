@@ -120,3 +120,13 @@ def _decoder_of(kind: Any) -> Callable[[Any], Any]:
         return msgspec.json.Decoder(kind, dec_hook=_validated).decode
     except Exception:  # whatever an annotation may be
         return msgspec.json.decode
+
+
+def of_type(value: Any, hint: Any) -> Any:
+    """`value` as a `hint`: as it is if it is one, or made of its JSON form.
+
+    msgspec.ValidationError if it does not fit.
+    """
+    if isinstance(hint, type) and isinstance(value, hint):
+        return value
+    return as_type(value, hint)

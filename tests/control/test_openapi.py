@@ -56,6 +56,8 @@ POST     /api/v1/runs/start
 POST     /api/v1/runs/start_batch
 POST     /api/v1/runs/start_together
 POST     /api/v1/runs/terminate
+GET POST /api/v1/runs/count_matching
+GET POST /api/v1/runs/search
 GET POST /api/v1/runs/tally
 GET POST /api/v1/runs/watch
 POST     /api/v1/schedules/backfill
@@ -67,6 +69,9 @@ POST     /api/v1/schedules/pause
 POST     /api/v1/schedules/resume
 POST     /api/v1/schedules/trigger
 POST     /api/v1/schedules/update
+POST     /api/v1/search_attributes/add
+GET POST /api/v1/search_attributes/list
+POST     /api/v1/search_attributes/remove
 GET POST /api/v1/updates/result
 POST     /api/v1/updates/send
 POST     /api/v1/updates/send_with_start

@@ -1,6 +1,6 @@
 """A real engine with runs in every status, served; run as a child process.
 
-    python -m tests.dashboard.site DATABASE [--token] [--many N] [--address HOST:PORT]
+    python -m tests.dashboard.site DATABASE [--token] [--many] [--address HOST:PORT]
 
 Prints one line of JSON when it is ready: its address, and a token if one was made.
 Ends when its standard input does.
@@ -21,8 +21,7 @@ from everact.actors import Actor
 from everact.runtime import Registry, Runtime, continue_as_new, retry, task, workflow
 from everact.runtime.control.serving import Control
 from everact.runtime.control.tokens import Scope, TokenFile
-from everact.runtime.store.base import JournalRow, RunRow, Write
-from everact.runtime.store.sqlite import SqliteStore
+from tests.store.many import many_runs
 
 REGISTRY = Registry()
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
@@ -193,45 +192,9 @@ async def fill(runtime: Runtime) -> None:
             await run.result()
 
 
-async def fill_index(database: str, count: int) -> None:
-    """That many closed runs straight into the store: what a list is read from."""
-    store = SqliteStore(database)
-    store.open()
-    loop = asyncio.get_running_loop()
-    for begin in range(1, count + 1, 5000):
-        writes = [
-            Write(
-                row=JournalRow(key, 0, 0, b"", b""),
-                done=lambda *_: None,
-                insert=RunRow(
-                    key=key,
-                    workspace="default",
-                    workflow_id=f"import-{key:06}",
-                    run_id=f"run-{key:06}",
-                    first_run_id=f"run-{key:06}",
-                    root_run_id=f"run-{key:06}",
-                    parent_key=None,
-                    name=f"import_{key % 7}",
-                    queue="default",
-                    status=1 + (key % 50 == 0),
-                    wake_at=None,
-                    started_at=1.79e9 + key,
-                    closed_at=1.79e9 + key + 5,
-                ),
-            )
-            for key in range(begin, min(begin + 5000, count + 1))
-        ]
-        answer: asyncio.Future[Any] = loop.create_future()
-        store.commit(writes, answer.set_result)
-        assert not await answer
-    store.close(clean=True)
-
-
-async def serve(database: str, address: str, guarded: bool, many: int) -> None:
+async def serve(database: str, address: str, guarded: bool, many: bool) -> None:
     token = ""
     fresh = not Path(database).exists()
-    if many:
-        await fill_index(database, many)
     if guarded:
         tokens = TokenFile.beside(database)
         token = tokens.create("page", scope=Scope.ADMIN)[1]
@@ -251,8 +214,10 @@ def main() -> None:
     parser.add_argument("database")
     parser.add_argument("--address", default="127.0.0.1:0")
     parser.add_argument("--token", action="store_true")
-    parser.add_argument("--many", type=int, default=0)
+    parser.add_argument("--many", action="store_true")
     given = parser.parse_args()
+    if given.many:
+        many_runs(Path(given.database).parent)
     asyncio.run(serve(given.database, given.address, given.token, given.many))
 
 

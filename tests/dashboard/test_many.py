@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.dashboard.conftest import serving, visiting
+from tests.store.many import MANY
 
 pytestmark = [pytest.mark.real_time, pytest.mark.slow]
 
-MANY = 100_000
 PATIENCE = 2.0
 """Seconds that any step may take on a busy machine; see docs/dashboard.md."""
 
@@ -21,7 +21,7 @@ def test_a_hundred_thousand_runs_are_listed_filtered_and_paged(
     browser: Browser, tmp_path: Path
 ) -> None:
     with (
-        serving(tmp_path / "many.db", "--many", str(MANY)) as site,
+        serving(tmp_path / "many.db", "--many") as site,
         visiting(browser, site) as visit,
     ):
         took: dict[str, float] = {}

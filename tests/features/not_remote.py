@@ -22,6 +22,7 @@ REMOTE_MODULES = frozenset(
         "test_start_options",
         "test_starting",
         "test_updates",
+        "test_visibility",
     }
 )
 

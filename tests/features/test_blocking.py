@@ -18,6 +18,7 @@ from everact.runtime import (
     BlockingHandle,
     BlockingSchedule,
     Client,
+    InvalidFilter,
     OverlapPolicy,
     QueryFailed,
     Registry,
@@ -33,9 +34,11 @@ from everact.runtime import (
     Schedule,
     ScheduleBackfill,
     ScheduleSpec,
+    SearchAttributeKey,
     StartOperation,
     StartWorkflow,
     StoreInUse,
+    TypedSearchAttributes,
     Worker,
     WorkflowAlreadyStarted,
     WorkflowFailure,
@@ -151,6 +154,29 @@ def test_lists_are_read_page_by_page_and_may_be_left(runtime: RuntimeThread) -> 
     left = runtime.list(page_size=2)
     next(left)
     del left
+
+
+@pytest.mark.feature("VS-03", "VS-09", "VS-14")
+def test_runs_are_found_and_counted(runtime: RuntimeThread) -> None:
+    level = SearchAttributeKey.for_int("Level")
+    runtime.search_attributes.add(level)
+    assert runtime.search_attributes.list() == [level]
+    for number in range(3):
+        found_by = TypedSearchAttributes([level.value_set(number)])
+        runtime.execute(doubled, number, id=str(number), search_attributes=found_by)
+    assert [line.workflow_id for line in runtime.list("Level > 0", limit=1)] == ["2"]
+    pages = runtime.list("Level >= 0", page_size=2)
+    pages.fetch_next_page()
+    assert len(pages.current_page or ()) == 2
+    rest = runtime.list("Level >= 0", next_page_token=pages.next_page_token)
+    assert [line.workflow_id for line in rest] == ["0"]
+    counted = runtime.count("GROUP BY status")
+    assert [(group.value, group.count) for group in counted.groups] == [
+        ("completed", 3)
+    ]
+    runtime.search_attributes.remove(level)
+    with pytest.raises(InvalidFilter):
+        runtime.count("Level = 1")
 
 
 def test_a_run_is_talked_to(runtime: RuntimeThread) -> None:

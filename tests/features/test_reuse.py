@@ -391,7 +391,9 @@ async def test_a_crash_leaves_the_one_or_the_other(tmp_path: Path) -> None:
                 await runtime.handle("x", run_id=old.result_run_id).describe()
             ).status
             assert (closed is RunStatus.TERMINATED) == (result[0] == "new")
-            assert await runtime.count(id="x") == (2 if result[0] == "new" else 1)
+            assert (await runtime.count(id="x")).count == (
+                2 if result[0] == "new" else 1
+            )
     assert left[0] == "old" and left[-1] == "new" and left == sorted(left, reverse=True)
     assert new.result_run_id != old.result_run_id
 
@@ -415,7 +417,8 @@ async def test_observers_never_see_two_open_runs_nor_none(runtime: Client) -> No
 
     async def observe() -> None:
         while not done.is_set():
-            seen.append(await runtime.count(id="x", status=RunStatus.RUNNING))
+            found = await runtime.count(id="x", status=RunStatus.RUNNING)
+            seen.append(found.count)
             assert (await runtime.handle("x").describe()).status is RunStatus.RUNNING
             await asyncio.sleep(0)
 
@@ -438,7 +441,8 @@ async def test_of_fifty_that_replace_each_other_at_once_one_is_left(
         )
     )
     assert len({h.result_run_id for h in handles}) == 50
-    assert await runtime.count(id="x", status=RunStatus.RUNNING) == 1
+    found = await runtime.count(id="x", status=RunStatus.RUNNING)
+    assert found.count == 1
     await runtime.handle("x").signal("go")
     ends = await asyncio.gather(*(h.result() for h in handles), return_exceptions=True)
     assert sum(isinstance(end, WorkflowFailure) for end in ends) == 49

@@ -42,6 +42,7 @@ from everact.runtime.core.records import (
     RunRenamed,
     RunTask,
     RunTimedOut,
+    SetDetails,
     SignalReceived,
     SignalRun,
     StartChild,
@@ -56,6 +57,7 @@ from everact.runtime.core.records import (
     TimerFired,
     Transition,
     UpdateAccepted,
+    UpsertAttributes,
 )
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.core.statuses import Status
@@ -179,6 +181,10 @@ COMMANDS: list[Command] = [
     TailCall("next", ARGS, KWARGS, (SIGNAL,)),
     AwaitEvent(7, "paid", "order-1", "amount > 3", 1_700_000_000.0, "payment"),
     RenameRun("order 7, paid"),
+    UpsertAttributes(
+        {"Level": Attribute(AttributeKind.INT, 3), "Customer": None},
+    ),
+    SetDetails("waits for\nan answer"),
     CompleteUpdate("update-2", b"m\x01", FAILURE),
 ]
 MESSAGES: list[Message] = [

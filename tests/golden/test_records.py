@@ -147,6 +147,7 @@ def test_every_field_but_the_first_ones_has_a_default() -> None:
         "RunRenamed": ["name"],
         "RunTask": ["call", "name"],
         "RunTimedOut": ["kind"],
+        "SetDetails": ["text"],
         "SignalReceived": ["name"],
         "SignalRun": ["call", "workflow_id", "run_id", "name"],
         "StartChild": ["call", "name", "workflow_id", "run_id"],
@@ -160,6 +161,7 @@ def test_every_field_but_the_first_ones_has_a_default() -> None:
         "TimerFired": ["call"],
         "Transition": ["time", "events"],
         "UpdateAccepted": ["update_id", "name"],
+        "UpsertAttributes": ["attributes"],
     }
 
 

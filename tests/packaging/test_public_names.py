@@ -29,6 +29,9 @@ PUBLIC = {
         KeepAliveConfig
         RetryConfig TLSConfig
         ForeignAwait
+        CountGroup RunCount RunIterator SearchAttributeKey SearchAttributePair
+        TypedSearchAttributes current_details memo_value set_current_details
+        upsert_search_attributes
         HistoryItem NonDeterminismError QueryFailed QueryRejected RPCError RPCStatus
         ReadOnlyError Registry Reset RetryPolicy RunCancelled RunHandle RunInfo
         RunLine RunPutAside RunStatus RunTerminated RunTimedOut RunView Runtime

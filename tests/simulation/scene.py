@@ -14,6 +14,7 @@ from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.updates import UpdateHandle
 from everact.runtime.client.with_start import StartOperation
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.definitions.search_attributes import SearchAttributeKey
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import (
     EveractError,
@@ -72,6 +73,14 @@ class Scene:
 
         started: str = await self._once(f"start {id} {about}", attempt)
         return started
+
+    async def declare(self, *keys: SearchAttributeKey[Any]) -> None:
+        """Declare keys of search attributes."""
+
+        async def attempt() -> None:
+            await self.runtime.search_attributes.add(*keys)
+
+        await self._patiently("declare", attempt)
 
     async def signal(self, id: str, name: str, *args: Any, key: str = "") -> bool:
         """Send a signal once; False if the run was closed."""

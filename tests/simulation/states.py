@@ -9,6 +9,7 @@ from everact.runtime.engine.loading import load_state
 from everact.runtime.engine.run import RunActor
 from everact.runtime.engine.seal import Seal
 from everact.runtime.programs.attended import make_program
+from everact.runtime.store.searching import attributes_found
 from everact.runtime.testing.ledger import Broken
 from everact.runtime.values.converter import DataConverter
 from tests.simulation.image import Image
@@ -64,6 +65,10 @@ def compare_live(image: Image, run: RunActor) -> None:
     on_disk = math.inf if row.wake_at is None else row.wake_at
     if not row.status and wake is not None and on_disk > wake:
         raise Broken(f"{run}: wakes at {wake}, its row says {on_disk}")
+    rows = image.beside("attributes_of_runs", (f"[{key}]",))
+    written = attributes_found(rows).get(key, {})
+    if written != run.state.current_attributes:
+        raise Broken(f"{run}: {run.state.current_attributes} is found by {written}")
 
 
 def compare_replays(image: Image, key: int, registry: Any) -> None:

@@ -10,6 +10,8 @@ import pytest
 from everact.runtime import errors, wire
 from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.records import (
+    Attribute,
+    AttributeKind,
     AwaitEvent,
     ChildClosed,
     Complete,
@@ -17,11 +19,13 @@ from everact.runtime.core.records import (
     EventMatched,
     Fail,
     RunTask,
+    SetDetails,
     SignalReceived,
     Started,
     StartOptions,
     TaskCompleted,
     UpdateAccepted,
+    UpsertAttributes,
 )
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.core.statuses import RPCStatus, RunStatus
@@ -119,6 +123,15 @@ def test_history_comes_in_as_the_same_records_but_for_pickles() -> None:
             Complete(b"j[]"),
             CompleteUpdate("u", b"j1"),
             AwaitEvent(5, "paid", "order-1", "a = 1", 1.5, "payment"),
+            UpsertAttributes(
+                {
+                    "Tags": Attribute(AttributeKind.KEYWORD_LIST, ("a", "b")),
+                    "Due": Attribute(AttributeKind.DATETIME, 1.5),
+                    "Paid": Attribute(AttributeKind.BOOL, True),
+                    "Gone": None,
+                }
+            ),
+            SetDetails("here"),
         ),
         run_id="r",
     )

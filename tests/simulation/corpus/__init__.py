@@ -9,6 +9,7 @@ from tests.simulation.corpus import (
     starting_works,
     task_works,
     update_works,
+    visible_works,
 )
 from tests.simulation.corpus.tasks import CORPUS
 
@@ -18,6 +19,7 @@ ENTRIES = (
     *message_works.WORKS,
     *lifecycle_works.WORKS,
     *schedule_works.WORKS,
+    *visible_works.WORKS,
     *update_works.WORKS,
     *starting_works.WORKS,
     *event_works.WORKS,

@@ -131,7 +131,7 @@ select runs.* from json_each(?) as wanted join runs on runs.key = wanted.value
 order by wanted.key
 
 -- name: first_rows
-select run_key, generation, seq, mac, body from json_each(?) as wanted
+select journal.* from json_each(?) as wanted
 join runs on runs.key = wanted.value
 join journal on journal.run_key = runs.key
     and journal.generation = runs.generation and journal.seq = 0

@@ -1,0 +1,54 @@
+"""Runs that say where they stand, and by what they are to be found."""
+
+from everact.runtime import (
+    Call,
+    SearchAttributeKey,
+    TailCall,
+    TypedSearchAttributes,
+    continue_as_new,
+    current_details,
+    run_info,
+    set_current_details,
+    sleep,
+    upsert_search_attributes,
+    workflow,
+)
+from tests.simulation.corpus.tasks import CORPUS, echo
+from tests.simulation.scene import Scene
+from tests.simulation.world import Entry
+
+LEVEL = SearchAttributeKey.for_int("Level")
+TAGS = SearchAttributeKey.for_keyword_list("Tags")
+NOTE = SearchAttributeKey.for_text("Note")
+GIVEN = TypedSearchAttributes([LEVEL.value_set(0), TAGS.value_set(["a", "b"])])
+
+
+@workflow(registry=CORPUS)
+async def visible(rest: int) -> str:
+    """Changes what it is found by at each step, and in each run of its chain."""
+    found = run_info().search_attributes
+    level = found.get(LEVEL, -1)
+    upsert_search_attributes(LEVEL.value_set(level + 1), TAGS.value_unset())
+    set_current_details(f"step {await echo(level)}")
+    upsert_search_attributes(NOTE.value_set(f"{current_details()} of some"))
+    await sleep(1)
+    if rest:
+        continue_as_new(rest - 1)
+    raise TailCall(Call("told"))
+
+
+@workflow(registry=CORPUS)
+async def told() -> str:
+    found = run_info().search_attributes
+    upsert_search_attributes(NOTE.value_unset())
+    await echo(1)
+    return f"{found[LEVEL]} {found[NOTE]} {len(found)}"
+
+
+async def play_visible(scene: Scene) -> None:
+    await scene.declare(LEVEL, TAGS, NOTE)
+    await scene.start(visible, 2, id="a", search_attributes=GIVEN)
+    assert await scene.outcome("a") == "3 step 2 of some 2"
+
+
+WORKS = (Entry("visible", play_visible),)
