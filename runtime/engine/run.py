@@ -111,15 +111,17 @@ class Asked(msgspec.Struct, eq=False):
 class Question:
     """A query, answered once the state that it saw is durable."""
 
-    __slots__ = ("args", "kwargs", "name", "reply")
+    __slots__ = ("args", "headers", "kwargs", "name", "reply")
 
     def __init__(
         self,
         name: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        headers: dict[str, str],
         reply: "asyncio.Future[Any]",
     ) -> None:
+        self.headers = headers
         self.name = name
         self.args = args
         self.kwargs = kwargs
@@ -931,7 +933,9 @@ class RunActor(Actor):
         assert program is not None
         answer: Any
         try:
-            answer = program.query(question.name, question.args, question.kwargs)
+            answer = program.query(
+                question.name, question.args, question.kwargs, question.headers
+            )
         except QueryFailed as failed:
             answer = failed
             if "changed" in failed.message:

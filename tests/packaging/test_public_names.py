@@ -22,7 +22,9 @@ PUBLIC = {
         AddressInUse ApplicationError Arguments AsyncTaskCancelled AttemptLost
         AuthorizationError BlockingClient BlockingHandle BlockingHttpClient Call
         ChildFailure ChildHandle
-        Client ClientError ContinuedAsNew Duration EndpointError EngineUnreachable
+        Client ClientCall ClientError ClientInterceptor Codec ContinuedAsNew Converter
+        DataConverter Duration EndpointError EngineUnreachable Failure FailureConverter
+        Invocation JsonConverter PickleConverter ValueNotReadable WorkerInterceptor
         Error EveractError HttpClient HttpConnectProxyConfig InvalidFilter
         KeepAliveConfig
         RetryConfig TLSConfig
