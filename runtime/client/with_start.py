@@ -34,8 +34,9 @@ class StartOperation(Generic[R]):
     """A start that an update brings about; for one use.
 
     It takes what `Client.start` takes, but for a signal, an eager start and what
-    concerns a request. `on_conflict` is required: "fail", "use_existing" (the update goes to the
-    open run) or "terminate_existing". Raises ValueError and TypeError for bad options.
+    concerns a request. `on_conflict` is required: "fail", "use_existing" (the update
+    goes to the open run) or "terminate_existing". Raises ValueError and TypeError for
+    bad options.
     """
 
     @overload
