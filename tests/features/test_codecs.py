@@ -19,6 +19,8 @@ from everact.runtime import (
     JsonConverter,
     PickleConverter,
     Registry,
+    Schedule,
+    StartWorkflow,
     TaskContext,
     UpdateFailed,
     WorkflowFailure,
@@ -201,6 +203,27 @@ async def test_keys_are_rotated_by_the_codec(site: Site) -> None:
         earlier = Client(client.transport, data_converter=before)
         assert await earlier.start(child, Card(SECRET), id="old")
         assert await client.handle("old").result() == f"charged {SECRET}"
+
+
+@pytest.mark.feature("DC-02")
+async def test_actions_of_schedules_are_coded_and_their_attributes_are_not(
+    site: Site,
+) -> None:
+    async with site.up() as client:
+        action = StartWorkflow(long, args=[Card(SECRET), 1], id="act")
+        schedule = await client.schedules.create(
+            "s",
+            Schedule(action),
+            memo={"card": SECRET},
+            search_attributes={"CustomerId": "in-clear"},
+        )
+        view = await schedule.describe()
+        assert view.memo == {"card": SECRET}
+        assert list(view.schedule.action.args) == [{"number": SECRET}, 1]
+        await schedule.trigger()
+        await stage.noted("grown")
+        assert SECRET.encode() not in stored(site)
+        assert b"in-clear" in stored(site)
 
 
 class Waiting:
