@@ -59,7 +59,13 @@ from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.engine import steps
 from everact.runtime.engine.attempt import Outcome, TaskActor, attempt_of, start
 from everact.runtime.engine.watchdog import ActivationOverrun
-from everact.runtime.errors import NonDeterminismError, QueryFailed, RPCError
+from everact.runtime.errors import (
+    EveractError,
+    NonDeterminismError,
+    QueryFailed,
+    RPCError,
+    RuntimeStateError,
+)
 from everact.runtime.programs.base import Program
 from everact.runtime.store.base import RunRow, Statement, Write
 
@@ -571,16 +577,20 @@ class RunActor(Actor):
                 heir.refuse(event, asked)
         elif asked is not None:
             if self.state.status or self.dropped:
-                start = self.state.start
-                error = RPCError(
-                    f"run {start.workflow_id!r} ({start.run_id}) is not open: it is "
-                    f"{RunStatus(self.state.status)}",
-                    RPCStatus.NOT_FOUND,
-                )
-                self._when_durable(asked.reply, error)
+                self._when_durable(asked.reply, self._not_open())
             else:
                 self._when_durable(asked.reply, None)
         self.rest()
+
+    def _not_open(self) -> EveractError:
+        if self.engine.stopping and not self.state.status:
+            return RuntimeStateError("the runtime was closed")
+        start = self.state.start
+        return RPCError(
+            f"run {start.workflow_id!r} ({start.run_id}) is not open: it is "
+            f"{RunStatus(self.state.status)}",
+            RPCStatus.NOT_FOUND,
+        )
 
     def _when_durable(self, reply: "asyncio.Future[Any]", answer: Any) -> None:
         """Answer once everything that the answer was computed from is durable."""

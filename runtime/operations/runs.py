@@ -501,7 +501,7 @@ async def _delivered(
     event: Any,
     request: tuple[str, str, float] | None,
 ) -> Any:
-    """Deliver to the run of `row`, or to the one that its chain has gone on to."""
+    """Deliver to the run of `row`, or to the one that took its place meanwhile."""
     while True:
         try:
             return await engine.deliver(row.key, event, request, follow=not ref.run_id)
@@ -509,8 +509,7 @@ async def _delivered(
             if refused.status is not RPCStatus.NOT_FOUND:
                 raise
             present = find_run(engine, ref)
-            same_chain = present.first_run_id == row.first_run_id
-            if present.key == row.key or present.status or not same_chain:
+            if present.key == row.key or present.status:
                 raise
             row = present
 
