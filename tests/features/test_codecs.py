@@ -31,6 +31,11 @@ from everact.runtime import (
     wait_condition,
     workflow,
 )
+from everact.runtime.definitions.search_attributes import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+)
 from examples.encrypted_values import Sealed
 from tests.features.conftest import Site
 from tests.features.stage import note, stage
@@ -215,7 +220,9 @@ async def test_actions_of_schedules_are_coded_and_their_attributes_are_not(
             "s",
             Schedule(action),
             memo={"card": SECRET},
-            search_attributes={"CustomerId": "in-clear"},
+            search_attributes=TypedSearchAttributes(
+                [SearchAttributePair(SearchAttributeKey.for_keyword("Customer"), "Ada")]
+            ),
         )
         view = await schedule.describe()
         assert view.memo == {"card": SECRET}
@@ -223,7 +230,11 @@ async def test_actions_of_schedules_are_coded_and_their_attributes_are_not(
         await schedule.trigger()
         await stage.noted("grown")
         assert SECRET.encode() not in stored(site)
-        assert b"in-clear" in stored(site)
+        assert b"Ada" in stored(site)
+        found = [
+            line.id async for line in await client.schedules.list("Customer = 'Ada'")
+        ]
+        assert found == ["s"]
 
 
 class Waiting:
