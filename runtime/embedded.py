@@ -129,17 +129,7 @@ class Runtime(Client):
     async def __aenter__(self) -> Self:
         if self._engine is not None:
             raise RuntimeStateError("a runtime runs once; make another one")
-        engine = Engine(
-            self._store,
-            clock=self._clock,
-            registry=self._registry,
-            workers=self._workers,
-            values=self.data_converter,
-            generator=self._generator,
-            idle_runs=self._idle_runs,
-            tune_gc=self._tune_gc,
-            interceptors=self.interceptors,
-        )
+        engine = self._make_engine()
         await self._open(engine)
         self._engine = engine
         self._transport = self._way(InProcess(engine))
@@ -154,6 +144,19 @@ class Runtime(Client):
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    def _make_engine(self) -> Engine:
+        return Engine(
+            self._store,
+            clock=self._clock,
+            registry=self._registry,
+            workers=self._workers,
+            values=self.data_converter,
+            generator=self._generator,
+            idle_runs=self._idle_runs,
+            tune_gc=self._tune_gc,
+            interceptors=self.interceptors,
+        )
 
     async def _open(self, engine: Engine) -> None:
         """Open the store, waiting for its lock without blocking the loop.

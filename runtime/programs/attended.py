@@ -62,6 +62,17 @@ def make_program(
     definition = definition_for(registry, start.name)
     if definition is None:
         return None
+    return program_of(definition, start, generation, values, around)
+
+
+def program_of(
+    definition: WorkflowDefinition,
+    start: Started,
+    generation: int,
+    values: DataConverter,
+    around: Around = NOTHING_AROUND,
+) -> CoroutineProgram:
+    """The program that runs the code of `definition`."""
     if values.hinted or around.programs:
         return AttendedProgram(definition, start, generation, values, around)
     return CoroutineProgram(definition, start, generation, values)

@@ -76,7 +76,6 @@ async def test_bad_input_is_refused_by_name_and_nothing_is_stored(
     assert await http.ok("runs/list") == {"items": []}
 
 
-@pytest.mark.feature("ER-02")
 @pytest.mark.feature("MS-20")
 async def test_a_payload_that_no_run_could_read_is_refused(http: Http) -> None:
     deep = b"[" * 900 + b"]" * 900
@@ -91,6 +90,7 @@ async def test_a_payload_that_no_run_could_read_is_refused(http: Http) -> None:
     assert len((await http.ok("events/list"))["items"]) == 4
 
 
+@pytest.mark.feature("ER-02")
 async def test_a_refusal_tells_class_status_and_data(http: Http) -> None:
     started = await http.ok("runs/start", workflow="Basket", workflow_id="b")
     status, answer = await http.post(

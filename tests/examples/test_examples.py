@@ -66,3 +66,17 @@ def test_values_are_encrypted_and_keys_are_rotated() -> None:
         "from elsewhere: 100 cents from Ada, card ...1111",
         "without the key: a value is encoded by the codec 'sealed'",
     ]
+
+
+@pytest.mark.real_time
+def test_the_tests_of_an_example_pass() -> None:
+    tests = "examples/test_order_approval.py"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "4 passed" in done.stdout

@@ -50,6 +50,10 @@ PUBLIC = {
         SchedulePolicy ScheduleSpec ScheduleState ScheduleUpdate ScheduleView
         ScheduledRun Schedules StartWorkflow last_failure last_result
     """,
+    "everact.runtime.testing": """
+        CrashReport CrashesDiffer Difference Environment History Moment
+        crash_everywhere histories history replay
+    """,
     "everact.runtime.control": """
         Control ControlSettings Scope ServerTLS Token TokenFile serve
     """,

@@ -25,7 +25,7 @@ from everact.runtime.errors import (
     UpdateTimedOutOrCancelled,
     WorkflowFailure,
 )
-from tests.simulation.ledger import Broken
+from everact.runtime.testing.ledger import Broken
 
 if TYPE_CHECKING:
     from everact.runtime import Runtime

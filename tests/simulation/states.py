@@ -9,9 +9,9 @@ from everact.runtime.engine.loading import load_state
 from everact.runtime.engine.run import RunActor
 from everact.runtime.engine.seal import Seal
 from everact.runtime.programs.attended import make_program
+from everact.runtime.testing.ledger import Broken
 from everact.runtime.values.converter import DataConverter
 from tests.simulation.image import Image
-from tests.simulation.ledger import Broken
 from tests.simulation.store import KEY
 
 _seal = Seal(KEY)

@@ -219,6 +219,21 @@ async def test_a_run_that_the_store_refuses_is_refused_alone(tmp_path: Path) -> 
         assert {line.workflow_id async for line in made.list()} == {"good", "later"}
 
 
+async def test_a_replacement_that_is_refused_leaves_the_run_that_is_there(
+    tmp_path: Path,
+) -> None:
+    store = SqliteStore(tmp_path / "everact.db")
+    async with runtime(tmp_path / "everact.db", store) as made:
+        old = await made.start(sleeper, 1, id="x")
+        store._writing.execute(
+            "create trigger refuse before insert on runs"
+            " begin select raise(abort, 'refused by a trigger'); end"
+        )
+        with pytest.raises(StoreError, match="refused by a trigger"):
+            await made.start(sleeper, 2, id="x", on_conflict="terminate_existing")
+        assert await old.result() == [1, 1, 1, 1]
+
+
 async def test_a_run_that_is_refused_again_and_again_is_left_alone_for_a_while(
     tmp_path: Path,
 ) -> None:
