@@ -22,7 +22,7 @@ from tests.model.driving import IDS, Story, drawn, perform
 from tests.model.model import Again, One, Operation, Result, Settle, Together
 
 LONG = bool(os.environ.get("EVERACT_LONG"))
-SEQUENCES, LENGTH, KILLS = (50, 25, 1_000_000) if LONG else (4, 16, 2)
+SEQUENCES, LENGTH, KILLS = (50, 25, 30) if LONG else (4, 16, 2)
 SEED = int(os.environ.get("EVERACT_SEED", "1"))
 PATIENT = RetryConfig(first=0.02, longest=0.2, total=None, retries=10_000)
 
