@@ -138,7 +138,8 @@ class Relations:
         """The open run of an ID (of the chain that begins with `run_id`), loaded."""
         run = self._engine.starting(workspace, workflow_id)
         if run is not None and not run.state.status:
-            return run
+            if run_id in ("", run.row.first_run_id):  # another may have the ID by now
+                return run
         row = self._engine.store.find(workspace, workflow_id, "", run_id)
         if row is None or row.status:
             return None
