@@ -3,7 +3,11 @@
 Everything that a user needs is re-exported here; see `Runtime`, `workflow`, `task`.
 """
 
-from everact.runtime.client.blocking import BlockingClient, BlockingHandle
+from everact.runtime.client.blocking import (
+    BlockingClient,
+    BlockingHandle,
+    BlockingTaskHandle,
+)
 from everact.runtime.client.client import Client
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.settings import (
@@ -13,6 +17,7 @@ from everact.runtime.client.settings import (
     TLSConfig,
 )
 from everact.runtime.client.simple import BlockingHttpClient, HttpClient
+from everact.runtime.client.tasks import TaskHandle
 from everact.runtime.client.views import HistoryItem, RunLine, RunView, TaskView
 from everact.runtime.core.durations import Duration
 from everact.runtime.core.failures import TimeoutKind
@@ -103,6 +108,7 @@ __all__ = [
     "BlockingClient",
     "BlockingHandle",
     "BlockingHttpClient",
+    "BlockingTaskHandle",
     "Call",
     "ChildFailure",
     "ChildHandle",
@@ -155,6 +161,7 @@ __all__ = [
     "Task",
     "TaskCancelled",
     "TaskContext",
+    "TaskHandle",
     "TaskTimeout",
     "TaskView",
     "TimeoutKind",

@@ -256,6 +256,7 @@ _KINDS: Final = {
     "Fail": "red",
     "TaskFailed": "yellow",
     "SignalReceived": "cyan",
+    "TaskReported": "cyan",
 }
 
 

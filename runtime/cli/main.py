@@ -9,7 +9,16 @@ from typing import Any, Final
 import click
 import msgspec
 
-from everact.runtime.cli import actors, demo, doctor, looking, programs, runs, tokens
+from everact.runtime.cli import (
+    actors,
+    demo,
+    doctor,
+    looking,
+    programs,
+    runs,
+    tasks,
+    tokens,
+)
 from everact.runtime.cli.exits import Exit, exit_of
 from everact.runtime.cli.options import common
 from everact.runtime.cli.output import Output, facts, plain, to_json
@@ -69,7 +78,7 @@ def completion(shell: str, out: Output) -> None:
     out.answer({"shell": shell, "script": script}, script)
 
 
-for module in (programs, runs, looking, actors, tokens, doctor, demo):
+for module in (programs, runs, looking, tasks, actors, tokens, doctor, demo):
     for command in module.COMMANDS:
         everact.add_command(command)
 

@@ -8,7 +8,14 @@ called where a loop runs: that would block the loop.
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterator,
+    Sequence,
+)
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
@@ -16,6 +23,7 @@ from everact.runtime.client.client import Client
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.rpc import RPC
 from everact.runtime.client.starting import UNSET, Starting
+from everact.runtime.client.tasks import TaskHandle
 from everact.runtime.client.views import HistoryItem, RunLine, RunView
 from everact.runtime.core.durations import Duration, optional_seconds
 from everact.runtime.core.statuses import RunStatus
@@ -317,6 +325,20 @@ class BlockingClient:
             )
         )
 
+    def task_handle(
+        self,
+        *,
+        token: bytes | None = None,
+        workflow_id: str | None = None,
+        run_id: str | None = None,
+        task_id: str | None = None,
+    ) -> "BlockingTaskHandle":
+        """A handle to a task that is completed from outside; asks nothing."""
+        handle = self._client.task_handle(
+            token=token, workflow_id=workflow_id, run_id=run_id, task_id=task_id
+        )
+        return BlockingTaskHandle(handle, self._loop_thread)
+
     def dispatch(self, call: Call, **rpc: Unpack[RPC]) -> str:
         """Start a call as a run of its own; its identifier. See `Client.dispatch`."""
         return self.wait(self._client.dispatch(call, **rpc))
@@ -461,6 +483,41 @@ class BlockingHandle(Generic[R]):
             coroutine.close()
             raise
         return self._loop_thread.wait(coroutine, limit)
+
+
+class BlockingTaskHandle:
+    """A task, for programs without a loop; see `TaskHandle`, whose verbs these are."""
+
+    def __init__(self, handle: TaskHandle, thread: LoopThread) -> None:
+        self._handle = handle
+        self._loop_thread = thread
+
+    def complete(self, result: Any = None, **rpc: Unpack[RPC]) -> None:
+        """Complete the task; see `TaskHandle.complete`."""
+        self._loop_thread.wait(self._handle.complete(result, **rpc))
+
+    def fail(
+        self,
+        error: BaseException,
+        *,
+        heartbeat_details: Sequence[Any] = (),
+        **rpc: Unpack[RPC],
+    ) -> None:
+        """Fail the attempt; see `TaskHandle.fail`."""
+        self._loop_thread.wait(
+            self._handle.fail(error, heartbeat_details=heartbeat_details, **rpc)
+        )
+
+    def heartbeat(self, *details: Any, **rpc: Unpack[RPC]) -> None:
+        """Say that the attempt lives; see `TaskHandle.heartbeat`."""
+        self._loop_thread.wait(self._handle.heartbeat(*details, **rpc))
+
+    def report_cancellation(self, *details: Any, **rpc: Unpack[RPC]) -> None:
+        """Say that the task has stopped; see `TaskHandle.report_cancellation`."""
+        self._loop_thread.wait(self._handle.report_cancellation(*details, **rpc))
+
+    def __repr__(self) -> str:
+        return f"<Blocking{repr(self._handle).removeprefix('<')}"
 
 
 async def _closed(items: AsyncGenerator[Any, None]) -> None:

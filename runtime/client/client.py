@@ -13,6 +13,7 @@ from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.rpc import RPC, checked_metadata, rpc_of
 from everact.runtime.client.services import Service
 from everact.runtime.client.starting import UNSET, Starting, start_request
+from everact.runtime.client.tasks import TaskHandle, task_ref
 from everact.runtime.client.transport import Transport
 from everact.runtime.client.views import RunLine, run_line
 from everact.runtime.core.statuses import RunStatus
@@ -288,6 +289,23 @@ class Client:
             first_execution_run_id=first_execution_run_id,
             result_type=result_type,
         )
+
+    def task_handle(
+        self,
+        *,
+        token: bytes | None = None,
+        workflow_id: str | None = None,
+        run_id: str | None = None,
+        task_id: str | None = None,
+    ) -> TaskHandle:
+        """A handle to a task that is completed from outside of its function.
+
+        Asks nothing of the engine. `token` is what `context().task_token` gave the
+        attempt; or give the workflow ID and the task's ID, and the run ID if another
+        run than the latest is meant. ValueError for a mix of both, or for neither.
+        """
+        ref = task_ref(self.namespace, token, workflow_id, run_id, task_id)
+        return TaskHandle(self, ref)
 
     async def list(
         self,

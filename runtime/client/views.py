@@ -25,7 +25,7 @@ def moment(seconds: float | None) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """A task that is not done: queued, running, or waiting to be retried."""
+    """A task that is not done: queued, running (here or elsewhere), or retrying."""
 
     name: str
     attempt: int
@@ -34,6 +34,7 @@ class TaskView:
     next_attempt_at: datetime | None
     lost_attempts: int
     worker: str
+    task_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +195,7 @@ def _task_view(task: PendingTask) -> TaskView:
         moment(task.next_attempt_at),
         task.lost_attempts,
         task.worker,
+        task.task_id,
     )
 
 

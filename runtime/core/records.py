@@ -37,6 +37,8 @@ class TaskOptions(Record, frozen=True):
     heartbeat_timeout: float | None = None
     queue_timeout: float | None = None
     queue: str | None = None
+    await_cancelled: bool = False
+    """Whether a cancelled call waits for what becomes of the task."""
 
 
 DEFAULT_TASK = TaskOptions()
@@ -260,6 +262,32 @@ class MessageSent(Record, tag=15, frozen=True):
     failure: Failure | None = None
 
 
+class TaskHandedOver(Record, tag=18, frozen=True):
+    """Attempt `attempt` of task `call` goes on elsewhere, without its function.
+
+    `deadline` is when its time is over (epoch seconds), if that is limited.
+    """
+
+    call: int
+    attempt: int = 1
+    deadline: float | None = None
+
+
+class TaskReported(Record, tag=20, frozen=True):
+    """An attempt was heard of from outside: how it ended, or only that it lives.
+
+    `attempt` 0 is whichever is under way. `details` are those of a heartbeat, for a
+    later attempt. A limit that a handed over attempt exceeded is told like this too.
+    """
+
+    call: int
+    generation: int = 0
+    attempt: int = 0
+    outcome: TaskCompleted | TaskFailed | None = None
+    details: Args = ()
+    identity: str = ""
+
+
 class RunTask(Record, tag=32, frozen=True):
     """Start a task."""
 
@@ -317,6 +345,12 @@ class CancelCall(Record, tag=37, frozen=True):
     call: int
 
 
+class CancelTask(Record, tag=43, frozen=True):
+    """Ask task `call` to stop, and go on waiting for what becomes of it."""
+
+    call: int
+
+
 class Complete(Record, tag=48, frozen=True):
     """Close the run with a result."""
 
@@ -370,10 +404,12 @@ Event: TypeAlias = (
     | ChildStarted
     | ChildClosed
     | MessageSent
+    | TaskHandedOver
+    | TaskReported
 )
 CallCommand: TypeAlias = RunTask | StartTimer | StartChild | SignalRun | CancelRun
 ClosingCommand: TypeAlias = Complete | Fail | ContinueAsNew | TailCall
-Command: TypeAlias = CallCommand | CancelCall | ClosingCommand
+Command: TypeAlias = CallCommand | CancelCall | CancelTask | ClosingCommand
 Message: TypeAlias = SignalReceived | CancelRequested | TerminateRequested
 """What one run may send to another."""
 

@@ -1,9 +1,10 @@
 """What a task attempt knows of itself, and what it may tell the engine."""
 
 from contextvars import ContextVar
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from everact.runtime.core.durations import Duration, seconds
+from everact.runtime.definitions.control import CompleteElsewhere
 
 
 class EndpointAccess(NamedTuple):
@@ -22,6 +23,10 @@ class Attempt(Protocol):
     @property
     def identity(self) -> "AttemptIdentity":
         """Who the attempt belongs to."""
+
+    @property
+    def token(self) -> bytes:
+        """What names this attempt to whoever completes it from outside."""
 
     @property
     def endpoint(self) -> EndpointAccess | None:
@@ -77,6 +82,15 @@ class TaskContext:
     def task_id(self) -> str:
         """The identifier of this task, the same in all its attempts."""
         return self._attempt.identity.task_id
+
+    @property
+    def task_token(self) -> bytes:
+        """What names this attempt to whoever completes it; see `complete_elsewhere`.
+
+        Opaque, authenticated, and good for as long as the attempt is the current one,
+        across restarts of the engine.
+        """
+        return self._attempt.token
 
     @property
     def task_name(self) -> str:
@@ -151,6 +165,17 @@ class TaskContext:
         if increment == 0:
             raise ValueError("increment_by must be positive")
         self._attempt.extend(increment)
+
+    def complete_elsewhere(self) -> NoReturn:
+        """End the function, and leave the attempt open for another to complete.
+
+        Whoever has the task's token or IDs completes it with `Client.task_handle`.
+        The slot is free; the attempt's timeouts go on, also while no engine runs.
+        Never returns: it raises what no ``except Exception`` catches. Only once the
+        function has ended is the hand-over recorded, so that until then a crash of
+        the engine runs it again.
+        """
+        raise CompleteElsewhere
 
 
 def context() -> TaskContext:

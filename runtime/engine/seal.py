@@ -20,7 +20,7 @@ from everact.runtime.store.base import CheckpointRow, JournalRow
 
 _PLACE = Struct("<cqq").pack
 _tuple = tuple.__new__
-_ROW, _CHECKPOINT = b"r", b"c"
+_ROW, _CHECKPOINT, _TOKEN = b"r", b"c", b"t"
 _MAC_BYTES = 16
 
 
@@ -47,6 +47,20 @@ class Seal:
         mac = self._start.copy()
         mac.update(place + state.start.run_id.encode() + body)
         return CheckpointRow(key, state.generation, state.seq, mac.digest(), body)
+
+    def token(self, body: bytes) -> bytes:
+        """`body` as a token that only this key can make."""
+        return self._token_mac(body) + body
+
+    def open_token(self, token: bytes) -> bytes | None:
+        """The body of a token; None if it was not made with this key."""
+        mac, body = token[:_MAC_BYTES], token[_MAC_BYTES:]
+        return body if hmac.compare_digest(self._token_mac(body), mac) else None
+
+    def _token_mac(self, body: bytes) -> bytes:
+        mac = self._start.copy()
+        mac.update(_TOKEN + body)
+        return mac.digest()
 
     def verify(self, row: JournalRow, run_id: str) -> None:
         """StoreTampered if the row is not what was written at its place."""

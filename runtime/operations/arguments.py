@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 import msgspec
 from msgspec.structs import replace
 
+from everact.runtime.core.failures import Failure
 from everact.runtime.core.opaque import LONGEST
 from everact.runtime.core.records import StartOptions
 from everact.runtime.core.retry import retry
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.errors import QueryFailed, RPCError
-from everact.runtime.operations import actors, runs
+from everact.runtime.operations import actors, runs, tasks
 from everact.runtime.operations.base import Request
 from everact.runtime.values.json_payloads import JSON_TAG, JsonConverter, as_type
 
@@ -56,8 +57,15 @@ def typed(engine: "Engine", request: Request[Any]) -> Request[Any]:
             except RPCError as error:
                 raise QueryFailed(str(error)) from None
         case runs.TerminateRun():
-            details = tuple(_plain(engine, d, "a detail") for d in request.details)
-            return replace(request, details=details)
+            return replace(request, details=_details(engine, request.details))
+        case tasks.CompleteTask():
+            return _result(engine, request)
+        case tasks.FailTask():
+            details = _details(engine, request.details)
+            failure = _failure(engine, request.failure)
+            return replace(request, details=details, failure=failure)
+        case tasks.HeartbeatTask() | tasks.ReportCancelled():
+            return replace(request, details=_details(engine, request.details))
         case actors.SpawnActor():
             args, kwargs = _arguments(engine, None, request.args, request.kwargs)
             return replace(request, args=args, kwargs=kwargs)
@@ -193,6 +201,38 @@ def _converted(
         tuple(convert(v, n, n) for v, n in zip(given, names, strict=False)),
         {k: convert(v, k, k if k in hints else others) for k, v in named.items()},
     )
+
+
+def _result(engine: "Engine", request: tasks.CompleteTask) -> tasks.CompleteTask:
+    """`request` with its result as what the task's function returns."""
+    if request.result[:1] != JSON_TAG:
+        return request
+    value = _JSON.decode(request.result)
+    row, name = tasks.found(engine, request.task)
+    run = engine.resident(row.key)
+    command = None if run is None else run.state.calls.get(name.call)
+    task = engine.registry.tasks.get(getattr(command, "name", ""))
+    if task is not None and value is not None:  # no result fits whatever the type
+        hint = _hints(task.function).get("return", Any)
+        try:
+            value = as_type(value, hint)
+        except msgspec.ValidationError as error:
+            raise _refusal(f"the result of {task.everact_name}: {error}") from None
+    result = engine.values.encode(value, "the result")
+    return replace(request, result=result)
+
+
+def _failure(engine: "Engine", failure: Failure) -> Failure:
+    cause = failure.cause
+    return replace(
+        failure,
+        details=_details(engine, failure.details),
+        cause=None if cause is None else _failure(engine, cause),
+    )
+
+
+def _details(engine: "Engine", details: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    return tuple(_plain(engine, detail, "a detail") for detail in details)
 
 
 def _plain(engine: "Engine", payload: bytes, what: str) -> bytes:

@@ -123,6 +123,7 @@ class PendingTask(msgspec.Struct, frozen=True, kw_only=True):
     next_attempt_at: float | None = None
     lost_attempts: int = 0
     worker: str = ""
+    task_id: str = ""
 
 
 class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
@@ -461,18 +462,22 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
 
 def _pending(state: Any, run: "RunActor | None", command: RunTask) -> PendingTask:
     tries = state.tries.get(command.call) if state.tries else None
+    elsewhere = tries is not None and tries.handed is not None
     attempt = run.attempts.get(command.call) if run is not None else None
     waits = tries is not None and tries.due is not None and attempt is None
+    waits = waits and not elsewhere
     running = attempt is not None and bool(attempt.worker_name)
+    busy = "elsewhere" if elsewhere else "running" if running else "queued"
     return PendingTask(
         call=command.call,
         name=command.name,
         attempt=tries.attempt if tries else 1,
-        state="retrying" if waits else "running" if running else "queued",
+        state="retrying" if waits else busy,
         last_failure=tries.failure if tries else None,
         next_attempt_at=tries.due if tries and waits else None,
         lost_attempts=tries.lost if tries else 0,
         worker=attempt.worker_name if attempt is not None else "",
+        task_id=f"{state.start.run_id}/{state.generation}/{command.call}",
     )
 
 
@@ -513,7 +518,7 @@ async def signal_run(engine: "Engine", request: SignalRun) -> None:
     """Store a signal."""
     engine.check_open()
     workspace, now = request.run.workspace, engine.clock.now()
-    if request.request_id and await _served(engine, workspace, request.request_id):
+    if request.request_id and await served(engine, workspace, request.request_id):
         return
     row = find_run(engine, request.run)
     event = SignalReceived(
@@ -532,7 +537,7 @@ async def cancel_run(engine: "Engine", request: CancelRun) -> None:
     """Store a request to stop."""
     engine.check_open()
     workspace, now = request.run.workspace, engine.clock.now()
-    if request.request_id and await _served(engine, workspace, request.request_id):
+    if request.request_id and await served(engine, workspace, request.request_id):
         return
     row = find_run(engine, request.run)
     event = CancelRequested(request.reason, request.identity, request.request_id)
@@ -543,14 +548,15 @@ async def cancel_run(engine: "Engine", request: CancelRun) -> None:
 async def terminate_run(engine: "Engine", request: TerminateRun) -> None:
     """Close a run from outside."""
     workspace, now = request.run.workspace, engine.clock.now()
-    if request.request_id and await _served(engine, workspace, request.request_id):
+    if request.request_id and await served(engine, workspace, request.request_id):
         return
     row = find_run(engine, request.run)
     event = TerminateRequested(request.reason, request.details, request.identity)
     await _deliver(engine, request.run, row, event, request.request_id, now)
 
 
-async def _served(engine: "Engine", workspace: str, request_id: str) -> bool:
+async def served(engine: "Engine", workspace: str, request_id: str) -> bool:
+    """Whether a request of that ID has taken effect; waits for one under way."""
     known = engine.waiting.served(workspace, request_id)
     if isinstance(known, asyncio.Future):
         await asyncio.shield(known)

@@ -1,6 +1,23 @@
 """The whole table: importing this module declares every operation."""
 
-from everact.runtime.operations import actors, batches, clock, engines, runs, streams
+from everact.runtime.operations import (
+    actors,
+    batches,
+    clock,
+    engines,
+    runs,
+    streams,
+    tasks,
+)
 from everact.runtime.operations.base import OPERATIONS
 
-__all__ = ["OPERATIONS", "actors", "batches", "clock", "engines", "runs", "streams"]
+__all__ = [
+    "OPERATIONS",
+    "actors",
+    "batches",
+    "clock",
+    "engines",
+    "runs",
+    "streams",
+    "tasks",
+]

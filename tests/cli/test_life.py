@@ -86,6 +86,23 @@ def test_cancelling_and_terminating_end_a_run(engine: Shell) -> None:
     assert engine.json("describe", "t-1")["status"] == "terminated"
 
 
+@pytest.mark.feature("AC-05", "AC-06", "AC-07")
+def test_a_task_that_was_handed_over_is_failed_and_completed(engine: Shell) -> None:
+    engine.json("start", "ordering", "tea", "--id", "o-1")
+    (pending,) = engine.json("describe", "o-1")["pending_tasks"]
+    task = ("--workflow-id", "o-1", "--task-id", pending["task_id"])
+    engine.json("tasks", "heartbeat", "40", *task)
+    told = engine("tasks", "fail", "not today", *task)
+    assert (told.code, told.out) == (0, "failed\n")
+    assert engine("tasks", "complete", *task, "--json").error["status"] == "NOT_FOUND"
+    while engine.json("describe", "o-1")["pending_tasks"][0]["state"] == "retrying":
+        pass
+    engine.json("tasks", "complete", "approved", *task)
+    assert engine.json("result", "o-1")["result"] == "approved"
+    assert engine("tasks", "complete").code == 2
+    assert engine("tasks", "complete", "--token", "?!").code == 2
+
+
 def test_actors_are_spawned_told_asked_and_stopped(engine: Shell) -> None:
     assert engine.json("actors", "spawn", "Counter", "40", "--name", "clicks") == {
         "actor": "clicks",

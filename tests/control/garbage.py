@@ -45,6 +45,13 @@ RIGHT: dict[str, dict[str, Any]] = {
     "runs/cancel": {"run": ONE, "reason": "no"},
     "runs/terminate": {"run": ONE, "details": [1]},
     "runs/list": {"status": "COMPLETED", "limit": 1},
+    "tasks/complete": {"task": {**ONE, "task_id": "1"}, "result": 1},
+    "tasks/fail": {
+        "task": {"token": "AAAA"},
+        "failure": {"kind": "APPLICATION", "type": "No", "message": "no"},
+    },
+    "tasks/heartbeat": {"task": {**ONE, "task_id": "1"}, "details": [1]},
+    "tasks/report_cancelled": {"task": {**ONE, "task_id": "1"}},
     "actors/spawn": {"class_name": "Counter", "args": [1], "name": "one"},
     "actors/tell": {"actor": "one", "message": 1},
     "actors/ask": {"actor": "one", "message": 1, "timeout": 0.05},

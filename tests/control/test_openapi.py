@@ -54,6 +54,10 @@ POST     /api/v1/runs/start_batch
 POST     /api/v1/runs/terminate
 GET POST /api/v1/runs/tally
 GET POST /api/v1/runs/watch
+POST     /api/v1/tasks/complete
+POST     /api/v1/tasks/fail
+POST     /api/v1/tasks/heartbeat
+POST     /api/v1/tasks/report_cancelled
 """
 """Written by hand: what is added to the table is added here, with a thought."""
 

@@ -12,6 +12,7 @@ REMOTE_MODULES = frozenset(
         "test_handles",
         "test_identity",
         "test_messages",
+        "test_outside",
         "test_starting",
     }
 )

@@ -21,6 +21,7 @@ from everact.runtime.core.records import (
     CancelCall,
     CancelRequested,
     CancelRun,
+    CancelTask,
     ChildClosed,
     ChildStarted,
     Command,
@@ -46,7 +47,9 @@ from everact.runtime.core.records import (
     TailCall,
     TaskCompleted,
     TaskFailed,
+    TaskHandedOver,
     TaskOptions,
+    TaskReported,
     TerminateRequested,
     TimerFired,
     Transition,
@@ -107,7 +110,7 @@ START_OPTIONS = StartOptions(
         nominal_time=1_700_000_000.0,
     ),
 )
-TASK_OPTIONS = TaskOptions(RETRY, 1.0, 2.0, 3.0, "gpu")
+TASK_OPTIONS = TaskOptions(RETRY, 1.0, 2.0, 3.0, "gpu", await_cancelled=True)
 ARGS = (b"m\x01", b"p\x80")
 KWARGS = {"k": b"m\x02"}
 
@@ -143,6 +146,8 @@ EVENTS: list[Event] = [
     ChildStarted(6, "run-c"),
     ChildClosed(7, b"m\x01", FAILURE),
     MessageSent(8, FAILURE),
+    TaskHandedOver(9, 2, 1_700_000_090.5),
+    TaskReported(9, 1, 2, TaskFailed(9, FAILURE), ARGS, "me@here"),
 ]
 COMMANDS: list[Command] = [
     RunTask(1, "charge", ARGS, KWARGS, TASK_OPTIONS),
@@ -167,6 +172,7 @@ COMMANDS: list[Command] = [
         "order", ARGS, KWARGS, "slow", 5.0, 6.0, {"m": b"m\x01"}, (SIGNAL, SIGNAL)
     ),
     TailCall("next", ARGS, KWARGS, (SIGNAL,)),
+    CancelTask(7),
 ]
 MESSAGES: list[Message] = [
     e

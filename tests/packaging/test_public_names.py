@@ -19,7 +19,8 @@ PUBLIC = {
     """,
     "everact.runtime": """
         AddressInUse ApplicationError Arguments AsyncTaskCancelled AttemptLost
-        AuthorizationError BlockingClient BlockingHandle BlockingHttpClient Call
+        AuthorizationError BlockingClient BlockingHandle BlockingHttpClient
+        BlockingTaskHandle Call
         ChildFailure ChildHandle
         Client ClientError ContinuedAsNew Duration EndpointError EngineUnreachable
         Error EveractError HttpClient HttpConnectProxyConfig KeepAliveConfig
@@ -31,7 +32,8 @@ PUBLIC = {
         RuntimeStateError RuntimeThread ScheduleAlreadyRunning SecretFileError Status
         StoreError
         StoreFull StoreInUse StoreKeyError StoreTampered StoreTooNew TailCall Task
-        TaskCancelled TaskContext TaskTimeout TaskView TimeoutKind UpdateFailed
+        TaskCancelled TaskContext TaskHandle TaskTimeout TaskView TimeoutKind
+        UpdateFailed
         ValueNotStorable Worker Workflow WorkflowAlreadyStarted WorkflowFailure
         cancel_reason cancel_run context continue_as_new default_registry
         execute_child function gather is_retried now on_query on_signal race random

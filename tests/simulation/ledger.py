@@ -20,6 +20,8 @@ from everact.runtime.core.records import (
     StartTimer,
     TaskCompleted,
     TaskFailed,
+    TaskHandedOver,
+    TaskReported,
     TimerFired,
 )
 from everact.runtime.core.statuses import RunStatus
@@ -33,7 +35,16 @@ class Broken(AssertionError):
 class Chapter:
     """One generation of one run: its calls and what became of them."""
 
-    __slots__ = ("asked", "cancelled", "done", "due", "failures", "lost", "next_seq")
+    __slots__ = (
+        "asked",
+        "cancelled",
+        "done",
+        "due",
+        "failures",
+        "handed",
+        "lost",
+        "next_seq",
+    )
 
     def __init__(self) -> None:
         self.next_seq = 0
@@ -41,6 +52,7 @@ class Chapter:
         self.done: set[int] = set()
         self.cancelled: set[int] = set()
         self.failures: Counter[int] = Counter()
+        self.handed: set[tuple[int, int]] = set()
         self.lost: Counter[int] = Counter()
         self.due: dict[int, float] = {}
 
@@ -110,6 +122,11 @@ class Ledger:
                 raise Broken(f"task {event.call} failed after it was done")
             chapter.failures[event.call] += 1
             chapter.lost[event.call] = 0
+        elif kind is TaskHandedOver:
+            chapter.handed.add((event.call, event.attempt))
+        elif kind is TaskReported and event.outcome is not None:
+            self.kinds.add(type(event.outcome))
+            self._event(chapter, run_id, event.outcome, now)
         elif kind is AttemptStarted:
             chapter.lost[event.call] += event.lost
         elif kind is TimerFired:
@@ -156,6 +173,8 @@ class Ledger:
             raise Broken(f"task {task_id} runs although it is recorded as done")
         if call in chapter.cancelled:
             raise Broken(f"task {task_id} runs although it is recorded as cancelled")
+        if (call, attempt) in chapter.handed:
+            raise Broken(f"task {task_id} runs although it was handed over")
         if run_id in self.closed:
             raise Broken(f"task {task_id} runs after the end of its run")
         failures = chapter.failures[call]

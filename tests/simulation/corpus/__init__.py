@@ -4,6 +4,7 @@ from tests.simulation.corpus import (
     asyncio_works,
     lifecycle_works,
     message_works,
+    outside_works,
     task_works,
 )
 from tests.simulation.corpus.tasks import CORPUS
@@ -13,6 +14,7 @@ ENTRIES = (
     *task_works.WORKS,
     *message_works.WORKS,
     *lifecycle_works.WORKS,
+    *outside_works.WORKS,
 )
 
 __all__ = ["CORPUS", "ENTRIES"]
