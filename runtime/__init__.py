@@ -23,6 +23,14 @@ from everact.runtime.core.durations import Duration
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.retry import RetryPolicy, retry
 from everact.runtime.core.statuses import RPCStatus, RunStatus, Status
+from everact.runtime.core.versions import (
+    AddCompatible,
+    AddNewDefault,
+    MergeSets,
+    PromoteBuildId,
+    PromoteSet,
+    VersionSets,
+)
 from everact.runtime.definitions.author import (
     ChildHandle,
     cancel_reason,
@@ -89,6 +97,7 @@ from everact.runtime.errors import (
     WorkflowAlreadyStarted,
     WorkflowFailure,
 )
+from everact.runtime.operations.versions import Reachability
 from everact.runtime.threaded import RuntimeThread
 from everact.runtime.values.calls import Arguments, Call, Error
 from everact.runtime.values.status_of import (
@@ -99,6 +108,8 @@ from everact.runtime.values.status_of import (
 )
 
 __all__ = [
+    "AddCompatible",
+    "AddNewDefault",
     "AddressInUse",
     "ApplicationError",
     "Arguments",
@@ -125,11 +136,15 @@ __all__ = [
     "HttpClient",
     "HttpConnectProxyConfig",
     "KeepAliveConfig",
+    "MergeSets",
     "NonDeterminismError",
+    "PromoteBuildId",
+    "PromoteSet",
     "QueryFailed",
     "QueryRejected",
     "RPCError",
     "RPCStatus",
+    "Reachability",
     "ReadOnlyError",
     "Registry",
     "Reset",
@@ -167,6 +182,7 @@ __all__ = [
     "TimeoutKind",
     "UpdateFailed",
     "ValueNotStorable",
+    "VersionSets",
     "Worker",
     "Workflow",
     "WorkflowAlreadyStarted",

@@ -18,6 +18,7 @@ from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine.engine import IDLE_RUNS, Engine
 from everact.runtime.engine.retention import Retention
+from everact.runtime.engine.versions import SCANNED
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import RuntimeStateError, StoreInUse
 from everact.runtime.operations import runs
@@ -47,8 +48,9 @@ class Runtime(Client):
     `wait_for_lock` is how long to wait for another process to let go of the file.
     `retention` is how long closed runs are kept (None: for ever). `idle_runs` is how
     many waiting runs stay in memory. `tune_gc` lets the garbage collector run less
-    often while the runtime is open (see `engine.garbage`). `clock`, `store` and
-    `generator` are for tests.
+    often while the runtime is open (see `engine.garbage`). `reachability_queues` is how
+    many queues one question about the reachability of builds looks at when it names
+    none. `clock`, `store` and `generator` are for tests.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Runtime(Client):
         retention: Duration | None = "30d",
         idle_runs: int = IDLE_RUNS,
         tune_gc: bool = True,
+        reachability_queues: int = SCANNED,
         clock: Clock | None = None,
         store: Store | None = None,
         generator: random.Random | None = None,
@@ -87,6 +90,7 @@ class Runtime(Client):
         self._generator = generator
         self._idle_runs = idle_runs
         self._tune_gc = tune_gc
+        self._reachability_queues = reachability_queues
         self._engine: Engine | None = None
         self._leave: Callable[[], None] | None = None
 
@@ -134,6 +138,7 @@ class Runtime(Client):
             generator=self._generator,
             idle_runs=self._idle_runs,
             tune_gc=self._tune_gc,
+            reachability_queues=self._reachability_queues,
         )
         await self._open(engine)
         self._engine = engine

@@ -30,6 +30,7 @@ class Hosting(TypedDict, total=False):
     retention: Duration | None
     idle_runs: int
     tune_gc: bool
+    reachability_queues: int
     clock: Clock | None
     store: Store | None
     generator: random.Random | None

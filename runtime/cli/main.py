@@ -11,6 +11,7 @@ import msgspec
 
 from everact.runtime.cli import (
     actors,
+    builds,
     demo,
     doctor,
     looking,
@@ -78,7 +79,7 @@ def completion(shell: str, out: Output) -> None:
     out.answer({"shell": shell, "script": script}, script)
 
 
-for module in (programs, runs, looking, tasks, actors, tokens, doctor, demo):
+for module in (programs, runs, looking, tasks, builds, actors, tokens, doctor, demo):
     for command in module.COMMANDS:
         everact.add_command(command)
 

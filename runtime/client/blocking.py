@@ -24,12 +24,15 @@ from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.rpc import RPC
 from everact.runtime.client.starting import UNSET, Starting
 from everact.runtime.client.tasks import TaskHandle
+from everact.runtime.client.versions import VersionsClient
 from everact.runtime.client.views import HistoryItem, RunLine, RunView
 from everact.runtime.core.durations import Duration, optional_seconds
 from everact.runtime.core.statuses import RunStatus
+from everact.runtime.core.versions import BuildIdOp, VersionSets
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import Workflow
 from everact.runtime.errors import RuntimeStateError
+from everact.runtime.operations.versions import EXISTING, Reachability
 from everact.runtime.values.calls import Call
 
 if TYPE_CHECKING:
@@ -325,6 +328,11 @@ class BlockingClient:
             )
         )
 
+    @property
+    def versions(self) -> "BlockingVersions":
+        """Which builds of author code are compatible, by queue."""
+        return BlockingVersions(self._client.versions, self._loop_thread)
+
     def task_handle(
         self,
         *,
@@ -518,6 +526,40 @@ class BlockingTaskHandle:
 
     def __repr__(self) -> str:
         return f"<Blocking{repr(self._handle).removeprefix('<')}"
+
+
+class BlockingVersions:
+    """Version sets, for programs without a loop; see `Client.versions`."""
+
+    def __init__(self, versions: VersionsClient, thread: LoopThread) -> None:
+        self._versions = versions
+        self._loop_thread = thread
+
+    def update(
+        self, queue: str, operation: BuildIdOp, **rpc: Unpack[RPC]
+    ) -> VersionSets:
+        """Change the sets of a queue; what they are then."""
+        return self._loop_thread.wait(self._versions.update(queue, operation, **rpc))
+
+    def sets(
+        self, queue: str, *, max_sets: int | None = None, **rpc: Unpack[RPC]
+    ) -> VersionSets:
+        """The sets of a queue, oldest first; with `max_sets` only the latest ones."""
+        found = self._versions.sets(queue, max_sets=max_sets, **rpc)
+        return self._loop_thread.wait(found)
+
+    def reachability(
+        self,
+        build_ids: Sequence[str],
+        *,
+        queues: Sequence[str] = (),
+        kind: str = EXISTING,
+        **rpc: Unpack[RPC],
+    ) -> Reachability:
+        """By which runs builds can still be reached."""
+        return self._loop_thread.wait(
+            self._versions.reachability(build_ids, queues=queues, kind=kind, **rpc)
+        )
 
 
 async def _closed(items: AsyncGenerator[Any, None]) -> None:

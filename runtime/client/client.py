@@ -15,6 +15,7 @@ from everact.runtime.client.services import Service
 from everact.runtime.client.starting import UNSET, Starting, start_request
 from everact.runtime.client.tasks import TaskHandle, task_ref
 from everact.runtime.client.transport import Transport
+from everact.runtime.client.versions import VersionsClient
 from everact.runtime.client.views import RunLine, run_line
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.definitions.tasks import Task
@@ -289,6 +290,11 @@ class Client:
             first_execution_run_id=first_execution_run_id,
             result_type=result_type,
         )
+
+    @property
+    def versions(self) -> VersionsClient:
+        """Which builds of author code are compatible, by queue."""
+        return VersionsClient(self)
 
     def task_handle(
         self,

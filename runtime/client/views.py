@@ -68,6 +68,7 @@ class RunView:
     pending_tasks: tuple[TaskView, ...]
     pending_timers: tuple[datetime, ...]
     pending_children: tuple[str, ...]
+    build_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,7 @@ def run_view(found: RunDescription, values: Converter) -> RunView:
         tuple(_task_view(task) for task in found.pending_tasks),
         tuple(m for m in map(moment, found.pending_timers) if m is not None),
         found.pending_children,
+        found.build_id or None,
     )
 
 

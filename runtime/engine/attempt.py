@@ -112,6 +112,10 @@ class TaskActor(Actor):
 
     def enter(self, worker: Worker) -> None:
         self.worker = worker
+        if worker.registry is not None:
+            found = worker.registry.tasks.get(self.command.name)
+            if found is not None and found.is_async is not self.threaded:
+                self.task = found
         if self._limits is not None:
             self._limits.stop_queue()
         if self.announce:

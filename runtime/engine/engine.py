@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from everact.actors import ActorSystem, Clock
 from everact.runtime.core import chain, failures, records
 from everact.runtime.core.records import (
+    Began,
     Held,
     Started,
     TaskCompleted,
@@ -44,6 +45,7 @@ from everact.runtime.engine.run import (
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
+from everact.runtime.engine.versions import SCANNED, Versions
 from everact.runtime.engine.waiting import Closed, Waiting, fail
 from everact.runtime.engine.waiting import reply as settle
 from everact.runtime.engine.watchdog import Watchdog
@@ -102,6 +104,7 @@ class Engine:
         generator: random.Random | None = None,
         idle_runs: int = IDLE_RUNS,
         tune_gc: bool = True,
+        reachability_queues: int = SCANNED,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -118,6 +121,7 @@ class Engine:
         self._opening: dict[tuple[str, str], RunActor] = {}
         self._aside: dict[int, str] = {}
         self.relations = Relations(self)
+        self.versions = Versions(self, reachability_queues)
         self.beside: dict[type, Beside] = {}
         self._read_back: set[int] = set()
         self._leaving: set[int] = set()
@@ -158,7 +162,10 @@ class Engine:
         )
         hooks = GeneratorHooks()
         hooks.install()
-        self._undo = [hooks.remove, self.registry.on_change(self._code_changed)]
+        self._undo = [hooks.remove]
+        self.listen(self.registry)
+        self.beside[Began] = self.versions.bind
+        self.versions.open()
         if self._tune_gc:
             garbage.ease()
             self._undo.append(garbage.restore)
@@ -231,7 +238,7 @@ class Engine:
             self.relations.bury(key)
         for key in self.store.select("aside"):
             self._aside.setdefault(key, "")
-        self._retry_aside()
+        self.retry_aside()
 
     async def _load_due(self, until: float) -> None:
         """Load every run due by `until`, earliest first, in bounded batches."""
@@ -300,14 +307,14 @@ class Engine:
             reason = self.build(run)
             if reason is not None:
                 held_now = True
-                self._hold_loaded(run, reason)
+                self.hold_loaded(run, reason)
         unclean = key < self._crashed_before and key not in self._read_back
         run.release_open(unclean=unclean, held_now=held_now)
         if not run.attempts:
             self.idle(run)
         return run
 
-    def _hold_loaded(self, run: RunActor, reason: str) -> None:
+    def hold_loaded(self, run: RunActor, reason: str) -> None:
         if not reason.startswith(WAITING):
             logger.error("%s is put aside: %s", run, reason)
         run.take(Held(reason), None)
@@ -328,13 +335,10 @@ class Engine:
 
     def build(self, run: RunActor) -> str | None:
         """Give the run a program that fits its history; why not, or None."""
-        obstacle = self._no_code(run.state.start)
-        if obstacle is not None:
-            return obstacle
-        state = run.state
-        run.program = make_program(
-            self.registry, state.start, state.generation, self.values
-        )
+        code, state = self.code(run.row, run.state), run.state
+        if isinstance(code, str):
+            return code
+        run.program = make_program(code, state.start, state.generation, self.values)
         reason = run.fits() if state.script else None
         if reason is not None:
             run.drop_program()
@@ -345,6 +349,25 @@ class Engine:
         if run.program is not None:
             return None
         return self.build(run)
+
+    def code(self, row: RunRow, state: RunState) -> Registry | str:
+        """The code for a run; why there is none here and now, as text."""
+        if self.versions.active:
+            return self.versions.code(row, state)
+        return self._no_code(state.start) or self.registry
+
+    def no_code(self, row: RunRow, state: RunState) -> str:
+        """Why a run's code is not here; empty if it is."""
+        code = self.code(row, state)
+        return code if isinstance(code, str) else ""
+
+    def code_of(self, name: str) -> Registry:
+        """The registry that knows `name`: the engine's own, or that of a worker."""
+        if not self.registry.knows(name):
+            for worker in self.workers.all:
+                if worker.registry is not None and worker.registry.knows(name):
+                    return worker.registry
+        return self.registry
 
     def _no_code(self, start: Started) -> str | None:
         queue = start.options.queue
@@ -485,13 +508,18 @@ class Engine:
     def add_worker(self, worker: Worker) -> None:
         """Let another worker serve; what waited for it goes on."""
         self.workers.add(worker)
-        self._retry_aside()
+        self.versions.worker_added(worker)
+        self.retry_aside()
+
+    def listen(self, registry: Registry) -> None:
+        """Look again whether runs can go on whenever `registry` grows."""
+        self._undo.append(registry.on_change(self._code_changed))
 
     def _code_changed(self) -> None:
         if self._aside and not self.stopping:
-            self.loop.call_soon(self._retry_aside)
+            self.loop.call_soon(self.retry_aside)
 
-    def _retry_aside(self) -> None:
+    def retry_aside(self) -> None:
         """Look again whether runs that were held can go on."""
         for key in list(self._aside):
             run = self.resident(key)
@@ -563,6 +591,7 @@ class Engine:
             started_at=now,
             execution_deadline=options.execution_deadline,
             epoch=self.epoch,
+            build_id=self.versions.inherit(started, within),
         )
         run = self.system.launch(RunActor, self, row, RunState(started))
         self.runs[key] = run
@@ -675,12 +704,10 @@ class Engine:
         if stored is None:
             raise RPCError(f"run {key} is unknown", RPCStatus.NOT_FOUND)
         state = load_state(self.seal, stored).state
-        obstacle = self._no_code(state.start)
-        if obstacle is not None:
-            raise RPCError(obstacle.removeprefix(WAITING), RPCStatus.DEADLINE_EXCEEDED)
-        program = make_program(
-            self.registry, state.start, state.generation, self.values
-        )
+        code = self.code(stored.run, state)
+        if isinstance(code, str):
+            raise RPCError(code.removeprefix(WAITING), RPCStatus.DEADLINE_EXCEEDED)
+        program = make_program(code, state.start, state.generation, self.values)
         assert program is not None
         try:
             program.replay(state.script)

@@ -850,6 +850,8 @@ class RunActor(Actor):
             queue = options.queue or queue
             if options.queue_timeout is not None:
                 attempt.queued(options.queue_timeout)
+        if engine.versions.active:
+            queue = engine.versions.place(attempt)
         engine.workers.admit(attempt, queue)
         if not attempt.over:
             attempt.enlisted = True

@@ -128,10 +128,11 @@ def _check(options: StartOptions) -> None:
 
 
 def _target(engine: "Engine", name: str) -> Target | None:
-    definition = engine.registry.workflows.get(name)
+    registry = engine.code_of(name)
+    definition = registry.workflows.get(name)
     if definition is not None:
         return Target(name, definition.function, definition.signature)
-    task = engine.registry.tasks.get(name)
+    task = registry.tasks.get(name)
     return None if task is None else Target(name, task.function, task.signature)
 
 
@@ -144,7 +145,7 @@ def _handler(
         request.run.run_id,
         request.run.first_run_id,
     )
-    definition = engine.registry.workflows.get(row.name) if row else None
+    definition = engine.code_of(row.name).workflows.get(row.name) if row else None
     if definition is None:
         return None
     signal = isinstance(request, runs.SignalRun)
@@ -211,7 +212,8 @@ def _result(engine: "Engine", request: tasks.CompleteTask) -> tasks.CompleteTask
     row, name = tasks.found(engine, request.task)
     run = engine.resident(row.key)
     command = None if run is None else run.state.calls.get(name.call)
-    task = engine.registry.tasks.get(getattr(command, "name", ""))
+    name_of_task = getattr(command, "name", "")
+    task = engine.code_of(name_of_task).tasks.get(name_of_task)
     if task is not None and value is not None:  # no result fits whatever the type
         hint = _hints(task.function).get("return", Any)
         try:

@@ -156,6 +156,7 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     pending_tasks: tuple[PendingTask, ...]
     pending_timers: tuple[float, ...]
     pending_children: tuple[str, ...]
+    build_id: str = ""
 
 
 class DescribeRun(Request[RunDescription], frozen=True, kw_only=True):
@@ -265,7 +266,9 @@ class ListRuns(Request[tuple[RunSummary, ...]], frozen=True, kw_only=True):
 async def start_run(engine: "Engine", request: StartRun) -> StartedRun:
     """Start a run, or answer with the one that is in the way."""
     engine.check_open()
-    if request.must_be_known and not engine.registry.knows(request.workflow):
+    if request.must_be_known and not engine.code_of(request.workflow).knows(
+        request.workflow
+    ):
         raise RPCError(
             f"no function or workflow named {request.workflow!r} is registered here",
             RPCStatus.NOT_FOUND,
@@ -414,7 +417,7 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
             state = load_state(engine.seal, stored).state
         except Exception as error:
             return _unreadable(row, f"{error}")
-        aside = aside or engine._no_code(state.start) or ""
+        aside = aside or engine.no_code(row, state)
     start, options = state.start, state.start.options
     length = engine.store.select("history_length", row.key)[0]
     return RunDescription(
@@ -457,6 +460,7 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
             for command in state.calls.values()
             if isinstance(command, StartChild)
         ),
+        build_id=row.build_id,
     )
 
 
@@ -510,6 +514,7 @@ def _unreadable(row: RunRow, reason: str) -> RunDescription:
         pending_tasks=(),
         pending_timers=(),
         pending_children=(),
+        build_id=row.build_id,
     )
 
 

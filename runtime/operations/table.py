@@ -8,6 +8,7 @@ from everact.runtime.operations import (
     runs,
     streams,
     tasks,
+    versions,
 )
 from everact.runtime.operations.base import OPERATIONS
 
@@ -20,4 +21,5 @@ __all__ = [
     "runs",
     "streams",
     "tasks",
+    "versions",
 ]

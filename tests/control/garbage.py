@@ -52,6 +52,12 @@ RIGHT: dict[str, dict[str, Any]] = {
     },
     "tasks/heartbeat": {"task": {**ONE, "task_id": "1"}, "details": [1]},
     "tasks/report_cancelled": {"task": {**ONE, "task_id": "1"}},
+    "versions/update": {
+        "queue": "q",
+        "operation": {"type": "AddNewDefault", "build_id": "1"},
+    },
+    "versions/get": {"queue": "q", "max_sets": 1},
+    "versions/reachability": {"build_ids": ["1"], "queues": ["q"]},
     "actors/spawn": {"class_name": "Counter", "args": [1], "name": "one"},
     "actors/tell": {"actor": "one", "message": 1},
     "actors/ask": {"actor": "one", "message": 1, "timeout": 0.05},

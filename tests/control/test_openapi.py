@@ -58,6 +58,9 @@ POST     /api/v1/tasks/complete
 POST     /api/v1/tasks/fail
 POST     /api/v1/tasks/heartbeat
 POST     /api/v1/tasks/report_cancelled
+GET POST /api/v1/versions/get
+GET POST /api/v1/versions/reachability
+POST     /api/v1/versions/update
 """
 """Written by hand: what is added to the table is added here, with a thought."""
 

@@ -14,6 +14,7 @@ REMOTE_MODULES = frozenset(
         "test_messages",
         "test_outside",
         "test_starting",
+        "test_versions",
     }
 )
 
@@ -27,6 +28,9 @@ NOT_REMOTE = {
         "an endpoint that knows the workflow refuses the start, and nothing is stored"
     ),
     "test_a_signal_whose_arguments_do_not_fit_is_dropped_and_said_so": _LOG,
+    "test_queues_that_were_not_looked_at_are_named_and_can_be_asked_for": (
+        "its engine is made with a limit of its own"
+    ),
     "test_asynchronous_tasks_are_interrupted_synchronous_ones_are_not": (
         "it holds the task's thread in its own process"
     ),

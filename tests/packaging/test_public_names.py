@@ -18,6 +18,8 @@ PUBLIC = {
         VirtualLoop WrongThreadError run_virtual
     """,
     "everact.runtime": """
+        AddCompatible AddNewDefault MergeSets PromoteBuildId PromoteSet Reachability
+        VersionSets
         AddressInUse ApplicationError Arguments AsyncTaskCancelled AttemptLost
         AuthorizationError BlockingClient BlockingHandle BlockingHttpClient
         BlockingTaskHandle Call
