@@ -8,7 +8,9 @@ from everact.runtime.client.blocking import (
     BlockingHandle,
     BlockingTaskHandle,
 )
+from everact.runtime.client.blocking_updates import BlockingUpdate
 from everact.runtime.client.client import Client
+from everact.runtime.client.events import EventView
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.settings import (
     HttpConnectProxyConfig,
@@ -18,7 +20,15 @@ from everact.runtime.client.settings import (
 )
 from everact.runtime.client.simple import BlockingHttpClient, HttpClient
 from everact.runtime.client.tasks import TaskHandle
-from everact.runtime.client.views import HistoryItem, RunLine, RunView, TaskView
+from everact.runtime.client.updates import UpdateHandle
+from everact.runtime.client.views import (
+    HistoryItem,
+    RunLine,
+    RunView,
+    TaskView,
+    UpdateView,
+)
+from everact.runtime.client.with_start import StartOperation
 from everact.runtime.core.durations import Duration
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.retry import RetryPolicy, retry
@@ -33,14 +43,17 @@ from everact.runtime.core.versions import (
 )
 from everact.runtime.definitions.author import (
     ChildHandle,
+    all_handlers_finished,
     cancel_reason,
     cancel_run,
     execute_child,
     now,
     on_query,
     on_signal,
+    on_update,
     random,
     receive,
+    rename_current_execution,
     run_info,
     signal_run,
     sleep,
@@ -56,6 +69,14 @@ from everact.runtime.definitions.control import Reset, TailCall, continue_as_new
 from everact.runtime.definitions.durable import RunInfo
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.tasks import Task, function, task
+from everact.runtime.definitions.waits import (
+    AnyOf,
+    ReceivedEvent,
+    SleepCondition,
+    UserEventCondition,
+    any_of,
+    wait_for,
+)
 from everact.runtime.definitions.workflows import Workflow, workflow
 from everact.runtime.embedded import Runtime
 from everact.runtime.engine.workers import Worker
@@ -72,6 +93,7 @@ from everact.runtime.errors import (
     EngineUnreachable,
     EveractError,
     ForeignAwait,
+    InvalidFilter,
     NonDeterminismError,
     QueryFailed,
     QueryRejected,
@@ -93,6 +115,7 @@ from everact.runtime.errors import (
     TaskCancelled,
     TaskTimeout,
     UpdateFailed,
+    UpdateTimedOutOrCancelled,
     ValueNotStorable,
     WorkflowAlreadyStarted,
     WorkflowFailure,
@@ -111,6 +134,7 @@ __all__ = [
     "AddCompatible",
     "AddNewDefault",
     "AddressInUse",
+    "AnyOf",
     "ApplicationError",
     "Arguments",
     "AsyncTaskCancelled",
@@ -120,6 +144,7 @@ __all__ = [
     "BlockingHandle",
     "BlockingHttpClient",
     "BlockingTaskHandle",
+    "BlockingUpdate",
     "Call",
     "ChildFailure",
     "ChildHandle",
@@ -130,11 +155,13 @@ __all__ = [
     "EndpointError",
     "EngineUnreachable",
     "Error",
+    "EventView",
     "EveractError",
     "ForeignAwait",
     "HistoryItem",
     "HttpClient",
     "HttpConnectProxyConfig",
+    "InvalidFilter",
     "KeepAliveConfig",
     "MergeSets",
     "NonDeterminismError",
@@ -146,6 +173,7 @@ __all__ = [
     "RPCStatus",
     "Reachability",
     "ReadOnlyError",
+    "ReceivedEvent",
     "Registry",
     "Reset",
     "RetryConfig",
@@ -164,6 +192,8 @@ __all__ = [
     "RuntimeThread",
     "ScheduleAlreadyRunning",
     "SecretFileError",
+    "SleepCondition",
+    "StartOperation",
     "Status",
     "StoreError",
     "StoreFull",
@@ -181,12 +211,18 @@ __all__ = [
     "TaskView",
     "TimeoutKind",
     "UpdateFailed",
+    "UpdateHandle",
+    "UpdateTimedOutOrCancelled",
+    "UpdateView",
+    "UserEventCondition",
     "ValueNotStorable",
     "VersionSets",
     "Worker",
     "Workflow",
     "WorkflowAlreadyStarted",
     "WorkflowFailure",
+    "all_handlers_finished",
+    "any_of",
     "cancel_reason",
     "cancel_run",
     "context",
@@ -199,10 +235,12 @@ __all__ = [
     "now",
     "on_query",
     "on_signal",
+    "on_update",
     "race",
     "random",
     "receive",
     "register_status",
+    "rename_current_execution",
     "retry",
     "run_info",
     "signal_run",
@@ -214,5 +252,6 @@ __all__ = [
     "task_identifier",
     "uuid4",
     "wait_condition",
+    "wait_for",
     "workflow",
 ]

@@ -26,6 +26,7 @@ __all__ = [
     "EngineUnreachable",
     "EveractError",
     "ForeignAwait",
+    "InvalidFilter",
     "NonDeterminismError",
     "QueryFailed",
     "QueryRejected",
@@ -47,6 +48,7 @@ __all__ = [
     "TaskCancelled",
     "TaskTimeout",
     "UpdateFailed",
+    "UpdateTimedOutOrCancelled",
     "ValueNotStorable",
     "WorkflowAlreadyStarted",
     "WorkflowFailure",
@@ -226,6 +228,21 @@ class RPCError(_Carrying):
         self.details = details
 
 
+class InvalidFilter(RPCError, ValueError):
+    """A filter cannot be read, or asks for what there is not; INVALID_ARGUMENT.
+
+    `position` counts the characters of the filter before the fault.
+    """
+
+    def __init__(self, reason: str, position: int = 0) -> None:
+        self.message = f"the filter is wrong at character {position + 1}: {reason}"
+        self.args = (self.message,)
+        self.status = RPCStatus.INVALID_ARGUMENT
+        self.details = ()
+        self.reason = reason
+        self.position = position
+
+
 class EngineUnreachable(RPCError, ConnectionError):
     """No engine answered at `target`; its status is always UNAVAILABLE.
 
@@ -262,17 +279,24 @@ class AuthorizationError(ClientError):
 
 
 class WorkflowAlreadyStarted(_Carrying):
-    """A run of that workflow ID is in the way of the start."""
+    """A run of that workflow ID is in the way of the start; `closed` if it ended."""
 
-    def __init__(self, workflow_id: str, workflow_type: str, run_id: str) -> None:
-        super().__init__(
-            f"workflow ID {workflow_id!r} is taken by run {run_id} of "
-            f"{workflow_type!r}; wait for it, or start with on_conflict="
-            "'use_existing' or 'attach'"
-        )
+    def __init__(
+        self, workflow_id: str, workflow_type: str, run_id: str, closed: bool = False
+    ) -> None:
+        by = f"by run {run_id} of {workflow_type!r}"
+        if closed:
+            text = f"was used {by}, which ended: on_reuse allows no other run of it"
+        else:
+            text = (
+                f"is taken {by}; wait for it, or start with on_conflict='use_existing' "
+                "or 'attach'"
+            )
+        super().__init__(f"workflow ID {workflow_id!r} {text}")
         self.workflow_id = workflow_id
         self.workflow_type = workflow_type
         self.run_id = run_id
+        self.closed = closed
 
 
 class QueryRejected(_Carrying):
@@ -302,6 +326,21 @@ class UpdateFailed(_Carrying):
     def cause(self) -> BaseException | None:
         """Why the update failed."""
         return self.__cause__
+
+
+class UpdateTimedOutOrCancelled(_Carrying):
+    """The wait for an update was cut short; the update itself may still complete.
+
+    Also raised where the awaiting task is cancelled, in place of CancelledError.
+    """
+
+    def __init__(self, update_id: str = "", how: str = "") -> None:
+        super().__init__(
+            f"the wait for update {update_id!r} ended {how}; it says nothing of the "
+            "update, whose answer can be asked for by its ID"
+        )
+        self.update_id = update_id
+        self.how = how
 
 
 class AsyncTaskCancelled(_Carrying):

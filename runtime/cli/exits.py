@@ -13,6 +13,8 @@ from everact.runtime.errors import (
     SecretFileError,
     StoreError,
     StoreFull,
+    UpdateFailed,
+    UpdateTimedOutOrCancelled,
     WorkflowFailure,
 )
 from everact.runtime.wire import status_of
@@ -36,7 +38,7 @@ class Exit(IntEnum):
 
 MEANING: Final = {
     Exit.OK: "done",
-    Exit.FAILED: "the run did not succeed, or `doctor` found a problem",
+    Exit.FAILED: "the run or update did not succeed, or `doctor` found a problem",
     Exit.USAGE: "the command line, an argument or a module is wrong",
     Exit.UNREACHABLE: "no engine answers at the address",
     Exit.NOT_FOUND: "there is no such run, workflow, actor or token",
@@ -51,6 +53,8 @@ MEANING: Final = {
 _BY_CLASS: Final[dict[type[BaseException], Exit]] = {
     WorkflowFailure: Exit.FAILED,
     ContinuedAsNew: Exit.FAILED,
+    UpdateFailed: Exit.FAILED,
+    UpdateTimedOutOrCancelled: Exit.NOT_YET,
     StoreFull: Exit.REFUSED,
     StoreError: Exit.SETUP,
     EndpointError: Exit.SETUP,

@@ -14,6 +14,7 @@ from everact.runtime.cli import (
     builds,
     demo,
     doctor,
+    events,
     looking,
     programs,
     runs,
@@ -79,7 +80,18 @@ def completion(shell: str, out: Output) -> None:
     out.answer({"shell": shell, "script": script}, script)
 
 
-for module in (programs, runs, looking, tasks, builds, actors, tokens, doctor, demo):
+for module in (
+    programs,
+    runs,
+    looking,
+    events,
+    tasks,
+    builds,
+    actors,
+    tokens,
+    doctor,
+    demo,
+):
     for command in module.COMMANDS:
         everact.add_command(command)
 

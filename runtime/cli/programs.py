@@ -161,7 +161,7 @@ def run(
         "args": json_values(args),
         "kwargs": named_values(kwarg, "--kwarg"),
         "id": id,
-        "on_conflict": "attach" if id else "fail",
+        "on_conflict": "attach" if id else None,
         "run_timeout": run_timeout,
     }
     asyncio.run(_run(out, hosting, found, options, timeout))

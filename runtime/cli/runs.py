@@ -17,7 +17,7 @@ from everact.runtime.cli.output import Output, value_shown
 from everact.runtime.cli.waiting import wait_for
 from everact.runtime.client.client import Client
 from everact.runtime.client.handle import RunHandle
-from everact.runtime.client.starting import CONFLICTS
+from everact.runtime.core.identity import CONFLICTS
 from everact.runtime.core.retry import RetryPolicy, retry
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import RPCError
@@ -41,9 +41,7 @@ def addressed(function: Any) -> Any:
 @click.option(
     "--on-conflict",
     type=click.Choice(CONFLICTS),
-    default="fail",
-    show_default=True,
-    help="If a run has the ID: refuse, take the open one, or also a closed one.",
+    help="If a run has the ID: refuse [fail], take the open one, or also a closed one.",
 )
 @click.option("--kwarg", multiple=True, metavar="NAME=VALUE", help="Named argument.")
 @click.option("--memo", multiple=True, metavar="NAME=VALUE", help="Note on the run.")
@@ -250,6 +248,52 @@ def query(
 
 @click.command()
 @addressed
+@click.argument("name")
+@click.argument("args", nargs=-1)
+@click.option("--id", "update_id", help="ID of the update [a new UUID].")
+@click.option("--accepted", is_flag=True, help="Wait only until it is accepted.")
+@click.option("--timeout", type=DURATION, help="Wait at most so long, as 30s.")
+@remote
+def update(
+    engine: Remote,
+    out: Output,
+    workflow_id: str,
+    run_id: str | None,
+    name: str,
+    args: tuple[str, ...],
+    update_id: str | None,
+    accepted: bool,
+    timeout: float | None,
+) -> None:
+    """Send the run ID the update NAME and print its answer; refused is exit code 1.
+
+    With the same --id it is the same update: only the first one has an effect.
+
+    \b
+    Examples:
+      everact update basket-1 discount 5
+      everact update order-1 ship '"express"' --id ship-1 --timeout 30s
+    """
+    stage = "accepted" if accepted else "completed"
+    values = json_values(args)
+
+    async def work(client: Client) -> dict[str, Any]:
+        handle = handle_of(client, workflow_id, run_id)
+        with bad_input():
+            sent = await handle.start_update(
+                name, args=values, id=update_id, wait_for=stage, rpc_timeout=timeout
+            )
+        found = {"workflow_id": sent.workflow_id, "run_id": sent.run_id}
+        found |= {"update": name, "update_id": sent.id, "stage": stage}
+        return found if accepted else found | {"answer": await sent.result()}
+
+    found = engine.call(work, limit=None)
+    text = f"{workflow_id}: update {name} accepted ({found['update_id']})"
+    out.answer(found, text if accepted else value_shown(found["answer"]))
+
+
+@click.command()
+@addressed
 @click.option("--reason", default="", help="Why; it is shown in the run's history.")
 @remote
 def cancel(
@@ -292,4 +336,4 @@ def terminate(
     out.answer(done, f"{workflow_id}: terminated")
 
 
-COMMANDS: Final = (start, result, signal, query, cancel, terminate)
+COMMANDS: Final = (start, result, signal, query, update, cancel, terminate)

@@ -6,6 +6,7 @@ called where a loop runs: that would block the loop.
 """
 
 import asyncio
+import builtins
 import concurrent.futures
 import threading
 from collections.abc import (
@@ -13,23 +14,28 @@ from collections.abc import (
     AsyncIterator,
     Callable,
     Coroutine,
+    Iterable,
     Iterator,
     Sequence,
 )
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
+from everact.runtime.client.blocking_updates import BlockingUpdate, BlockingUpdates
 from everact.runtime.client.client import Client
+from everact.runtime.client.events import BlockingEvents
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.rpc import RPC
 from everact.runtime.client.starting import UNSET, Starting
 from everact.runtime.client.tasks import TaskHandle
+from everact.runtime.client.updates import Updating
 from everact.runtime.client.versions import VersionsClient
 from everact.runtime.client.views import HistoryItem, RunLine, RunView
 from everact.runtime.core.durations import Duration, optional_seconds
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.core.versions import BuildIdOp, VersionSets
 from everact.runtime.definitions.tasks import Task
+from everact.runtime.definitions.updates import UpdateMethod
 from everact.runtime.definitions.workflows import Workflow
 from everact.runtime.errors import RuntimeStateError
 from everact.runtime.operations.versions import EXISTING, Reachability
@@ -204,6 +210,11 @@ class BlockingClient:
         self._loop_thread.tell(self._stop.set)
         self._loop_thread.join()
 
+    @property
+    def events(self) -> BlockingEvents:
+        """User events: push them, look at them."""
+        return BlockingEvents(self._client.events, self._loop_thread)
+
     def config(self) -> dict[str, Any]:
         """The settings of the client behind, as `Client.config` has them."""
         return self._client.config()
@@ -291,6 +302,50 @@ class BlockingClient:
         )
         return BlockingHandle(handle, self._loop_thread)
 
+    @overload
+    def handle_for(
+        self,
+        workflow: Workflow[..., R] | Task[..., R],
+        id: str,
+        *,
+        run_id: str | None = None,
+        first_execution_run_id: str | None = None,
+    ) -> "BlockingHandle[R]": ...
+    @overload
+    def handle_for(
+        self,
+        workflow: Callable[..., Coroutine[Any, Any, R]],
+        id: str,
+        *,
+        run_id: str | None = None,
+        first_execution_run_id: str | None = None,
+    ) -> "BlockingHandle[R]": ...
+    @overload
+    def handle_for(
+        self,
+        workflow: type,
+        id: str,
+        *,
+        run_id: str | None = None,
+        first_execution_run_id: str | None = None,
+    ) -> "BlockingHandle[Any]": ...
+    def handle_for(
+        self,
+        workflow: Any,
+        id: str,
+        *,
+        run_id: str | None = None,
+        first_execution_run_id: str | None = None,
+    ) -> "BlockingHandle[Any]":
+        """A handle to an existing run of `workflow`; see `Client.handle_for`."""
+        handle: RunHandle[Any] = self._client.handle_for(
+            workflow,
+            id,
+            run_id=run_id,
+            first_execution_run_id=first_execution_run_id,
+        )
+        return BlockingHandle(handle, self._loop_thread)
+
     def list(
         self,
         *,
@@ -347,9 +402,27 @@ class BlockingClient:
         )
         return BlockingTaskHandle(handle, self._loop_thread)
 
-    def dispatch(self, call: Call, **rpc: Unpack[RPC]) -> str:
-        """Start a call as a run of its own; its identifier. See `Client.dispatch`."""
+    @overload
+    def dispatch(self, call: Call, **rpc: Unpack[RPC]) -> str: ...
+    @overload
+    def dispatch(
+        self, call: Iterable[Call], **rpc: Unpack[RPC]
+    ) -> builtins.list[str]: ...
+    def dispatch(
+        self, call: Call | Iterable[Call], **rpc: Unpack[RPC]
+    ) -> str | builtins.list[str]:
+        """Start a call as a run of its own, or several together; identifiers.
+
+        See `Client.dispatch`.
+        """
+        if isinstance(call, Call):
+            return self.wait(self._client.dispatch(call, **rpc))
         return self.wait(self._client.dispatch(call, **rpc))
+
+    @property
+    def updates(self) -> BlockingUpdates:
+        """Updates that start their run, or find it."""
+        return BlockingUpdates(self._client.updates, self._loop_thread)
 
     def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run any coroutine on the client's loop and wait for what it gives."""
@@ -458,6 +531,59 @@ class BlockingHandle(Generic[R]):
                 **rpc,
             )
         )
+
+    @overload
+    def update(
+        self,
+        update: UpdateMethod[..., Any, T],
+        *positional: Any,
+        **options: Unpack[Updating],
+    ) -> T: ...
+    @overload
+    def update(
+        self, update: str, *positional: Any, **options: Unpack[Updating]
+    ) -> Any: ...
+    def update(self, update: Any, *positional: Any, **options: Unpack[Updating]) -> Any:
+        """Send an update and wait for its answer; see `RunHandle.update`."""
+        return self._loop_thread.wait(
+            self._handle.update(update, *positional, **options)
+        )
+
+    @overload
+    def start_update(
+        self,
+        update: UpdateMethod[..., Any, T],
+        *positional: Any,
+        wait_for: str,
+        **options: Unpack[Updating],
+    ) -> BlockingUpdate[T]: ...
+    @overload
+    def start_update(
+        self,
+        update: str,
+        *positional: Any,
+        wait_for: str,
+        **options: Unpack[Updating],
+    ) -> BlockingUpdate[Any]: ...
+    def start_update(
+        self,
+        update: Any,
+        *positional: Any,
+        wait_for: str,
+        **options: Unpack[Updating],
+    ) -> BlockingUpdate[Any]:
+        """Send an update and wait until it is "accepted" or "completed"."""
+        sending = self._handle.start_update(
+            update, *positional, wait_for=wait_for, **options
+        )
+        return BlockingUpdate(self._loop_thread.wait(sending), self._loop_thread)
+
+    def update_handle(
+        self, id: str, *, update: Any = None, result_type: Any = None
+    ) -> BlockingUpdate[Any]:
+        """A handle to an update that was sent before; asks nothing of the engine."""
+        handle = self._handle.update_handle(id, update=update, result_type=result_type)
+        return BlockingUpdate(handle, self._loop_thread)
 
     def cancel(
         self, *, reason: str = "", request_id: str = "", **rpc: Unpack[RPC]

@@ -1,28 +1,37 @@
 """The client: start runs, and get handles to them."""
 
+import builtins
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from msgspec.structs import replace
 
+from everact.runtime.client.callers import warn_of_old_forms
+from everact.runtime.client.events import Events
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.rpc import RPC, checked_metadata, rpc_of
 from everact.runtime.client.services import Service
-from everact.runtime.client.starting import UNSET, Starting, start_request
+from everact.runtime.client.starting import (
+    UNSET,
+    Starting,
+    dispatch_request,
+    start_request,
+)
 from everact.runtime.client.tasks import TaskHandle, task_ref
 from everact.runtime.client.transport import Transport
 from everact.runtime.client.versions import VersionsClient
 from everact.runtime.client.views import RunLine, run_line
+from everact.runtime.client.with_start import Updates
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import Workflow, name_of
 from everact.runtime.errors import RuntimeStateError
 from everact.runtime.operations import runs
-from everact.runtime.operations.batches import CountRuns
+from everact.runtime.operations.batches import MOST, CountRuns, StartTogether
 from everact.runtime.values.calls import Call
 from everact.runtime.values.payloads import Converter, PickleConverter
 
@@ -135,6 +144,16 @@ class Client:
         """Requests to an engine under test, as they are sent."""
         return Service(self.transport, "test")
 
+    @property
+    def events(self) -> Events:
+        """User events: push them, look at them."""
+        return Events(self)
+
+    @property
+    def updates(self) -> Updates:
+        """Updates that start their run, or find it."""
+        return Updates(self)
+
     def config(self) -> dict[str, Any]:
         """What this client was made with: ``Client(**client.config())`` is its twin.
 
@@ -189,33 +208,55 @@ class Client:
         arg: Any = UNSET,
         **options: Unpack[Starting],
     ) -> RunHandle[Any]: ...
-    async def start(
+    def start(
         self, workflow: Any, arg: Any = UNSET, **options: Unpack[Starting]
-    ) -> RunHandle[Any]:
+    ) -> Coroutine[Any, Any, RunHandle[Any]]:
         """Start a run; it is durable when this returns.
 
         `workflow` is a workflow, the run method of a workflow class, a task, or a
         name (a name that nothing here knows waits for a worker that does). `arg` is
-        a single argument, `args` several; giving both is a ValueError. `id` is the
-        workflow ID (default: a new UUID); `on_conflict` says what to do about a run
-        that has it: "fail", "use_existing" (an open one), "attach" (an open or
-        retained one). `retry` repeats the whole run when it fails; `run_timeout`
-        limits each run, `execution_timeout` the chain, `task_timeout` one activation
-        of the code. `start_delay` puts off the first step. `parameters` and
-        `context` are JSON-able and readable in the run. A repetition with the same
-        `request_id` within 24 hours gives the same run.
+        a single argument, `args` several; giving both is a ValueError.
+
+        `id` is the workflow ID (default: a new UUID). `on_conflict` says what to do
+        about an open run that has it: "fail" (the default), "use_existing", "attach"
+        (also to a closed one that is retained), "terminate_existing". `on_reuse` says
+        what closed ones allow: "allow" (the default), "allow_failed_only" (the latest
+        did not succeed), "reject" (none is retained); "terminate_if_running" goes
+        without `on_conflict`. With `start_signal`, a handler or a name, and
+        `start_signal_args` the open run of the ID is signalled, or a run is started
+        that gets the signal before its first step; the handle then names no first
+        run. A repetition with the same `request_id` within 24 hours gives the same
+        run.
+
+        `retry` repeats the whole run when it fails; `run_timeout` limits each run,
+        `execution_timeout` the chain, `task_timeout` one activation of the code.
+        `start_delay`, or `scheduled_start_time`, puts off the first step; a signal
+        with start ends that wait. `priority` (1 to 3) lets tasks of higher runs of
+        the workflow go first where they wait for a slot. `request_eager_start` is a
+        hint that changes nothing: where a worker of the runtime serves the queue, the
+        first step is always taken in the transaction of the start.
+
+        `parameters` and `context` are JSON-able and readable in the run;
+        `additional_metadata` as well, and its children have it too. `static_summary`
+        (a line) and `static_details` are shown by `describe`, and do not change.
 
         Raises WorkflowAlreadyStarted, ValueNotStorable naming the argument, TypeError
         for arguments that do not fit, ValueError for bad options; nothing is stored
         then.
         """
+        warn_of_old_forms(options)
+        return self._start(workflow, arg, options)
+
+    async def _start(
+        self, workflow: Any, arg: Any, options: Starting
+    ) -> RunHandle[Any]:
         request = start_request(self, workflow, arg, **options)
         started = await self.transport.call(request, rpc_of(options))
         return RunHandle(
             self,
             started.workflow_id,
             result_run_id=started.run_id,
-            first_execution_run_id=started.first_run_id,
+            first_execution_run_id=None if request.signal else started.first_run_id,
             target=workflow,
             result_type=options.get("result_type"),
             key=started.key,
@@ -242,11 +283,15 @@ class Client:
         arg: Any = UNSET,
         **options: Unpack[Starting],
     ) -> Any: ...
-    async def execute(
+    def execute(
         self, workflow: Any, arg: Any = UNSET, **options: Unpack[Starting]
-    ) -> Any:
+    ) -> Coroutine[Any, Any, Any]:
         """Start a run and wait for its result; parameters as `start`."""
-        handle = await self.start(workflow, arg, **options)
+        warn_of_old_forms(options)
+        return self._execute(workflow, arg, options)
+
+    async def _execute(self, workflow: Any, arg: Any, options: Starting) -> Any:
+        handle = await self._start(workflow, arg, options)
         rpc = rpc_of(options)
         return await (handle.result() if rpc is None else handle.result(**rpc))
 
@@ -313,6 +358,60 @@ class Client:
         ref = task_ref(self.namespace, token, workflow_id, run_id, task_id)
         return TaskHandle(self, ref)
 
+    @overload
+    def handle_for(
+        self,
+        workflow: Workflow[..., R] | Task[..., R],
+        id: str,
+        *,
+        run_id: str | None = None,
+        first_execution_run_id: str | None = None,
+    ) -> RunHandle[R]: ...
+    @overload
+    def handle_for(
+        self,
+        workflow: Callable[..., Coroutine[Any, Any, R]],
+        id: str,
+        *,
+        run_id: str | None = None,
+        first_execution_run_id: str | None = None,
+    ) -> RunHandle[R]: ...
+    @overload
+    def handle_for(
+        self,
+        workflow: type,
+        id: str,
+        *,
+        run_id: str | None = None,
+        first_execution_run_id: str | None = None,
+    ) -> RunHandle[Any]: ...
+    def handle_for(
+        self,
+        workflow: Any,
+        id: str,
+        *,
+        run_id: str | None = None,
+        first_execution_run_id: str | None = None,
+    ) -> RunHandle[Any]:
+        """A handle to an existing run of `workflow`, which tells the result's type.
+
+        Asks nothing of the engine. TypeError for what is no workflow and no task.
+        """
+        if isinstance(workflow, str):
+            raise TypeError("handle_for takes a workflow; `handle` is for names")
+        if not isinstance(workflow, Task):
+            name_of(workflow)
+        if not id:
+            raise ValueError("id must not be empty")
+        return RunHandle(
+            self,
+            id,
+            run_id=run_id,
+            result_run_id=run_id,
+            first_execution_run_id=first_execution_run_id,
+            target=workflow,
+        )
+
     async def list(
         self,
         *,
@@ -361,24 +460,34 @@ class Client:
         )
         return (await self.transport.call(request, rpc)).count
 
-    async def dispatch(self, call: Call, **rpc: Unpack[RPC]) -> str:
-        """Start a call as a run of its own; returns its identifier at once.
+    @overload
+    async def dispatch(self, call: Call, **rpc: Unpack[RPC]) -> str: ...
+    @overload
+    async def dispatch(
+        self, call: Iterable[Call], **rpc: Unpack[RPC]
+    ) -> builtins.list[str]: ...
+    async def dispatch(
+        self, call: Call | Iterable[Call], **rpc: Unpack[RPC]
+    ) -> str | builtins.list[str]:
+        """Start a call as a run of its own, or several; returns identifiers at once.
 
-        The start is durable when this returns. The identifier is text without
-        structure: `handle(identifier)` gives its result, describes and cancels it.
-        RPCError NOT_FOUND for a function that nothing here knows.
+        The start is durable when this returns. Several are started in one
+        transaction, all or none, and have their identifiers in the order of the
+        calls. An identifier is text without structure: `handle(identifier)` gives the
+        result, describes and cancels. RPCError NOT_FOUND for a function that nothing
+        here knows; TypeError for what is no call, ValueError for more than
+        `batches.MOST` of them.
         """
-        given = call.arguments()
-        request = start_request(
-            self,
-            call.function,
-            UNSET,
-            args=given.args,
-            kwargs=given.kwargs,
-            correlation_id=call.correlation_id,
-        )
-        started = await self.transport.call(replace(request, must_be_known=True), rpc)
-        return started.workflow_id
+        if isinstance(call, Call):
+            started = await self.transport.call(dispatch_request(self, call), rpc)
+            return started.workflow_id
+        starts = tuple(dispatch_request(self, one) for one in call)
+        if len(starts) > MOST:
+            raise ValueError(f"at most {MOST} calls at once, not {len(starts)}")
+        if not starts:
+            return []
+        all_started = await self.transport.call(StartTogether(starts=starts), rpc)
+        return [started.workflow_id for started in all_started]
 
 
 def _identity() -> str:

@@ -6,7 +6,7 @@ from typing import Any, Final, TypedDict, Unpack
 
 from everact.runtime.client.client import Client
 from everact.runtime.client.connection import Connection
-from everact.runtime.client.credentials import find_token
+from everact.runtime.client.credentials import located_token
 from everact.runtime.client.remote import HttpTransport
 from everact.runtime.client.rpc import NO_METADATA, checked_metadata
 from everact.runtime.client.settings import (
@@ -112,9 +112,11 @@ def _transport(target: str, options: Connecting) -> HttpTransport:
         keep_alive=options.get("keep_alive_config", KeepAliveConfig()),
         proxy=options.get("http_connect_proxy_config"),
     )
+    key = located_token(str(connection.target), options.get("api_key"))
     return HttpTransport(
         connection,
-        api_key=find_token(str(connection.target), options.get("api_key")),
+        api_key=key.token,
+        key_place=key.place,
         rpc_metadata=options.get("rpc_metadata", NO_METADATA),
         retry=options.get("retry_config") or RetryConfig(),
     )

@@ -6,7 +6,7 @@ A token is sent to the address that it was saved for and to no other.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -18,23 +18,38 @@ TOKEN_VARIABLES: Final = ("EVERACT_TOKEN", "EVERACT_API_KEY")
 FOLDER_VARIABLE: Final = "EVERACT_SETTINGS"
 
 
+class Found(NamedTuple):
+    """A token, or None, and where it was found: that may be shown, the token not."""
+
+    token: str | None
+    place: str
+
+
 def find_token(
     address: str, given: str | None = None, *, injected: str | None = None
 ) -> str | None:
-    """The token for the engine at ``host:port``, or None.
+    """The token for the engine at ``host:port``, or None; see `located_token`."""
+    return located_token(address, given, injected=injected).token
+
+
+def located_token(
+    address: str, given: str | None = None, *, injected: str | None = None
+) -> Found:
+    """The token for the engine at ``host:port``, and where it is from.
 
     In this order: what is `given`, ``EVERACT_TOKEN``, ``EVERACT_API_KEY``, what the
     engine `injected` for a task of its own, what was saved for exactly this address.
     SecretFileError if others can open the saved one.
     """
     if given is not None:
-        return given
+        return Found(given, "api_key")
     for name in TOKEN_VARIABLES:
         if found := os.environ.get(name):
-            return found
+            return Found(found, name)
     if injected is not None:
-        return injected
-    return read_settings(address).get("token")
+        return Found(injected, "the engine that runs this task")
+    saved = read_settings(address).get("token")
+    return Found(saved, str(settings_file(address)) if saved else "")
 
 
 def save_token(address: str, token: str) -> None:

@@ -1,12 +1,20 @@
 """A handle: the client's side of one run. Making one asks nothing of the engine."""
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast, overload
 
 import msgspec
 
 from everact.runtime.client.rpc import RPC
 from everact.runtime.client.typed import decoded
+from everact.runtime.client.updates import (
+    UpdateHandle,
+    Updating,
+    checked_stage,
+    handle_of,
+    update_of,
+    waiting,
+)
 from everact.runtime.client.views import (
     HistoryItem,
     RunView,
@@ -15,9 +23,11 @@ from everact.runtime.client.views import (
 )
 from everact.runtime.core.failures import FailureKind
 from everact.runtime.core.statuses import RunStatus
+from everact.runtime.definitions.updates import UpdateMethod
 from everact.runtime.definitions.workflows import handler_name
 from everact.runtime.errors import ContinuedAsNew, WorkflowFailure
 from everact.runtime.operations import runs
+from everact.runtime.operations.updates import SendUpdate
 from everact.runtime.programs.workflow_loop import encode_arguments
 from everact.runtime.values.outcomes import cause_of
 from everact.runtime.values.payloads import checked_text
@@ -26,6 +36,7 @@ if TYPE_CHECKING:
     from everact.runtime.client.client import Client
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class RunHandle(Generic[R]):
@@ -212,6 +223,78 @@ class RunHandle(Generic[R]):
         )
         return decoded(self._client.values, answer, result_type, query)
 
+    @overload
+    async def update(
+        self,
+        update: UpdateMethod[..., Any, T],
+        *positional: Any,
+        **options: Unpack[Updating],
+    ) -> T: ...
+    @overload
+    async def update(
+        self, update: str, *positional: Any, **options: Unpack[Updating]
+    ) -> Any: ...
+    async def update(
+        self, update: Any, *positional: Any, **options: Unpack[Updating]
+    ) -> Any:
+        """Send an update, by handler or name, and wait for its answer.
+
+        Sent again under the same `id` to the same run, it joins the update that was
+        sent before. Raises what `UpdateHandle.result` does, and RPCError NOT_FOUND if
+        the run is closed or unknown. While the run's code cannot take it (a start
+        delay, no worker) it waits, and is not durable.
+        """
+        sent = await self._send(update, positional, "completed", options)
+        return await sent.result()
+
+    @overload
+    async def start_update(
+        self,
+        update: UpdateMethod[..., Any, T],
+        *positional: Any,
+        wait_for: str,
+        **options: Unpack[Updating],
+    ) -> UpdateHandle[T]: ...
+    @overload
+    async def start_update(
+        self,
+        update: str,
+        *positional: Any,
+        wait_for: str,
+        **options: Unpack[Updating],
+    ) -> UpdateHandle[Any]: ...
+    async def start_update(
+        self,
+        update: Any,
+        *positional: Any,
+        wait_for: str,
+        **options: Unpack[Updating],
+    ) -> UpdateHandle[Any]:
+        """Send an update and wait until it is "accepted" or "completed".
+
+        It is durable then, and completes whoever waits for it. One that was refused
+        gives a handle all the same: its result raises UpdateFailed.
+        """
+        return await self._send(update, positional, checked_stage(wait_for), options)
+
+    def update_handle(
+        self, id: str, *, update: Any = None, result_type: Any = None
+    ) -> UpdateHandle[Any]:
+        """A handle to an update that was sent before; asks nothing of the engine.
+
+        `update`, its handler, or `result_type` tell the type of the answer.
+        """
+        if not id:
+            raise ValueError("the id of an update must not be empty")
+        return UpdateHandle(
+            self._client,
+            id,
+            workflow_id=self._id,
+            run_id=self._run_id,
+            result_type=result_type,
+            target=update,
+        )
+
     async def cancel(
         self, *, reason: str = "", request_id: str = "", **rpc: Unpack[RPC]
     ) -> None:
@@ -256,6 +339,20 @@ class RunHandle(Generic[R]):
             ),
             rpc,
         )
+
+    async def _send(
+        self,
+        update: Any,
+        positional: tuple[Any, ...],
+        wait_for: str,
+        options: Updating,
+    ) -> UpdateHandle[Any]:
+        client = self._client
+        sent = update_of(client, update, positional, options)
+        request = SendUpdate(run=self._ref(), update=sent, wait_for=wait_for)
+        async with waiting(sent.update_id, options) as rpc:
+            state = await client.transport.call(request, rpc)
+        return handle_of(client, state, update, options)
 
     def __repr__(self) -> str:
         return f"<RunHandle {self._id!r} run_id={self._run_id or self._result_run_id}>"

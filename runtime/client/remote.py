@@ -29,9 +29,12 @@ from everact.runtime.errors import (
     RuntimeStateError,
 )
 from everact.runtime.operations.base import OPERATIONS, Request
-from everact.runtime.operations.batches import StartRuns
+from everact.runtime.operations.batches import StartRuns, StartTogether
 
 A = TypeVar("A")
+
+_BATCHES: Final = (StartRuns, StartTogether)
+"""Requests that hold others, each with a request ID of its own."""
 
 POLL: Final = 30.0
 """Seconds that an engine is asked to wait before it says "not yet"."""
@@ -48,6 +51,7 @@ class HttpTransport:
         connection: Connection,
         *,
         api_key: str | None = None,
+        key_place: str = "api_key",
         rpc_metadata: Mapping[str, str] = NO_METADATA,
         retry: RetryConfig,
         clock: Callable[[], float] = time.monotonic,
@@ -56,6 +60,7 @@ class HttpTransport:
         self.connection = connection
         self.rpc_metadata = checked_metadata(rpc_metadata)
         self.api_key = api_key
+        self._key_place = key_place
         self._retry = retry
         self._clock = clock
         self._chance = chance
@@ -72,6 +77,7 @@ class HttpTransport:
         if key is not None and (not key.isascii() or not key.isprintable()):
             raise ValueError("api_key must be printable ASCII")  # and is not shown
         self._api_key = key
+        self._key_place = "api_key"
 
     async def reach(self) -> None:
         """Ask for a sign of life; EngineUnreachable without one."""
@@ -138,6 +144,9 @@ class HttpTransport:
     def _refusal(self, answer: Answer) -> Exception:
         """The error that an answer tells of."""
         error = wire.decode_error(answer.body)
+        if type(error) is RPCError and error.status in _OF_KEYS:
+            text = f"{error.message}; {self._key_told()}"
+            return RPCError(text, error.status, error.details)
         if error is not None:
             return error
         away = answer.status >= 500
@@ -150,6 +159,12 @@ class HttpTransport:
             "not as an engine does",
             status,
         )
+
+    def _key_told(self) -> str:
+        """Where the key that was not enough came from, never the key."""
+        if self._api_key is None:
+            return "no key was sent: give api_key, set EVERACT_TOKEN, or save one"
+        return f"the key came from {self._key_place}"
 
     async def close(self) -> None:
         """As the port says."""
@@ -187,7 +202,7 @@ def _may_repeat(request: Request[Any], error: EveractError) -> bool:
         refused = not error.sent
     else:
         refused = status in _REFUSED
-    once = hasattr(request, "request_id") or isinstance(request, StartRuns)
+    once = hasattr(request, "request_id") or isinstance(request, _BATCHES)
     return refused or once or OPERATIONS[type(request)].reads
 
 
@@ -201,6 +216,8 @@ _FOREIGN: Final = {
 }
 """What an answer without an error of ours is taken for, by its HTTP status."""
 
+_OF_KEYS: Final = (RPCStatus.UNAUTHENTICATED, RPCStatus.PERMISSION_DENIED)
+
 _REFUSED: Final = frozenset({RPCStatus.UNAVAILABLE, RPCStatus.RESOURCE_EXHAUSTED})
 
 
@@ -209,7 +226,7 @@ def identified(request: Request[A]) -> Request[A]:
     found: Any = request
     if getattr(found, "request_id", None) == "":
         found = replace(found, request_id=uuid4().hex)
-    elif isinstance(found, StartRuns):
+    elif isinstance(found, _BATCHES):
         found = replace(found, starts=tuple(identified(one) for one in found.starts))
     given: Request[A] = found
     return given

@@ -1,20 +1,28 @@
 """What a start takes, checked before anything is sent."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Unpack
 
-import msgspec
+from msgspec.structs import replace
 
 from everact.runtime.client.rpc import RPC, RPC_OPTIONS
 from everact.runtime.core.durations import Duration, optional_seconds, seconds
+from everact.runtime.core.identity import CONFLICTS, REUSES, mistake
+from everact.runtime.core.opaque import LONGEST
 from everact.runtime.core.records import StartOptions
 from everact.runtime.core.retry import RetryPolicy
+from everact.runtime.definitions.extras import extras_of, json_object
 from everact.runtime.definitions.tasks import Task
-from everact.runtime.definitions.workflows import definition_of, name_of
-from everact.runtime.operations.runs import StartRun
+from everact.runtime.definitions.workflows import (
+    definition_of,
+    handler_name,
+    name_of,
+)
+from everact.runtime.operations.starting import StartRun, StartSignal
 from everact.runtime.programs.workflow_loop import encode_arguments
+from everact.runtime.values.calls import Call
 from everact.runtime.values.payloads import checked_text
 
 if TYPE_CHECKING:
@@ -29,7 +37,6 @@ class _Unset:
 UNSET: Any = _Unset()
 """Stands for an argument that was not given; an explicit None is an argument."""
 
-CONFLICTS = ("fail", "use_existing", "attach")
 TASK_TIMEOUT = timedelta(seconds=10)
 
 
@@ -40,7 +47,16 @@ class Starting(RPC, total=False):
     kwargs: dict[str, Any] | None
     id: str | None
     queue: str
-    on_conflict: str
+    on_conflict: str | None
+    on_reuse: str
+    start_signal: Any
+    start_signal_args: Sequence[Any]
+    scheduled_start_time: datetime | None
+    static_summary: str | None
+    static_details: str | None
+    additional_metadata: dict[str, Any] | None
+    priority: int | None
+    request_eager_start: bool
     retry: RetryPolicy | None
     run_timeout: Duration | None
     execution_timeout: Duration | None
@@ -62,7 +78,12 @@ _ELSEWHERE = RPC_OPTIONS | {
     "id",
     "queue",
     "on_conflict",
+    "on_reuse",
     "start_delay",
+    "start_signal",
+    "start_signal_args",
+    "scheduled_start_time",
+    "request_eager_start",
     "request_id",
     "result_type",
 }
@@ -90,15 +111,13 @@ def start_request(
     kwargs = options.get("kwargs") or {}
     _check_signature(workflow, args, kwargs, name)
     workflow_id, queue = options.get("id"), options.get("queue", "default")
-    conflict = options.get("on_conflict", "fail")
     if workflow_id is not None and not workflow_id:
         raise ValueError("id must not be empty")
     if not queue:
         raise ValueError("queue must not be empty")
     for what in ("id", "queue", "run_name", "request_id"):
         checked_text(options.get(what) or "", what)  # type: ignore[arg-type]
-    if conflict not in CONFLICTS:
-        raise ValueError(f"on_conflict must be one of {', '.join(CONFLICTS)}")
+    signal = _signal(client, options)
     encoded, encoded_named = encode_arguments(client.values, args, kwargs, name)
     return StartRun(
         workflow=name,
@@ -107,10 +126,73 @@ def start_request(
         kwargs=encoded_named,
         options=_options(client, queue, options),
         start_delay=optional_seconds(options.get("start_delay"), what="start_delay"),
-        on_conflict=conflict,
+        begin_at=_scheduled(options),
+        **_policies(options),
+        signal=signal,
         request_id=options.get("request_id", ""),
         workspace=client.namespace,
     )
+
+
+def _scheduled(options: Starting) -> float | None:
+    """The scheduled start time as epoch seconds; one before 1970 is that moment."""
+    given = options.get("scheduled_start_time")
+    if given is None:
+        return None
+    if not isinstance(given, datetime):
+        raise TypeError(
+            f"scheduled_start_time must be a datetime, not {type(given).__name__}"
+        )
+    if options.get("start_delay") is not None:
+        raise ValueError("give scheduled_start_time or start_delay, not both")
+    moment = (given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp()
+    if moment > LONGEST:
+        raise ValueError(f"scheduled_start_time is too far ahead: {given}")
+    return max(0.0, moment)
+
+
+def _policies(options: Starting) -> dict[str, Any]:
+    """What the start does about a run that has its ID."""
+    conflict, reuse = options.get("on_conflict"), options.get("on_reuse", "allow")
+    for what, given, known in (
+        ("on_conflict", conflict, CONFLICTS),
+        ("on_reuse", reuse, REUSES),
+    ):
+        if given is not None and given not in known:
+            raise ValueError(f"{what} must be one of {', '.join(known)}")
+    wrong = mistake(conflict, reuse, options.get("start_signal") is not None)
+    if wrong is not None:
+        raise ValueError(wrong)
+    return {"on_conflict": conflict, "on_reuse": reuse}
+
+
+def _signal(client: "Client", options: Starting) -> StartSignal | None:
+    """The signal that the start brings along."""
+    signal, args = options.get("start_signal"), options.get("start_signal_args", ())
+    if signal is None:
+        if args:
+            raise ValueError("start_signal_args are for a start_signal")
+        return None
+    name = handler_name(signal, "signal")
+    return StartSignal(
+        name=name, args=encode_arguments(client.values, tuple(args), {}, name)[0]
+    )
+
+
+def dispatch_request(client: "Client", call: Call) -> StartRun:
+    """The request of a dispatched call; TypeError for what is none."""
+    if not isinstance(call, Call):
+        raise TypeError(f"dispatch takes calls, as build_call makes them, not {call!r}")
+    given = call.arguments()
+    request = start_request(
+        client,
+        call.function,
+        UNSET,
+        args=given.args,
+        kwargs=given.kwargs,
+        correlation_id=call.correlation_id,
+    )
+    return replace(request, must_be_known=True)
 
 
 @lru_cache(maxsize=256)
@@ -133,13 +215,14 @@ def _options(client: "Client", queue: str, options: Starting) -> StartOptions:
         task_timeout=seconds(
             options.get("task_timeout", TASK_TIMEOUT), what="task_timeout"
         ),
-        parameters=_json(options.get("parameters"), "parameters"),
-        context=_json(options.get("context"), "context"),
+        parameters=json_object(options.get("parameters"), "parameters"),
+        context=json_object(options.get("context"), "context"),
         run_name=options.get("run_name") or "",
         memo={k: client.values.encode(v, f"memo {k!r}") for k, v in memo.items()},
         headers=options.get("headers") or {},
         identity=client.identity,
         correlation_id=options.get("correlation_id"),
+        extras=extras_of(options),
     )
 
 
@@ -160,14 +243,3 @@ def _check_signature(
     definition = definition_of(workflow)
     if definition is not None:
         definition.signature.check(args, kwargs, name)
-
-
-def _json(value: dict[str, Any] | None, what: str) -> bytes:
-    if value is None:
-        return b""
-    if not isinstance(value, dict):
-        raise TypeError(f"{what} must be a dictionary, not {type(value).__name__}")
-    try:
-        return msgspec.json.encode(value)
-    except (TypeError, ValueError, msgspec.EncodeError) as error:
-        raise TypeError(f"{what} must be JSON-able: {error}") from error

@@ -15,6 +15,7 @@ from everact.runtime.operations.runs import (
     RunDescription,
     RunSummary,
 )
+from everact.runtime.values.json_payloads import JSON_TAG
 from everact.runtime.values.payloads import Converter
 
 
@@ -38,8 +39,21 @@ class TaskView:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateView:
+    """An update that has no answer yet."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunView:
-    """A run as described: who it is, where it stands, what it waits for."""
+    """A run as described: who it is, where it stands, what it waits for.
+
+    `state` is the status by name, or "scheduled" while the run waits for the moment
+    that its start was put off to, `execution_time`; `scheduled_start_time` is that
+    moment, also afterwards. `priority` is None if the run has none.
+    """
 
     workflow_id: str
     run_id: str
@@ -69,6 +83,16 @@ class RunView:
     pending_timers: tuple[datetime, ...]
     pending_children: tuple[str, ...]
     build_id: str | None
+    state: str
+    scheduled_start_time: datetime | None
+    priority: int | None
+    static_summary: str | None
+    static_details: str | None
+    additional_metadata: dict[str, Any] | None
+    pending_events: tuple[str, ...]
+    event_id: str | None
+    event_key: str | None
+    pending_updates: tuple[UpdateView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +109,7 @@ class RunLine:
     queue: str
     start_time: datetime
     close_time: datetime | None
+    priority: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +158,7 @@ def run_view(found: RunDescription, values: Converter) -> RunView:
         found.attempt,
         found.generation,
         started,
-        moment(found.begin_at) or started,
+        max(moment(found.begin_at) or started, started),
         moment(found.closed_at),
         found.next_run_id or None,
         found.history_length,
@@ -147,6 +172,18 @@ def run_view(found: RunDescription, values: Converter) -> RunView:
         tuple(m for m in map(moment, found.pending_timers) if m is not None),
         found.pending_children,
         found.build_id or None,
+        found.state,
+        moment(found.begin_at),
+        found.priority or None,
+        found.static_summary or None,
+        found.static_details or None,
+        msgspec.json.decode(found.additional_metadata)
+        if found.additional_metadata
+        else None,
+        found.pending_events,
+        found.event_id or None,
+        found.event_key or None,
+        tuple(UpdateView(u.update_id, u.name) for u in found.pending_updates),
     )
 
 
@@ -165,6 +202,7 @@ def run_line(found: RunSummary) -> RunLine:
         found.queue,
         started,
         moment(found.closed_at),
+        found.priority or None,
     )
 
 
@@ -231,6 +269,8 @@ def _shown_payload(payload: bytes, values: Converter) -> Any:
     if not payload:
         return None
     try:
+        if payload[:1] == JSON_TAG:
+            return msgspec.json.decode(payload[1:])
         value = values.decode(payload)
         msgspec.json.encode(value)
     except Exception:

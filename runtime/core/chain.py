@@ -6,13 +6,16 @@ run and continue-as-new. A tail call stays in the run and raises its generation.
 
 from msgspec.structs import replace
 
-from everact.runtime.core.failures import FailureKind
+from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.records import (
+    CompleteUpdate,
     ContinueAsNew,
     Fail,
     SignalReceived,
     Started,
+    StartOptions,
     TailCall,
+    UpdateAccepted,
 )
 from everact.runtime.core.state import RunState
 
@@ -37,7 +40,7 @@ def successor(
     `carried` are the unread signals, `run_id` the ID for a successor.
     """
     command, start = state.closing, state.start
-    options = start.options
+    options = _named(state)
     if type(command) is ContinueAsNew:
         options = replace(
             options,
@@ -59,6 +62,7 @@ def successor(
             attempt=1,
             carried=(*command.unread, *carried),
             inbox_seq=0,
+            answered=(),
         )
     if type(command) is Fail and options.retry is not None:
         failure = command.failure
@@ -77,6 +81,7 @@ def successor(
             options=replace(options, begin_at=begin, run_deadline=None),
             carried=carried,
             inbox_seq=0,
+            answered=(),
         )
     return None
 
@@ -91,13 +96,38 @@ def next_generation(state: RunState) -> RunState:
         name=command.name,
         args=command.args,
         kwargs=command.kwargs,
-        options=replace(state.start.options, begin_at=None, run_deadline=deadline),
+        options=replace(_named(state), begin_at=None, run_deadline=deadline),
         carried=(*command.unread, *unread(state)),
         inbox_seq=state.inbox_seq,
+        answered=tuple(
+            abandoned(state, update) if type(update) is UpdateAccepted else update
+            for update in (state.updates or {}).values()
+        ),
     )
     fresh = RunState(start)
     fresh.generation = state.generation + 1
     return fresh
+
+
+def _named(state: RunState) -> StartOptions:
+    """The options of the run, with the name that it was given last."""
+    options = state.start.options
+    if state.renamed is None:
+        return options
+    return replace(options, run_name=state.renamed)
+
+
+def abandoned(state: RunState, update: UpdateAccepted) -> CompleteUpdate:
+    """What an update is answered with whose handler ended with the run's code."""
+    start = state.start
+    how = f"is {state.status}" if state.status else "went on with a tail call"
+    failure = Failure(
+        FailureKind.APPLICATION,
+        "UpdateAbandoned",
+        f"run {start.workflow_id!r} ({start.run_id}) {how}, and the handler of update "
+        f"{update.name!r} was not done",
+    )
+    return CompleteUpdate(update.update_id, failure=failure)
 
 
 def _or(given: float | None, kept: float | None) -> float | None:

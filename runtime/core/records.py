@@ -138,8 +138,10 @@ class StartOptions(Record, frozen=True):
 class Started(Record, tag=1, frozen=True):
     """The run, or a new generation of it, was asked for: who it is and its input.
 
-    `carried` are signals that the one before did not read, `inbox_seq` is how many
-    messages the run had taken in before this generation.
+    `carried` are messages to be shown first of all: signals that the one before did
+    not read, an update that came with the start. `inbox_seq` is how many messages the
+    run had taken in before this generation, `answered` what updates of earlier
+    generations were answered with.
     """
 
     name: str
@@ -154,9 +156,10 @@ class Started(Record, tag=1, frozen=True):
     parent: Parent | None = None
     workspace: str = "default"
     code: str = ""
-    carried: tuple["SignalReceived", ...] = ()
+    carried: tuple["SignalReceived | UpdateAccepted", ...] = ()
     inbox_seq: int = 0
     previous: Previous | None = None
+    answered: tuple["CompleteUpdate", ...] = ()
 
 
 class Began(Record, tag=2, frozen=True):
@@ -288,6 +291,32 @@ class TaskReported(Record, tag=20, frozen=True):
     identity: str = ""
 
 
+class EventMatched(Record, tag=17, frozen=True):
+    """A user event that `call` waits for was stored. `payload` is JSON."""
+
+    call: int
+    event_id: str
+    key: str
+    payload: Payload = b""
+
+
+class RunRenamed(Record, tag=19, frozen=True):
+    """A task of the run gave it another display name."""
+
+    name: str
+
+
+class UpdateAccepted(Record, tag=16, frozen=True):
+    """A message with an answer passed its validator; `update_id` tells it apart."""
+
+    update_id: str
+    name: str
+    args: Args = ()
+    kwargs: Kwargs = {}
+    identity: str = ""
+    headers: dict[str, str] = {}
+
+
 class RunTask(Record, tag=32, frozen=True):
     """Start a task."""
 
@@ -351,6 +380,35 @@ class CancelTask(Record, tag=43, frozen=True):
     call: int
 
 
+class AwaitEvent(Record, tag=38, frozen=True):
+    """Wait for the next user event of `key`, of `scope` and fitting `filter` if given.
+
+    `since` is how far back (epoch seconds) events count that were stored before;
+    None: not at all. `wait` is what the author calls the wait that it belongs to.
+    """
+
+    call: int
+    key: str
+    scope: str | None = None
+    filter: str = ""
+    since: float | None = None
+    wait: str = ""
+
+
+class RenameRun(Record, tag=42, frozen=True):
+    """Give the run another display name; it is not a call, and nothing answers it."""
+
+    name: str
+
+
+class CompleteUpdate(Record, tag=39, frozen=True):
+    """Answer update `update_id`, with a failure or else a result."""
+
+    update_id: str
+    result: Payload = b""
+    failure: Failure | None = None
+
+
 class Complete(Record, tag=48, frozen=True):
     """Close the run with a result."""
 
@@ -406,10 +464,17 @@ Event: TypeAlias = (
     | MessageSent
     | TaskHandedOver
     | TaskReported
+    | EventMatched
+    | RunRenamed
+    | UpdateAccepted
 )
-CallCommand: TypeAlias = RunTask | StartTimer | StartChild | SignalRun | CancelRun
+CallCommand: TypeAlias = (
+    RunTask | StartTimer | StartChild | SignalRun | CancelRun | AwaitEvent
+)
 ClosingCommand: TypeAlias = Complete | Fail | ContinueAsNew | TailCall
-Command: TypeAlias = CallCommand | CancelCall | CancelTask | ClosingCommand
+Command: TypeAlias = (
+    CallCommand | CancelCall | CancelTask | CompleteUpdate | RenameRun | ClosingCommand
+)
 Message: TypeAlias = SignalReceived | CancelRequested | TerminateRequested
 """What one run may send to another."""
 

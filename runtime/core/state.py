@@ -21,6 +21,7 @@ from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
 from everact.runtime.core.records import (
     DEFAULT_TASK,
     AttemptStarted,
+    AwaitEvent,
     Began,
     CallCommand,
     CancelCall,
@@ -32,12 +33,16 @@ from everact.runtime.core.records import (
     ClosingCommand,
     Command,
     Complete,
+    CompleteUpdate,
     ContinueAsNew,
     Event,
+    EventMatched,
     Fail,
     HeartbeatRecorded,
     Held,
     MessageSent,
+    RenameRun,
+    RunRenamed,
     RunTask,
     RunTimedOut,
     SignalReceived,
@@ -54,6 +59,7 @@ from everact.runtime.core.records import (
     TerminateRequested,
     TimerFired,
     Transition,
+    UpdateAccepted,
     encode,
 )
 from everact.runtime.core.statuses import RunStatus
@@ -127,6 +133,7 @@ class RunState:
         "held",
         "inbox_seq",
         "pending",
+        "renamed",
         "running",
         "script",
         "seq",
@@ -136,6 +143,7 @@ class RunState:
         "timers",
         "tries",
         "unsettled",
+        "updates",
     )
 
     def __init__(self, start: Started) -> None:
@@ -158,6 +166,8 @@ class RunState:
         self.script: list[bytes] = []
         self.unsettled: set[int] | None = None
         self.abandoned: dict[int, tuple[int, str]] | None = None
+        self.renamed: str | None = None
+        self.updates: dict[str, UpdateAccepted | CompleteUpdate] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -257,6 +267,18 @@ class RunState:
             return ACTIVE
         return self._next_moment()
 
+    @property
+    def put_off(self) -> bool:
+        """Whether it has not begun, and only waits for the moment to do so."""
+        waits = self.held == "" and not self.began and not self.status
+        return waits and self._moment(BEGIN) is not None
+
+    @property
+    def open_updates(self) -> tuple[UpdateAccepted, ...]:
+        """The updates that are accepted and not answered, oldest first."""
+        updates = self.updates or {}
+        return tuple(u for u in updates.values() if type(u) is UpdateAccepted)
+
     def options(self, call: int) -> TaskOptions:
         """The options of open task `call`."""
         command = self.calls[call]
@@ -351,6 +373,12 @@ class RunState:
             self.unsettled.discard(call)
             self.unsettled = self.unsettled or None
 
+    def _take_update(self, event: UpdateAccepted) -> None:
+        if self.updates is None:
+            self.updates = {}
+        self.updates[event.update_id] = event
+        self.inbox_seq += 1
+
     def _show(self, event: Event) -> Answer:
         if self.held is None:
             return Answer((event,))
@@ -362,7 +390,12 @@ class RunState:
     def _started(self, event: Started, now: float) -> Answer:
         options = event.options
         self.pending.append(event)
-        self.pending.extend(event.carried)
+        if event.answered:
+            self.updates = {answer.update_id: answer for answer in event.answered}
+        for message in event.carried:
+            if type(message) is UpdateAccepted:
+                self._take_update(message)
+            self.pending.append(message)
         begin = options.begin_at if options.begin_at and options.begin_at > now else now
         if options.begin_at is not None:
             self._add_moment(options.begin_at, BEGIN)
@@ -558,7 +591,27 @@ class RunState:
                 self.abandoned = {}
             self.abandoned[call] = (tries.attempt, self.cancel_reason or "")
 
+    def _event_matched(self, event: EventMatched, now: float) -> Answer | None:
+        command = self.calls.get(event.call)
+        if type(command) is not AwaitEvent or command.key != event.key:
+            return None
+        del self.calls[event.call]
+        return self._show(event)
+
+    def _renamed(self, event: RunRenamed, now: float) -> Answer:
+        self.renamed = event.name
+        return self._show(event)
+
+    def _update_accepted(self, event: UpdateAccepted, now: float) -> Answer | None:
+        if self.updates is not None and event.update_id in self.updates:
+            return None
+        self._take_update(event)
+        return self._show(event)
+
     # -- commands ------------------------------------------------------------------
+
+    def _rename(self, command: RenameRun) -> None:
+        self.renamed = command.name
 
     def _open_timer(self, command: StartTimer) -> None:
         self.calls[command.call] = command
@@ -574,6 +627,9 @@ class RunState:
         self.calls[command.call] = command
         self._owe(command.call)
 
+    def _open_wait(self, command: AwaitEvent) -> None:
+        self.calls[command.call] = command
+
     def _drop_call(self, command: CancelCall) -> None:
         self._abandon(command.call)
         self._forget(command.call)
@@ -581,6 +637,10 @@ class RunState:
     def _stop_task(self, command: CancelTask) -> None:
         if type(self.calls.get(command.call)) is RunTask:
             self.trial(command.call).stopping = self.cancel_reason or ""
+
+    def _complete_update(self, command: CompleteUpdate) -> None:
+        assert self.updates is not None
+        self.updates[command.update_id] = command
 
     def _close(self, command: ClosingCommand) -> None:
         self.closing = command
@@ -643,14 +703,20 @@ _APPLY: dict[type, Callable[[RunState, Any, float], Answer | None]] = {
     MessageSent: RunState._message_sent,
     TaskHandedOver: RunState._handed_over,
     TaskReported: RunState._task_reported,
+    EventMatched: RunState._event_matched,
+    RunRenamed: RunState._renamed,
+    UpdateAccepted: RunState._update_accepted,
 }
 _ISSUE: dict[type, Callable[[RunState, Any], None]] = {
     StartTimer: RunState._open_timer,
     StartChild: RunState._open_child,
     SignalRun: RunState._open_message,
     CancelRun: RunState._open_message,
+    AwaitEvent: RunState._open_wait,
     CancelCall: RunState._drop_call,
     CancelTask: RunState._stop_task,
+    RenameRun: RunState._rename,
+    CompleteUpdate: RunState._complete_update,
     Complete: RunState._close,
     Fail: RunState._close,
     ContinueAsNew: RunState._close,

@@ -15,13 +15,20 @@ from typing import Any, Generic, TypeVar, overload
 from everact.runtime.core.durations import Duration, seconds
 from everact.runtime.core.records import ABANDON, REQUEST_CANCEL, TERMINATE
 from everact.runtime.core.retry import RetryPolicy
+from everact.runtime.definitions.context import current_attempt
 from everact.runtime.definitions.durable import (
     RunInfo,
     durable_loop,
     new_uuid,
     required_loop,
 )
-from everact.runtime.definitions.workflows import Workflow, handler_name, name_of
+from everact.runtime.definitions.workflows import (
+    UNFINISHED,
+    Workflow,
+    handler_name,
+    name_of,
+)
+from everact.runtime.values.payloads import checked_text
 
 R = TypeVar("R")
 
@@ -98,9 +105,15 @@ async def receive(name: str, *, timeout: Duration | None = None) -> Any:
         return await future
 
 
-def on_signal(name: str, handler: Callable[..., Any]) -> None:
-    """Let `handler` (async or not) take the signals `name`, those waiting first."""
-    required_loop("on_signal").handle("signal", name, handler)
+def on_signal(
+    name: str, handler: Callable[..., Any], *, unfinished: str = UNFINISHED[0]
+) -> None:
+    """Let `handler` (async or not) take the signals `name`, those waiting first.
+
+    `unfinished` as for `@workflow.signal`.
+    """
+    loop = required_loop("on_signal")
+    loop.handle("signal", name, handler, unfinished=unfinished)
 
 
 def on_query(name: str, handler: Callable[..., Any]) -> None:
@@ -108,9 +121,54 @@ def on_query(name: str, handler: Callable[..., Any]) -> None:
     required_loop("on_query").handle("query", name, handler)
 
 
+def on_update(
+    name: str,
+    handler: Callable[..., Any],
+    *,
+    validator: Callable[..., Any] | None = None,
+    unfinished: str = UNFINISHED[0],
+) -> None:
+    """Let `handler` (async or not) answer the updates `name` from now on.
+
+    `validator` sees the arguments first and raises to refuse them; it must change
+    nothing. `unfinished` as for `@workflow.update`. Updates that come before this was
+    called are refused.
+    """
+    loop = required_loop("on_update")
+    loop.handle("update", name, handler, validator, unfinished)
+
+
+def all_handlers_finished() -> bool:
+    """Whether no async handler of a signal or an update is running.
+
+    ``await wait_condition(all_handlers_finished)`` before returning abandons none.
+    """
+    return required_loop("all_handlers_finished").handlers_finished
+
+
 def run_info() -> RunInfo:
     """Who the current run is: IDs, attempt, parameters, context."""
     return required_loop("run_info").info
+
+
+def rename_current_execution(name: str) -> None:
+    """Give the run that is executing another display name; IDs stay what they are.
+
+    In workflow code, and in a task for the run that it belongs to; from any thread
+    of the task. The last name counts. It is durable with the step that gives it, from
+    a task no later than the task's outcome. Elsewhere nothing happens. ValueError for
+    an empty name.
+    """
+    loop, attempt = durable_loop(), current_attempt.get()
+    if loop is None and attempt is None:
+        return
+    if not name:
+        raise ValueError("the name of a run must not be empty")
+    checked_text(name, "the name of a run")
+    if loop is not None:
+        loop.rename(name)
+    elif attempt is not None:
+        attempt.rename_run(name)
 
 
 def cancel_reason() -> str | None:
@@ -177,11 +235,14 @@ async def start_child(
     context: dict[str, Any] | None = None,
     run_name: str = "",
     memo: dict[str, Any] | None = None,
+    additional_metadata: dict[str, Any] | None = None,
+    priority: int | None = None,
 ) -> ChildHandle[Any]:
     """Start a child run; returns its handle once the child is durably there.
 
     `id` defaults to one derived from the parent; `on_parent_close` is "terminate",
-    "cancel" or "abandon". `ChildFailure` if the ID is taken by an open run.
+    "cancel" or "abandon". `additional_metadata` is added to the parent's, over it.
+    `ChildFailure` if the ID is taken by an open run.
     """
     child, started = _child(
         workflow,
@@ -198,6 +259,8 @@ async def start_child(
             "context": context,
             "run_name": run_name,
             "memo": memo,
+            "additional_metadata": additional_metadata,
+            "priority": priority,
         },
         announce=True,
     )
@@ -255,6 +318,8 @@ _CHILD_OPTIONS = {
     "context",
     "run_name",
     "memo",
+    "additional_metadata",
+    "priority",
 }
 
 

@@ -1,10 +1,16 @@
 """What a task attempt knows of itself, and what it may tell the engine."""
 
+from collections.abc import Coroutine
 from contextvars import ContextVar
-from typing import Any, NamedTuple, NoReturn, Protocol
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
 from everact.runtime.core.durations import Duration, seconds
 from everact.runtime.definitions.control import CompleteElsewhere
+from everact.runtime.definitions.durable import durable_loop
+
+if TYPE_CHECKING:
+    from everact.runtime.definitions.waits import AnyOf, Condition
 
 
 class EndpointAccess(NamedTuple):
@@ -29,11 +35,26 @@ class Attempt(Protocol):
         """What names this attempt to whoever completes it from outside."""
 
     @property
+    def triggered_by_event(self) -> bool:
+        """Whether a user event started the run."""
+
+    @property
     def endpoint(self) -> EndpointAccess | None:
         """How this engine's control endpoint is reached; None while it has none."""
 
     def run_input(self, what: str) -> dict[str, Any]:
         """What the run was given as "parameters" or as "context"."""
+
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        """The additional metadata of the run."""
+
+    @property
+    def priority(self) -> int | None:
+        """The priority of the run."""
+
+    def rename_run(self, name: str) -> None:
+        """Give the run another display name."""
 
     def heartbeat(self, details: tuple[Any, ...]) -> None:
         """Note a sign of life."""
@@ -123,6 +144,26 @@ class TaskContext:
         return self._attempt.run_input("context")
 
     @property
+    def triggered_by_event(self) -> bool:
+        """Whether a user event started the run that this task belongs to.
+
+        Not of a child of such a run: its parent started it.
+        """
+        return self._attempt.triggered_by_event
+
+    @property
+    def additional_metadata(self) -> dict[str, Any] | None:
+        """The metadata that the run was sent with, its parents' under its own; a
+        copy. None if none was sent.
+        """
+        return self._attempt.metadata
+
+    @property
+    def priority(self) -> int | None:
+        """The priority of the run, 1 to 3; None if it has none."""
+        return self._attempt.priority
+
+    @property
     def attempt_number(self) -> int:
         """The number of this attempt, from 1."""
         return self._attempt.number
@@ -176,6 +217,33 @@ class TaskContext:
         the engine runs it again.
         """
         raise CompleteElsewhere
+
+    def wait_for(
+        self, signal_key: str, /, *conditions: "Condition | AnyOf"
+    ) -> Coroutine[Any, Any, dict[str, Any]]:
+        """`everact.runtime.wait_for`, where waits are durable; ValueError elsewhere.
+
+        An ordinary task is such an elsewhere: it would hold its slot all the while.
+        """
+        from everact.runtime.definitions.waits import wait_for
+
+        _require_waits("wait_for")
+        return wait_for(signal_key, *conditions)
+
+    def sleep_for(self, duration: Duration) -> Coroutine[Any, Any, timedelta]:
+        """`everact.runtime.sleep`, where sleeps are durable; ValueError elsewhere."""
+        from everact.runtime.definitions.author import sleep
+
+        _require_waits("sleep_for")
+        return sleep(duration)
+
+
+def _require_waits(what: str) -> None:
+    if durable_loop() is None:
+        raise ValueError(
+            f"{what} is for durable code, and an ordinary task is none: wait in the "
+            "workflow, and call the task when the wait is over"
+        )
 
 
 def context() -> TaskContext:

@@ -37,6 +37,14 @@ class RunInfo:
     context: dict[str, Any] = field(default_factory=dict)
     memo: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    additional_metadata: dict[str, Any] | None = None
+    event_id: str | None = None
+    event_key: str | None = None
+
+    @property
+    def triggered_by_event(self) -> bool:
+        """Whether a user event started the run."""
+        return self.event_id is not None
 
 
 class DurableLoop(asyncio.AbstractEventLoop):
@@ -80,6 +88,10 @@ class DurableLoop(asyncio.AbstractEventLoop):
         """Signal another run, or with no name ask it to stop."""
 
     @abstractmethod
+    def rename(self, name: str) -> None:
+        """Give the current run another display name."""
+
+    @abstractmethod
     def wait_until(self, predicate: Callable[[], bool]) -> asyncio.Future[None]:
         """A future that is done as soon as `predicate()` holds after a turn."""
 
@@ -88,8 +100,37 @@ class DurableLoop(asyncio.AbstractEventLoop):
         """The next unread signal of that name that no handler took."""
 
     @abstractmethod
-    def handle(self, kind: str, name: str, handler: Callable[..., Any]) -> None:
-        """Declare a handler (kind "signal" or "query") from function workflows."""
+    def handle(
+        self,
+        kind: str,
+        name: str,
+        handler: Callable[..., Any],
+        validator: Callable[..., Any] | None = None,
+        unfinished: str = "warn_and_abandon",
+    ) -> None:
+        """Declare a handler (of a "signal", "query" or "update") as the run goes on."""
+
+    @property
+    @abstractmethod
+    def handlers_finished(self) -> bool:
+        """Whether no async handler is running."""
+
+    @abstractmethod
+    def await_event(
+        self,
+        key: str,
+        *,
+        scope: str | None,
+        filter: str,
+        since: float | None,
+        wait: str,
+    ) -> asyncio.Future[Any]:
+        """The next user event that fits; see the record `AwaitEvent`."""
+
+    @property
+    @abstractmethod
+    def named_waits(self) -> dict[str, Any]:
+        """The run's durable waits, by what the author calls them."""
 
     @property
     @abstractmethod

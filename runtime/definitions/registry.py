@@ -63,6 +63,11 @@ class Registry:
         """Whether `name` stands for a task or a workflow."""
         return name in self.workflows or name in self.tasks
 
+    def subscribers(self, key: str) -> "tuple[WorkflowDefinition, ...]":
+        """The workflows that a user event of that key starts, by name."""
+        found = (w for w in self.workflows.values() if key in w.on_events)
+        return tuple(sorted(found, key=lambda workflow: workflow.name))
+
     @overload
     def function(
         self, plain: Callable[P, Coroutine[Any, Any, R]], /

@@ -21,6 +21,7 @@ from everact.runtime.core.records import (
     DEFAULT_TASK,
     AttemptStarted,
     HeartbeatRecorded,
+    RunRenamed,
     RunTask,
     TaskCompleted,
     TaskFailed,
@@ -101,6 +102,10 @@ class TaskActor(Actor):
     @property
     def gone(self) -> bool:
         return self.settled
+
+    @property
+    def workflow(self) -> str:
+        return self.run.row.name
 
     @property
     def threaded(self) -> bool:
@@ -334,6 +339,11 @@ class TaskActor(Actor):
         return self.worker.name if self.worker else ""
 
     @property
+    def triggered_by_event(self) -> bool:
+        extras = self.run.state.start.options.extras
+        return extras is not None and extras.event_id != ""
+
+    @property
     def endpoint(self) -> EndpointAccess | None:
         offered = self.run.engine.endpoint
         return None if offered is None else offered(self.run.row.workspace)
@@ -343,6 +353,25 @@ class TaskActor(Actor):
         stored = options.parameters if what == "parameters" else options.context
         found: dict[str, Any] = msgspec.json.decode(stored or b"{}")
         return found
+
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        extras = self.run.state.start.options.extras
+        if extras is None or not extras.metadata:
+            return None
+        found: dict[str, Any] = msgspec.json.decode(extras.metadata)
+        return found
+
+    @property
+    def priority(self) -> int | None:
+        return self.run.row.priority or None
+
+    def rename_run(self, name: str) -> None:
+        def rename() -> None:
+            if not self.settled:
+                self.run.post(RunRenamed(name))
+
+        self._on_loop(rename)
 
     def heartbeat(self, details: tuple[Any, ...]) -> None:
         encode = self.run.engine.values.encode

@@ -12,7 +12,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
@@ -20,6 +20,7 @@ from everact.actors import ActorSystem, Clock
 from everact.runtime.core import chain, failures, records
 from everact.runtime.core.records import (
     Began,
+    CancelTask,
     Held,
     Started,
     TaskCompleted,
@@ -30,11 +31,13 @@ from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.definitions.context import EndpointAccess
 from everact.runtime.definitions.registry import Registry
-from everact.runtime.engine import garbage, steps
+from everact.runtime.engine import garbage, outside, steps
 from everact.runtime.engine.attempt import Outcome, TaskStarter
 from everact.runtime.engine.commits import GroupCommit
+from everact.runtime.engine.events import Events
 from everact.runtime.engine.identifiers import make_ids
 from everact.runtime.engine.loading import closing_of, load_state
+from everact.runtime.engine.ranks import Line
 from everact.runtime.engine.relations import Relations
 from everact.runtime.engine.run import (
     WAITING,
@@ -45,6 +48,7 @@ from everact.runtime.engine.run import (
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
+from everact.runtime.engine.updates import Updates
 from everact.runtime.engine.versions import SCANNED, Versions
 from everact.runtime.engine.waiting import Closed, Waiting, fail
 from everact.runtime.engine.waiting import reply as settle
@@ -90,6 +94,15 @@ IDLE_RUNS = 10_240
 """Waiting runs kept in memory, unless told otherwise."""
 
 
+class _Held(NamedTuple):
+    """A run that is held, in line to go on."""
+
+    key: int
+    workflow: str
+    priority: int
+    gone: bool = False
+
+
 class Engine:
     """Runs workflows of one store in one process; all methods on its loop."""
 
@@ -123,8 +136,14 @@ class Engine:
         self.relations = Relations(self)
         self.versions = Versions(self, reachability_queues)
         self.beside: dict[type, Beside] = {}
+        self.released: dict[type, Callable[[RunActor, Any], None]] = {}
+        self.released[CancelTask] = outside.released
+        """Who is told of commands of a kind once they are durable."""
+        self.updates = Updates(self)
+        self.events = Events(self)
         self._read_back: set[int] = set()
-        self._leaving: set[int] = set()
+        self.leaving: set[int] = set()
+        """Runs that were dropped, and whose last transitions are not durable yet."""
         self._asking: set[asyncio.Task[None]] = set()
         self._next_key = 1
         self._nested = 0
@@ -147,6 +166,7 @@ class Engine:
         self.epoch = opened.epoch
         self._next_key = opened.last_key + 1
         self._crashed_before = 0 if opened.clean else self._next_key
+        self.events.open()
         self.seal = Seal(self.store.key())
         self.system = ActorSystem("everact", clock=self.clock)
         await self.system.__aenter__()
@@ -170,7 +190,8 @@ class Engine:
             garbage.ease()
             self._undo.append(garbage.restore)
         try:
-            await self._recover()
+            with self.workers.recovering():
+                await self._recover()
         except BaseException:
             await self.close(0.0)
             raise
@@ -186,6 +207,7 @@ class Engine:
 
     async def _close(self, grace: float) -> None:
         self.stopping = True
+        self.events.stop()
         if self._loader is not None:
             self._loader.cancel()
         await self._let_finish(grace)
@@ -202,6 +224,7 @@ class Engine:
             self._fail_replies(run, not_stored)
             self._forget(run)
         self.waiting.close()
+        self.updates.close()
         for undo in reversed(self._undo):
             undo()
         self.threads.close()
@@ -238,7 +261,8 @@ class Engine:
             self.relations.bury(key)
         for key in self.store.select("aside"):
             self._aside.setdefault(key, "")
-        self.retry_aside()
+        self._retry_aside()
+        self.events.recover()
 
     async def _load_due(self, until: float) -> None:
         """Load every run due by `until`, earliest first, in bounded batches."""
@@ -281,14 +305,23 @@ class Engine:
 
     # -- runs in memory --------------------------------------------------------------
 
-    def resident(self, key: int) -> RunActor | None:
-        """The run, loaded if it is not in memory; None if it is closed or unknown."""
+    async def loaded(self, key: int) -> RunActor | None:
+        """The run in memory, as it is durable; None if it is closed or unknown."""
+        if key in self.leaving:
+            await self.commits.idle()
+        return self.resident(key)
+
+    def resident(self, key: int, *, begin: bool = True) -> RunActor | None:
+        """The run, loaded if it is not in memory; None if it is closed or unknown.
+
+        One that was held goes on when it is loaded, if it can, unless told otherwise.
+        """
         run = self.runs.get(key)
         if run is not None:
             if key in self._idle:
                 self._idle.move_to_end(key)
             return run
-        if key in self._leaving:
+        if key in self.leaving:
             return None  # what it did last is not durable yet
         stored = self.store.load(key)
         if stored is None or stored.run.status:
@@ -307,14 +340,15 @@ class Engine:
             reason = self.build(run)
             if reason is not None:
                 held_now = True
-                self.hold_loaded(run, reason)
+                self._hold_loaded(run, reason)
         unclean = key < self._crashed_before and key not in self._read_back
-        run.release_open(unclean=unclean, held_now=held_now)
+        run.release_open(unclean=unclean, begin=begin and not held_now)
+        self.updates.loaded(run)
         if not run.attempts:
             self.idle(run)
         return run
 
-    def hold_loaded(self, run: RunActor, reason: str) -> None:
+    def _hold_loaded(self, run: RunActor, reason: str) -> None:
         if not reason.startswith(WAITING):
             logger.error("%s is put aside: %s", run, reason)
         run.take(Held(reason), None)
@@ -360,6 +394,10 @@ class Engine:
         """Why a run's code is not here; empty if it is."""
         code = self.code(row, state)
         return code if isinstance(code, str) else ""
+
+    def knows(self, name: str) -> bool:
+        """Whether `name` stands for a task or a workflow here."""
+        return self.code_of(name).knows(name)
 
     def code_of(self, name: str) -> Registry:
         """The registry that knows `name`: the engine's own, or that of a worker."""
@@ -407,6 +445,7 @@ class Engine:
     def _forget(self, run: RunActor) -> None:
         """Take the run out of memory; nothing is written."""
         run.dropped = True
+        self.events.forget(run)
         run.drop_program()
         self.runs.pop(run.row.key, None)
         self._idle.pop(run.row.key, None)
@@ -463,14 +502,17 @@ class Engine:
             logger.error("%s is loaded again after an error", run, exc_info=error)
         self._let_go(run)
         if run.in_flight:
-            self._leaving.add(run.row.key)
+            self.leaving.add(run.row.key)
         else:
             self.loop.call_soon(self._reload, run.row.key)
 
     def left(self, run: RunActor) -> None:
         """All that a discarded run did is durable, or refused: it can be read back."""
-        if run.row.key in self._leaving:
-            self._leaving.discard(run.row.key)
+        if run.row.key in self.leaving:
+            self.leaving.discard(run.row.key)
+            start = run.state.start
+            if self._opening.get((start.workspace, start.workflow_id)) is run:
+                del self._opening[start.workspace, start.workflow_id]
             self.loop.call_soon(self._reload, run.row.key)
 
     def _reload(self, key: int) -> None:
@@ -509,7 +551,7 @@ class Engine:
         """Let another worker serve; what waited for it goes on."""
         self.workers.add(worker)
         self.versions.worker_added(worker)
-        self.retry_aside()
+        self._retry_aside()
 
     def listen(self, registry: Registry) -> None:
         """Look again whether runs can go on whenever `registry` grows."""
@@ -517,31 +559,50 @@ class Engine:
 
     def _code_changed(self) -> None:
         if self._aside and not self.stopping:
-            self.loop.call_soon(self.retry_aside)
+            self.loop.call_soon(self._retry_aside)
 
-    def retry_aside(self) -> None:
-        """Look again whether runs that were held can go on."""
-        for key in list(self._aside):
-            run = self.resident(key)
-            if run is None:
-                stored = self.store.load(key)
-                if stored is None or stored.run.status:
-                    self._aside.pop(key, None)
-                continue
-            if run.state.held is not None:
-                run.begin()
-            if run.state.held is None or run.state.status:
+    def _retry_aside(self) -> None:
+        """Look again whether runs that were held can go on, in turn."""
+        keys = list(self._aside)
+        for first in range(0, len(keys), LOAD_BATCH):
+            line: Line[_Held] = Line()
+            for key in keys[first : first + LOAD_BATCH]:
+                run = self.resident(key, begin=False)
+                if run is not None:
+                    line.join(_Held(key, run.row.name, run.row.priority))
+                else:
+                    self._retry(key)
+            while line.waits():
+                self._retry(line.pop().key)
+
+    def _retry(self, key: int) -> None:
+        """Let a run that was held go on, if it can."""
+        run = self.resident(key)
+        if run is None:
+            stored = self.store.load(key)
+            if stored is None or stored.run.status:
                 self._aside.pop(key, None)
+            return
+        if run.state.held is not None:
+            run.begin()
+        if run.state.held is None or run.state.status:
+            self._aside.pop(key, None)
 
     # -- what comes from outside -------------------------------------------------------
 
     def start(
-        self, started: Started, request: tuple[str, str, float] | None = None
+        self,
+        started: Started,
+        request: tuple[str, str, float] | None = None,
+        within: Write | None = None,
     ) -> tuple[RunActor, "asyncio.Future[Any]"]:
-        """Make a run; the future is done when the start is durable, or refused."""
+        """Make a run; the future is done when the start is durable, or refused.
+
+        `within` is a write that must be in the same transaction.
+        """
         self.check_open()
         reply = self.loop.create_future()
-        run = self.make(started, Asked(started, reply, request), None)
+        run = self.make(started, Asked(started, reply, request), within)
         return run, reply
 
     def check_open(self) -> None:
@@ -574,6 +635,9 @@ class Engine:
         key, self._next_key = self._next_key, self._next_key + 1
         options, parent = started.options, started.parent
         now = self.clock.now()
+        priority = options.extras.priority if options.extras else 0
+        if not priority and started.name in self.registry.workflows:
+            priority = self.registry.workflows[started.name].priority
         row = RunRow(
             key=key,
             workspace=started.workspace,
@@ -586,6 +650,7 @@ class Engine:
             queue=options.queue,
             code=started.code,
             attempt=started.attempt,
+            priority=priority,
             run_name=options.run_name,
             identity=options.identity,
             started_at=now,
@@ -632,27 +697,30 @@ class Engine:
         request: tuple[str, str, float] | None = None,
         *,
         follow: bool = False,
-    ) -> None:
+    ) -> Any:
         """Give an event to a run; returns when it is durable.
 
         With `follow` it is for whatever run of the chain is open. RPCError with
-        status NOT_FOUND if the run is closed or unknown.
+        status NOT_FOUND if the run is closed or unknown. What became of an update is
+        the answer.
         """
         self.check_open()
-        if key in self._leaving:
-            await self.commits.idle()
-        run = self.resident(key)
+        run = await self.loaded(key)
         reply = self.loop.create_future()
         if run is not None:
             run.post(Asked(event, reply, request, follow))
         elif key in self._aside and type(event) is TerminateRequested:
-            self._close_unreadable(key, event, reply)
+            self.close_unreadable(key, event, reply)
         else:
             raise RPCError(f"run {key} is not open", RPCStatus.NOT_FOUND)
-        await reply
+        return await reply
 
-    def _close_unreadable(
-        self, key: int, event: TerminateRequested, answer: "asyncio.Future[Any]"
+    def close_unreadable(
+        self,
+        key: int,
+        event: TerminateRequested,
+        answer: "asyncio.Future[Any] | None",
+        within: Write | None = None,
     ) -> None:
         """Terminate a run whose journal cannot be read: the one thing left to do."""
         stored = self.store.load(key)
@@ -668,14 +736,18 @@ class Engine:
 
         def done(_: Write, error: BaseException | None) -> None:
             if error is not None:
-                fail(answer, error)
+                if answer is not None:
+                    fail(answer, error)
                 return
             self._aside.pop(key, None)
             self.waiting.closed(Closed(key, RunStatus.TERMINATED, command, ""))
-            settle(answer, None)
+            self.updates.changed(key)
+            if answer is not None:
+                settle(answer, None)
 
         sealed = self.seal.row(key, row.run_id, generation, seq, body)
-        write = Write(sealed, done, change=row)
+        write = Write(sealed, done, change=row, within=within)
+        write.also = (("close_waits", (key,)),)
         write.effects = ((), (), None)
         self.commits.add(write)
 
@@ -748,6 +820,7 @@ class Engine:
         run.state = chain.next_generation(run.state)
         run.grown = run.checkpoint_bytes = 0
         self._begin(run, None, None)
+        self.updates.changed(run.row.key)
 
     def run_closed(self, run: RunActor) -> None:
         """The end of a run is durable."""
@@ -757,6 +830,7 @@ class Engine:
             settle(self._on_idle, None)
         assert state.closing is not None
         self.waiting.closed(Closed(key, state.status, state.closing, row.next_run_id))
+        self.updates.closed(run)
         self.relations.child_closed(run)
         self._forget(run)
 
@@ -820,8 +894,8 @@ class Engine:
             run = self.runs.get(key)
             if run is not None:
                 runs[key] = run
-            elif key in self._leaving:  # nothing more will be told of it
-                self._leaving.discard(key)
+            elif key in self.leaving:  # nothing more will be told of it
+                self.leaving.discard(key)
                 self.loop.call_soon(self._reload_or_tell, key, error)
         for key, run in runs.items():
             start = run.state.start
@@ -840,8 +914,10 @@ class Engine:
                 command, status = closing_of(self.seal, stored), stored.run.status
                 next_run = stored.run.next_run_id
                 self.waiting.closed(Closed(key, RunStatus(status), command, next_run))
+                self.updates.changed(key)
             elif stored is None:
                 self.waiting.failed(key, _copy_error(error))
+                self.updates.changed(key)
 
     @staticmethod
     def _fail_replies(run: RunActor, error: BaseException) -> None:

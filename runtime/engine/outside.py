@@ -13,6 +13,7 @@ from everact.runtime.core import failures
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.records import (
     DEFAULT_TASK,
+    CancelTask,
     RunTask,
     TaskFailed,
     TaskHandedOver,
@@ -164,6 +165,11 @@ def _opened(run: "RunActor") -> float:
     """The moment at which this engine began to listen."""
     engine = run.engine
     return engine.clock.now() - (engine.clock.monotonic() - engine.opened_at)
+
+
+def released(run: "RunActor", command: CancelTask) -> None:
+    """See `stop`."""
+    stop(run, command.call)
 
 
 def stop(run: "RunActor", call: int) -> None:

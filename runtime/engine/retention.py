@@ -18,10 +18,10 @@ BATCH = 200
 
 
 class Retention:
-    """Deletes runs closed longer than `keep` seconds ago; None keeps all.
+    """Deletes runs closed, and user events stored, longer than `keep` seconds ago.
 
-    A run stays while its parent, or a later run of its chain, is open. The first look
-    is one interval after the start.
+    None keeps all. A run stays while its parent, or a later run of its chain, is open.
+    The first look is one interval after the start.
     """
 
     def __init__(self, engine: "Engine", keep: float | None) -> None:
@@ -38,7 +38,7 @@ class Retention:
             self._handle.cancel()
 
     def run(self) -> int:
-        """Delete one batch of what is due; how many runs were deleted."""
+        """Delete one batch of what is due; `Store.retire` says how many it were."""
         if self._keep is None:
             return 0
         now = self._engine.clock.now()

@@ -19,10 +19,10 @@ from everact.runtime.core import chain, records
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.records import (
     AttemptStarted,
+    AwaitEvent,
     Began,
     CancelCall,
     CancelRun,
-    CancelTask,
     ChildClosed,
     ChildStarted,
     Command,
@@ -47,6 +47,7 @@ from everact.runtime.core.records import (
     TerminateRequested,
     TimerFired,
     Transition,
+    UpdateAccepted,
 )
 from everact.runtime.core.state import (
     ACTIVE,
@@ -197,6 +198,8 @@ class RunActor(Actor):
             self.paused.deferred.append(message)
         elif kind is Outcome:
             self._settle(message)
+        elif kind is Asked and type(message.event) is UpdateAccepted:
+            self.engine.updates.receive(self, message)
         elif kind is Asked:
             self.take(message.event, message)
         elif kind is Question:
@@ -311,6 +314,26 @@ class RunActor(Actor):
         elif self.state.held != obstacle:
             self.take(Held(obstacle), None)
             self.engine.put_aside(self, obstacle)
+
+    @property
+    def put_off(self) -> bool:
+        """Whether it only waits for the moment that its start was put off to.
+
+        The waits of a chain, for its next attempt or its next time, are not meant.
+        """
+        start = self.state.start
+        extras = start.options.extras
+        chained = start.attempt > 1 or (extras is not None and extras.cron)
+        return self.state.put_off and not chained
+
+    async def begin_with(
+        self, signal: SignalReceived, request: tuple[str, str, float] | None
+    ) -> None:
+        """Take a signal and begin, in one transaction; returns when it is durable."""
+        reply: asyncio.Future[Any] = self.engine.loop.create_future()
+        self.take(signal, Asked(signal, reply, request))
+        self.begin()
+        await reply
 
     def moment(self, number: int, due: float) -> None:
         """A moment of the run has come; dead ones are ignored."""
@@ -448,10 +471,11 @@ class RunActor(Actor):
         wake, aside = self._wake(), _aside(state)
         if state.status and not row.status:
             self._close_row(write, now)
+        renamed = state.renamed is not None and self._rename(state.renamed)
         if insert and not state.generation:
             row.wake_at, row.aside = wake, aside
             write.insert = replace(row)
-        elif closes or wake != row.wake_at or aside != row.aside or insert:
+        elif closes or renamed or wake != row.wake_at or aside != row.aside or insert:
             row.wake_at, row.aside = wake, aside
             row.generation, row.inbox_seq = state.generation, state.inbox_seq
             write.change = replace(row)
@@ -486,6 +510,11 @@ class RunActor(Actor):
         if (state.running and state.tries is None) or (owed and self.row.key in owed):
             return ACTIVE
         return state.wake()
+
+    def _rename(self, name: str) -> bool:
+        """Put the run's name into its row; whether that changes it."""
+        before, self.row.run_name = self.row.run_name, name
+        return before != name
 
     def _close_row(self, write: Write, now: float) -> None:
         state, row = self.state, self.row
@@ -570,6 +599,13 @@ class RunActor(Actor):
         if self.after_commit is None:
             self.after_commit = []
         self.after_commit.append((reply, answer))
+
+    async def durable(self) -> None:
+        """Wait until what the run's memory shows now is durable."""
+        if self.in_flight:
+            reply: asyncio.Future[Any] = self.engine.loop.create_future()
+            self._when_durable(reply, None)
+            await reply
 
     # -- activations that take too long --------------------------------------------
 
@@ -752,6 +788,8 @@ class RunActor(Actor):
             asked.settle(self)
         if engine.waiting.followers:
             engine.waiting.transitioned(self.row.key)
+        if engine.updates.admitted:
+            engine.updates.go_on(self)
         if self.after_commit and not self.in_flight:
             self._reply_all()
         if early:
@@ -813,8 +851,6 @@ class RunActor(Actor):
             attempt = self.attempts.pop(command.call, None)
             if attempt is not None:
                 attempt.stop_now()
-        elif kind is CancelTask:
-            outside.stop(self, command.call)
         elif kind is StartChild:
             if command.announce and command.call in calls:
                 started = ChildStarted(command.call, command.run_id)
@@ -827,6 +863,8 @@ class RunActor(Actor):
                 engine.next_generation(self)
         elif kind in _CLOSING:
             self._closed()
+        elif kind in engine.released:
+            engine.released[kind](self, command)
 
     def _closed(self) -> None:
         """The run's end is durable: tell everybody whom it concerns, and leave."""
@@ -916,11 +954,11 @@ class RunActor(Actor):
 
     # -- coming back ---------------------------------------------------------------
 
-    def release_open(self, *, unclean: bool, held_now: bool) -> None:
+    def release_open(self, *, unclean: bool, begin: bool) -> None:
         """After loading: release again all that is recorded as open.
 
-        `unclean` says that attempts may have died with the engine before, `held_now`
-        that the code was just found not to fit.
+        `unclean` says that attempts may have died with the engine before, `begin`
+        that its code may go on if it was held.
         """
         state = self.state
         if type(state.closing) is TailCall:
@@ -937,9 +975,11 @@ class RunActor(Actor):
                     self.dispatch(command, announce=unclean)
             elif type(command) in _MESSAGES:
                 self.engine.relations.send(self, command, None)
+            elif type(command) is AwaitEvent:
+                self.engine.events.resumed(self, command)
         # Last: what the code asks for now is not durable yet, and not to be released.
         delayed = not state.began and state._moment(BEGIN) is not None
-        if state.held is not None and not held_now and not delayed:
+        if begin and state.held is not None and not delayed:
             self.begin()
 
     def sent(self, call: int, failure: Any) -> None:

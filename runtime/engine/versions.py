@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from everact.runtime.core.records import RunTask, Started
+from everact.runtime.core.records import AttributeKind, RunTask, Started
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.core.versions import BuildIdOp, Refused, VersionSets, updated
@@ -26,6 +26,7 @@ from everact.runtime.engine.run import WAITING
 from everact.runtime.engine.workers import Worker, lane_of
 from everact.runtime.errors import RPCError
 from everact.runtime.store.base import RunRow, Statement, Write
+from everact.runtime.store.searching import BUILD_IDS
 
 if TYPE_CHECKING:
     from everact.runtime.engine.attempt import TaskActor
@@ -145,15 +146,23 @@ class Versions:
         return self._engine.registry if worker.registry is None else worker.registry
 
     def bind(self, run: "RunActor", _: object) -> tuple[Statement, ...]:
-        """Bind a run that begins to the build that its code is of, if it is new."""
+        """Bind a run that begins to the build that its code is of, if it is new.
+
+        Lists find it by this ID, which is an attribute of it as well.
+        """
         row, state = run.row, run.state
-        if not (self._sets and _is_new(row, state)):
+        if not self._sets or state.generation or state.script:
             return ()
-        found = self._worker(row, state)
-        if isinstance(found, str) or not self.of(row.workspace, row.queue):
+        if not row.build_id and self.of(row.workspace, row.queue):
+            found = self._worker(row, state)
+            row.build_id = "" if isinstance(found, str) else found.build_id
+        if not row.build_id:
             return ()
-        row.build_id = found.build_id
-        return (("bind_run", (row.build_id, row.key)),)
+        kind = int(AttributeKind.KEYWORD_LIST)
+        return (
+            ("bind_run", (row.build_id, row.key)),
+            ("put_attribute", (row.key, BUILD_IDS, 0, kind, row.build_id, None)),
+        )
 
     def inherit(self, started: Started, within: Write | None) -> str:
         """The build ID of a child or successor: that of the run that starts it.
@@ -216,7 +225,7 @@ class Versions:
             if run.row.queue == queue and run.state.held is None and run.paused is None:
                 self._move(run)
         engine.workers.line_up(queue, self.place)
-        engine.retry_aside()
+        engine._retry_aside()
 
     def _move(self, run: "RunActor") -> None:
         engine, program = self._engine, run.program
@@ -232,7 +241,7 @@ class Versions:
         run.drop_program()
         reason = engine.build(run)
         if reason is not None:
-            engine.hold_loaded(run, reason)
+            engine._hold_loaded(run, reason)
 
 
 def _builds(sets: VersionSets, build_id: str, *, new: bool) -> list[str]:

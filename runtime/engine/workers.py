@@ -6,9 +6,11 @@ Waiting durably (a sleep, a child, a message) holds no slot.
 """
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
+
+from everact.runtime.engine.ranks import Line, Ranked
 
 if TYPE_CHECKING:
     from everact.runtime.definitions.registry import Registry
@@ -20,15 +22,11 @@ DEFAULT_THREADS = min(32, (os.cpu_count() or 1) + 4)
 """Of them, tasks in threads: as many as the standard library's pool has."""
 
 
-class Slotted(Protocol):
+class Slotted(Ranked, Protocol):
     """Something that runs in a slot: `enter` is called once it has one."""
 
     def enter(self, worker: "Worker") -> None:
         """A slot is yours; give it back with `worker.leave(threaded)`."""
-
-    @property
-    def gone(self) -> bool:
-        """Whether it no longer wants to run."""
 
     @property
     def threaded(self) -> bool:
@@ -103,13 +101,14 @@ class Workers:
     """The workers of one engine, and the lines before them.
 
     Tasks that need a thread stand in a line of their own, so that they do not hold
-    up those that need none.
+    up those that need none. `ranks` says in which order a line is served.
     """
 
     def __init__(self, workers: Iterable[Worker]) -> None:
         self._serving: dict[str, list[Worker]] = {}
         self._at_once = self._serving
-        self._lines: dict[tuple[str, bool], deque[Slotted]] = {}
+        self._lines: dict[tuple[str, bool], Line[Slotted]] = {}
+        self._recovering = False
         self.all: list[Worker] = []
         for worker in workers:
             self.add(worker)
@@ -151,7 +150,7 @@ class Workers:
         found = dict.fromkeys(self._serving, 0)
         for (lane, _), line in self._lines.items():
             queue = lane.partition("\0")[0]
-            found[queue] = found.get(queue, 0) + sum(not task.gone for task in line)
+            found[queue] = found.get(queue, 0) + len(line)
         return found
 
     def admit(self, task: Slotted, queue: str) -> None:
@@ -165,19 +164,34 @@ class Workers:
             name, _, build_id = queue.partition("\0")
             found = self._serving.get(name, ())
             serving = [worker for worker in found if worker.build_id == build_id]
-        for worker in serving:
+        for worker in serving if not self._recovering else ():
             if worker.take(task, threaded):
                 return
-        self._lines.setdefault((queue, threaded), deque()).append(task)
+        line = self._lines.get((queue, threaded))
+        if line is None:
+            line = self._lines[queue, threaded] = Line()
+        line.join(task)
         for worker in serving:
             worker.on_free = self._free
 
     def line_up(self, queue: str, place: Callable[[Any], str]) -> None:
         """Let the tasks in line for `queue` stand where `place` says now."""
         for key in [k for k in self._lines if k[0].partition("\0")[0] == queue]:
-            for task in self._lines.pop(key):
-                if not task.gone:
-                    self.admit(task, place(task))
+            line = self._lines.pop(key)
+            while line.waits():
+                task = line.pop()
+                self.admit(task, place(task))
+
+    @contextmanager
+    def recovering(self) -> Iterator[None]:
+        """Let all tasks stand in line, and give slots at the end: by priority."""
+        self._recovering = True
+        try:
+            yield
+        finally:
+            self._recovering = False
+            for worker in self.all:
+                self._free(worker)
 
     def _free(self, worker: Worker) -> None:
         """Fill the free slots of `worker`; with nobody in line it need not say more."""
@@ -186,13 +200,11 @@ class Workers:
         for queue in worker.lanes:
             for threaded in (False, True):
                 line = self._lines.get((queue, threaded))
-                while line:
-                    if line[0].gone:
-                        line.popleft()
-                    elif worker.busy < worker.slots and not (
+                while line is not None and line.waits():
+                    if worker.busy < worker.slots and not (
                         threaded and worker.busy_threads >= worker.threads
                     ):
-                        worker.take(line.popleft(), threaded)
+                        worker.take(line.pop(), threaded)
                     else:
                         left = True
                         break

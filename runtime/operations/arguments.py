@@ -17,13 +17,16 @@ from msgspec.structs import replace
 
 from everact.runtime.core.failures import Failure
 from everact.runtime.core.opaque import LONGEST
-from everact.runtime.core.records import StartOptions
+from everact.runtime.core.records import NO_EXTRAS, Extras, StartOptions
 from everact.runtime.core.retry import retry
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.definitions.extras import PRIORITIES
 from everact.runtime.definitions.signature import Signature
+from everact.runtime.definitions.workflows import Handler
 from everact.runtime.errors import QueryFailed, RPCError
-from everact.runtime.operations import actors, runs, tasks
+from everact.runtime.operations import actors, runs, starting, tasks, updates
 from everact.runtime.operations.base import Request
+from everact.runtime.store.base import RunRow
 from everact.runtime.values.json_payloads import JSON_TAG, JsonConverter, as_type
 
 if TYPE_CHECKING:
@@ -47,16 +50,26 @@ def typed(engine: "Engine", request: Request[Any]) -> Request[Any]:
     not fit.
     """
     match request:
-        case runs.StartRun():
+        case starting.StartRun():
             return typed_start(engine, request)
         case runs.SignalRun():
             return _message(engine, request)
+        case updates.SendUpdate():
+            row = _row(engine, request.run)
+            name = "" if row is None else row.name
+            return replace(request, update=_update(engine, name, request.update))
+        case updates.SendWithStart():
+            start = typed_start(engine, request.start)
+            row = engine.store.find(start.workspace, start.workflow_id)
+            name = start.workflow if row is None or row.status else row.name
+            update = _update(engine, name, request.update)
+            return replace(request, start=start, update=update)
         case runs.QueryRun():
             try:
                 return _message(engine, request)
             except RPCError as error:
                 raise QueryFailed(str(error)) from None
-        case runs.TerminateRun():
+        case runs.TerminateRun() | tasks.HeartbeatTask() | tasks.ReportCancelled():
             return replace(request, details=_details(engine, request.details))
         case tasks.CompleteTask():
             return _result(engine, request)
@@ -64,8 +77,6 @@ def typed(engine: "Engine", request: Request[Any]) -> Request[Any]:
             details = _details(engine, request.details)
             failure = _failure(engine, request.failure)
             return replace(request, details=details, failure=failure)
-        case tasks.HeartbeatTask() | tasks.ReportCancelled():
-            return replace(request, details=_details(engine, request.details))
         case actors.SpawnActor():
             args, kwargs = _arguments(engine, None, request.args, request.kwargs)
             return replace(request, args=args, kwargs=kwargs)
@@ -82,7 +93,7 @@ def _message(engine: "Engine", request: runs.SignalRun | runs.QueryRun) -> Reque
     return typed
 
 
-def typed_start(engine: "Engine", request: runs.StartRun) -> runs.StartRun:
+def typed_start(engine: "Engine", request: starting.StartRun) -> starting.StartRun:
     """`request` with what came as JSON as the engine stores values."""
     _check(request.options)
     target = _target(engine, request.workflow)
@@ -92,12 +103,17 @@ def typed_start(engine: "Engine", request: runs.StartRun) -> runs.StartRun:
         except TypeError as error:
             raise _refusal(str(error)) from None
     args, kwargs = _arguments(engine, target, request.args, request.kwargs)
+    signal = request.signal
+    if signal is not None:
+        handler = _signal_handler(engine, request.workflow, signal.name)
+        given = _arguments(engine, handler, signal.args, signal.kwargs)
+        signal = replace(signal, args=given[0], kwargs=given[1])
     memo = {
         name: _plain(engine, value, f"memo {name!r}")
         for name, value in request.options.memo.items()
     }
     options = replace(request.options, memo=memo) if memo else request.options
-    return replace(request, args=args, kwargs=kwargs, options=options)
+    return replace(request, args=args, kwargs=kwargs, options=options, signal=signal)
 
 
 def _check(options: StartOptions) -> None:
@@ -111,9 +127,10 @@ def _check(options: StartOptions) -> None:
     for name in ("begin_at", "execution_deadline", "run_deadline"):
         if getattr(options, name) is not None:
             raise _refusal(
-                f"options.{name} is the engine's own: give start_delay, "
+                f"options.{name} is the engine's own: give start_delay, begin_at, "
                 "execution_timeout or run_timeout"
             )
+    _check_extras(options.extras or NO_EXTRAS)
     policy = options.retry
     if policy is not None:
         try:
@@ -127,6 +144,16 @@ def _check(options: StartOptions) -> None:
             raise _refusal(f"options.retry: {error}") from None
 
 
+def _check_extras(extras: Extras) -> None:
+    if extras.priority not in (0, *PRIORITIES):
+        raise _refusal("options.extras.priority must be 1, 2 or 3, or 0 for none")
+    if len(extras.static_summary.splitlines()) > 1:
+        raise _refusal("options.extras.static_summary must be one line")
+    for name in ("event_id", "event_key", "schedule_id", "nominal_time"):
+        if getattr(extras, name) not in ("", None):
+            raise _refusal(f"options.extras.{name} is the engine's own")
+
+
 def _target(engine: "Engine", name: str) -> Target | None:
     registry = engine.code_of(name)
     definition = registry.workflows.get(name)
@@ -136,23 +163,42 @@ def _target(engine: "Engine", name: str) -> Target | None:
     return None if task is None else Target(name, task.function, task.signature)
 
 
+def _row(engine: "Engine", run: runs.RunRef) -> RunRow | None:
+    return engine.store.find(
+        run.workspace, run.workflow_id, run.run_id, run.first_run_id
+    )
+
+
 def _handler(
     engine: "Engine", request: runs.SignalRun | runs.QueryRun
 ) -> Target | None:
-    row = engine.store.find(
-        request.run.workspace,
-        request.run.workflow_id,
-        request.run.run_id,
-        request.run.first_run_id,
-    )
-    definition = engine.code_of(row.name).workflows.get(row.name) if row else None
-    if definition is None:
+    row = _row(engine, request.run)
+    if row is None:
         return None
-    signal = isinstance(request, runs.SignalRun)
-    found = (definition.signals if signal else definition.queries).get(request.name)
-    if found is None:
+    if isinstance(request, runs.SignalRun):
+        return _signal_handler(engine, row.name, request.name)
+    definition = engine.code_of(row.name).workflows.get(row.name)
+    return None if definition is None else _taker(definition.queries, request.name)
+
+
+def _signal_handler(engine: "Engine", workflow: str, name: str) -> Target | None:
+    definition = engine.code_of(workflow).workflows.get(workflow)
+    return None if definition is None else _taker(definition.signals, name)
+
+
+def _taker(handlers: dict[str, Handler], name: str) -> Target | None:
+    handler = handlers.get(name)
+    if handler is None:
         return None
-    return Target(found.function.__name__, found.function, found.signature)
+    return Target(handler.function.__name__, handler.function, handler.signature)
+
+
+def _update(engine: "Engine", workflow: str, update: updates.Update) -> updates.Update:
+    """`update`, for a run of `workflow`, with its arguments as values are stored."""
+    definition = engine.code_of(workflow).workflows.get(workflow)
+    target = _taker(definition.updates, update.name) if definition else None
+    args, kwargs = _arguments(engine, target, update.args, update.kwargs)
+    return replace(update, args=args, kwargs=kwargs)
 
 
 def _arguments(

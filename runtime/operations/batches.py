@@ -1,17 +1,25 @@
 """Operations on many runs at once."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from msgspec import Meta
 
 from everact.runtime.core.statuses import RPCStatus, RunStatus
-from everact.runtime.errors import EveractError, WorkflowAlreadyStarted
+from everact.runtime.errors import EveractError, RPCError, WorkflowAlreadyStarted
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import typed_start
 from everact.runtime.operations.base import Request, operation
-from everact.runtime.operations.runs import StartedRun, StartRun, start_run
+from everact.runtime.operations.starting import (
+    StartedRun,
+    StartRun,
+    check,
+    start_run,
+    together,
+)
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -40,6 +48,16 @@ class StartRuns(Request[tuple[StartOutcome, ...]], frozen=True, kw_only=True):
 
     Each is durable or refused when this is answered; one that is refused does not
     hold up the others.
+    """
+
+    starts: Annotated[tuple[StartRun, ...], Meta(max_length=MOST)]
+
+
+class StartTogether(Request[tuple[StartedRun, ...]], frozen=True, kw_only=True):
+    """Start many runs in one transaction: all of them, or none.
+
+    The answers are in the order of `starts`, and all is durable then. No two may be of
+    one workflow ID, and none may bring a signal.
     """
 
     starts: Annotated[tuple[StartRun, ...], Meta(max_length=MOST)]
@@ -96,6 +114,35 @@ async def _start(engine: "Engine", start: StartRun) -> StartOutcome:
             type=type(error).__name__, status=status, message=str(error)
         )
         return StartOutcome(error=refused)
+
+
+@operation("runs.start_together", StartTogether, access=Access.WRITE)
+async def start_together(
+    engine: "Engine", request: StartTogether
+) -> tuple[StartedRun, ...]:
+    """Check them all, then make them all in one turn and one transaction."""
+    engine.check_open()
+    starts = [typed_start(engine, start) for start in request.starts]
+    for start in starts:
+        check(engine, start)
+    _check_apart(starts)
+    return await together(engine, starts)
+
+
+def _check_apart(starts: Sequence[StartRun]) -> None:
+    """Refuse starts that are not independent of each other."""
+    ids = Counter((s.workspace, s.workflow_id) for s in starts if s.workflow_id)
+    twice = next((id for (_, id), times in ids.items() if times > 1), None)
+    if twice is not None:
+        raise RPCError(
+            f"two of the starts are of workflow ID {twice!r}",
+            RPCStatus.INVALID_ARGUMENT,
+        )
+    if any(start.signal is not None for start in starts):
+        raise RPCError(
+            "starts that are made together bring no signal",
+            RPCStatus.INVALID_ARGUMENT,
+        )
 
 
 @operation("runs.count", CountRuns, access=Access.READ)

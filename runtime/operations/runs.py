@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta
-from msgspec.structs import replace
 
 from everact.runtime.core.failures import Failure
 from everact.runtime.core.naming import generated_name
-from everact.runtime.core.opaque import Document, Payload, Seconds
+from everact.runtime.core.opaque import Document, Payload
 from everact.runtime.core.records import (
+    NO_EXTRAS,
+    AwaitEvent,
     CancelRequested,
     Command,
     Complete,
@@ -19,8 +20,6 @@ from everact.runtime.core.records import (
     RunTask,
     SignalReceived,
     StartChild,
-    Started,
-    StartOptions,
     TerminateRequested,
     decode,
 )
@@ -29,7 +28,6 @@ from everact.runtime.engine.loading import load_state
 from everact.runtime.errors import (
     QueryRejected,
     RPCError,
-    WorkflowAlreadyStarted,
 )
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.base import Name, Request, operation
@@ -48,7 +46,6 @@ REJECTS = (REJECT_NONE, REJECT_NOT_OPEN, REJECT_NOT_COMPLETED)
 
 Limit: TypeAlias = Annotated[int, Meta(ge=1, le=10_000)]
 Reject: TypeAlias = Annotated[str, Meta(pattern=f"^({'|'.join(REJECTS)})$")]
-OnConflict: TypeAlias = Annotated[str, Meta(pattern="^(fail|use_existing|attach)$")]
 
 
 class RunRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,36 +60,6 @@ class RunRef(msgspec.Struct, frozen=True, kw_only=True):
     first_run_id: str = ""
     workspace: str = "default"
     key: int = 0
-
-
-class StartedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """The run that a start made, or found."""
-
-    workflow_id: str
-    run_id: str
-    first_run_id: str
-    created: bool
-    key: int = 0
-
-
-class StartRun(Request[StartedRun], frozen=True, kw_only=True):
-    """Start a run. Arguments are payloads; see `StartOptions` for the rest.
-
-    `on_conflict`: "fail" refuses while a run of the ID is open, "use_existing" takes
-    that run, "attach" takes it or the latest one that is still retained.
-    `must_be_known` refuses a name that nothing here serves, which otherwise waits.
-    """
-
-    workflow: Name
-    workflow_id: str = ""
-    args: tuple[Payload, ...] = ()
-    kwargs: dict[str, Payload] = {}
-    options: StartOptions = StartOptions()
-    start_delay: Seconds | None = None
-    on_conflict: OnConflict = "fail"
-    request_id: str = ""
-    workspace: str = "default"
-    must_be_known: bool = False
 
 
 class RunClosed(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,8 +93,21 @@ class PendingTask(msgspec.Struct, frozen=True, kw_only=True):
     task_id: str = ""
 
 
+class PendingUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """An update that has no answer yet."""
+
+    update_id: str
+    name: str
+
+
 class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a run. Moments are epoch seconds."""
+    """What is known of a run. Moments are epoch seconds.
+
+    `pending_events` are the keys of the events that it waits for, `event_id` and
+    `event_key` are of the event that started it.
+    `state` is the status by name, or "scheduled" for a run that waits for its
+    `begin_at`. `priority` is 0 for none.
+    """
 
     workflow_id: str
     run_id: str
@@ -157,6 +137,15 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     pending_timers: tuple[float, ...]
     pending_children: tuple[str, ...]
     build_id: str = ""
+    pending_events: tuple[str, ...] = ()
+    event_id: str = ""
+    event_key: str = ""
+    state: str = ""
+    priority: int = 0
+    static_summary: str = ""
+    static_details: str = ""
+    additional_metadata: Document = b""
+    pending_updates: tuple[PendingUpdate, ...] = ()
 
 
 class DescribeRun(Request[RunDescription], frozen=True, kw_only=True):
@@ -243,6 +232,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
     started_at: float
     closed_at: float | None
+    priority: int = 0
 
 
 class ListRuns(Request[tuple[RunSummary, ...]], frozen=True, kw_only=True):
@@ -260,116 +250,6 @@ class ListRuns(Request[tuple[RunSummary, ...]], frozen=True, kw_only=True):
     aside: bool = False
     after: int | None = None
     limit: Limit = 100
-
-
-@operation("runs.start", StartRun, access=Access.WRITE)
-async def start_run(engine: "Engine", request: StartRun) -> StartedRun:
-    """Start a run, or answer with the one that is in the way."""
-    engine.check_open()
-    if request.must_be_known and not engine.code_of(request.workflow).knows(
-        request.workflow
-    ):
-        raise RPCError(
-            f"no function or workflow named {request.workflow!r} is registered here",
-            RPCStatus.NOT_FOUND,
-        )
-    place = (request.workspace, request.request_id)
-    if request.request_id:
-        known = engine.waiting.served(*place)
-        if known is not None:
-            return await _served_start(engine, known, place)
-    if request.workflow_id:
-        found = await _taken(engine, request)
-        if found is not None:
-            return found
-    run_id = engine.new_id()
-    now, options = engine.clock.now(), request.options
-    delay, limit = request.start_delay, options.execution_timeout
-    begin = now if delay is None else now + delay
-    if delay is not None or limit is not None:
-        options = replace(
-            options,
-            begin_at=None if delay is None else begin,
-            execution_deadline=None if limit is None else begin + limit,
-        )
-    started = Started(
-        request.workflow,
-        request.workflow_id or run_id,
-        run_id,
-        run_id,
-        run_id,
-        request.args,
-        request.kwargs,
-        options,
-        workspace=request.workspace,
-    )
-    _, reply = engine.start(started, (*place, now) if request.request_id else None)
-    if request.request_id:
-        engine.waiting.serving(*place, reply)
-    # A repetition of the request may wait as well: one caller leaves alone.
-    run = await asyncio.shield(reply) if request.request_id else await reply
-    return StartedRun(
-        workflow_id=started.workflow_id,
-        run_id=run_id,
-        first_run_id=run_id,
-        created=True,
-        key=run.row.key,
-    )
-
-
-async def _taken(engine: "Engine", request: StartRun) -> StartedRun | None:
-    """What the conflict policy makes of a run that has the ID; None to start."""
-    found = engine.open_run(request.workspace, request.workflow_id)
-    if found is None:
-        if request.on_conflict != "attach":
-            return None
-        ended = engine.starting(request.workspace, request.workflow_id)
-        if ended is not None:
-            await _durable(ended)
-            return _started(ended.state.start, False)
-        row = engine.store.find(request.workspace, request.workflow_id)
-        return None if row is None else _started(row, False)
-    if not isinstance(found, RunRow):
-        start = found.state.start
-        await _durable(found)
-        found_name, found_run = start.name, start.run_id
-        answer = _started(start, False)
-    else:
-        found_name, found_run = found.name, found.run_id
-        answer = _started(found, False)
-    if request.on_conflict in ("use_existing", "attach"):
-        return answer
-    raise WorkflowAlreadyStarted(request.workflow_id, found_name, found_run)
-
-
-async def _durable(run: "RunActor") -> None:
-    """Wait until what the run's memory shows now is durable."""
-    if run.in_flight:
-        reply: asyncio.Future[Any] = run.engine.loop.create_future()
-        run._when_durable(reply, None)
-        await reply
-
-
-async def _served_start(
-    engine: "Engine", known: Any, place: tuple[str, str]
-) -> StartedRun:
-    """The run that a request made or reached, once that is durable."""
-    if not isinstance(known, int):
-        await asyncio.shield(known)
-        (known,) = engine.store.select("request", *place)
-    stored = engine.store.load(known)
-    if stored is None:
-        raise RPCError("the run of that request is gone", RPCStatus.NOT_FOUND)
-    return _started(stored.run, False)
-
-
-def _started(found: Any, created: bool) -> StartedRun:
-    return StartedRun(
-        workflow_id=found.workflow_id,
-        run_id=found.run_id,
-        first_run_id=found.first_run_id,
-        created=created,
-    )
 
 
 @operation("runs.result", AwaitRun, access=Access.READ, waits=True)
@@ -403,10 +283,8 @@ async def await_run(engine: "Engine", request: AwaitRun) -> RunClosed:
 @operation("runs.describe", DescribeRun, access=Access.READ)
 async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription:
     """Put together what is known of a run."""
-    row = find_run(engine, request.run)
-    run = engine.runs.get(row.key)
+    row, run = await _looked_at(engine, request.run)
     if run is not None:
-        await _durable(run)
         row, state, aside = run.row, run.state, engine.aside_reason(row.key) or ""
         aside = aside or (state.held or "")
     else:
@@ -419,6 +297,7 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
             return _unreadable(row, f"{error}")
         aside = aside or engine.no_code(row, state)
     start, options = state.start, state.start.options
+    extras = options.extras or NO_EXTRAS
     length = engine.store.select("history_length", row.key)[0]
     return RunDescription(
         workflow_id=row.workflow_id,
@@ -461,7 +340,38 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
             if isinstance(command, StartChild)
         ),
         build_id=row.build_id,
+        pending_events=tuple(
+            command.key
+            for command in state.calls.values()
+            if isinstance(command, AwaitEvent)
+        ),
+        event_id=extras.event_id,
+        event_key=extras.event_key,
+        state="scheduled" if state.put_off else str(RunStatus(row.status)),
+        priority=row.priority,
+        static_summary=extras.static_summary,
+        static_details=extras.static_details,
+        additional_metadata=extras.metadata,
+        pending_updates=tuple(
+            PendingUpdate(update_id=update.update_id, name=update.name)
+            for update in (() if row.status else state.open_updates)
+        ),
     )
+
+
+async def _looked_at(engine: "Engine", ref: RunRef) -> "tuple[RunRow, RunActor | None]":
+    """The run that is addressed, as it durably is.
+
+    One that closes meanwhile may have made room for another, which is meant then.
+    """
+    while True:
+        row = find_run(engine, ref)
+        run = engine.runs.get(row.key)
+        if run is None:
+            return row, None
+        await run.durable()
+        if run.row.status == row.status:
+            return row, run
 
 
 def _pending(state: Any, run: "RunActor | None", command: RunTask) -> PendingTask:
@@ -515,6 +425,8 @@ def _unreadable(row: RunRow, reason: str) -> RunDescription:
         pending_timers=(),
         pending_children=(),
         build_id=row.build_id,
+        state=str(RunStatus(row.status)),
+        priority=row.priority,
     )
 
 
@@ -595,11 +507,11 @@ async def _delivered(
     row: RunRow,
     event: Any,
     request: tuple[str, str, float] | None,
-) -> None:
+) -> Any:
     """Deliver to the run of `row`, or to the one that its chain has gone on to."""
     while True:
         try:
-            await engine.deliver(row.key, event, request, follow=not ref.run_id)
+            return await engine.deliver(row.key, event, request, follow=not ref.run_id)
         except RPCError as refused:
             if refused.status is not RPCStatus.NOT_FOUND:
                 raise
@@ -608,8 +520,6 @@ async def _delivered(
             if present.key == row.key or present.status or not same_chain:
                 raise
             row = present
-        else:
-            return
 
 
 @operation("runs.query", QueryRun, access=Access.READ)
@@ -689,6 +599,7 @@ def summary_of(row: RunRow) -> RunSummary:
         queue=row.queue,
         started_at=row.started_at,
         closed_at=row.closed_at,
+        priority=row.priority,
     )
 
 

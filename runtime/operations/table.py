@@ -5,9 +5,12 @@ from everact.runtime.operations import (
     batches,
     clock,
     engines,
+    events,
     runs,
+    starting,
     streams,
     tasks,
+    updates,
     versions,
 )
 from everact.runtime.operations.base import OPERATIONS
@@ -18,8 +21,11 @@ __all__ = [
     "batches",
     "clock",
     "engines",
+    "events",
     "runs",
+    "starting",
     "streams",
     "tasks",
+    "updates",
     "versions",
 ]

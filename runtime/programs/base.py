@@ -7,7 +7,11 @@ clocks or other runs; the run knows nothing of coroutines.
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from everact.runtime.core.records import Command, Event
+from everact.runtime.core.records import Command, Event, UpdateAccepted
+
+
+class StateChanged(Exception):
+    """Code that may only look has changed what it looked at."""
 
 
 class Program(Protocol):
@@ -28,6 +32,12 @@ class Program(Protocol):
 
     def query(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Answer a question from the present state; QueryFailed if that cannot be."""
+
+    def validate(self, event: UpdateAccepted) -> None:
+        """Let an update in, or raise what it is refused with; nothing is recorded.
+
+        After a ReadOnlyError the program is to be made anew.
+        """
 
     def where(self) -> str:
         """The file and line at which the code waits, for people."""

@@ -7,13 +7,18 @@ from typing import Any
 import msgspec
 
 from everact.runtime.core.records import (
+    AwaitEvent,
     CancelCall,
     Command,
     Complete,
+    CompleteUpdate,
     Fail,
     StartTimer,
 )
 from everact.runtime.values.payloads import PickleConverter
+
+_TELLING = ["call", "name", "workflow_id", "due", "update_id", "key", "scope", "filter"]
+"""Fields that are shown as they are."""
 
 _BUILTIN = (int, str, bytes, float, bool, type(None), list, tuple, dict, set, frozenset)
 
@@ -31,7 +36,11 @@ def same(recorded: Command, produced: Command) -> bool:
         return recorded.failure.type == produced.failure.type
     if isinstance(recorded, Complete) and isinstance(produced, Complete):
         return _same_payload(recorded.result, produced.result)
-    if isinstance(recorded, (StartTimer, CancelCall)):
+    if isinstance(recorded, CompleteUpdate) and isinstance(produced, CompleteUpdate):
+        return recorded.update_id == produced.update_id and _same_answer(
+            recorded, produced
+        )
+    if isinstance(recorded, (StartTimer, CancelCall, AwaitEvent)):
         return False
     for field in ("call", "workflow_id"):
         if getattr(recorded, field, None) != getattr(produced, field, None):
@@ -39,6 +48,13 @@ def same(recorded: Command, produced: Command) -> bool:
     return getattr(recorded, "name", None) == getattr(
         produced, "name", None
     ) and _same_arguments(recorded, produced)
+
+
+def _same_answer(recorded: CompleteUpdate, produced: CompleteUpdate) -> bool:
+    old, new = recorded.failure, produced.failure
+    if old is None or new is None:
+        return old is new and _same_payload(recorded.result, produced.result)
+    return old.type == new.type
 
 
 def _same_arguments(recorded: Any, produced: Any) -> bool:
@@ -72,11 +88,7 @@ def shown(commands: Iterable[Command]) -> str:
 
 def _show(command: Command) -> str:
     fields = msgspec.structs.asdict(command)
-    parts = [
-        f"{name}={fields[name]!r}"
-        for name in ("call", "name", "workflow_id", "due")
-        if name in fields
-    ]
+    parts = [f"{name}={fields[name]!r}" for name in _TELLING if name in fields]
     parts += [_show_payload(a) for a in fields.get("args", ())]
     parts += [f"{k}={_show_payload(a)}" for k, a in fields.get("kwargs", {}).items()]
     if isinstance(command, Complete):

@@ -18,6 +18,8 @@ from contextvars import Context
 from types import CodeType
 from typing import Any
 
+from msgspec import json
+
 from everact.runtime import errors
 from everact.runtime.core import failures, records
 from everact.runtime.core.durations import optional_seconds
@@ -31,13 +33,16 @@ from everact.runtime.core.records import (
     Command,
     Complete,
     Event,
+    EventMatched,
     Fail,
     MessageSent,
+    RunRenamed,
     SignalReceived,
     Started,
     TaskCompleted,
     TaskFailed,
     TimerFired,
+    UpdateAccepted,
 )
 from everact.runtime.definitions.control import (
     ContinueAsNewError,
@@ -45,16 +50,20 @@ from everact.runtime.definitions.control import (
     WorkflowControl,
 )
 from everact.runtime.definitions.registry import Registry
-from everact.runtime.definitions.signature import Signature
+from everact.runtime.definitions.waits import ReceivedEvent
 from everact.runtime.definitions.workflows import (
+    UNFINISHED,
+    Handler,
     WorkflowDefinition,
     definition_of,
     name_of,
 )
-from everact.runtime.programs import ordered
+from everact.runtime.programs import ordered, updating
+from everact.runtime.programs.base import StateChanged
 from everact.runtime.programs.compare import same, shown
 from everact.runtime.programs.loop import SLICE, OrderedTask, WaitedCall
 from everact.runtime.programs.workflow_loop import WorkflowLoop, encode_arguments
+from everact.runtime.values.json_payloads import JSON_TAG
 from everact.runtime.values.outcomes import exception_of, failure_of
 from everact.runtime.values.payloads import Converter
 
@@ -151,6 +160,8 @@ class CoroutineProgram:
         ):
             self._finished = True
             loop.commands.append(self._closing())
+            if loop.running:
+                self._warn_of_unfinished()
         commands = loop.commands
         if commands:
             loop.commands = []
@@ -185,7 +196,11 @@ class CoroutineProgram:
 
     def _started(self, event: Started) -> None:
         loop, definition = self.loop, self.definition
-        args, kwargs = loop.decode(event.args, event.kwargs)
+        try:
+            args, kwargs = self._arguments(event)
+        except TypeError as error:
+            self._failure = error
+            return
         context = Context()
         if definition.cls is not None:
             try:
@@ -200,6 +215,15 @@ class CoroutineProgram:
             self._failure = error
             return
         self._root = loop.create_task(coroutine, name=definition.name, context=context)
+
+    def _arguments(self, start: Started) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments of a start; TypeError for an event whose payload misfits."""
+        extras = start.options.extras
+        if extras is not None and extras.event_id:
+            first = start.args[0] if start.args else b""
+            if first[:1] == JSON_TAG:  # a run that continues it has its own
+                return (self.definition.received(json.decode(first[1:])),), {}
+        return self.loop.decode(start.args, start.kwargs)
 
     def _began(self, event: Began) -> None:
         """In a script: the run's own `Started`, which is not kept twice."""
@@ -254,6 +278,14 @@ class CoroutineProgram:
             error = exception_of(event.failure, values=self.values)
         self.loop.resolve(event.call, None, error)
 
+    def _event_matched(self, event: EventMatched) -> None:
+        payload = json.decode(event.payload[1:])
+        found = ReceivedEvent(event_id=event.event_id, key=event.key, payload=payload)
+        self.loop.resolve(event.call, found, None)
+
+    def _renamed(self, event: RunRenamed) -> None:
+        self.loop.renamed = event.name
+
     def _cancel(self, event: CancelRequested) -> None:
         self.loop.reason = event.reason
         if self._root is not None:
@@ -264,30 +296,31 @@ class CoroutineProgram:
         if found is None:
             self.loop.offer(event)
             return
-        handler, signature = found
         args, kwargs = self.loop.decode(event.args, event.kwargs)
         try:
-            signature.check(args, kwargs, event.name)
+            found.signature.check(args, kwargs, event.name)
         except TypeError as error:
             self._warn(f"signal {event.name!r} dropped, its arguments misfit: {error}")
             return
         try:
-            self.loop.run_handler(handler, args, kwargs)
-        except Exception as error:
+            self.loop.run_handler(found, args, kwargs)
+        except (Exception, WorkflowControl) as error:
             self.fail(error)
 
-    def _signal_handler(self, name: str) -> tuple[Callable[..., Any], Signature] | None:
+    def _signal_handler(self, name: str) -> Handler | None:
         own = self.loop.handlers.get(name) if self.loop.handlers else None
         if own is not None or self._instance is None:
             return own
         found = self.definition.signals.get(name)
         if found is not None:
-            return found.function.__get__(self._instance), found.signature
+            return found.of(self._instance)
         catch_all = self.definition.any_signal
         if catch_all is None:
             return None
-        bound = catch_all.function.__get__(self._instance)
-        return (lambda *args: bound(name, args)), _ANY_ARGUMENTS
+        return updating.named(catch_all.of(self._instance), name)
+
+    def _update(self, event: UpdateAccepted) -> None:
+        updating.show(self, event)
 
     def fail(self, error: BaseException) -> None:
         """A handler raised: the run fails with it, its code is not asked further."""
@@ -300,6 +333,20 @@ class CoroutineProgram:
             _logger.warning("run %s (%s): %s", start.workflow_id, start.run_id, text)
 
     # -- the end -------------------------------------------------------------------
+
+    def _warn_of_unfinished(self) -> None:
+        """Name the handlers that are abandoned, but for those that asked not to be."""
+        names = [
+            f"{kind} {handler.name!r}"
+            for kind, handler in (self.loop.running or {}).values()
+            if handler.unfinished == UNFINISHED[0]
+        ]
+        if names:
+            self._warn(
+                f"it ended while handlers were still running ({', '.join(names)}), "
+                "which are abandoned: wait for all_handlers_finished() before "
+                'returning, or mark them unfinished="abandon"'
+            )
 
     def _closing(self) -> ClosingCommand:
         if self._failure is not None:
@@ -384,9 +431,11 @@ class CoroutineProgram:
         if self._finished or loop.calls or loop.waits or loop.has_receivers():
             return None
         definition = self.definition
-        if definition.signals or definition.updates or definition.any_signal:
+        if definition.signals or definition.updates:
             return None
-        if loop.handlers or loop.commands:
+        if definition.any_signal or definition.any_update:
+            return None
+        if loop.handlers or loop.updates or loop.commands:
             return None
         return (
             f"nothing is open that could wake it, and it waits at {self.where()}; "
@@ -399,31 +448,57 @@ class CoroutineProgram:
         return _deepest(self._root.get_coro())
 
     def query(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        try:
+            answer = self.looking(lambda: self._query_handler(name)(*args, **kwargs))
+        except errors.QueryFailed:
+            raise
+        except StateChanged as changed:
+            raise errors.QueryFailed(
+                f"query handler {name!r} changed the run's state"
+            ) from changed.__cause__
+        except (Exception, WorkflowControl) as error:
+            raise errors.QueryFailed(f"query {name!r} failed: {error!r}") from error
+        if inspect.iscoroutine(answer):
+            answer.close()
+            raise errors.QueryFailed(f"query handler {name!r} must not be async")
+        return answer
+
+    def validate(self, event: UpdateAccepted) -> None:
+        outer = _get_running_loop()
+        _set_running_loop(self.loop)
+        self.loop.read_only = True
+        try:
+            updating.validate(self, event)
+        finally:
+            self.loop.read_only = False
+            _set_running_loop(outer)
+
+    def looking(self, look: Callable[[], Any]) -> Any:
+        """What `look` gives where nothing may be changed; StateChanged if it was."""
         before = self._fingerprint()
         loop, outer = self.loop, _get_running_loop()
-        answer, failed = None, None
+        answer, error = None, None
         loop.read_only = True
         _set_running_loop(loop)
         try:
-            answer = self._query_handler(name)(*args, **kwargs)
-        except errors.QueryFailed as error:
-            failed = error
-        except (Exception, WorkflowControl) as error:
-            failed = errors.QueryFailed(f"query {name!r} failed: {error!r}")
-            failed.__cause__ = error
+            answer = look()
+        except (Exception, WorkflowControl) as raised:
+            error = raised
         finally:
             _set_running_loop(outer)
             loop.read_only = False
-        if inspect.iscoroutine(answer):
-            answer.close()
-            failed = errors.QueryFailed(f"query handler {name!r} must not be async")
         if self._fingerprint() != before:
-            raise errors.QueryFailed(
-                f"query handler {name!r} changed the run's state"
-            ) from failed
-        if failed is not None:
-            raise failed
+            raise StateChanged from error
+        if error is not None:
+            raise error
         return answer
+
+    def instance(self) -> Any:
+        """The object whose methods the handlers are; of a run not begun, a new one."""
+        if self._instance is None:
+            assert self.definition.cls is not None
+            self._instance = self.definition.cls()
+        return self._instance
 
     def _query_handler(self, name: str) -> Callable[..., Any]:
         if self.loop.queries and name in self.loop.queries:
@@ -481,11 +556,13 @@ class _Loop(WorkflowLoop):
         self._ready = []
         self.calls = {}
         self.waits = None
+        self.running = None
         self._program = None
 
     def handler_done(self, task: asyncio.Task[Any]) -> None:
         if self._program is None:
             return
+        self.end_handler(task)
         if not task.cancelled() and task.exception() is not None:
             self._program.fail(task.exception())  # type: ignore[arg-type]
 
@@ -576,7 +653,6 @@ def _print_of(value: Any) -> bytes | int:
         return id(value)
 
 
-_ANY_ARGUMENTS = Signature(lambda *_: None)
 _SHOW: dict[type, Callable[[CoroutineProgram, Any], None]] = {
     Started: CoroutineProgram._started,
     Began: CoroutineProgram._began,
@@ -588,4 +664,7 @@ _SHOW: dict[type, Callable[[CoroutineProgram, Any], None]] = {
     ChildStarted: CoroutineProgram._child_started,
     ChildClosed: CoroutineProgram._child_closed,
     MessageSent: CoroutineProgram._message_sent,
+    EventMatched: CoroutineProgram._event_matched,
+    RunRenamed: CoroutineProgram._renamed,
+    UpdateAccepted: CoroutineProgram._update,
 }

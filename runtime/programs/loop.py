@@ -222,12 +222,18 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
     def next_call(self) -> int:
         """The number of a new durable call; refused where calls may not be made."""
-        if self.read_only:
-            raise ReadOnlyError("a query handler must not change or start anything")
-        if self.closing:
-            raise RuntimeError("the run is being put away: clean-up must not call out")
+        self.refuse_if_over()
         self.last_call += 1
         return self.last_call
+
+    def refuse_if_over(self) -> None:
+        """Raise where nothing may be asked for: in queries, and on the way out."""
+        if self.read_only:
+            raise ReadOnlyError(
+                "a query handler or validator must not change or start anything"
+            )
+        if self.closing:
+            raise RuntimeError("the run is being put away: clean-up must not call out")
 
     def open(self, command: Any, kind: type[CallFuture] = CallFuture) -> CallFuture:
         """Issue a call command; returns the future of its outcome."""
@@ -393,7 +399,7 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     ) -> OrderedTask:
         if self.read_only:
             coro.close()
-            raise ReadOnlyError("a query handler must not start anything")
+            raise ReadOnlyError("a query handler or validator must not start anything")
         if options.get("eager_start"):
             coro.close()
             raise ForeignAwait(_REFUSED.format(what="start tasks eagerly"))

@@ -3,7 +3,7 @@
 import asyncio
 import random as _random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from hashlib import sha1
@@ -14,8 +14,11 @@ import msgspec
 from everact.runtime.core.durations import optional_seconds
 from everact.runtime.core.naming import generated_name
 from everact.runtime.core.records import (
+    NO_EXTRAS,
     TERMINATE,
+    AwaitEvent,
     CancelRun,
+    RenameRun,
     RunTask,
     SignalReceived,
     SignalRun,
@@ -24,9 +27,16 @@ from everact.runtime.core.records import (
     StartOptions,
 )
 from everact.runtime.definitions.durable import DurableLoop, RunInfo
+from everact.runtime.definitions.extras import extras_of
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.tasks import Task
-from everact.runtime.definitions.workflows import definition_of, name_of
+from everact.runtime.definitions.workflows import (
+    UNFINISHED,
+    Handler,
+    checked_unfinished,
+    definition_of,
+    name_of,
+)
 from everact.runtime.errors import ValueNotStorable
 from everact.runtime.programs.loop import (
     DeterministicLoop,
@@ -50,13 +60,17 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
     __slots__ = (
         "_random",
         "_receivers",
+        "_waits",
         "announced",
         "generation",
         "handlers",
         "queries",
         "reason",
+        "renamed",
+        "running",
         "start",
         "unread",
+        "updates",
         "values",
     )
 
@@ -64,14 +78,18 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         super().__init__(int(start.run_id[-12:], 16) << 12)
         self.start = start
         self.generation = generation
+        self.renamed: str | None = None
         self.values = values
         self.reason: str | None = None
         self.announced: dict[int, OrderedFuture] | None = None
         self.unread: deque[SignalReceived] | None = None
-        self.handlers: dict[str, tuple[Callable[..., Any], Signature]] | None = None
+        self.handlers: dict[str, Handler] | None = None
+        self.updates: dict[str, Handler] | None = None
+        self.running: dict[asyncio.Task[Any], tuple[str, Handler]] | None = None
         self.queries: dict[str, Callable[..., Any]] | None = None
         self._random: _random.Random | None = None
         self._receivers: dict[str, deque[OrderedFuture]] | None = None
+        self._waits: dict[str, Any] | None = None
 
     # -- the author's calls ----------------------------------------------------------
 
@@ -154,6 +172,29 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             SignalRun(self.next_call(), workflow_id, run_id, name, *encoded)
         )
 
+    def await_event(
+        self,
+        key: str,
+        *,
+        scope: str | None,
+        filter: str,
+        since: float | None,
+        wait: str,
+    ) -> asyncio.Future[Any]:
+        call = self.next_call()
+        return self.open(AwaitEvent(call, key, scope, filter, since, wait))
+
+    @property
+    def named_waits(self) -> dict[str, Any]:
+        if self._waits is None:
+            self._waits = {}
+        return self._waits
+
+    def rename(self, name: str) -> None:
+        self.refuse_if_over()
+        self.renamed = name
+        self.commands.append(RenameRun(name))
+
     def receive(self, name: str) -> asyncio.Future[Any]:
         future = Receiver(loop=self)
         found = self.take_unread(name)
@@ -165,26 +206,60 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         self._receivers.setdefault(name, deque()).append(future)
         return future
 
-    def handle(self, kind: str, name: str, handler: Callable[..., Any]) -> None:
+    def handle(
+        self,
+        kind: str,
+        name: str,
+        handler: Callable[..., Any],
+        validator: Callable[..., Any] | None = None,
+        unfinished: str = UNFINISHED[0],
+    ) -> None:
         if kind == "query":
             if self.queries is None:
                 self.queries = {}
             self.queries[name] = handler
             return
+        checked_unfinished(unfinished)
+        made = Handler(name, handler, Signature(handler), validator, unfinished)
+        if kind == "update":
+            if self.updates is None:
+                self.updates = {}
+            self.updates[name] = made
+            return
         if self.handlers is None:
             self.handlers = {}
-        self.handlers[name] = handler, Signature(handler)
+        self.handlers[name] = made
         while (found := self.take_unread(name)) is not None:
             args, kwargs = self.decode(found.args, found.kwargs)
-            self.call_soon(partial(self.run_handler, handler, args, kwargs))
+            self.call_soon(partial(self.run_handler, made, args, kwargs))
 
     def run_handler(
-        self, handler: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         """Run a signal handler: a sync one at once, an async one as a task."""
-        outcome = handler(*args, **kwargs)
+        outcome = handler.function(*args, **kwargs)
         if asyncio.iscoroutine(outcome):
-            self.create_task(outcome).add_done_callback(self.handler_done)
+            task = self.begin_handler("signal", handler, outcome)
+            task.add_done_callback(self.handler_done)
+
+    def begin_handler(
+        self, kind: str, handler: Handler, coroutine: Coroutine[Any, Any, Any]
+    ) -> asyncio.Task[Any]:
+        """Run an async handler as a task; whose end is to be told by `end_handler`."""
+        task = self.create_task(coroutine)
+        if self.running is None:
+            self.running = {}
+        self.running[task] = kind, handler
+        return task
+
+    def end_handler(self, task: asyncio.Task[Any]) -> None:
+        """An async handler has ended."""
+        if self.running is not None:
+            self.running.pop(task, None)
+
+    @property
+    def handlers_finished(self) -> bool:
+        return not self.running
 
     def handler_done(self, task: asyncio.Task[Any]) -> None:
         """Overridden by the program: what an async handler's end means."""
@@ -237,7 +312,9 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         return decode_arguments(self.values, args, kwargs)
 
     def _child_options(self, options: dict[str, Any]) -> StartOptions:
-        if options.keys() <= _ELSEWHERE:
+        extras = self.start.options.extras
+        inherited = extras.metadata if extras is not None else b""
+        if options.keys() <= _ELSEWHERE and not inherited:
             return _plain_options(self.start.options.queue)
 
         def limit(name: str) -> float | None:
@@ -256,6 +333,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
                 key: self.values.encode(value, f"memo {key!r}")
                 for key, value in (options.get("memo") or {}).items()
             },
+            extras=extras_of(options, inherited),
         )
 
     # -- facts -----------------------------------------------------------------------
@@ -279,6 +357,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
     def info(self) -> RunInfo:
         start = self.start
         parent, options = start.parent, start.options
+        extras = options.extras or NO_EXTRAS
         return RunInfo(
             workflow_id=start.workflow_id,
             run_id=start.run_id,
@@ -291,11 +370,16 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             started_at=datetime.fromtimestamp(self.now, UTC),
             parent_workflow_id=parent.workflow_id if parent else None,
             parent_run_id=parent.run_id if parent else None,
-            run_name=options.run_name or generated_name(start.run_id),
+            run_name=self.renamed or options.run_name or generated_name(start.run_id),
             parameters=msgspec.json.decode(options.parameters or b"{}"),
             context=msgspec.json.decode(options.context or b"{}"),
             memo={k: self.values.decode(v) for k, v in options.memo.items()},
             headers=dict(options.headers),
+            additional_metadata=msgspec.json.decode(extras.metadata)
+            if extras.metadata
+            else None,
+            event_id=extras.event_id or None,
+            event_key=extras.event_key or None,
         )
 
 

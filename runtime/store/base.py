@@ -5,10 +5,13 @@ A commit takes many writes in one transaction and answers once they are durable.
 Bodies are opaque here; the engine seals and verifies them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
+
+from everact.runtime.core.records import AttributeKind
+from everact.runtime.filters.tree import Filter
 
 
 class RunRow(msgspec.Struct, kw_only=True):
@@ -134,6 +137,31 @@ class RunFilter(NamedTuple):
     aside: bool | None = None
 
 
+class Search(NamedTuple):
+    """Which runs are wanted of a workspace: those of a filter, after a place in its
+    order (None: from the beginning), so many at most.
+
+    `declared` are the search attributes that the filter may name.
+    """
+
+    workspace: str
+    filter: Filter
+    declared: Mapping[str, AttributeKind]
+    after: tuple[Any, ...] | None = None
+    limit: int = 1000
+
+
+class Hit(NamedTuple):
+    """A run that was found, and its place in the order of the search."""
+
+    run: RunRow
+    place: tuple[Any, ...]
+
+
+Hits: TypeAlias = list[Hit]
+Groups: TypeAlias = list[tuple[Any, int]]
+"""Values and how many runs have each."""
+
 Outcome: TypeAlias = list[BaseException | None] | BaseException
 """Of a commit: per write None or why it was refused; or why none is known durable."""
 
@@ -177,8 +205,22 @@ class Store(Protocol):
     def list(self, chosen: RunFilter, after: int | None, limit: int) -> list[RunRow]:
         """Runs that match, newest first, with keys below `after`."""
 
+    def search(self, wanted: Search) -> Hits:
+        """A page of the runs that match, in the order of the filter; InvalidFilter.
+
+        If it says none, the open ones come first, then those closed last; ties go by
+        the latest start.
+        """
+
+    def tally(self, wanted: Search) -> Groups:
+        """How many match, for each value of the field that the filter groups by, most
+        first; one line for None if it groups by none. InvalidFilter.
+        """
+
     def retire(self, closed_before: float, now: float, limit: int) -> int:
-        """Delete up to `limit` runs closed before a moment; how many were."""
+        """Delete up to `limit` runs closed before a moment, and as many user events
+        stored before it; how many were, of the more numerous.
+        """
 
     def close(self, *, clean: bool) -> None:
         """Close; `clean` says that no attempt was under way."""

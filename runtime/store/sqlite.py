@@ -31,19 +31,24 @@ from typing import Any, TypeAlias
 import msgspec
 
 from everact.runtime.errors import (
+    InvalidFilter,
     StoreError,
     StoreFull,
     StoreKeyError,
     StoreTooNew,
 )
-from everact.runtime.store import catalogue
+from everact.runtime.store import catalogue, sqlite_filters
 from everact.runtime.store.base import (
     CheckpointRow,
+    Groups,
+    Hit,
+    Hits,
     JournalRow,
     Opened,
     Outcome,
     RunFilter,
     RunRow,
+    Search,
     Stored,
     Write,
 )
@@ -512,6 +517,35 @@ class SqliteStore:
             rows = self._reading.execute(self._sql["list"], given).fetchall()
         return [_run(row) for row in rows]
 
+    def search(self, wanted: Search) -> Hits:
+        queries = sqlite_filters.page(wanted, self._count)
+        found: Rows = []
+        with self._read_guard():
+            for sql, given in queries:
+                left = {**given, "limit": wanted.limit - len(found)}
+                if left["limit"]:
+                    found += self._reading.execute(sql, left).fetchall()
+            keys = msgspec.json.encode([key for key, *_ in found]).decode()
+            rows = self._reading.execute(self._sql["runs_by_keys"], (keys,)).fetchall()
+        runs = {row[0]: row for row in rows}
+        return [Hit(_run(runs[key]), tuple(place)) for key, *place in found]
+
+    def tally(self, wanted: Search) -> Groups:
+        query = sqlite_filters.tally(wanted, self._count)
+        with self._read_guard():
+            found = self._reading.execute(query.sql, query.given).fetchall()
+        if len(found) > sqlite_filters.GROUPS:
+            at = wanted.filter.group.at if wanted.filter.group else 0
+            raise InvalidFilter(
+                f"there are more than {sqlite_filters.GROUPS:,} groups", at
+            )
+        return found
+
+    def _count(self, query: sqlite_filters.Query) -> int:
+        with self._read_guard():
+            (number,) = self._reading.execute(query.sql, query.given).fetchone()
+        return int(number)
+
     def retire(self, closed_before: float, now: float, limit: int) -> int:
         sql = self._sql
         with self._guard:
@@ -524,11 +558,14 @@ class SqliteStore:
                     "delete_journal",
                     "delete_checkpoint",
                     "delete_blobs",
+                    "delete_attributes",
                     "delete_run",
                 ):
                     connection.executemany(sql[name], keys)
                 connection.execute(sql["delete_requests"], (now - REQUEST_KEPT,))
-            return len(keys)
+                old = (closed_before, limit)
+                events = connection.execute(sql["delete_events"], old).rowcount
+            return max(len(keys), events)
 
     def _read_guard(self) -> Any:
         return self._guard if self._in_memory else _unguarded

@@ -26,6 +26,7 @@ from everact.runtime import (
 )
 from everact.runtime.operations import runs
 from everact.runtime.operations.batches import StartRuns
+from everact.runtime.operations.starting import StartRun
 from tests.client.conftest import Place
 from tests.client.servers import Front, free_port
 
@@ -259,7 +260,7 @@ async def test_a_repeated_plain_request_takes_effect_once(
 async def test_a_repeated_batch_takes_effect_once(front: Front) -> None:
     async with await Client.connect(front.target, retry_config=QUICK) as client:
         front.plan = ["lost", "unavailable"]
-        starts = tuple(runs.StartRun(workflow="waiting") for _ in range(5))
+        starts = tuple(StartRun(workflow="waiting") for _ in range(5))
         outcomes = await client.workflow_service.call(
             StartRuns(starts=starts), retry=True
         )
@@ -320,7 +321,7 @@ async def test_raw_requests_are_repeated_only_on_request(front: Front) -> None:
 
 @pytest.mark.feature("ID-11")
 async def test_the_same_raw_start_gives_the_same_run(client: Client) -> None:
-    request = runs.StartRun(workflow="waiting", request_id="once")
+    request = StartRun(workflow="waiting", request_id="once")
     one = await client.workflow_service.call(request)
     two = await client.workflow_service.call(request)
     assert one.run_id == two.run_id

@@ -51,6 +51,7 @@ GET POST /api/v1/runs/result
 POST     /api/v1/runs/signal
 POST     /api/v1/runs/start
 POST     /api/v1/runs/start_batch
+POST     /api/v1/runs/start_together
 POST     /api/v1/runs/terminate
 GET POST /api/v1/runs/tally
 GET POST /api/v1/runs/watch
@@ -61,6 +62,9 @@ POST     /api/v1/tasks/report_cancelled
 GET POST /api/v1/versions/get
 GET POST /api/v1/versions/reachability
 POST     /api/v1/versions/update
+GET POST /api/v1/updates/result
+POST     /api/v1/updates/send
+POST     /api/v1/updates/send_with_start
 """
 """Written by hand: what is added to the table is added here, with a thought."""
 

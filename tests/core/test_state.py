@@ -20,6 +20,7 @@ from everact.runtime.core.failures import (
 )
 from everact.runtime.core.records import (
     AttemptStarted,
+    AwaitEvent,
     Began,
     CancelCall,
     CancelRequested,
@@ -30,6 +31,7 @@ from everact.runtime.core.records import (
     Complete,
     ContinueAsNew,
     Event,
+    EventMatched,
     Fail,
     HeartbeatRecorded,
     Held,
@@ -63,6 +65,8 @@ TIMER = StartTimer(1, NOW + 10)
 CHILD = StartChild(1, "child", "c", "cr")
 SIGNAL_OUT = SignalRun(1, "other", "", "s")
 CANCEL_OUT = CancelRun(1, "other", "")
+WAIT = AwaitEvent(1, "paid", "order-1", "amount > 3")
+MATCHED = EventMatched(1, "e", "paid", b"j1")
 FAILURE = Failure(FailureKind.APPLICATION, "Oops", "no")
 SIGNAL = SignalReceived("s", (b"1",))
 
@@ -124,6 +128,7 @@ STALE = [
                 ChildStarted(9, "cr"),
                 ChildClosed(9),
                 MessageSent(9),
+                EventMatched(9, "e", "paid"),
             ),
         ),
         (
@@ -135,7 +140,13 @@ STALE = [
                 AttemptStarted(1, lost=True),
                 HeartbeatRecorded(1, (b"d",)),
                 ChildClosed(1),
+                MATCHED,
             ),
+        ),
+        (
+            "a wait for other events",
+            lambda: open_run(AwaitEvent(1, "sent")),
+            (MATCHED,),
         ),
         (
             "a task is no timer or child",
@@ -330,6 +341,19 @@ OTHERS = [
         )
         for message in (SIGNAL_OUT, CANCEL_OUT)
     ),
+    Case(
+        "an event that meets a wait is shown and the wait forgotten",
+        lambda: open_run(WAIT),
+        MATCHED,
+        (MATCHED,),
+        changes={"calls": {}},
+    ),
+    Case(
+        "an event that meets the wait of a held run is kept",
+        lambda: held(WAIT),
+        MATCHED,
+        changes={"calls": {}, "pending": [MATCHED]},
+    ),
 ]
 
 ENDING = [
@@ -428,6 +452,7 @@ EVERY_EVENT: list[Event] = [
     MessageSent(1),
     TaskHandedOver(1),
     TaskReported(1),
+    MATCHED,
 ]
 
 
@@ -496,6 +521,7 @@ def test_a_tail_call_leaves_the_run_open_and_its_frames_forgotten() -> None:
         (CHILD, {"calls": {1: CHILD}, "children": 1}),
         (SIGNAL_OUT, {"calls": {1: SIGNAL_OUT}, "unsettled": {1}}),
         (CANCEL_OUT, {"calls": {1: CANCEL_OUT}, "unsettled": {1}}),
+        (WAIT, {"calls": {1: WAIT}}),
     ],
     ids=lambda given: type(given).__name__,
 )
@@ -521,6 +547,7 @@ WAKING = [
     Waking("a new run is loaded at once", new, ACTIVE, []),
     Waking("a run that waits for messages sleeps", open_run, None, []),
     Waking("a running task", lambda: open_run(TASK), ACTIVE, []),
+    Waking("a wait for an event sleeps", lambda: open_run(WAIT), None, []),
     Waking("a message on its way", lambda: open_run(SIGNAL_OUT), ACTIVE, []),
     Waking("a timer", lambda: open_run(TIMER), NOW + 10, [(NOW + 10, 1)]),
     Waking(

@@ -24,6 +24,7 @@ from everact.runtime.core import chain, records
 from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind, cancelled
 from everact.runtime.core.records import (
     AttemptStarted,
+    AwaitEvent,
     Began,
     CancelCall,
     CancelRequested,
@@ -35,6 +36,7 @@ from everact.runtime.core.records import (
     Complete,
     ContinueAsNew,
     Event,
+    EventMatched,
     Fail,
     HeartbeatRecorded,
     Held,
@@ -114,6 +116,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(ChildStarted, calls, texts),
     st.builds(ChildClosed, calls, payloads),
     st.builds(MessageSent, calls),
+    st.builds(EventMatched, calls, texts, texts, payloads),
 )
 endings: st.SearchStrategy[Event] = st.one_of(
     st.builds(TerminateRequested, texts),
@@ -150,7 +153,7 @@ class Replay(RuleBasedStateMachine):
     @rule(event=events, commands=st.data())
     def event_comes(self, event: Event, commands: st.DataObject) -> None:
         self._take(
-            event, commands.draw(st.lists(st.sampled_from("tickwxs"), max_size=3))
+            event, commands.draw(st.lists(st.sampled_from("tickwxse"), max_size=3))
         )
 
     @precondition(lambda self: self.live.held is not None)
@@ -163,7 +166,9 @@ class Replay(RuleBasedStateMachine):
     def open_call_moves(self, data: st.DataObject) -> None:
         call = data.draw(st.sampled_from(sorted(self.live.calls)))
         fitting: Event = TaskFailed(call, data.draw(failures))
-        if type(self.live.calls[call]) is not RunTask:
+        if type(self.live.calls[call]) is AwaitEvent:
+            fitting = EventMatched(call, "id", "a")
+        elif type(self.live.calls[call]) is not RunTask:
             fitting = TimerFired(call)
         self._take(fitting, [])
 
@@ -284,6 +289,7 @@ class Replay(RuleBasedStateMachine):
             "c": StartChild(call, "child", f"c{call}", f"r{call}"),
             "x": CancelRun(call, "other", ""),
             "s": SignalRun(call, "other", "", "s"),
+            "e": AwaitEvent(call, "a"),
         }
         return made[kind]
 

@@ -9,11 +9,15 @@ from __future__ import annotations
 REMOTE_MODULES = frozenset(
     {
         "test_cancellation",
+        "test_events",
         "test_handles",
         "test_identity",
         "test_messages",
         "test_outside",
+        "test_reuse",
+        "test_start_options",
         "test_starting",
+        "test_updates",
         "test_versions",
     }
 )
@@ -31,6 +35,8 @@ NOT_REMOTE = {
     "test_queues_that_were_not_looked_at_are_named_and_can_be_asked_for": (
         "its engine is made with a limit of its own"
     ),
+    "test_handlers_that_still_run_at_the_end_are_named_in_the_log": _LOG,
+    "test_a_catch_all_takes_updates_that_no_other_handler_does": _TUPLES,
     "test_asynchronous_tasks_are_interrupted_synchronous_ones_are_not": (
         "it holds the task's thread in its own process"
     ),

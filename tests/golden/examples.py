@@ -17,6 +17,7 @@ from everact.runtime.core.records import (
     AttemptStarted,
     Attribute,
     AttributeKind,
+    AwaitEvent,
     Began,
     CancelCall,
     CancelRequested,
@@ -26,8 +27,10 @@ from everact.runtime.core.records import (
     ChildStarted,
     Command,
     Complete,
+    CompleteUpdate,
     ContinueAsNew,
     Event,
+    EventMatched,
     Extras,
     Fail,
     HeartbeatRecorded,
@@ -36,6 +39,8 @@ from everact.runtime.core.records import (
     MessageSent,
     Parent,
     Previous,
+    RenameRun,
+    RunRenamed,
     RunTask,
     RunTimedOut,
     SignalReceived,
@@ -53,6 +58,7 @@ from everact.runtime.core.records import (
     TerminateRequested,
     TimerFired,
     Transition,
+    UpdateAccepted,
 )
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.core.statuses import Status
@@ -131,6 +137,7 @@ EVENTS: list[Event] = [
         (SIGNAL,),
         6,
         Previous(b"m\x01", FAILURE),
+        (CompleteUpdate("update-1", b"m\x01"),),
     ),
     Began(),
     Held("no worker"),
@@ -148,6 +155,9 @@ EVENTS: list[Event] = [
     MessageSent(8, FAILURE),
     TaskHandedOver(9, 2, 1_700_000_090.5),
     TaskReported(9, 1, 2, TaskFailed(9, FAILURE), ARGS, "me@here"),
+    EventMatched(9, "event-1", "user:created", b'j{"name":"Ada"}'),
+    RunRenamed("the order of Ada"),
+    UpdateAccepted("update-2", "pay", ARGS, KWARGS, "me@here", {"trace": "1"}),
 ]
 COMMANDS: list[Command] = [
     RunTask(1, "charge", ARGS, KWARGS, TASK_OPTIONS),
@@ -173,6 +183,9 @@ COMMANDS: list[Command] = [
     ),
     TailCall("next", ARGS, KWARGS, (SIGNAL,)),
     CancelTask(7),
+    AwaitEvent(7, "paid", "order-1", "amount > 3", 1_700_000_000.0, "payment"),
+    RenameRun("order 7, paid"),
+    CompleteUpdate("update-2", b"m\x01", FAILURE),
 ]
 MESSAGES: list[Message] = [
     e

@@ -102,7 +102,7 @@ def shorter(body: bytes, *, by: int) -> bytes:
 
 def test_a_row_from_before_a_field_was_appended_has_the_default() -> None:
     body = records.encode(Transition(1.0, (examples.EVENTS[0],)))
-    (event,) = records.decode(shorter(body, by=4)).events
+    (event,) = records.decode(shorter(body, by=5)).events
     assert isinstance(event, Started)
     assert (event.workspace, event.code, event.carried, event.inbox_seq) == (
         "team",
@@ -128,6 +128,7 @@ def test_every_field_but_the_first_ones_has_a_default() -> None:
     }
     assert required == {
         "AttemptStarted": ["call", "lost"],
+        "AwaitEvent": ["call", "key"],
         "Began": [],
         "CancelCall": ["call"],
         "CancelRequested": [],
@@ -136,11 +137,15 @@ def test_every_field_but_the_first_ones_has_a_default() -> None:
         "ChildClosed": ["call"],
         "ChildStarted": ["call", "run_id"],
         "Complete": ["result"],
+        "CompleteUpdate": ["update_id"],
         "ContinueAsNew": ["name"],
+        "EventMatched": ["call", "event_id", "key"],
         "Fail": ["failure"],
         "HeartbeatRecorded": ["call", "details"],
         "Held": ["reason"],
         "MessageSent": ["call"],
+        "RenameRun": ["name"],
+        "RunRenamed": ["name"],
         "RunTask": ["call", "name"],
         "RunTimedOut": ["kind"],
         "SignalReceived": ["name"],
@@ -157,6 +162,7 @@ def test_every_field_but_the_first_ones_has_a_default() -> None:
         "TerminateRequested": [],
         "TimerFired": ["call"],
         "Transition": ["time", "events"],
+        "UpdateAccepted": ["update_id", "name"],
     }
 
 

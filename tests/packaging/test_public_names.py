@@ -20,12 +20,14 @@ PUBLIC = {
     "everact.runtime": """
         AddCompatible AddNewDefault MergeSets PromoteBuildId PromoteSet Reachability
         VersionSets
+        AnyOf EventView ReceivedEvent SleepCondition UserEventCondition any_of wait_for
         AddressInUse ApplicationError Arguments AsyncTaskCancelled AttemptLost
         AuthorizationError BlockingClient BlockingHandle BlockingHttpClient
         BlockingTaskHandle Call
         ChildFailure ChildHandle
         Client ClientError ContinuedAsNew Duration EndpointError EngineUnreachable
-        Error EveractError HttpClient HttpConnectProxyConfig KeepAliveConfig
+        Error EveractError HttpClient HttpConnectProxyConfig InvalidFilter
+        KeepAliveConfig
         RetryConfig TLSConfig
         ForeignAwait
         HistoryItem NonDeterminismError QueryFailed QueryRejected RPCError RPCStatus
@@ -36,10 +38,13 @@ PUBLIC = {
         StoreFull StoreInUse StoreKeyError StoreTampered StoreTooNew TailCall Task
         TaskCancelled TaskContext TaskHandle TaskTimeout TaskView TimeoutKind
         UpdateFailed
+        BlockingUpdate StartOperation UpdateHandle UpdateTimedOutOrCancelled UpdateView
         ValueNotStorable Worker Workflow WorkflowAlreadyStarted WorkflowFailure
+        all_handlers_finished on_update
         cancel_reason cancel_run context continue_as_new default_registry
         execute_child function gather is_retried now on_query on_signal race random
-        receive register_status retry run_info signal_run sleep start_child
+        receive register_status rename_current_execution retry run_info signal_run
+        sleep start_child
         status_of status_of_result task task_identifier uuid4 wait_condition
         workflow
     """,

@@ -48,6 +48,7 @@ def test_the_wheel_holds_every_module_sql_file_and_type_marker(wheel: Path) -> N
     with zipfile.ZipFile(wheel) as archive:
         names = {n for n in archive.namelist() if ".dist-info/" not in n}
     wanted = checked_out(".py") | checked_out(".sql") | checked_out("py.typed")
+    wanted |= checked_out(".lark")
     wanted |= {name for name in checked_out("") if "/control/pages/" in name}
     assert names == wanted
     assert {"everact/actors/py.typed", "everact/runtime/py.typed"} <= names

@@ -17,6 +17,7 @@ from everact.runtime.core.records import (
     CancelRequested,
     Command,
     Complete,
+    CompleteUpdate,
     Event,
     Fail,
     RunTask,
@@ -27,6 +28,7 @@ from everact.runtime.core.records import (
     TaskFailed,
     TimerFired,
     Transition,
+    UpdateAccepted,
 )
 from everact.runtime.definitions.workflows import WorkflowDefinition, definition_of
 from everact.runtime.programs.coroutine import CoroutineProgram
@@ -95,7 +97,7 @@ class Driven:
                 self.open.pop(command.call)
             elif hasattr(command, "call"):
                 self.open[command.call] = command
-            else:
+            elif not isinstance(command, CompleteUpdate):
                 self.closing = command
         self.issued += commands
         return commands
@@ -120,6 +122,10 @@ class Driven:
     def signal(self, name: str, *args: Any) -> list[Command]:
         payloads = tuple(VALUES.encode(arg, "an argument") for arg in args)
         return self.show(SignalReceived(name, payloads))
+
+    def update(self, name: str, *args: Any, id: str = "u") -> list[Command]:
+        payloads = tuple(VALUES.encode(arg, "an argument") for arg in args)
+        return self.show(UpdateAccepted(id, name, payloads))
 
     def cancel(self, reason: str = "") -> list[Command]:
         return self.show(CancelRequested(reason))

@@ -104,22 +104,26 @@ class Image:
                 self._change(write.change)
             if write.insert is not None:
                 self._insert(replace(write.insert))
-            if write.row is None:
-                continue
-            place = Place(*write.row[:3])
-            rows = self.journal.setdefault(place.run_key, {})
-            rows[place.generation, place.seq] = write.row
-            if write.drop_before is not None:
-                self._drop(place.run_key, write.drop_before)
-            if write.checkpoint is not None:
-                self.checkpoints[place.run_key] = write.checkpoint
+            if write.row is not None:
+                self._append(write)
             if write.wake is not None:
                 woken = self.runs.get(write.wake)
                 if woken is not None and not woken.status:
                     woken.wake_at = 0.0
             if write.request is not None:
                 workspace, request_id, _ = write.request
-                self.requests.setdefault((workspace, request_id), place.run_key)
+                key = max(write.subject, 0)
+                self.requests.setdefault((workspace, request_id), key)
+
+    def _append(self, write: Write) -> None:
+        assert write.row is not None
+        place = Place(*write.row[:3])
+        rows = self.journal.setdefault(place.run_key, {})
+        rows[place.generation, place.seq] = write.row
+        if write.drop_before is not None:
+            self._drop(place.run_key, write.drop_before)
+        if write.checkpoint is not None:
+            self.checkpoints[place.run_key] = write.checkpoint
 
     def _put_beside(self, writes: Sequence[Write]) -> None:
         self._side.execute("begin")
@@ -205,6 +209,13 @@ class Image:
     def beside(self, what: str, args: Sequence[Any]) -> list[Any]:
         """Rows of the database beside the runs, which holds no runs itself."""
         return self._side.execute(self._sql[what], args).fetchall()
+
+    def waits(self, key: int) -> set[int]:
+        """The calls of a run that are stored as waits for events."""
+        found = self._side.execute(
+            "select call from event_waits where run_key = ?", (key,)
+        )
+        return {call for (call,) in found}
 
     def history(self, key: int, after: tuple[int, int], limit: int) -> list[JournalRow]:
         """Journal rows after a place."""

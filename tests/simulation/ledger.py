@@ -12,8 +12,11 @@ from typing import Any
 from everact.runtime.core import records
 from everact.runtime.core.records import (
     AttemptStarted,
+    AwaitEvent,
     CancelCall,
     CancelRequested,
+    CompleteUpdate,
+    EventMatched,
     RunTask,
     SignalReceived,
     Started,
@@ -23,6 +26,7 @@ from everact.runtime.core.records import (
     TaskHandedOver,
     TaskReported,
     TimerFired,
+    UpdateAccepted,
 )
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.store.base import JournalRow, Write
@@ -67,8 +71,12 @@ class Ledger:
         self.closed: dict[str, RunStatus] = {}
         self.kinds: set[type] = set()
         self.signals: Counter[str] = Counter()
+        self.events: Counter[str] = Counter()
+        self.triggered: set[str] = set()
         self.cancels: set[str] = set()
         self.executed: Counter[str] = Counter()
+        self.accepted: dict[str, set[str]] = {}
+        self.answered: dict[str, set[str]] = {}
 
     # -- rows ----------------------------------------------------------------------
 
@@ -78,6 +86,9 @@ class Ledger:
             if write.insert is not None:
                 self.run_ids[write.insert.key] = write.insert.run_id
         for write in writes:
+            for name, given in write.also:
+                if name == "insert_event":
+                    self.events[str(given[2])] += 1
             if write.row is not None:
                 self._read(write.row)
             if write.change is not None and write.change.status:
@@ -111,7 +122,7 @@ class Ledger:
             self._event(chapter, run_id, event, transition.time)
         for command in transition.commands:
             self.kinds.add(type(command))
-            self._command(chapter, command)
+            self._command(chapter, run_id, command)
 
     def _event(self, chapter: Chapter, run_id: str, event: Any, now: float) -> None:
         kind = type(event)
@@ -140,9 +151,37 @@ class Ledger:
                 raise Broken(f"signal {event.request_id} was stored twice")
         elif kind is CancelRequested:
             self.cancels.add(run_id)
+        elif kind is EventMatched:
+            self._settle(chapter, event.call, "met")
+            if not self.events[event.event_id]:
+                raise Broken(
+                    f"event {event.event_id} met {event.call}, and is not stored"
+                )
         elif kind is Started:
+            self._started(event)
             for carried in event.carried:
                 self.kinds.add(type(carried))
+                if type(carried) is UpdateAccepted:
+                    self._accept(run_id, carried.update_id)
+        elif kind is UpdateAccepted:
+            self._accept(run_id, event.update_id)
+
+    def _accept(self, run_id: str, update_id: str) -> None:
+        accepted = self.accepted.setdefault(run_id, set())
+        if update_id in accepted:
+            raise Broken(f"update {update_id} of run {run_id} was accepted twice")
+        accepted.add(update_id)
+
+    def _started(self, event: Started) -> None:
+        extras = event.options.extras
+        if extras is not None and extras.event_id:
+            if event.workflow_id in self.triggered:
+                raise Broken(f"{event.workflow_id} was started twice")
+            if not self.events[extras.event_id]:
+                raise Broken(
+                    f"{event.workflow_id} was started, its event is not stored"
+                )
+            self.triggered.add(event.workflow_id)
 
     def _settle(self, chapter: Chapter, call: int, what: str) -> None:
         if call not in chapter.asked:
@@ -151,11 +190,16 @@ class Ledger:
             raise Broken(f"call {call} {what} twice")
         chapter.done.add(call)
 
-    def _command(self, chapter: Chapter, command: Any) -> None:
+    def _command(self, chapter: Chapter, run_id: str, command: Any) -> None:
         kind = type(command)
+        if kind is CompleteUpdate:
+            answered = self.answered.setdefault(run_id, set())
+            if command.update_id not in self.accepted[run_id] - answered:
+                raise Broken(f"update {command.update_id} of {run_id} is not open")
+            answered.add(command.update_id)
         if kind is CancelCall:
             chapter.cancelled.add(command.call)
-        elif kind in (RunTask, StartTimer):
+        elif kind in (RunTask, StartTimer, AwaitEvent):
             chapter.asked.add(command.call)
             if kind is StartTimer:
                 chapter.due[command.call] = command.due

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.updates import UpdateHandle
+from everact.runtime.client.with_start import StartOperation
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import (
@@ -20,6 +22,7 @@ from everact.runtime.errors import (
     RunPutAside,
     RuntimeStateError,
     StoreError,
+    UpdateFailed,
     WorkflowFailure,
 )
 from everact.runtime.operations.tasks import (
@@ -56,15 +59,18 @@ class Scene:
 
     # -- requests ------------------------------------------------------------------
 
-    async def start(self, workflow: Any, *args: Any, id: str, **options: Any) -> str:
-        """Start a run once; its run ID."""
+    async def start(
+        self, workflow: Any, *args: Any, id: str, key: str = "", **options: Any
+    ) -> str:
+        """Start a run once; its run ID. `key` tells starts of one ID apart."""
+        about = f"{options.get('on_conflict', '')}{key}"
 
         async def attempt() -> str:
             handle: RunHandle[Any] = await self.runtime.start(
                 workflow,
                 args=args,
                 id=self.id(id),
-                request_id=f"start {self.id(id)} {options.get('on_conflict', '')}",
+                request_id=f"start {self.id(id)} {about}",
                 **options,
             )
             run_id = handle.result_run_id or ""
@@ -72,8 +78,7 @@ class Scene:
                 raise Broken(f"start of {self.id(id)} acknowledged, and nothing stored")
             return run_id
 
-        key = f"start {id} {options.get('on_conflict', '')}"
-        started: str = await self._once(key, attempt)
+        started: str = await self._once(f"start {id} {about}", attempt)
         return started
 
     async def signal(self, id: str, name: str, *args: Any, key: str = "") -> bool:
@@ -86,6 +91,26 @@ class Scene:
                 raise Broken(f"signal {request_id} acknowledged, and not stored once")
 
         return await self._told(f"signal {request_id}", attempt)
+
+    async def push(
+        self, key: str, payload: Any, *, scope: str | None = None, again: bool = False
+    ) -> str:
+        """Push an event once, or with `again` once more; its ID."""
+        turn = self.answers.get(f"pushes of {key} {payload}", 0) if again else 0
+        if again:
+            self.answers[f"pushes of {key} {payload}"] = turn + 1
+        request_id = f"push {self.name} {key} {payload} {turn}"
+
+        async def attempt() -> str:
+            event_id = await self.runtime.events.push(
+                key, payload, scope=scope, request_id=request_id
+            )
+            if self.world.ledger.events[event_id] != 1:
+                raise Broken(f"event {request_id} acknowledged, and not stored once")
+            return event_id
+
+        pushed: str = await self._once(request_id, attempt)
+        return pushed
 
     async def cancel(self, id: str) -> bool:
         """Ask a run to stop, once; False if it was closed."""
@@ -156,25 +181,101 @@ class Scene:
 
         return await self._patiently(f"query {id} {name}", attempt)
 
-    async def outcome(self, id: str, *, run_id: str | None = None) -> Any:
-        """How a run ended: its result, or the class name of the cause of its failure.
+    async def update(
+        self, id: str, name: str, *args: Any, key: str, traceless: bool = False
+    ) -> Any:
+        """Send an update until it is answered; see `_answer`.
 
-        It is waited for anew in every life, and must always be the same.
+        It is sent anew in every life, unless it leaves no trace, and the answer must
+        always be the same. False if the run was closed before it came.
         """
 
         async def attempt() -> Any:
-            handle = self.runtime.handle(self.id(id), run_id=run_id)
+            return await self._answer(
+                self._handle(id).start_update(
+                    name, args=args, id=key, wait_for="accepted"
+                )
+            )
+
+        asked = f"update {id} {key}"
+        if traceless:
+            return await self._once(asked, attempt)
+        try:
+            found = await self._patiently(asked, attempt)
+        except RPCError as error:
+            if error.status is not RPCStatus.NOT_FOUND:
+                raise
+            found = False
+        return self._same(asked, found)
+
+    async def update_with_start(
+        self, workflow: Any, *, id: str, name: str, args: tuple[Any, ...], key: str
+    ) -> Any:
+        """Start a run with an update, or update the open one; see `update`."""
+
+        async def attempt() -> Any:
+            start = StartOperation(
+                workflow,
+                id=self.id(id),
+                on_conflict="use_existing",
+                request_id=f"update {self.id(id)} {key}",
+            )
+            return await self._answer(
+                self.runtime.updates.start_with(
+                    name, args=args, id=key, start=start, wait_for="accepted"
+                )
+            )
+
+        found = await self._patiently(f"update {id} {key}", attempt)
+        return self._same(f"update {id} {key}", found)
+
+    async def _answer(self, sending: Awaitable[UpdateHandle[Any]]) -> Any:
+        """An update's answer, or the class name of the cause of its failure."""
+        try:
+            sent = await sending
+            found = await sent.result()
+        except UpdateFailed as failure:
+            cause = failure.cause
+            return getattr(cause, "type", type(cause).__name__)
+        if sent.id not in self.world.ledger.answered[sent.run_id or ""]:
+            raise Broken(f"update {sent.id} is answered, and no answer is stored")
+        return found
+
+    def _same(self, key: str, found: Any) -> Any:
+        kept = self.answers.setdefault(key, found)
+        if kept != found:
+            raise Broken(f"{self.name}: {key} gave {kept!r}, and now {found!r}")
+        return found
+
+    async def run_name(self, id: str) -> str:
+        """The name that a run has now."""
+
+        async def attempt() -> str:
+            return (await self._handle(id).describe()).run_name
+
+        name: str = await self._patiently(f"name {id}", attempt)
+        return name
+
+    async def outcome(
+        self, id: str, *, run_id: str | None = None, workflow_id: str = ""
+    ) -> Any:
+        """How a run ended: its result, or the class name of the cause of its failure.
+
+        It is waited for anew in every life, and must always be the same. `workflow_id`
+        is of a run that is not of the scene's own making.
+        """
+        workflow_id = workflow_id or self.id(id)
+
+        async def attempt() -> Any:
+            handle = self.runtime.handle(workflow_id, run_id=run_id)
             try:
                 found: Any = await handle.result()
             except WorkflowFailure as failure:
                 return type(failure.cause).__name__
             return found
 
-        found = await self._patiently(f"result {id}", attempt)
-        kept = self.answers.setdefault(f"outcome {id} {run_id}", found)
-        if kept != found:
-            raise Broken(f"the outcome of {self.id(id)} was {kept!r}, now {found!r}")
-        return found
+        found = await self._patiently(f"result {workflow_id}", attempt)
+        return self._same(f"outcome {workflow_id} {run_id}", found)
 
     async def pause(self, longest: float = 4.0) -> None:
         """Let some time pass."""

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from everact.runtime.core.records import AwaitEvent
 from everact.runtime.core.state import RunState
 from everact.runtime.engine.loading import load_state
 from everact.runtime.engine.run import RunActor
@@ -52,6 +53,10 @@ def compare_live(image: Image, run: RunActor) -> None:
     different = difference(run.state, folded(image, key))
     if different:
         raise Broken(f"{run}: memory / disk differ in {different}")
+    calls = run.state.calls
+    waits = {call for call, command in calls.items() if type(command) is AwaitEvent}
+    if waits != image.waits(key):
+        raise Broken(f"{run}: waits for events in {waits}, stored {image.waits(key)}")
     row = image.runs[key]
     wake = run.state.wake()
     if row.status != run.state.status or row.generation != run.state.generation:
@@ -64,6 +69,8 @@ def compare_live(image: Image, run: RunActor) -> None:
 def compare_replays(image: Image, key: int, registry: Any) -> None:
     """Folding and replaying twice gives what once gives, with checkpoint or not."""
     state = folded(image, key)
+    if state.status and image.waits(key):
+        raise Broken(f"run {key} is closed and waits for events in {image.waits(key)}")
     for again in (folded(image, key), folded(image, key, checkpoint=False)):
         different = difference(state, again)
         if different:

@@ -26,10 +26,12 @@ from everact.runtime import (
     Runtime,
     RuntimeThread,
     RunView,
+    StartOperation,
     Status,
     Task,
     TaskContext,
     TLSConfig,
+    UpdateHandle,
     Worker,
     Workflow,
     all,
@@ -183,6 +185,21 @@ class Order:
     async def change(self, line: str) -> int:
         return len(line)
 
+    @change.validator
+    def check_change(self, line: str) -> None: ...
+
+    @workflow.update(name="count", unfinished="abandon")
+    def counted(self) -> list[int]:
+        return []
+
+    async def inside(self) -> None:
+        assert_type(await self.change("line"), int)
+        assert_type(self.counted(), list[int])
+        await self.change(1)  # type: ignore[arg-type]
+
+    @change.validator  # type: ignore[arg-type]
+    def misfits(self, line: int) -> None: ...
+
 
 async def inside_a_workflow() -> None:
     one, two, three = await asyncio.gather(fetch("u"), parse(b"p"), sleep("1s"))
@@ -238,6 +255,17 @@ async def with_a_runtime() -> None:
         by_hand = runtime.handle("c", result_type=int)
         assert_type(by_hand, RunHandle[int])
         await handle.signal(Order.pay, 1.5)
+        assert_type(await handle.update(Order.change, "line"), int)
+        assert_type(await handle.update(Order.counted), list[int])
+        sent = await handle.start_update(Order.counted, wait_for="accepted")
+        assert_type(sent, UpdateHandle[list[int]])
+        assert_type(await sent.result(), list[int])
+        await handle.start_update(Order.counted)  # type: ignore[call-overload]
+        await handle.update(Order.change, no_such=1)  # type: ignore[call-overload]
+        start = StartOperation(Order.run, 7, on_conflict="use_existing")
+        answer = await runtime.updates.execute_with(Order.change, "l", start=start)
+        assert_type(answer, int)
+        assert_type(await start.handle(), RunHandle[str])
         await runtime.start(crawl, ["u"], queue=7)  # type: ignore[call-overload]
         await runtime.start(crawl, ["u"], no_such=1)  # type: ignore[call-overload]
         await runtime.start(7)  # type: ignore[call-overload]

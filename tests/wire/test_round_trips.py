@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from everact.runtime import errors, wire
 from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.records import (
+    AwaitEvent,
     ChildClosed,
     Complete,
+    CompleteUpdate,
+    EventMatched,
     Fail,
     RunTask,
     SignalReceived,
     Started,
     StartOptions,
     TaskCompleted,
+    UpdateAccepted,
 )
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.errors import EveractError
+from everact.runtime.operations.events import (
+    EventDescription,
+    ListEvents,
+    PushEvent,
+)
 from everact.runtime.operations.runs import (
     AwaitRun,
     HistoryEntry,
     ReadHistory,
     RunClosed,
     RunRef,
-    StartRun,
+)
+from everact.runtime.operations.starting import StartRun
+from everact.runtime.operations.updates import (
+    AwaitUpdate,
+    SendUpdate,
+    SendWithStart,
+    Update,
+    UpdateState,
 )
 from everact.runtime.values.payloads import PickleConverter
 from everact.runtime.wire.refusals import STATUS
@@ -52,6 +70,29 @@ def test_a_request_comes_in_as_it_went_out() -> None:
     )
 
 
+def test_an_event_comes_in_as_it_went_out() -> None:
+    request = PushEvent(
+        key="paid", payload=b"j[1]", scope="a", metadata=b'{"m":2}', request_id="r"
+    )
+    sent = wire.encode_request(request)
+    assert wire.decode_request(PushEvent, sent).request == request
+    nothing = PushEvent(key="paid", payload=b"jnull")
+    sent = wire.encode_request(nothing)
+    assert wire.decode_request(PushEvent, sent).request == nothing
+    assert wire.decode_request(PushEvent, b'{"key":"paid"}').request == nothing
+    found = EventDescription(
+        seq=1,
+        event_id="e",
+        key="paid",
+        scope=None,
+        payload=b"jnull",
+        metadata=b'{"m":2}',
+        at=1.5,
+    )
+    body = wire.encode_answer(ListEvents, (found,), VALUES)
+    assert wire.decode_answer(ListEvents, body) == (found,)
+
+
 def test_a_wait_travels_beside_its_request() -> None:
     request = AwaitRun(run=RunRef(workflow_id="w"))
     ask = wire.decode_request(AwaitRun, wire.encode_request(request, 7))
@@ -68,9 +109,17 @@ def test_history_comes_in_as_the_same_records_but_for_pickles() -> None:
             Started("w", "id", "r", "r", "r", args=(b"j6",)),
             TaskCompleted(1, b"jnull"),
             SignalReceived("s", (b'j"x"',)),
+            EventMatched(5, "e", "paid", b'j{"a":[1]}'),
             ChildClosed(4, failure=FAILURE),
+            UpdateAccepted("u", "n", (b"j1",)),
         ),
-        commands=(RunTask(1, "t", (b"j1",)), Fail(FAILURE), Complete(b"j[]")),
+        commands=(
+            RunTask(1, "t", (b"j1",)),
+            Fail(FAILURE),
+            Complete(b"j[]"),
+            CompleteUpdate("u", b"j1"),
+            AwaitEvent(5, "paid", "order-1", "a = 1", 1.5, "payment"),
+        ),
         run_id="r",
     )
     (found,) = wire.decode_answer(
@@ -80,9 +129,29 @@ def test_history_comes_in_as_the_same_records_but_for_pickles() -> None:
     seen = bare(FAILURE, cause=bare(CAUSE, value=None))
     assert found == bare(
         entry,
-        events=(*entry.events[:3], ChildClosed(4, failure=seen)),
-        commands=(entry.commands[0], Fail(seen), entry.commands[2]),
+        events=(*entry.events[:4], ChildClosed(4, failure=seen), entry.events[5]),
+        commands=(entry.commands[0], Fail(seen), *entry.commands[2:]),
     )
+
+
+def test_an_update_comes_in_as_it_went_out() -> None:
+    update = Update(update_id="u", name="n", args=(b"j[1]",), kwargs={"x": b"jnull"})
+    for request in (
+        SendUpdate(run=RunRef(workflow_id="w"), update=update, wait_for="accepted"),
+        SendWithStart(start=StartRun(workflow="w", on_conflict="fail"), update=update),
+    ):
+        ask = wire.decode_request(type(request), wire.encode_request(request, 7))
+        assert ask == wire.Ask(request, 7)
+
+
+@pytest.mark.parametrize("result", [VALUES.encode(None, ""), None])
+def test_an_answer_of_none_is_not_the_absence_of_an_answer(result: Any) -> None:
+    state = UpdateState(
+        workflow_id="w", run_id="r", update_id="u", stage="completed", result=result
+    )
+    body = wire.encode_answer(AwaitUpdate, state, VALUES)
+    found = wire.decode_answer(AwaitUpdate, body)
+    assert found.result == (None if result is None else b"jnull")
 
 
 def test_a_result_of_none_is_not_the_absence_of_a_result() -> None:
@@ -103,6 +172,7 @@ def test_a_result_of_none_is_not_the_absence_of_a_result() -> None:
         errors.QueryRejected(RunStatus.FAILED),
         errors.QueryFailed("no such query"),
         errors.RunPutAside("id", "run", "no code"),
+        errors.UpdateTimedOutOrCancelled("u", "after 1 s"),
         errors.ValueNotStorable("too large"),
         errors.StoreFull("disk"),
         errors.ContinuedAsNew("next"),

@@ -2,10 +2,13 @@
 
 from tests.simulation.corpus import (
     asyncio_works,
+    event_works,
     lifecycle_works,
     message_works,
     outside_works,
+    starting_works,
     task_works,
+    update_works,
 )
 from tests.simulation.corpus.tasks import CORPUS
 
@@ -15,6 +18,9 @@ ENTRIES = (
     *message_works.WORKS,
     *lifecycle_works.WORKS,
     *outside_works.WORKS,
+    *update_works.WORKS,
+    *starting_works.WORKS,
+    *event_works.WORKS,
 )
 
 __all__ = ["CORPUS", "ENTRIES"]

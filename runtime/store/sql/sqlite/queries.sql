@@ -112,16 +112,57 @@ where +workspace = :workspace /* by an index all of them would be sorted first *
 order by key desc limit :limit
 
 -- name: count_runs
-select count(*) from runs
+select count(*) from runs indexed by runs_listed
 where workspace = ?1 and (?2 is null or status = ?2) and (?3 is null or name = ?3)
     and (?4 is null or queue = ?4) and (?5 is null or workflow_id = ?5)
 
 -- name: tally_runs
 /* one line a status: the status, how many runs, how many of them put aside */
-select status || ' ' || count(*) || ' ' || sum(status = 0 and aside <> '') from runs
+select status || ' ' || count(*) || ' '
+    || sum(case when status = 0 then aside <> '' else 0 end)
+from runs indexed by runs_listed
 where workspace = ?1 and (?2 is null or name = ?2) and (?3 is null or queue = ?3)
     and (?4 is null or substr(workflow_id, 1, length(?4)) = ?4)
 group by status
+
+-- name: runs_by_keys
+/* in the order of the JSON list of keys */
+select runs.* from json_each(?) as wanted join runs on runs.key = wanted.value
+order by wanted.key
+
+-- name: first_rows
+select run_key, generation, seq, mac, body from json_each(?) as wanted
+join runs on runs.key = wanted.value
+join journal on journal.run_key = runs.key
+    and journal.generation = runs.generation and journal.seq = 0
+
+-- name: history_lengths
+select wanted.value, (select count(*) from journal where run_key = wanted.value)
+from json_each(?) as wanted
+
+-- name: attributes_of_runs
+select run_key, name, kind, value, whole from attributes
+where run_key in (select value from json_each(?)) and name not like '#%'
+order by run_key, name, place
+
+-- name: put_attribute
+insert into attributes (run_key, name, place, kind, value, whole)
+values (?, ?, ?, ?, ?, ?)
+
+-- name: drop_attribute
+delete from attributes where run_key = ? and name = ?
+
+-- name: delete_attributes
+delete from attributes where run_key = ?
+
+-- name: declared_attributes
+select name, kind from search_attributes where workspace = ? order by name
+
+-- name: declare_attribute
+insert or ignore into search_attributes (workspace, name, kind) values (?, ?, ?)
+
+-- name: undeclare_attribute
+delete from search_attributes where workspace = ? and name = ?
 
 -- name: retired
 select key from runs as run
@@ -196,3 +237,65 @@ select value from meta where name = ?
 -- name: put_meta
 insert into meta (name, value) values (?, ?)
 on conflict (name) do update set value = excluded.value
+
+-- name: insert_event
+insert into user_events (seq, workspace, id, key, scope, payload, metadata, at, open)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: close_event
+update user_events set open = 0 where seq = ?
+
+-- name: last_event
+select max(
+    coalesce((select max(seq) from user_events), 0),
+    coalesce((select max(after) from event_waits), 0)
+)
+
+-- name: event
+select seq, workspace, id, key, scope, payload, metadata, at from user_events
+where workspace = ? and id = ?
+
+-- name: open_events
+select seq, workspace, id, key, scope, payload, metadata, at from user_events
+where open = 1 order by seq
+
+-- name: events_since
+select seq, workspace, id, key, scope, payload, metadata, at from user_events
+where workspace = ? and key = ? and scope = ? and at >= ? and seq > ?
+order by seq limit ?
+
+-- name: list_events
+select seq, workspace, id, key, scope, payload, metadata, at from user_events
+where workspace = ?1 and seq < ?2 and (?3 is null or key = ?3)
+    and (?4 is null or scope = ?4)
+order by seq desc limit ?5
+
+-- name: open_wait
+insert into event_waits (run_key, call, workspace, key, scope, filter, since, after)
+values (?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: close_wait
+delete from event_waits where run_key = ? and call = ?
+
+-- name: close_waits
+delete from event_waits where run_key = ?
+
+-- name: waits_for
+select run_key, call, filter from event_waits
+where workspace = ? and key = ? and scope = ? and after < ?
+    and (run_key, call) > (?, ?)
+order by run_key, call limit ?
+
+-- name: waits_looking_back
+select run_key, call from event_waits as wait
+where since is not null and exists (
+    select 1 from user_events as event
+    where event.workspace = wait.workspace and event.key = wait.key
+        and event.scope = wait.scope and event.at >= wait.since
+)
+order by run_key, call
+
+-- name: delete_events
+/* of the oldest ones, those that are old enough and have reached everybody */
+delete from user_events
+where seq in (select seq from user_events order by seq limit ?2) and at < ?1 and not open

@@ -1,0 +1,64 @@
+"""What few starts say, checked: priority, summary, details, metadata.
+
+Starts from outside and those of child runs take the same options.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from everact.runtime.core.records import NO_EXTRAS, Extras
+from everact.runtime.values.payloads import checked_text
+
+PRIORITIES = (1, 2, 3)
+"""Low, medium, high."""
+
+
+def extras_of(options: Mapping[str, Any], inherited: bytes = b"") -> Extras | None:
+    """The extras among the `options` of a start; None if there are none.
+
+    `inherited` is a JSON object of metadata that those given are merged into.
+    ValueError, or TypeError for metadata that is not JSON-able.
+    """
+    summary = options.get("static_summary") or ""
+    if len(summary.splitlines()) > 1:
+        raise ValueError("static_summary must be one line; static_details may be more")
+    made = Extras(
+        priority=checked_priority(options.get("priority")),
+        static_summary=checked_text(summary, "static_summary"),
+        static_details=checked_text(
+            options.get("static_details") or "", "static_details"
+        ),
+        metadata=_merged(inherited, options.get("additional_metadata")),
+    )
+    return None if made == NO_EXTRAS else made
+
+
+def checked_priority(given: int | None) -> int:
+    """A priority, 0 for None; ValueError unless it is 1 to 3."""
+    if given is None:
+        return 0
+    if isinstance(given, bool) or given not in PRIORITIES:
+        raise ValueError(f"priority must be 1, 2 or 3 (the highest), not {given!r}")
+    return given
+
+
+def json_object(value: Any, what: str) -> bytes:
+    """A dictionary as a JSON object, empty for None; TypeError if it cannot be one."""
+    if value is None:
+        return b""
+    if not isinstance(value, dict):
+        raise TypeError(f"{what} must be a dictionary, not {type(value).__name__}")
+    try:
+        return msgspec.json.encode(value)
+    except (TypeError, ValueError, msgspec.EncodeError) as error:
+        raise TypeError(f"{what} must be JSON-able: {error}") from error
+
+
+def _merged(inherited: bytes, given: Any) -> bytes:
+    own = json_object(given, "additional_metadata")
+    if not inherited or not own:
+        return own or inherited
+    merged = msgspec.json.decode(inherited) | msgspec.json.decode(own)
+    return msgspec.json.encode(merged)

@@ -1,0 +1,254 @@
+"""Updates: messages to a run that have an answer, and who waits for them.
+
+The rule kept here: an update is refused without a trace, or it is an event of its run
+that is answered exactly once. One that cannot be put to the run's code yet (a start
+delay, no worker, code that does not fit) waits in memory, and not on disk: it was not
+acknowledged, and whoever wants an answer repeats it under its ID, which joins it.
+An answer is part of its run's state, for whoever asks later.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from everact.runtime.core import chain
+from everact.runtime.core.failures import Failure
+from everact.runtime.core.records import CompleteUpdate, Started, UpdateAccepted
+from everact.runtime.core.state import RunState
+from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.engine.loading import load_state
+from everact.runtime.engine.run import Asked
+from everact.runtime.engine.waiting import fail, reply
+from everact.runtime.errors import ReadOnlyError, RPCError, RuntimeStateError
+from everact.runtime.programs.base import Program
+from everact.runtime.programs.coroutine import make_program
+from everact.runtime.values.outcomes import failure_of
+
+if TYPE_CHECKING:
+    from everact.runtime.engine.engine import Engine
+    from everact.runtime.engine.run import RunActor
+
+MOST_ADMITTED = 1000
+"""Updates of one run that may wait until its code can take them."""
+
+
+class Refused(NamedTuple):
+    """The answer to an update that was not let in."""
+
+    run: "RunActor"
+    failure: Failure
+
+
+Sent: TypeAlias = "RunActor | Refused"
+"""Who accepted an update, or refused it: what the reply of an `Asked` is."""
+
+
+class Updates:
+    """The updates of one engine's runs; all methods on its loop."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+        self.admitted: dict[int, list[Asked]] = {}
+        self._waiting: dict[int, dict[str, list[asyncio.Future[Any]]]] = {}
+        engine.released[CompleteUpdate] = self.answered
+
+    # -- letting in ----------------------------------------------------------------
+
+    def send(
+        self, key: int, event: UpdateAccepted, request: tuple[str, str, float] | None
+    ) -> "asyncio.Future[Sent]":
+        """Give an update to that very run; the future is done when it is recorded.
+
+        Or refused, or fails with RPCError NOT_FOUND if the run is closed.
+        """
+        sent: asyncio.Future[Sent] = self._engine.loop.create_future()
+        run = self._engine.resident(key)
+        if run is None:
+            text = f"run {key} is not open"
+            sent.set_exception(RPCError(text, RPCStatus.NOT_FOUND))
+        else:
+            run.post(Asked(event, sent, request))
+        return sent
+
+    def receive(self, run: "RunActor", asked: Asked) -> None:
+        """An update comes out of the run's mailbox: refuse it, or record it."""
+        event, state = asked.event, run.state
+        assert isinstance(event, UpdateAccepted)
+        if not run.dropped and event.update_id in (state.updates or ()):
+            run._when_durable(asked.reply, run)
+        elif run.dropped or state.status:
+            run.refuse(event, asked)
+        elif run.program is None or state.held is not None:
+            self._admit(run, asked)
+        else:
+            failure = self._verdict(run.program, event)
+            if failure is None:
+                run.take(event, asked)
+                return
+            if failure.type == ReadOnlyError.__name__:
+                run._rebuild()
+            run._when_durable(asked.reply, Refused(run, failure))
+        run.rest()
+
+    def begins_with(self, started: Started, event: UpdateAccepted) -> Failure | None:
+        """Whether a run that is about to start can take `event` before its first step.
+
+        LookupError if that cannot be known yet: the code cannot run now, or declares
+        its handlers as it runs.
+        """
+        engine = self._engine
+        definition = engine.registry.workflows.get(started.name)
+        begin_at = started.options.begin_at
+        if (
+            definition is None
+            or definition.cls is None
+            or engine.versions.active
+            or not (definition.any_update or event.name in definition.updates)
+            or (begin_at is not None and begin_at > engine.clock.now())
+            or engine._no_code(started) is not None
+        ):
+            raise LookupError(event.name)
+        program = make_program(engine.registry, started, 0, engine.values)
+        assert program is not None
+        try:
+            return self._verdict(program, event)
+        finally:
+            program.close()
+
+    def _verdict(self, program: Program, event: UpdateAccepted) -> Failure | None:
+        try:
+            program.validate(event)
+        except Exception as error:
+            return failure_of(error, values=self._engine.values)
+        return None
+
+    def _admit(self, run: "RunActor", asked: Asked) -> None:
+        """Keep an update until the code of its run can take it."""
+        line = self.admitted.setdefault(run.row.key, [])
+        for place, other in enumerate(line):
+            if _id(other) == _id(asked) and other.reply.done():
+                line[place] = asked  # who asked for it before has given up
+                return
+        if len(line) >= MOST_ADMITTED:
+            text = f"{run} cannot take updates now, and {MOST_ADMITTED} wait for it"
+            fail(asked.reply, RPCError(text, RPCStatus.RESOURCE_EXHAUSTED))
+            return
+        line.append(asked)
+
+    def go_on(self, run: "RunActor") -> None:
+        """Something of the run became durable: it may take what waits for it now."""
+        if run.state.held is None or run.state.status:
+            for asked in self.admitted.pop(run.row.key, ()):
+                run.post(asked)
+
+    def loaded(self, run: "RunActor") -> None:
+        """The run was read back: what was on its way to it, or from it, goes on."""
+        if self.admitted:
+            self.go_on(run)
+        if self._waiting:
+            self.changed(run.row.key)
+
+    def is_admitted(self, key: int, update_id: str) -> bool:
+        """Whether the update waits to be put to the code of its run."""
+        return any(_id(asked) == update_id for asked in self.admitted.get(key, ()))
+
+    # -- answers -------------------------------------------------------------------
+
+    async def answer(self, key: int, update_id: str) -> CompleteUpdate:
+        """Wait for the durable answer; RPCError NOT_FOUND for an unknown update."""
+        while True:
+            found = await self.look(key, update_id)
+            if found is not None:
+                return found
+            waiter: asyncio.Future[CompleteUpdate | None] = (
+                self._engine.loop.create_future()
+            )
+            waiting = self._waiting.setdefault(key, {})
+            waiting.setdefault(update_id, []).append(waiter)
+            try:
+                found = await waiter
+            finally:
+                self._leave(key, update_id, waiter)
+            if found is not None:
+                return found
+
+    async def look(self, key: int, update_id: str) -> CompleteUpdate | None:
+        """The answer as it stands, once that is durable; None while there is none."""
+        engine = self._engine
+        if key in engine.leaving:
+            await engine.commits.idle()
+        run = engine.resident(key)
+        if run is None:
+            stored = engine.store.load(key)
+            if stored is None:
+                raise RPCError(f"run {key} is unknown", RPCStatus.NOT_FOUND)
+            state = load_state(engine.seal, stored).state
+        else:
+            state = run.state
+        update = (state.updates or {}).get(update_id)
+        if update is None and not state.status and self.is_admitted(key, update_id):
+            return None
+        answer = _answer(state, update)
+        if run is not None and (answer is not None or update is None):
+            await run.durable()
+        if update is None:
+            start = state.start
+            raise RPCError(
+                f"run {start.workflow_id!r} ({start.run_id}) knows no update "
+                f"{update_id!r}",
+                RPCStatus.NOT_FOUND,
+            )
+        return answer
+
+    def answered(self, run: "RunActor", answer: CompleteUpdate) -> None:
+        """An answer is durable."""
+        for waiter in self._waiting.get(run.row.key, {}).get(answer.update_id, ()):
+            reply(waiter, answer)
+
+    def changed(self, key: int) -> None:
+        """The run was read back, or lost its open updates: all look again."""
+        for waiters in self._waiting.get(key, {}).values():
+            for waiter in waiters:
+                reply(waiter, None)
+
+    def closed(self, run: "RunActor") -> None:
+        """The end of the run is durable: nobody is to wait for it any more."""
+        for asked in self.admitted.pop(run.row.key, ()):
+            run.refuse(asked.event, asked)
+        updates = run.state.updates or {}
+        for update_id, waiters in self._waiting.get(run.row.key, {}).items():
+            answer = _answer(run.state, updates.get(update_id))
+            for waiter in waiters:
+                reply(waiter, answer)
+
+    def close(self) -> None:
+        """The engine closes: tell everybody."""
+        waiting = [asked.reply for line in self.admitted.values() for asked in line]
+        for waiters in self._waiting.values():
+            for some in waiters.values():
+                waiting += some
+        for waiter in waiting:
+            fail(waiter, RuntimeStateError("the runtime was closed"))
+
+    def _leave(self, key: int, update_id: str, waiter: "asyncio.Future[Any]") -> None:
+        """A caller stopped waiting: nothing of it stays behind."""
+        waiting = self._waiting[key]
+        waiting[update_id].remove(waiter)
+        if not waiting[update_id]:
+            del waiting[update_id]
+        if not waiting:
+            del self._waiting[key]
+
+
+def _id(asked: Asked) -> str:
+    event: Any = asked.event
+    update_id: str = event.update_id
+    return update_id
+
+
+def _answer(
+    state: RunState, update: UpdateAccepted | CompleteUpdate | None
+) -> CompleteUpdate | None:
+    """What an update was answered with: if its run is over, at least with that."""
+    if isinstance(update, UpdateAccepted):
+        return chain.abandoned(state, update) if state.status else None
+    return update

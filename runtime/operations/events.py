@@ -1,0 +1,162 @@
+"""Operations on user events: push one, look at those that were pushed."""
+
+import asyncio
+import uuid
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from everact.runtime.core.opaque import Document, Payload
+from everact.runtime.core.records import Extras, Started, StartOptions
+from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.engine.events import UserEvent
+from everact.runtime.errors import RPCError
+from everact.runtime.operations.access import Access
+from everact.runtime.operations.base import Name, Request, operation
+from everact.runtime.operations.runs import Limit
+from everact.runtime.values.json_payloads import JSON_TAG
+
+if TYPE_CHECKING:
+    from everact.runtime.engine.engine import Engine
+
+_IDS = uuid.UUID("6f0b1f6e-6f6b-5c1e-9d0c-5a6d1e3f7a42")
+"""Namespace of the IDs of events that are made from request IDs."""
+
+
+class PushedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """The event that a push stored."""
+
+    event_id: str
+
+
+class PushEvent(Request[PushedEvent], frozen=True, kw_only=True):
+    """Store an event: it meets waits, and starts the workflows that subscribe to it.
+
+    It is durable when answered, and so are the runs that it starts; it reaches every
+    wait that it fits, once. `payload` is JSON. A repetition with the same `request_id`
+    gives the same event.
+    """
+
+    key: Name
+    payload: Payload = JSON_TAG + b"null"
+    scope: Name | None = None
+    metadata: Document = b""
+    request_id: str = ""
+    workspace: str = "default"
+
+
+class EventDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """An event. `at` is epoch seconds, `seq` the cursor of a page that ends here."""
+
+    seq: int
+    event_id: str
+    key: str
+    scope: str | None
+    payload: Payload
+    metadata: Document
+    at: float
+
+
+class GetEvent(Request[EventDescription], frozen=True, kw_only=True):
+    """One event by its ID."""
+
+    event_id: Name
+    workspace: str = "default"
+
+
+class ListEvents(Request[tuple[EventDescription, ...]], frozen=True, kw_only=True):
+    """A page of events, newest first, older than the cursor `after`."""
+
+    key: str | None = None
+    scope: str | None = None
+    after: int | None = None
+    limit: Limit = 100
+    workspace: str = "default"
+
+
+@operation("events.push", PushEvent, access=Access.WRITE)
+async def push_event(engine: "Engine", request: PushEvent) -> PushedEvent:
+    """Store an event with what it starts, or answer with what the request did."""
+    engine.check_open()
+    workspace, now = request.workspace, engine.clock.now()
+    event_id = engine.new_id()
+    served = None
+    if request.request_id:
+        event_id = str(uuid.uuid5(_IDS, f"{workspace}/{request.request_id}"))
+        under_way = engine.waiting.served(workspace, request.request_id)
+        if isinstance(under_way, asyncio.Future):
+            await asyncio.shield(under_way)
+        if under_way is not None or engine.store.rows("event", workspace, event_id):
+            return PushedEvent(event_id=event_id)
+        served = (workspace, request.request_id, now)
+    event = UserEvent(
+        0,
+        workspace,
+        event_id,
+        request.key,
+        request.scope or "",
+        request.payload.removeprefix(JSON_TAG) or b"null",
+        request.metadata or b"{}",
+        now,
+    )
+    reply = engine.events.push(event, _starts(engine, event), served)
+    if request.request_id:
+        engine.waiting.serving(workspace, request.request_id, reply)
+    return PushedEvent(event_id=await asyncio.shield(reply))
+
+
+def _starts(engine: "Engine", event: UserEvent) -> tuple[Started, ...]:
+    """A start for each subscriber. Its ID is made from the event's and its name."""
+    options = StartOptions(extras=Extras(event_id=event.id, event_key=event.key))
+    found = []
+    for workflow in engine.registry.subscribers(event.key):
+        workflow_id, run_id = f"{event.id}/{workflow.name}", engine.new_id()
+        if engine.open_run(event.workspace, workflow_id) is None:
+            start = Started(
+                workflow.name,
+                workflow_id,
+                run_id,
+                run_id,
+                run_id,
+                (JSON_TAG + event.payload,),
+                options=options,
+                workspace=event.workspace,
+            )
+            found.append(start)
+    return tuple(found)
+
+
+@operation("events.get", GetEvent, access=Access.READ)
+async def get_event(engine: "Engine", request: GetEvent) -> EventDescription:
+    """Look it up."""
+    found = engine.store.rows("event", request.workspace, request.event_id)
+    if not found:
+        raise RPCError(
+            f"no event {request.event_id!r} is known: its ID is another, or it was "
+            "deleted with what is old",
+            RPCStatus.NOT_FOUND,
+        )
+    return _described(UserEvent(*found[0]))
+
+
+@operation("events.list", ListEvents, access=Access.READ)
+async def list_events(
+    engine: "Engine", request: ListEvents
+) -> tuple[EventDescription, ...]:
+    """Read a page."""
+    before = 2**62 if request.after is None else request.after
+    chosen = request.workspace, before, request.key, request.scope, request.limit
+    found = engine.store.rows("list_events", *chosen)
+    return tuple(_described(UserEvent(*row)) for row in found)
+
+
+def _described(event: UserEvent) -> EventDescription:
+    return EventDescription(
+        seq=event.seq,
+        event_id=event.id,
+        key=event.key,
+        scope=event.scope or None,
+        payload=JSON_TAG + event.payload,
+        metadata=event.metadata,
+        at=event.at,
+    )

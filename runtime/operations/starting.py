@@ -1,0 +1,383 @@
+"""Starting a run: what a start says, and what becomes of it.
+
+`resolve` is the one place where it is decided whether a start makes a run, takes one
+that is there, or is refused, and it does so in one step: nothing can come between the
+look at the ID and the run. Whoever starts runs in another way than `start_run` does
+calls it as well, in a turn in which `readable` has answered.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
+
+import msgspec
+from msgspec import Meta
+from msgspec.structs import replace
+
+from everact.runtime.core import identity
+from everact.runtime.core.identity import Verdict
+from everact.runtime.core.opaque import Payload, Seconds
+from everact.runtime.core.records import (
+    SignalReceived,
+    Started,
+    StartOptions,
+    TerminateRequested,
+)
+from everact.runtime.core.statuses import RPCStatus, RunStatus
+from everact.runtime.errors import RPCError, WorkflowAlreadyStarted
+from everact.runtime.operations.access import Access
+from everact.runtime.operations.base import Name, Request, operation
+from everact.runtime.store.base import RunRow, Write
+
+if TYPE_CHECKING:
+    from everact.runtime.engine.engine import Engine
+    from everact.runtime.engine.run import RunActor
+
+OnConflict: TypeAlias = Annotated[
+    str, Meta(pattern=f"^({'|'.join(identity.CONFLICTS)})$")
+]
+Prepare: TypeAlias = Callable[[Started], Started]
+OnReuse: TypeAlias = Annotated[str, Meta(pattern=f"^({'|'.join(identity.REUSES)})$")]
+
+
+class StartedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The run that a start made, or found."""
+
+    workflow_id: str
+    run_id: str
+    first_run_id: str
+    created: bool
+    key: int = 0
+
+
+class StartSignal(msgspec.Struct, frozen=True, kw_only=True):
+    """A signal that a start brings along."""
+
+    name: Name
+    args: tuple[Payload, ...] = ()
+    kwargs: dict[str, Payload] = {}
+
+
+class StartRun(Request[StartedRun], frozen=True, kw_only=True):
+    """Start a run. Arguments are payloads; see `StartOptions` for the rest.
+
+    `on_conflict` is for a run of the ID that is open: "fail" refuses, "use_existing"
+    takes that run, "attach" takes it or the latest one that is still retained,
+    "terminate_existing" puts the new one in its place; none is "fail", or with a
+    `signal` "use_existing". `on_reuse` is for the latest run if it is closed: "allow",
+    "allow_failed_only", "reject"; "terminate_if_running" goes without `on_conflict`.
+    `signal` is for the open run, or comes first in the new one. `begin_at` (epoch
+    seconds) or `start_delay` put off the first step. `must_be_known` refuses a name
+    that nothing here serves, which otherwise waits.
+    """
+
+    workflow: Name
+    workflow_id: str = ""
+    args: tuple[Payload, ...] = ()
+    kwargs: dict[str, Payload] = {}
+    options: StartOptions = StartOptions()
+    start_delay: Seconds | None = None
+    begin_at: Seconds | None = None
+    on_conflict: OnConflict | None = None
+    on_reuse: OnReuse = "allow"
+    signal: StartSignal | None = None
+    request_id: str = ""
+    workspace: str = "default"
+    must_be_known: bool = False
+
+
+class Resolution(NamedTuple):
+    """What a start came to, in memory: nothing of it need be durable yet.
+
+    `row` is the run's, `run` the run if it is in memory. `made` is done when the start
+    that made it is durable, or refused; None for a run that was there. That one may be
+    `in_the_way`.
+    """
+
+    row: RunRow
+    run: "RunActor | None" = None
+    made: "asyncio.Future[Any] | None" = None
+    in_the_way: bool = False
+
+    async def answer(self) -> StartedRun:
+        """The answer to the start, once all that it rests on is durable.
+
+        WorkflowAlreadyStarted for a run that is in the way.
+        """
+        row = self.row
+        closed = bool(row.status)
+        if self.made is not None:
+            await self.made
+        elif self.run is not None:
+            await self.run.durable()
+        if self.in_the_way:
+            raise WorkflowAlreadyStarted(row.workflow_id, row.name, row.run_id, closed)
+        return StartedRun(
+            workflow_id=row.workflow_id,
+            run_id=row.run_id,
+            first_run_id=row.first_run_id,
+            created=self.made is not None,
+            key=row.key,
+        )
+
+
+def check(engine: "Engine", request: StartRun) -> None:
+    """Refuse a start that can come to nothing, before anything happens; RPCError."""
+    if request.must_be_known and not engine.knows(request.workflow):
+        raise RPCError(
+            f"no function or workflow named {request.workflow!r} is registered here",
+            RPCStatus.NOT_FOUND,
+        )
+    wrong = identity.mistake(
+        request.on_conflict, request.on_reuse, request.signal is not None
+    )
+    if wrong is None and request.begin_at is not None and request.start_delay:
+        wrong = "give begin_at or start_delay, not both"
+    if wrong is not None:
+        raise RPCError(wrong, RPCStatus.INVALID_ARGUMENT)
+
+
+async def readable(engine: "Engine", request: StartRun) -> None:
+    """Wait until the latest run of the ID can be looked at, which it nearly always can.
+
+    One that was dropped from memory cannot until what it did last is durable.
+    """
+    while engine.leaving:
+        row, _ = _latest(engine, request)
+        if row is None or row.key not in engine.leaving:
+            return
+        await engine.commits.idle()
+
+
+def resolve(
+    engine: "Engine",
+    request: StartRun,
+    within: Write | None = None,
+    prepare: Prepare = lambda started: started,
+) -> Resolution:
+    """Find the run that a start means under its policies, or make it.
+
+    A signal of the start is the first thing that a new run gets; one that was found is
+    left alone. Nothing but `check` and `readable` comes before. What is made is in one
+    transaction with the write `within`; `prepare` has the last word on what a new run
+    starts with. RuntimeStateError, RPCError if no work is taken now.
+    """
+    engine.check_open()
+    decision, row, run = _decided(engine, request)
+    if decision is Verdict.REPLACE:
+        assert row is not None
+        within = within or transaction(engine)
+        _end(engine, row, request, within)
+    elif row is not None and decision is not Verdict.MAKE:
+        return Resolution(row, run, in_the_way=decision is Verdict.REFUSE)
+    return _make(engine, request, within, prepare)
+
+
+def transaction(engine: "Engine") -> Write:
+    """A write that changes nothing: those within it are in one transaction.
+
+    What belongs to it is written in the same turn of the loop.
+    """
+    made = Write(None, lambda *_: None)
+    engine.commits.add(made)
+    return made
+
+
+def _decided(
+    engine: "Engine", request: StartRun
+) -> "tuple[Verdict, RunRow | None, RunActor | None]":
+    row, run = _latest(engine, request) if request.workflow_id else (None, None)
+    if row is None:
+        return Verdict.MAKE, None, None
+    decision = identity.verdict(
+        RunStatus(row.status),
+        request.on_conflict,
+        request.on_reuse,
+        request.signal is not None,
+    )
+    return decision, row, run
+
+
+def _latest(
+    engine: "Engine", request: StartRun
+) -> "tuple[RunRow, RunActor | None] | tuple[None, None]":
+    """The open run of the ID or else the latest one, as it is in memory."""
+    run = engine.starting(request.workspace, request.workflow_id)
+    if run is None:
+        row = engine.store.find(request.workspace, request.workflow_id)
+        if row is None:
+            return None, None
+        run = engine.runs.get(row.key)
+        if run is None:
+            return row, None
+    return run.row, run
+
+
+def _end(engine: "Engine", row: RunRow, request: StartRun, within: Write) -> None:
+    """Terminate the open run that another one takes the place of."""
+    event = TerminateRequested(
+        "another run was started in its place", (), request.options.identity
+    )
+    run = engine.resident(row.key)
+    if run is not None:
+        run.take(event, None, within)
+    else:
+        engine.close_unreadable(row.key, event, None, within)
+
+
+def _make(
+    engine: "Engine", request: StartRun, within: Write | None, prepare: Prepare
+) -> Resolution:
+    run_id, now = engine.new_id(), engine.clock.now()
+    signal = request.signal
+    started = Started(
+        request.workflow,
+        request.workflow_id or run_id,
+        run_id,
+        run_id,
+        run_id,
+        request.args,
+        request.kwargs,
+        _timed(request, now),
+        workspace=request.workspace,
+        carried=() if signal is None else (_received(request, signal),),
+    )
+    place = (request.workspace, request.request_id, now)
+    remembered = place if request.request_id else None
+    run, reply = engine.start(prepare(started), remembered, within)
+    return Resolution(run.row, run, reply)
+
+
+def _timed(request: StartRun, now: float) -> StartOptions:
+    """The options of a start with its moments as epoch seconds."""
+    options, begin = request.options, request.begin_at
+    if request.start_delay is not None:
+        begin = now + request.start_delay
+    limit = options.execution_timeout
+    if begin is None and limit is None:
+        return options
+    first = now if begin is None else max(begin, now)
+    return replace(
+        options,
+        begin_at=begin,
+        execution_deadline=None if limit is None else first + limit,
+    )
+
+
+def _received(request: StartRun, signal: StartSignal) -> SignalReceived:
+    return SignalReceived(
+        signal.name,
+        signal.args,
+        signal.kwargs,
+        request.request_id,
+        request.options.identity,
+        request.options.headers,
+    )
+
+
+@operation("runs.start", StartRun, access=Access.WRITE)
+async def start_run(engine: "Engine", request: StartRun) -> StartedRun:
+    """Start a run, or answer with the one that is there."""
+    engine.check_open()
+    check(engine, request)
+    known = _served(engine, request)
+    if known is not None:
+        return await _joined(engine, request, known)
+    return await _noted(engine, request, _start(engine, request))
+
+
+async def _start(engine: "Engine", request: StartRun) -> StartedRun:
+    tried = 0
+    while True:
+        await readable(engine, request)
+        resolved = resolve(engine, request)
+        new = resolved.made is not None or resolved.in_the_way
+        if request.signal is None or new:
+            return await resolved.answer()
+        try:
+            await _signal(engine, request, request.signal, resolved.row.key)
+        except RPCError as refused:
+            gone = refused.status is RPCStatus.NOT_FOUND
+            if not gone or tried == resolved.row.key:
+                raise
+            tried = resolved.row.key  # it closed meanwhile: what does that leave?
+        else:
+            return await resolved.answer()
+
+
+async def together(
+    engine: "Engine", starts: Sequence[StartRun]
+) -> tuple[StartedRun, ...]:
+    """Make, or find, the runs of several starts in one transaction, or none of them.
+
+    The starts are checked, and are not of the same ID. WorkflowAlreadyStarted if a
+    run is in the way of any.
+    """
+    while engine.leaving:
+        await engine.commits.idle()
+    served = [_served(engine, start) for start in starts]
+    for start, known in zip(starts, served, strict=True):
+        decision, row, run = _decided(engine, start)
+        if known is None and decision is Verdict.REFUSE:
+            assert row is not None
+            await Resolution(row, run, in_the_way=True).answer()
+    within = transaction(engine)
+    answers = [
+        _joined(engine, start, known)
+        if known is not None
+        else _noted(engine, start, resolve(engine, start, within).answer())
+        for start, known in zip(starts, served, strict=True)
+    ]
+    return tuple(await asyncio.gather(*answers))
+
+
+async def _signal(
+    engine: "Engine", request: StartRun, signal: StartSignal, key: int
+) -> None:
+    """Signal a run that is there; one whose start was put off begins at once."""
+    event = _received(request, signal)
+    place = (request.workspace, request.request_id, engine.clock.now())
+    remembered = place if request.request_id else None
+    run = engine.resident(key)
+    if run is None or not run.put_off:
+        await engine.deliver(key, event, remembered, follow=True)
+    else:
+        await run.begin_with(event, remembered)
+
+
+def _served(engine: "Engine", request: StartRun) -> "int | asyncio.Future[Any] | None":
+    """The run that an earlier one of these requests made or reached, or that request
+    if it is under way.
+    """
+    if not request.request_id:
+        return None
+    return engine.waiting.served(request.workspace, request.request_id)
+
+
+def _noted(
+    engine: "Engine", request: StartRun, starting: Coroutine[Any, Any, StartedRun]
+) -> Awaitable[StartedRun]:
+    """The start, so that a repetition joins it."""
+    if not request.request_id:
+        return starting
+    task = engine.loop.create_task(starting)
+    engine.waiting.serving(request.workspace, request.request_id, task)
+    return asyncio.shield(task)  # a repetition may wait as well: one leaves alone
+
+
+async def _joined(
+    engine: "Engine", request: StartRun, known: "int | asyncio.Future[Any]"
+) -> StartedRun:
+    """The answer to a repeated request."""
+    if isinstance(known, int):
+        key = known
+    else:
+        answer = await asyncio.shield(known)
+        if isinstance(answer, StartedRun):
+            return replace(answer, created=False)
+        place = request.workspace, request.request_id
+        (key,) = engine.store.select("request", *place)
+    stored = engine.store.load(key)
+    if stored is None:
+        raise RPCError("the run of that request is gone", RPCStatus.NOT_FOUND)
+    return await Resolution(stored.run).answer()

@@ -1,0 +1,134 @@
+"""How a coroutine program takes an update: let in, handled, answered.
+
+A validator runs before anything is recorded, and not on replay. What is recorded is
+shown: the handler runs, and its end is the command that answers.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from everact.runtime import errors
+from everact.runtime.core import failures
+from everact.runtime.core.failures import Failure
+from everact.runtime.core.records import CompleteUpdate, UpdateAccepted
+from everact.runtime.definitions.control import WorkflowControl
+from everact.runtime.definitions.signature import Signature
+from everact.runtime.definitions.workflows import Handler
+from everact.runtime.programs.base import StateChanged
+from everact.runtime.values.outcomes import failure_of
+
+if TYPE_CHECKING:
+    from everact.runtime.programs.coroutine import CoroutineProgram
+
+ANY_ARGUMENTS = Signature(lambda *_: None)
+
+
+def validate(program: "CoroutineProgram", event: UpdateAccepted) -> None:
+    """Raise what the update is to be refused with; see `Program.validate`."""
+    handler = _handler(program, event.name)
+    args, kwargs = program.loop.decode(event.args, event.kwargs)
+    handler.signature.check(args, kwargs, event.name)
+    if handler.validator is None:
+        return
+    try:
+        outcome = program.looking(partial(handler.validator, *args, **kwargs))
+    except StateChanged as changed:
+        raise errors.ReadOnlyError(
+            f"the validator of update {event.name!r} changed the run's state"
+        ) from changed.__cause__
+    if asyncio.iscoroutine(outcome):
+        outcome.close()
+        raise TypeError(f"the validator of update {event.name!r} must not be async")
+
+
+def show(program: "CoroutineProgram", event: UpdateAccepted) -> None:
+    """Run the handler: a sync one at once, an async one as a task of the run."""
+    loop = program.loop
+    args, kwargs = loop.decode(event.args, event.kwargs)
+    try:
+        handler = _handler(program, event.name)
+        handler.signature.check(args, kwargs, event.name)
+        outcome = handler.function(*args, **kwargs)
+    except Exception as error:
+        _answer(program, event, _failure(program, error))
+    except WorkflowControl as control:
+        program.fail(control)
+    else:
+        if asyncio.iscoroutine(outcome):
+            task = loop.begin_handler("update", handler, outcome)
+            task.add_done_callback(partial(_done, program, event))
+        else:
+            _succeed(program, event, outcome)
+
+
+def _done(
+    program: "CoroutineProgram", event: UpdateAccepted, task: asyncio.Task[Any]
+) -> None:
+    program.loop.end_handler(task)
+    error = None if task.cancelled() else task.exception()
+    if task.cancelled():
+        text = f"the handler of update {event.name!r} was cancelled"
+        _answer(program, event, failures.cancelled(text))
+    elif error is None:
+        _succeed(program, event, task.result())
+    elif isinstance(error, WorkflowControl):
+        program.fail(error)
+    else:
+        _answer(program, event, _failure(program, error))
+
+
+def _succeed(program: "CoroutineProgram", event: UpdateAccepted, value: Any) -> None:
+    try:
+        payload = program.values.encode(value, f"the answer to update {event.name!r}")
+    except errors.ValueNotStorable as unstorable:
+        _answer(program, event, _failure(program, unstorable))
+    else:
+        program.loop.commands.append(CompleteUpdate(event.update_id, payload))
+
+
+def _failure(program: "CoroutineProgram", error: BaseException) -> Failure:
+    try:
+        return failure_of(error, values=program.values)
+    except errors.ValueNotStorable as unstorable:
+        return failure_of(unstorable, values=program.values)
+
+
+def _answer(
+    program: "CoroutineProgram", event: UpdateAccepted, failure: Failure
+) -> None:
+    program.loop.commands.append(CompleteUpdate(event.update_id, failure=failure))
+
+
+def _handler(program: "CoroutineProgram", name: str) -> Handler:
+    """Whoever takes update `name`: set at run time, of the class, or its catch-all."""
+    own, definition = program.loop.updates or {}, program.definition
+    if name in own:
+        return own[name]
+    if definition.cls is not None:
+        found = definition.updates.get(name)
+        if found is not None:
+            return found.of(program.instance())
+        if definition.any_update is not None:
+            return named(definition.any_update.of(program.instance()), name)
+    known = ", ".join(sorted({*definition.updates, *own})) or "none"
+    raise LookupError(
+        f"{definition.name!r} takes no update {name!r}; it takes: {known}"
+    )
+
+
+def named(catch_all: Handler, name: str) -> Handler:
+    """A catch-all handler as the handler of message `name`."""
+    check = catch_all.validator
+
+    def of_name(function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args: function(name, args)
+
+    return Handler(
+        name,
+        of_name(catch_all.function),
+        ANY_ARGUMENTS,
+        None if check is None else of_name(check),
+        catch_all.unfinished,
+    )
