@@ -134,7 +134,9 @@ def _merged(wanted: Search, condition: str, bound: _Bound) -> Iterator[str]:
         last = f"{bound(started_at)}, {bound(key)}"
         after_open = f"(started_at, key) < ({last})"
         after_closed = f"(closed_at, started_at, key) < ({bound(closed_at)}, {last})"
-    along = f"from runs indexed by runs_listed where workspace = {bound(wanted.workspace)}"
+    along = (
+        f"from runs indexed by runs_listed where workspace = {bound(wanted.workspace)}"
+    )
     if not section and RunStatus.RUNNING in statuses:
         yield (
             f"select key, 0, 0.0, started_at as began, key as last {along}"
@@ -152,9 +154,7 @@ def _merged(wanted: Search, condition: str, bound: _Bound) -> Iterator[str]:
         yield " union all ".join(closed) + order
 
 
-def _sorted(
-    wanted: Search, condition: str, driver: str | None, bound: _Bound
-) -> str:
+def _sorted(wanted: Search, condition: str, driver: str | None, bound: _Bound) -> str:
     """In any order: what matches is sorted by terms that are never null."""
     terms = _terms(wanted, bound)
     names = [f"t{number}" for number in range(len(terms))]
@@ -205,9 +205,7 @@ def _after(
     return f"({found})"
 
 
-def _where(
-    wanted: Search, condition: str, driver: str | None, bound: _Bound
-) -> str:
+def _where(wanted: Search, condition: str, driver: str | None, bound: _Bound) -> str:
     """The runs that match, from the few that come into question or from all."""
     workspace = bound(wanted.workspace)
     if driver is not None:
@@ -341,7 +339,12 @@ def _text(subject: Subject, comparison: Comparison, bound: _Bound) -> str:
     alternatives = []
     for value in values:
         tests = [
-            _test("+a.value", comparison.operator if starts else Operator.EQUAL, [w], bound)
+            _test(
+                "+a.value",
+                comparison.operator if starts else Operator.EQUAL,
+                [w],
+                bound,
+            )
             for w in searching.words(str(value))
         ]
         each = [_exists(f"{named} and {test}") for test in tests]
@@ -349,21 +352,19 @@ def _text(subject: Subject, comparison: Comparison, bound: _Bound) -> str:
     return _joined(alternatives, " or ")
 
 
-def _named(
-    name: str, kind: AttributeKind | None, bound: _Bound, a: str = "a"
-) -> str:
+def _named(name: str, kind: AttributeKind | None, bound: _Bound, a: str = "a") -> str:
     """Of one run the primary key finds an attribute: a sign keeps the index out."""
     found = f"a.name = {bound(name)}"
     return found if kind is None else f"{found} and {a}.kind = {int(kind)}"
 
 
 def _exists(test: str) -> str:
-    return f"exists (select 1 from attributes as a where a.run_key = runs.key and {test})"
+    return (
+        f"exists (select 1 from attributes as a where a.run_key = runs.key and {test})"
+    )
 
 
-def _test(
-    value: str, operator: Operator, wanted: list[Scalar], bound: _Bound
-) -> str:
+def _test(value: str, operator: Operator, wanted: list[Scalar], bound: _Bound) -> str:
     if operator is Operator.IS_NULL:
         return f"{value} is null"
     if operator is Operator.IS_NOT_NULL:

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from everact.runtime.errors import StoreError, StoreFull
 from everact.runtime.store.base import (
+    Groups,
+    Hits,
     JournalRow,
     Opened,
     Outcome,
     RunFilter,
     RunRow,
+    Search,
     Stored,
     Write,
 )
@@ -174,6 +177,12 @@ class MemoryStore:
 
     def list(self, chosen: RunFilter, after: int | None, limit: int) -> list[RunRow]:
         return self.image.listed(chosen, after, limit)
+
+    def search(self, wanted: Search) -> Hits:
+        raise NotImplementedError("no scene lists runs")
+
+    def tally(self, wanted: Search) -> Groups:
+        raise NotImplementedError("no scene counts runs")
 
     def retire(self, closed_before: float, now: float, limit: int) -> int:
         return 0
