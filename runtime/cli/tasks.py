@@ -24,7 +24,8 @@ def tasks() -> None:
     """Complete tasks that were handed over, or say how they are.
 
     A task is named by the token that it gave out (--token, as base64url), or by its
-    IDs (--workflow-id and --task-id; `everact describe` shows them).
+    IDs (--workflow-id and --task-id; `everact describe ID --json` shows them; the
+    number of the task's call will do).
     """
 
 

@@ -24,7 +24,7 @@ from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine import steps
 from everact.runtime.engine.run import WAITING
 from everact.runtime.engine.workers import Worker, lane_of
-from everact.runtime.errors import RPCError
+from everact.runtime.errors import RPCError, StoreError
 from everact.runtime.store.base import RunRow, Statement, Write
 from everact.runtime.store.searching import BUILD_IDS
 
@@ -54,13 +54,17 @@ class Versions:
 
     def open(self) -> None:
         """Read the sets of all queues."""
-        for workspace, queue, body in self._engine.store.rows("version_sets"):
-            self._sets[workspace, queue] = _decode(body)
+        self._read()
         for worker in self._engine.workers.all:
             self._listen(worker)
         self._look()
 
+    def _read(self) -> None:
+        for workspace, queue, body in self._engine.store.rows("version_sets"):
+            self._sets[workspace, queue] = _decode(body)
+
     def _look(self) -> None:
+        """See whether there is anything to decide from now on."""
         workers = self._engine.workers
         if self.active or not (
             self._sets or any(w.registry is not None for w in workers.all)
@@ -97,10 +101,15 @@ class Versions:
                 status = unknown if refused.unknown else taken
                 raise RPCError(f"queue {queue!r}: {refused}", status) from None
             if after != before:
-                await self._store((workspace, queue, _encode(after)))
+                try:
+                    await self._store((workspace, queue, _encode(after)))
+                except StoreError:
+                    if not self._engine.stopping:
+                        self._read()  # it may be there all the same
+                        self._changed(queue)
+                    raise
                 self._sets[workspace, queue] = after
-                self._look()
-                self._moved(queue)
+                self._changed(queue)
             return after
 
     async def _store(self, row: tuple[str, str, bytes]) -> None:
@@ -213,6 +222,11 @@ class Versions:
         if self.active:
             for queue in worker.queues:
                 self._moved(queue)
+
+    def _changed(self, queue: str) -> None:
+        self._look()
+        if self.active:
+            self._moved(queue)
 
     def _listen(self, worker: Worker) -> None:
         if worker.registry is not None:

@@ -112,9 +112,11 @@ class WaitedCall(CallFuture):
     def cancel(self, msg: Any = None) -> bool:
         loop = self.get_loop()
         assert isinstance(loop, DeterministicLoop)
-        if self.done() or loop.closing or not loop.is_recorded(self.call):
+        if self.done() or loop.closing:
             return super().cancel(msg)
         if not self.asked:
+            if not loop.is_recorded(self.call):
+                return super().cancel(msg)  # there is nothing to wait for
             self.asked = True
             loop.commands.append(CancelTask(self.call))
         return True

@@ -38,7 +38,8 @@ from everact.runtime import (
     wait_condition,
     workflow,
 )
-from everact.runtime.client.blocking import BlockingClient
+from everact.runtime.client.blocking import BlockingClient, BlockingVersions
+from everact.runtime.client.versions import VersionsClient
 from everact.runtime.threaded import Hosting
 from tests.features.killing import Program
 
@@ -393,6 +394,7 @@ def test_a_program_that_ends_without_closing_loses_nothing(tmp_path: Path) -> No
         (BlockingClient, Client),
         (BlockingHandle, RunHandle),
         (BlockingTaskHandle, TaskHandle),
+        (BlockingVersions, VersionsClient),
     ],
 )
 def test_it_has_every_verb_of_the_asynchronous_form(

@@ -699,6 +699,32 @@ async def test_a_timeout_of_the_workflow_waits_for_the_report_as_well(
 
 
 @workflow(registry=REGISTRY)
+async def insisting() -> list[str]:
+    call = asyncio.create_task(patient("tea"))
+    await durable_sleep(10)
+    for _ in range(3):
+        call.cancel()
+    await durable_sleep(10)
+    call.cancel()
+    try:
+        return [await call]
+    except asyncio.CancelledError as error:
+        return list(error.args)
+
+
+@pytest.mark.feature("AC-08")
+async def test_a_task_is_asked_to_stop_once_however_often_its_call_is_cancelled(
+    runtime: Client,
+) -> None:
+    handle = await runtime.start(insisting, id="insisting")
+    token, _ = await asked("tea")
+    await asyncio.sleep(30)
+    assert len(await items(handle, "CancelTask")) == 1
+    await runtime.task_handle(token=token).report_cancellation("all right")
+    assert await handle.result() == ["all right"]
+
+
+@workflow(registry=REGISTRY)
 async def never_issued() -> str:
     call = asyncio.create_task(patient("tea"))
     await asyncio.sleep(0)
