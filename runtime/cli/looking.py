@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import click
+from rich.text import Text
 
 from everact.runtime.cli.options import Remote, remote
 from everact.runtime.cli.output import (
@@ -91,6 +92,7 @@ def list_runs(
     rows = [
         (
             line.workflow_id,
+            line.run_name,
             line.workflow,
             status(line.status, line.aside),
             line.queue,
@@ -99,7 +101,7 @@ def list_runs(
         )
         for line in lines
     ]
-    columns = ("ID", "WORKFLOW", "STATUS", "QUEUE", "STARTED", "TOOK")
+    columns = ("ID", "NAME", "WORKFLOW", "STATUS", "QUEUE", "STARTED", "TOOK")
     shown = table(columns, rows) if rows else "no runs match"
     out.answer({"runs": lines, "next": following}, shown)
     if following is not None:
@@ -165,9 +167,12 @@ def _facts(view: RunView) -> dict[str, Any]:
         "run": view.run_id,
         "name": view.run_name,
         "workflow": view.workflow,
-        "status": status(view.status, view.aside),
+        "status": _state(view),
+        "summary": view.static_summary,
+        "details": view.static_details,
         "because": view.aside,
         "queue": view.queue,
+        "priority": view.priority,
         "attempt": view.attempt if view.attempt > 1 else None,
         "started": moment(view.start_time),
         "begins": moment(view.execution_time)
@@ -178,12 +183,21 @@ def _facts(view: RunView) -> dict[str, Any]:
         "continued by": view.next_run_id,
         "started by": view.identity,
         "memo": to_json(view.memo) if view.memo else None,
+        "metadata": to_json(view.additional_metadata)
+        if view.additional_metadata
+        else None,
         "parameters": to_json(view.parameters) if view.parameters else None,
         "timers": ", ".join(moment(due) for due in view.pending_timers),
         "child runs": ", ".join(view.pending_children),
         "updates": ", ".join(f"{u.name} ({u.id})" for u in view.pending_updates),
         "journal": f"{view.history_length} rows",
     }
+
+
+def _state(view: RunView) -> Text:
+    if view.state == "scheduled" and not view.aside:
+        return plain("scheduled", "cyan")
+    return status(view.status, view.aside)
 
 
 def _tasks(tasks: Sequence[TaskView]) -> Any:

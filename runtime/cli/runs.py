@@ -14,6 +14,7 @@ from everact.runtime.cli.options import (
     remote,
 )
 from everact.runtime.cli.output import Output, value_shown
+from everact.runtime.cli.starting import more_of_a_start, said
 from everact.runtime.cli.waiting import wait_for
 from everact.runtime.client.client import Client
 from everact.runtime.client.handle import RunHandle
@@ -41,7 +42,7 @@ def addressed(function: Any) -> Any:
 @click.option(
     "--on-conflict",
     type=click.Choice(CONFLICTS),
-    help="If a run has the ID: refuse [fail], take the open one, or also a closed one.",
+    help="What to do about an open run of the ID [fail].",
 )
 @click.option("--kwarg", multiple=True, metavar="NAME=VALUE", help="Named argument.")
 @click.option("--memo", multiple=True, metavar="NAME=VALUE", help="Note on the run.")
@@ -49,6 +50,7 @@ def addressed(function: Any) -> Any:
 @click.option("--execution-timeout", type=DURATION, help="Limit of all its retries.")
 @click.option("--start-delay", type=DURATION, help="Begin that much later.")
 @click.option("--retries", type=click.IntRange(0), help="Times a failed run is rerun.")
+@more_of_a_start
 @click.option("--name", help="A name for people.")
 @click.option("--request-id", default="", help="Repeating it gives the same run.")
 @click.option("--anyway", is_flag=True, help="Also if the engine knows no such name.")
@@ -79,9 +81,10 @@ def start(
       everact start squares 6 --id squares-1 --wait
       everact start import_all '["a.csv", "b.csv"]' --run-timeout 2h --retries 3
       everact start weigh --id w-1 -- -5
+      everact start Basket --id b-1 --signal add --signal-arg '{"article": "tea"}'
     """
     wait = wait or timeout is not None
-    options = {key: value for key, value in given.items() if value is not None}
+    options = said(given)
     options |= {
         "args": json_values(args),
         "kwargs": named_values(kwarg, "--kwarg"),

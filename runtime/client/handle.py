@@ -25,10 +25,15 @@ from everact.runtime.core.failures import FailureKind
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.definitions.updates import UpdateMethod
 from everact.runtime.definitions.workflows import handler_name
-from everact.runtime.errors import ContinuedAsNew, WorkflowFailure
+from everact.runtime.errors import (
+    ApplicationError,
+    ContinuedAsNew,
+    WorkflowFailure,
+)
 from everact.runtime.operations import runs
 from everact.runtime.operations.updates import SendUpdate
 from everact.runtime.programs.workflow_loop import encode_arguments
+from everact.runtime.values.calls import original_of
 from everact.runtime.values.outcomes import cause_of
 from everact.runtime.values.payloads import checked_text
 
@@ -122,13 +127,19 @@ class RunHandle(Generic[R]):
         raise WorkflowFailure(text, cause_of(failure, values=values))
 
     async def value(self, **rpc: Unpack[RPC]) -> R:
-        """Like `result`, but a failure raises the original error where it travelled."""
+        """Like `result`, but a failure raises the error of the code.
+
+        The original one where it travelled, else one of a known type by its name, else
+        a RuntimeError with its message. How else a run ended is raised as such, by
+        RunCancelled, RunTerminated or RunTimedOut.
+        """
         try:
             return await self.result(**rpc)
         except WorkflowFailure as failure:
             cause = failure.cause
-            original = getattr(cause, "original", None)
-            raise (original or cause or failure) from failure
+            if isinstance(cause, ApplicationError):
+                raise original_of(cause) from failure
+            raise (cause or failure) from failure
 
     async def describe(self, **rpc: Unpack[RPC]) -> RunView:
         """What is known of the run now."""

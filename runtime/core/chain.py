@@ -39,7 +39,7 @@ def successor(
 
     `carried` are the unread signals, `run_id` the ID for a successor.
     """
-    command, start = state.closing, state.start
+    command, start = state.closing, replace(state.start, answered=())
     options = _named(state)
     if type(command) is ContinueAsNew:
         options = replace(
@@ -62,7 +62,6 @@ def successor(
             attempt=1,
             carried=(*command.unread, *carried),
             inbox_seq=0,
-            answered=(),
         )
     if type(command) is Fail and options.retry is not None:
         failure = command.failure
@@ -81,7 +80,6 @@ def successor(
             options=replace(options, begin_at=begin, run_deadline=None),
             carried=carried,
             inbox_seq=0,
-            answered=(),
         )
     return None
 

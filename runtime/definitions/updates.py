@@ -6,20 +6,20 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, ov
 
 P = ParamSpec("P")
 S = TypeVar("S")
-T = TypeVar("T")
-R = TypeVar("R")
+T_co = TypeVar("T_co", covariant=True)
+R_co = TypeVar("R_co", covariant=True)
 
 
-class UpdateMethod(Generic[P, T, R]):
+class UpdateMethod(Generic[P, T_co, R_co]):
     """A method marked `@workflow.update`; called in workflow code it is that method.
 
-    `T` is what a call of it gives, `R` the answer that a client gets.
+    `T_co` is what a call of it gives, `R_co` the answer that a client gets.
     """
 
     __name__: str
     __qualname__: str
 
-    def __init__(self, function: Callable[Concatenate[Any, P], T]) -> None:
+    def __init__(self, function: Callable[Concatenate[Any, P], T_co]) -> None:
         functools.update_wrapper(cast("Any", self), function)
         self.function: Callable[..., Any] = function
         self.check: Callable[..., Any] | None = None
@@ -29,7 +29,7 @@ class UpdateMethod(Generic[P, T, R]):
     @overload
     def __get__(
         self, instance: object, owner: type | None = None, /
-    ) -> Callable[P, T]: ...
+    ) -> Callable[P, T_co]: ...
     def __get__(self, instance: object, owner: type | None = None, /) -> Any:
         return self if instance is None else self.function.__get__(instance, owner)
 

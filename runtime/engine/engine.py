@@ -836,12 +836,13 @@ class Engine:
 
     # -- when a commit does not go well ------------------------------------------------
 
-    def refused(self, run: RunActor, asked: Asked | None, error: BaseException) -> None:
+    def refused(self, run: RunActor, write: Write, error: BaseException) -> None:
         """One transition was refused: its run is dropped, and loaded if it exists."""
         start = run.state.start
+        asked: Asked | None = write.effects[2]
         if asked is not None:
-            conflict = self._conflict(start) if type(asked.event) is Started else None
-            asked.fail(conflict or error)
+            alone = type(asked.event) is Started and write.within is None
+            asked.fail((self._conflict(start) if alone else None) or error)
         if run.dropped:
             return
         logger.error("%s: a transition was refused: %s", run, error)

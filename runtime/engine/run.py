@@ -772,7 +772,7 @@ class RunActor(Actor):
         if self.dropped and not self.in_flight:
             engine.left(self)
         if error is not None:
-            engine.refused(self, asked, error)
+            engine.refused(self, write, error)
             return
         if engine.refusals:
             engine.refusals.pop(self.row.key, None)

@@ -180,9 +180,9 @@ class Versions:
         """
         if not self._sets:
             return ""
-        if within is not None:
+        if within is not None and started.run_id != started.first_run_id:
             key = within.subject
-        elif started.parent is not None:  # after a recovery
+        elif started.parent is not None:
             key = started.parent.key
         else:
             return ""

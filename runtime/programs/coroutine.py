@@ -304,7 +304,7 @@ class CoroutineProgram:
             return
         try:
             self.loop.run_handler(found, args, kwargs)
-        except (Exception, WorkflowControl) as error:
+        except (Exception, WorkflowControl, asyncio.CancelledError) as error:
             self.fail(error)
 
     def _signal_handler(self, name: str) -> Handler | None:

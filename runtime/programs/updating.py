@@ -38,6 +38,10 @@ def validate(program: "CoroutineProgram", event: UpdateAccepted) -> None:
         raise errors.ReadOnlyError(
             f"the validator of update {event.name!r} changed the run's state"
         ) from changed.__cause__
+    except (WorkflowControl, asyncio.CancelledError) as ended:
+        raise errors.ReadOnlyError(
+            f"the validator of update {event.name!r} tried to end its run: {ended!r}"
+        ) from ended
     if asyncio.iscoroutine(outcome):
         outcome.close()
         raise TypeError(f"the validator of update {event.name!r} must not be async")
@@ -55,6 +59,8 @@ def show(program: "CoroutineProgram", event: UpdateAccepted) -> None:
         _answer(program, event, _failure(program, error))
     except WorkflowControl as control:
         program.fail(control)
+    except asyncio.CancelledError:
+        _answer(program, event, _cancelled(event))
     else:
         if asyncio.iscoroutine(outcome):
             task = loop.begin_handler("update", handler, outcome)
@@ -69,8 +75,7 @@ def _done(
     program.loop.end_handler(task)
     error = None if task.cancelled() else task.exception()
     if task.cancelled():
-        text = f"the handler of update {event.name!r} was cancelled"
-        _answer(program, event, failures.cancelled(text))
+        _answer(program, event, _cancelled(event))
     elif error is None:
         _succeed(program, event, task.result())
     elif isinstance(error, WorkflowControl):
@@ -86,6 +91,10 @@ def _succeed(program: "CoroutineProgram", event: UpdateAccepted, value: Any) -> 
         _answer(program, event, _failure(program, unstorable))
     else:
         program.loop.commands.append(CompleteUpdate(event.update_id, payload))
+
+
+def _cancelled(event: UpdateAccepted) -> Failure:
+    return failures.cancelled(f"the handler of update {event.name!r} was cancelled")
 
 
 def _failure(program: "CoroutineProgram", error: BaseException) -> Failure:

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.statuses import Status
+from everact.runtime.errors import ApplicationError
 from everact.runtime.values import outcomes
 from everact.runtime.values.payloads import PickleConverter, checked_text
 from everact.runtime.values.status_of import status_of
@@ -93,3 +94,17 @@ class Error:
         found = outcomes._restored(failure, PickleConverter())
         known = type(found).__qualname__ == self.type
         return found if known else RuntimeError(self.message)
+
+
+def original_of(failure: ApplicationError) -> BaseException:
+    """What a failure was recorded of, as `Error.to_exception` makes it."""
+    if failure.original is None and failure.type == type(failure).__qualname__:
+        return failure
+    told = Error(
+        Status.UNSPECIFIED,
+        failure.type,
+        failure.message or failure.type,
+        failure.original,
+        failure.traceback.encode(),
+    )
+    return told.to_exception()

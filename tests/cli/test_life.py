@@ -41,6 +41,23 @@ def test_a_whole_life_by_commands_alone(shell: Shell) -> None:
         assert kinds.count("SignalReceived") == 3
 
 
+@pytest.mark.feature("MS-07", "MS-09")
+def test_an_update_is_answered_once_by_its_id(engine: Shell) -> None:
+    engine.json("start", "Basket", "--id", "updated")
+    engine.json("signal", "updated", "add", '{"article": "tea", "amount": 40}')
+    for _ in range(2):
+        found = engine.json("update", "updated", "discount", "50", "--id", "once")
+        assert (found["update_id"], found["answer"]) == ("once", 20)
+    refused = engine("update", "updated", "discount", "90")
+    assert refused.code == 1 and "90 % is too much" in refused.err
+    sent = engine("update", "updated", "discount", "10", "--accepted")
+    assert sent.code == 0 and "discount accepted" in sent.out
+    late = engine("start", "nobody-serves-this", "--anyway", "--id", "pending")
+    assert late.code == 0
+    late = engine("update", "pending", "any", "--timeout", "50ms")
+    assert late.code == 7, late
+
+
 def test_a_start_waits_for_its_result_on_demand(engine: Shell) -> None:
     done = engine("start", "squares", "4", "--id", "s-1", "--wait")
     assert (done.code, done.out) == (0, "[0,1,4,9]\n")
@@ -143,22 +160,60 @@ def test_actors_are_spawned_told_asked_and_stopped(engine: Shell) -> None:
 
 
 def test_people_get_tables_without_colours_when_nobody_watches(engine: Shell) -> None:
-    engine.json("start", "squares", "2", "--id", "shown", "--wait")
+    engine.json("start", "squares", "2", "--id", "shown", "--name", "two", "--wait")
     listed = engine("list", "--id", "shown").out.splitlines()
     assert listed[0].split() == [
         "ID",
+        "NAME",
         "WORKFLOW",
         "STATUS",
         "QUEUE",
         "STARTED",
         "TOOK",
     ]
-    assert listed[1].split()[:4] == ["shown", "squares", "completed", "default"]
+    shown = ["shown", "two", "squares", "completed", "default"]
+    assert listed[1].split()[:5] == shown
     described = engine("describe", "shown").out
     assert "status      completed" in described
     history = engine("history", "shown").out
     assert 'TaskCompleted     {"call":1,"result":0}' in history
     assert "\x1b" not in "".join([*listed, described, history])
+
+
+@pytest.mark.feature("ST-09", "ST-14", "ST-16", "ST-17")
+def test_a_start_says_when_how_urgent_and_what_for(engine: Shell) -> None:
+    said = ("--summary", "Nightly", "--details", "Ask Ada.", "--priority", "3")
+    more = ("--metadata", "k=1", "--metadata", "who=Ada", "--at", "2040-01-31T06:00")
+    engine.json("start", "squares", "1", "--id", "planned", *said, *more)
+    found = engine.json("describe", "planned")
+    assert (found["state"], found["priority"]) == ("scheduled", 3)
+    assert found["scheduled_start_time"] == "2040-01-31T06:00:00Z"
+    assert found["static_summary"] == "Nightly"
+    assert found["additional_metadata"] == {"k": 1, "who": "Ada"}
+    shown = engine("describe", "planned").out
+    for line in ("status      scheduled", "details     Ask Ada.", "priority    3"):
+        assert line in shown
+    assert engine.json("list", "--id", "planned")["runs"][0]["priority"] == 3
+    assert engine("start", "squares", "1", "--at", "tomorrow").code == 2
+
+
+@pytest.mark.feature("ST-06", "ID-04", "ID-08", "ID-09")
+def test_a_start_says_what_to_do_about_the_run_of_its_id(engine: Shell) -> None:
+    line = '{"article": "tea", "amount": 2}'
+    signalled = ("--id", "b-9", "--signal", "add", "--signal-arg", line)
+    first = engine.json("start", "Basket", *signalled)
+    again = engine.json("start", "Basket", *signalled)
+    assert first["run_id"] == again["run_id"]
+    assert engine.json("query", "b-9", "articles")["answer"] == ["tea", "tea"]
+    other = engine.json(
+        "start", "Basket", "--id", "b-9", "--on-conflict", "terminate_existing"
+    )
+    assert other["run_id"] != first["run_id"]
+    engine.json("terminate", "b-9")
+    refused = engine("start", "Basket", "--id", "b-9", "--on-reuse", "reject")
+    assert (refused.code != 0, "on_reuse" in refused.err) == (True, True)
+    wrong = engine("start", "Basket", "--id", "b-9", "--signal-arg", "1")
+    assert (wrong.code, "--signal" in wrong.err) == (2, True)
 
 
 def test_a_result_without_a_json_form_is_named(engine: Shell) -> None:

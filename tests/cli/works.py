@@ -59,6 +59,16 @@ class Basket:
     def pay(self) -> None:
         self.paid = True
 
+    @workflow.update
+    def discount(self, percent: int) -> int:
+        if percent > 50:
+            raise ValueError(f"{percent} % is too much")
+        self.lines = [
+            Line(line.article, line.amount * (100 - percent) // 100)
+            for line in self.lines
+        ]
+        return sum(line.amount for line in self.lines)
+
     @workflow.query
     def articles(self) -> list[str]:
         return [line.article for line in self.lines]

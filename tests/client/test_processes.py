@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from everact.runtime import Client, KeepAliveConfig, RetryConfig
+from everact.runtime import (
+    ApplicationError,
+    Client,
+    KeepAliveConfig,
+    RetryConfig,
+    WorkflowFailure,
+)
 from everact.runtime.operations.runs import DescribeRun, RunRef
 from tests.client.servers import free_port
 
@@ -20,8 +26,14 @@ pytestmark = pytest.mark.real_time
 
 ENGINE = """
 import asyncio, sys
-from everact.runtime import Runtime, receive, workflow
+from everact.runtime import Runtime, receive, task, workflow
 from everact.runtime.control.serving import Control
+
+@task
+def halve(n: int) -> int:
+    if n % 2:
+        raise ValueError(f"{n} is odd")
+    return n // 2
 
 @workflow
 async def double(n: int) -> int:
@@ -112,6 +124,39 @@ async def test_a_waiter_survives_the_death_of_the_engine(engine: Engine) -> None
         assert await handle.result() == "gone"
         started = [line async for line in client.list() if line.workflow == "double"]
         assert len(started) == 2
+
+
+DISPATCHING = """
+import asyncio, sys
+from everact.runtime import Call, Client
+
+async def main() -> None:
+    async with await Client.connect(sys.argv[1]) as client:
+        calls = [Call("halve", number) for number in (4, 3)]
+        print(*await client.dispatch(calls))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.kill
+@pytest.mark.feature("HN-11", "ST-20")
+async def test_a_call_is_waited_for_by_its_identifier_in_another_process(
+    engine: Engine,
+) -> None:
+    (line,) = await said(DISPATCHING, engine.address)
+    async with await Client.connect(engine.address) as client:
+        good, bad = (client.handle(identifier) for identifier in line.split())
+        assert await good.result() == await good.value() == 2
+        with pytest.raises(WorkflowFailure) as failed:
+            await bad.result()
+        assert isinstance(failed.value.cause, ApplicationError)
+        assert (failed.value.cause.type, failed.value.cause.message) == (
+            "ValueError",
+            "3 is odd",
+        )
+        with pytest.raises(ValueError, match="3 is odd"):
+            await bad.value()
 
 
 @pytest.mark.kill

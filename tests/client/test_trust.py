@@ -12,6 +12,7 @@ import trustme
 
 from everact.runtime import (
     AuthorizationError,
+    Call,
     Client,
     EngineUnreachable,
     HttpClient,
@@ -23,7 +24,7 @@ from everact.runtime import (
     TLSConfig,
     workflow,
 )
-from everact.runtime.client.credentials import save_token
+from everact.runtime.client.credentials import save_token, settings_file
 from everact.runtime.control.serving import Control
 from everact.runtime.control.settings import ControlSettings
 from everact.runtime.control.tls import ServerTLS
@@ -140,6 +141,32 @@ async def test_tls_goes_through_a_tunnel_too(tmp_path: Path, files: Files) -> No
 
 
 # -- tokens ----------------------------------------------------------------------------
+
+
+@pytest.mark.feature("ST-19", "AU-01")
+async def test_a_refusal_for_the_key_says_where_it_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = TokenFile.beside(tmp_path / "everact.db")
+    tokens.create("some")
+    calls = [Call("double", 1), Call("double", 2)]
+
+    async def told(target: str, **options: Any) -> str:
+        async with await Client.connect(target, **options) as client:
+            with pytest.raises(RPCError) as caught:
+                await client.dispatch(calls)
+        assert caught.value.status is RPCStatus.UNAUTHENTICATED
+        assert "bogus" not in str(caught.value)
+        return str(caught.value)
+
+    async with engine(tmp_path) as target:
+        assert "no key was sent" in await told(target)
+        assert "came from api_key" in await told(target, api_key="bogus")
+        monkeypatch.setenv("EVERACT_TOKEN", "bogus")
+        assert "came from EVERACT_TOKEN" in await told(target)
+        monkeypatch.delenv("EVERACT_TOKEN")
+        save_token(target, "bogus")
+        assert str(settings_file(target)) in await told(target)
 
 
 @pytest.mark.feature("CX-05", "AU-01")

@@ -76,6 +76,10 @@ class Basket:
     def add(self, order: Order) -> None:
         self.orders.append(order)
 
+    @workflow.update
+    def rename(self, name: str) -> str:
+        return f"a basket of {name}"
+
     @workflow.query
     def sizes(self, only: Size | None = None) -> list[Size]:
         assert only is None or isinstance(only, Size)

@@ -19,6 +19,7 @@ from everact.runtime.core.records import (
     Began,
     CancelRequested,
     Complete,
+    CompleteUpdate,
     ContinueAsNew,
     Fail,
     Held,
@@ -27,6 +28,7 @@ from everact.runtime.core.records import (
     StartOptions,
     TailCall,
     TimerFired,
+    UpdateAccepted,
 )
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.core.state import RunState
@@ -180,6 +182,22 @@ def test_a_tail_call_stays_in_the_run_with_its_deadline_and_its_messages() -> No
     expected.generation = 1
     assert whole(found) == whole(expected)
     assert found.inbox_seq == 2
+
+
+def test_a_tail_call_keeps_what_updates_were_answered_with() -> None:
+    state = after(open_run(), *((UpdateAccepted(i, "pay"), NOW) for i in "ab"))
+    answer = CompleteUpdate("a", b"r")
+    state.issue([answer, TailCall("next")])
+    start = next_generation(state).start
+    kept, cut_off = start.answered
+    assert kept == answer
+    assert cut_off.update_id == "b" and cut_off.failure is not None
+    assert cut_off.failure.type == "UpdateAbandoned"
+    fresh = new(answered=start.answered)
+    assert fresh.apply(UpdateAccepted("b", "pay"), NOW) is None
+    fresh.issue([ContinueAsNew("again")])
+    found = successor(fresh, (), "next", NOW)
+    assert found is not None and found.answered == ()
 
 
 def test_a_run_timeout_counts_on_across_tail_calls() -> None:

@@ -29,6 +29,7 @@ from everact.runtime.core.records import (
     ChildStarted,
     Command,
     Complete,
+    CompleteUpdate,
     ContinueAsNew,
     Event,
     EventMatched,
@@ -52,6 +53,7 @@ from everact.runtime.core.records import (
     TerminateRequested,
     TimerFired,
     Transition,
+    UpdateAccepted,
     encode,
 )
 from everact.runtime.core.retry import RetryPolicy
@@ -96,6 +98,16 @@ class Case(NamedTuple):
 
 def held(*commands: Command) -> RunState:
     return after(open_run(*commands), (Held("no worker"), NOW))
+
+
+UPDATE = UpdateAccepted("u", "pay", (b"a",))
+ANSWER = CompleteUpdate("u", b"r")
+
+
+def answered() -> RunState:
+    state = after(open_run(), (UPDATE, NOW))
+    state.issue([ANSWER])
+    return state
 
 
 def delayed() -> RunState:
@@ -319,6 +331,32 @@ OTHERS = [
         changes={"inbox_seq": 1, "pending": [SIGNAL]},
     ),
     Case(
+        "an update is counted, kept by its ID and shown",
+        open_run,
+        UPDATE,
+        (UPDATE,),
+        (),
+        {"inbox_seq": 1, "updates": {"u": UPDATE}},
+    ),
+    Case(
+        "an update to a held run is counted and kept",
+        held,
+        UPDATE,
+        changes={"inbox_seq": 1, "updates": {"u": UPDATE}, "pending": [UPDATE]},
+    ),
+    Case(
+        "an update that was accepted before is stale",
+        lambda: after(open_run(), (UPDATE, NOW)),
+        UPDATE,
+        None,
+    ),
+    Case(
+        "an update that was answered before is stale",
+        answered,
+        replace(UPDATE, name="other"),
+        None,
+    ),
+    Case(
         "a child that is there is shown",
         lambda: open_run(CHILD),
         ChildStarted(1, "cr"),
@@ -452,6 +490,7 @@ EVERY_EVENT: list[Event] = [
     MessageSent(1),
     TaskHandedOver(1),
     TaskReported(1),
+    UPDATE,
     MATCHED,
 ]
 
@@ -492,6 +531,21 @@ def test_how_a_run_closes_decides_its_status(
     state.issue([closing])
     changes = {"closing": closing, "status": status, "pending": [], **CLOSED}
     assert whole(state) == {**before, **changes}
+
+
+def test_an_answer_takes_the_place_of_its_update_for_good() -> None:
+    state = after(open_run(), (UPDATE, NOW), (replace(UPDATE, update_id="v"), NOW))
+    assert [update.update_id for update in state.open_updates] == ["u", "v"]
+    state.issue([ANSWER, Complete(b"r")])
+    assert [update.update_id for update in state.open_updates] == ["v"]
+    assert state.updates is not None and state.updates["u"] == ANSWER
+
+
+def test_an_update_that_came_with_the_start_is_accepted_and_shown_first() -> None:
+    state = new(carried=(UPDATE,))
+    assert state.updates == {"u": UPDATE}
+    answer = state.apply(Began(), NOW)
+    assert answer is not None and answer.shown == (state.start, UPDATE)
 
 
 def test_a_tail_call_leaves_the_run_open_and_its_frames_forgotten() -> None:

@@ -57,6 +57,7 @@ from everact.runtime.core.records import (
     TerminateRequested,
     TimerFired,
     Transition,
+    UpdateAccepted,
 )
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.core.state import ACTIVE, RunState
@@ -116,6 +117,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(ChildStarted, calls, texts),
     st.builds(ChildClosed, calls, payloads),
     st.builds(MessageSent, calls),
+    st.builds(UpdateAccepted, texts, texts),
     st.builds(EventMatched, calls, texts, texts, payloads),
 )
 endings: st.SearchStrategy[Event] = st.one_of(

@@ -16,7 +16,7 @@ from everact.runtime.core.state import LOST_LIMIT
 from everact.runtime.core.statuses import RETRIED
 from everact.runtime.definitions.author import ON_PARENT_CLOSE
 from everact.runtime.definitions.tasks import FUNCTION_RETRY
-from everact.runtime.engine import attempt, engine, retention, run, workers
+from everact.runtime.engine import attempt, engine, ranks, retention, run, workers
 from everact.runtime.values import payloads
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -117,6 +117,8 @@ def test_numbers_of_the_guide_are_those_of_the_code() -> None:
     assert "1000 slots" in said
     assert workers.DEFAULT_THREADS <= 32
     assert "as there are CPUs and 4 more, 32 at most" in said
+    assert ranks.AGEING == 50
+    assert "After 50 tasks in a row" in said
     assert engine.IDLE_RUNS == 10_240
     assert "(10,240)" in said
     assert LOST_LIMIT == 3

@@ -28,6 +28,7 @@ from everact.runtime import (
     Runtime,
     RuntimeStateError,
     RuntimeThread,
+    StartOperation,
     StoreInUse,
     TaskHandle,
     Worker,
@@ -74,6 +75,11 @@ class Tally:
     @workflow.signal
     def add(self, amount: int) -> None:
         self.total += amount
+
+    @workflow.update
+    def plus(self, amount: int) -> int:
+        self.total += amount
+        return self.total
 
     @workflow.query
     def so_far(self) -> int:
@@ -128,6 +134,28 @@ def test_a_run_is_talked_to(runtime: RuntimeThread) -> None:
         handle.query("unknown")
     handle.signal(Tally.add, 3)
     assert handle.result() == 10
+
+
+@pytest.mark.feature("MS-07", "MS-13")
+def test_a_run_is_updated(runtime: RuntimeThread) -> None:
+    handle = runtime.start(Tally.run, 10, id="tally")
+    assert handle.update(Tally.plus, 4) == 4
+    sent = handle.start_update(Tally.plus, 3, id="once", wait_for="accepted")
+    assert (sent.id, sent.workflow_id, sent.run_id, sent.result()) == (
+        "once",
+        "tally",
+        handle.result_run_id,
+        7,
+    )
+    assert handle.update_handle("once", update=Tally.plus).result() == 7
+    start = StartOperation(Tally.run, 10, id="tally", on_conflict="use_existing")
+    assert runtime.updates.execute_with(Tally.plus, 1, start=start) == 8
+    assert runtime.updates.handle(start).result_run_id == handle.result_run_id
+    start = StartOperation(Tally.run, 10, id="tally", on_conflict="use_existing")
+    sent = runtime.updates.start_with(
+        "plus", args=(2,), start=start, wait_for="completed"
+    )
+    assert sent.result() == handle.result() == 10
 
 
 def test_a_run_is_looked_at(runtime: RuntimeThread) -> None:

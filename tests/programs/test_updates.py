@@ -9,6 +9,7 @@ import pytest
 
 from everact.runtime import (
     NonDeterminismError,
+    ReadOnlyError,
     Registry,
     all_handlers_finished,
     continue_as_new,
@@ -20,6 +21,7 @@ from everact.runtime.core.failures import FailureKind
 from everact.runtime.core.records import (
     CompleteUpdate,
     ContinueAsNew,
+    UpdateAccepted,
 )
 from tests.programs.driven import VALUES, Driven
 
@@ -54,6 +56,14 @@ class Asked:
         assert task is not None
         task.cancel()
         await sleep(1)
+
+    @workflow.update
+    def cancels_at_once(self) -> None:
+        raise asyncio.CancelledError
+
+    @cancels_at_once.validator
+    def check(self) -> None:
+        continue_as_new()
 
     @workflow.update
     def unstorable(self) -> object:
@@ -99,13 +109,22 @@ def test_a_run_that_waits_for_its_handlers_answers_before_it_ends() -> None:
     assert run.closing is not None
 
 
-def test_a_handler_that_is_cancelled_answers_so() -> None:
+@pytest.mark.parametrize("name", ["cancels_itself", "cancels_at_once"])
+def test_a_handler_that_is_cancelled_answers_so(name: str) -> None:
     run = Driven(Asked)
     run.start()
-    commands = run.update("cancels_itself")
+    commands = run.update(name)
     (found,) = [c for c in commands if isinstance(c, CompleteUpdate)]
     assert found.failure is not None
     assert found.failure.kind is FailureKind.CANCELLED
+
+
+def test_a_validator_cannot_end_its_run() -> None:
+    run = Driven(Asked)
+    run.start()
+    with pytest.raises(ReadOnlyError, match="tried to end its run"):
+        run.program.validate(UpdateAccepted("u", "cancels_at_once"))
+    assert run.show() == []
 
 
 def test_an_answer_that_cannot_be_stored_fails_the_update() -> None:
