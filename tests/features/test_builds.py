@@ -27,6 +27,8 @@ from everact.runtime import (
 )
 from everact.runtime.definitions.control import continue_as_new
 from everact.runtime.engine.engine import Engine
+from everact.runtime.filters.parsing import parse
+from everact.runtime.store.base import Search
 from tests.features.support import crash_image, open_runtime, turns
 
 EMPTY = Registry()
@@ -298,6 +300,42 @@ async def test_children_and_successors_stay_with_the_build_of_their_run(
         await stepped(successor, "child", "work")
         assert (await successor.describe()).build_id == "1.0"
         assert await ended(successor) == ["1.0:1.0", "1.0:1.0"]
+
+
+@pytest.mark.feature("WV-04")
+async def test_a_run_that_replaces_another_of_its_id_is_bound_anew(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path / "a.db", "1.0", "2.0") as runtime:
+        await runtime.versions.update("default", AddNewDefault("1.0"))
+        await stepped(await runtime.start("steps", id="one"), "work")
+        await runtime.versions.update("default", AddNewDefault("2.0"))
+        anew = await runtime.start("steps", id="one", on_conflict="terminate_existing")
+        await stepped(anew, "work")
+        assert await ended(anew) == ["2.0:2.0"]
+        assert (await anew.describe()).build_id == "2.0"
+
+
+@pytest.mark.feature("VS-07", "WV-02")
+async def test_runs_are_found_by_the_build_that_they_are_bound_to(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path / "a.db", "1.0", "2.0", "") as runtime:
+        await runtime.execute("once", id="unbound")
+        await runtime.versions.update("default", AddNewDefault("1.0"))
+        one = await runtime.start("steps", id="one")
+        await stepped(one, "child")
+        await runtime.versions.update("default", AddNewDefault("2.0"))
+        await runtime.execute("once", id="two")
+
+        def found(build_id: str) -> set[str]:
+            wanted = Search("default", parse(f"BuildIds = '{build_id}'"), {})
+            hits = runtime.engine.store.search(wanted)
+            return {hit.run.workflow_id for hit in hits}
+
+        (child,) = found("1.0") - {"one"}
+        assert child.startswith(str(one.result_run_id))
+        assert found("2.0") == {"two"}
 
 
 @pytest.mark.feature("WV-02")
