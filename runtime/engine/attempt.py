@@ -38,7 +38,7 @@ from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine import outside
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import TaskCancelled, ValueNotStorable
-from everact.runtime.values.outcomes import failure_of, task_timed_out
+from everact.runtime.values.outcomes import detail_of, failure_of, task_timed_out
 from everact.runtime.values.payloads import Converter
 from everact.runtime.values.status_of import results_are_mapped, status_of_result
 
@@ -238,9 +238,9 @@ class TaskActor(Actor):
 
     def _stopped(self, error: BaseException) -> Failure:
         """The failure of a function that was cancelled, with what it says to that."""
-        encode = self.run.engine.values.encode
+        values = self.run.engine.values
         details = error.args if self.cancelled else ()
-        encoded = tuple(encode(d, "a detail of the cancellation") for d in details)
+        encoded = tuple(detail_of(detail, values) for detail in details)
         return failures.cancelled("the task was cancelled", encoded)
 
     def _tried_again(self, value: Any) -> Failure | None:

@@ -626,7 +626,9 @@ async def tidy(how: str) -> str:
             return "what was done so far"
         if how == "raises":
             raise ValueError("in the middle") from None
-        raise asyncio.CancelledError("tidied", 2) from None
+        if how == "stops":
+            raise asyncio.CancelledError("tidied", 2) from None
+        raise asyncio.CancelledError(asyncio.current_task()) from None
     return "never"
 
 
@@ -665,6 +667,7 @@ async def tidying(how: str) -> list[Any]:
         ("returns", "what was done so far", 40),
         ("raises", "in the middle", 40),
         ("stops", ["tidied", 2], 40),
+        ("mumbles", ["<Task that cannot be stored>"], 40),
         ("queued", [], 10),
         ("fails", [], 10),
     ],
