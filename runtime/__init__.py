@@ -8,10 +8,32 @@ from everact.runtime.client.blocking import (
     BlockingHandle,
     BlockingTaskHandle,
 )
+from everact.runtime.client.blocking_schedules import (
+    BlockingSchedule,
+    BlockingSchedules,
+)
 from everact.runtime.client.blocking_updates import BlockingUpdate
 from everact.runtime.client.client import Client
 from everact.runtime.client.events import EventView
 from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.schedules import (
+    ScheduleHandle,
+    ScheduleIterator,
+    Schedules,
+)
+from everact.runtime.client.scheduling import (
+    IntervalSpec,
+    Schedule,
+    ScheduleBackfill,
+    ScheduledRun,
+    ScheduleLine,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleState,
+    ScheduleUpdate,
+    ScheduleView,
+    StartWorkflow,
+)
 from everact.runtime.client.settings import (
     HttpConnectProxyConfig,
     KeepAliveConfig,
@@ -29,9 +51,11 @@ from everact.runtime.client.views import (
     UpdateView,
 )
 from everact.runtime.client.with_start import StartOperation
+from everact.runtime.core.calendars import CalendarSpec, Range
 from everact.runtime.core.durations import Duration
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.retry import RetryPolicy, retry
+from everact.runtime.core.schedules import OverlapPolicy
 from everact.runtime.core.statuses import RPCStatus, RunStatus, Status
 from everact.runtime.core.versions import (
     AddCompatible,
@@ -47,6 +71,8 @@ from everact.runtime.definitions.author import (
     cancel_reason,
     cancel_run,
     execute_child,
+    last_failure,
+    last_result,
     now,
     on_query,
     on_signal,
@@ -143,8 +169,11 @@ __all__ = [
     "BlockingClient",
     "BlockingHandle",
     "BlockingHttpClient",
+    "BlockingSchedule",
+    "BlockingSchedules",
     "BlockingTaskHandle",
     "BlockingUpdate",
+    "CalendarSpec",
     "Call",
     "ChildFailure",
     "ChildHandle",
@@ -161,16 +190,19 @@ __all__ = [
     "HistoryItem",
     "HttpClient",
     "HttpConnectProxyConfig",
+    "IntervalSpec",
     "InvalidFilter",
     "KeepAliveConfig",
     "MergeSets",
     "NonDeterminismError",
+    "OverlapPolicy",
     "PromoteBuildId",
     "PromoteSet",
     "QueryFailed",
     "QueryRejected",
     "RPCError",
     "RPCStatus",
+    "Range",
     "Reachability",
     "ReadOnlyError",
     "ReceivedEvent",
@@ -190,10 +222,23 @@ __all__ = [
     "Runtime",
     "RuntimeStateError",
     "RuntimeThread",
+    "Schedule",
     "ScheduleAlreadyRunning",
+    "ScheduleBackfill",
+    "ScheduleHandle",
+    "ScheduleIterator",
+    "ScheduleLine",
+    "SchedulePolicy",
+    "ScheduleSpec",
+    "ScheduleState",
+    "ScheduleUpdate",
+    "ScheduleView",
+    "ScheduledRun",
+    "Schedules",
     "SecretFileError",
     "SleepCondition",
     "StartOperation",
+    "StartWorkflow",
     "Status",
     "StoreError",
     "StoreFull",
@@ -232,6 +277,8 @@ __all__ = [
     "function",
     "gather",
     "is_retried",
+    "last_failure",
+    "last_result",
     "now",
     "on_query",
     "on_signal",

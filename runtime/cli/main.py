@@ -18,6 +18,7 @@ from everact.runtime.cli import (
     looking,
     programs,
     runs,
+    schedules,
     tasks,
     tokens,
 )
@@ -87,6 +88,7 @@ for module in (
     events,
     tasks,
     builds,
+    schedules,
     actors,
     tokens,
     doctor,

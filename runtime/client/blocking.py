@@ -21,6 +21,7 @@ from collections.abc import (
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
+from everact.runtime.client.blocking_schedules import BlockingSchedules
 from everact.runtime.client.blocking_updates import BlockingUpdate, BlockingUpdates
 from everact.runtime.client.client import Client
 from everact.runtime.client.events import BlockingEvents
@@ -418,6 +419,11 @@ class BlockingClient:
         if isinstance(call, Call):
             return self.wait(self._client.dispatch(call, **rpc))
         return self.wait(self._client.dispatch(call, **rpc))
+
+    @property
+    def schedules(self) -> BlockingSchedules:
+        """The schedules of the namespace: to create, find and list them."""
+        return BlockingSchedules(self._client.schedules, self._loop_thread)
 
     @property
     def updates(self) -> BlockingUpdates:

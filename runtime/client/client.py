@@ -14,6 +14,7 @@ from everact.runtime.client.callers import warn_of_old_forms
 from everact.runtime.client.events import Events
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.rpc import RPC, checked_metadata, rpc_of
+from everact.runtime.client.schedules import Schedules
 from everact.runtime.client.services import Service
 from everact.runtime.client.starting import (
     UNSET,
@@ -145,6 +146,11 @@ class Client:
         return Service(self.transport, "test")
 
     @property
+    def schedules(self) -> Schedules:
+        """The schedules of the namespace: to create, find and list them."""
+        return Schedules(self)
+
+    @property
     def events(self) -> Events:
         """User events: push them, look at them."""
         return Events(self)
@@ -231,7 +237,9 @@ class Client:
         `retry` repeats the whole run when it fails; `run_timeout` limits each run,
         `execution_timeout` the chain, `task_timeout` one activation of the code.
         `start_delay`, or `scheduled_start_time`, puts off the first step; a signal
-        with start ends that wait. `priority` (1 to 3) lets tasks of higher runs of
+        with start ends that wait. `cron_schedule` lets the run begin at the next time
+        of a cron expression, and a run like it at each time after it has ended, until
+        one is cancelled or terminated. `priority` (1 to 3) lets tasks of higher runs of
         the workflow go first where they wait for a slot. `request_eager_start` is a
         hint that changes nothing: where a worker of the runtime serves the queue, the
         first step is always taken in the transaction of the start.

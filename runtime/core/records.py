@@ -102,7 +102,7 @@ NO_EXTRAS = Extras()
 
 class Previous(Record, frozen=True):
     """How earlier runs of a cron chain or of a schedule ended: the last success, and
-    the failure of the last one if it failed.
+    a failure: in a chain the last there was, of a schedule that of its last run.
     """
 
     result: Payload = b""

@@ -45,6 +45,7 @@ from everact.runtime.engine.run import (
     Question,
     RunActor,
 )
+from everact.runtime.engine.schedules import Schedules
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
@@ -135,6 +136,7 @@ class Engine:
         self._aside: dict[int, str] = {}
         self.relations = Relations(self)
         self.versions = Versions(self, reachability_queues)
+        self.schedules = Schedules(self)
         self.beside: dict[type, Beside] = {}
         self.released: dict[type, Callable[[RunActor, Any], None]] = {}
         self.released[CancelTask] = outside.released
@@ -207,6 +209,7 @@ class Engine:
 
     async def _close(self, grace: float) -> None:
         self.stopping = True
+        self.schedules.close()
         self.events.stop()
         if self._loader is not None:
             self._loader.cancel()
@@ -262,6 +265,7 @@ class Engine:
         for key in self.store.select("aside"):
             self._aside.setdefault(key, "")
         self._retry_aside()
+        self.schedules.open()
         self.events.recover()
 
     async def _load_due(self, until: float) -> None:
@@ -741,6 +745,7 @@ class Engine:
                 return
             self._aside.pop(key, None)
             self.waiting.closed(Closed(key, RunStatus.TERMINATED, command, ""))
+            self.schedules.look(row.workspace, row.workflow_id, row.first_run_id)
             self.updates.changed(key)
             if answer is not None:
                 settle(answer, None)
@@ -832,6 +837,8 @@ class Engine:
         self.waiting.closed(Closed(key, state.status, state.closing, row.next_run_id))
         self.updates.closed(run)
         self.relations.child_closed(run)
+        if self.schedules.watched:
+            self.schedules.run_closed(run)
         self._forget(run)
 
     # -- when a commit does not go well ------------------------------------------------
@@ -915,6 +922,8 @@ class Engine:
                 command, status = closing_of(self.seal, stored), stored.run.status
                 next_run = stored.run.next_run_id
                 self.waiting.closed(Closed(key, RunStatus(status), command, next_run))
+                row = stored.run
+                self.schedules.look(row.workspace, row.workflow_id, row.first_run_id)
                 self.updates.changed(key)
             elif stored is None:
                 self.waiting.failed(key, _copy_error(error))

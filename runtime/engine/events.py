@@ -73,11 +73,15 @@ class UserEvent(NamedTuple):
         return self.workspace, self.key
 
     def fits(self, filter: str) -> bool:
-        """Whether its payload is what a wait asks for."""
+        """Whether its payload is what a wait asks for; not if that cannot be told."""
         if not filter:
             return True
-        payload = msgspec.json.decode(self.payload)
-        return _filter(filter).matches(payload if isinstance(payload, dict) else {})
+        try:
+            payload = msgspec.json.decode(self.payload)
+            return _filter(filter).matches(payload if isinstance(payload, dict) else {})
+        except Exception:  # others wait for it too
+            logger.exception("event %s cannot be held against %r", self.id, filter)
+            return False
 
     def matched(self, call: int) -> EventMatched:
         """What the run is told whose `call` waited for it."""
@@ -211,11 +215,13 @@ class Events:
         event = event._replace(seq=self._last)
         answer: asyncio.Future[str] = engine.loop.create_future()
         write = Write(None, self._stored, request=request)
+        write.also = (("insert_event", (*event, 0)),)
+        write.effects = (event, answer, False)
+        elsewhere = self._waited_elsewhere(event)
         engine.commits.add(write)
-        late = self._give_in_memory(event, write) or self._waited_elsewhere(event)
-        write.also = (("insert_event", (*event, int(late))),)
-        write.effects = (event, answer, late)
-        if late:
+        if self._give_in_memory(event, write) or elsewhere:
+            write.also = (("insert_event", (*event, 1)),)
+            write.effects = (event, answer, True)
             self._late[event.channel] += 1
         for started in starts:
             engine.make(started, None, write)
@@ -296,8 +302,7 @@ class Events:
             except RuntimeStateError:
                 return  # the engine closes
             except Exception as error:
-                held = isinstance(error, (RPCError, StoreError))
-                if not held:
+                if not isinstance(error, (RPCError, StoreError)):
                     logger.exception("an event could not be given out; trying again")
                 await self._pause()
             else:

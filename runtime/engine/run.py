@@ -527,7 +527,9 @@ class RunActor(Actor):
     def _succeed(self, write: Write, now: float) -> None:
         """Start the successor of a closed run in the same transaction."""
         engine, state = self.engine, self.state
-        if not state.status or type(state.closing) is Complete:
+        if not state.status:
+            return
+        if type(state.closing) is Complete and not chain.cron_of(state.start.options):
             return
         carried = chain.unread(state)
         started = chain.successor(state, carried, engine.new_id(), now)

@@ -24,7 +24,14 @@ from everact.runtime.definitions.extras import PRIORITIES
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.workflows import Handler
 from everact.runtime.errors import QueryFailed, RPCError
-from everact.runtime.operations import actors, runs, starting, tasks, updates
+from everact.runtime.operations import (
+    actors,
+    runs,
+    schedules,
+    starting,
+    tasks,
+    updates,
+)
 from everact.runtime.operations.base import Request
 from everact.runtime.store.base import RunRow
 from everact.runtime.values.json_payloads import JSON_TAG, JsonConverter, as_type
@@ -71,12 +78,10 @@ def typed(engine: "Engine", request: Request[Any]) -> Request[Any]:
                 raise QueryFailed(str(error)) from None
         case runs.TerminateRun() | tasks.HeartbeatTask() | tasks.ReportCancelled():
             return replace(request, details=_details(engine, request.details))
-        case tasks.CompleteTask():
-            return _result(engine, request)
-        case tasks.FailTask():
-            details = _details(engine, request.details)
-            failure = _failure(engine, request.failure)
-            return replace(request, details=details, failure=failure)
+        case tasks.CompleteTask() | tasks.FailTask():
+            return _report(engine, request)
+        case schedules.CreateSchedule() | schedules.UpdateSchedule():
+            return _typed_schedule(engine, request)
         case actors.SpawnActor():
             args, kwargs = _arguments(engine, None, request.args, request.kwargs)
             return replace(request, args=args, kwargs=kwargs)
@@ -114,6 +119,33 @@ def typed_start(engine: "Engine", request: starting.StartRun) -> starting.StartR
     }
     options = replace(request.options, memo=memo) if memo else request.options
     return replace(request, args=args, kwargs=kwargs, options=options, signal=signal)
+
+
+def _typed_schedule(
+    engine: "Engine", request: schedules.CreateSchedule | schedules.UpdateSchedule
+) -> Request[Any]:
+    """`request` with the action that it starts, and its memo, as values are stored."""
+    definition = request.schedule
+    if isinstance(request, schedules.UpdateSchedule):
+        if request.keep_action:
+            return request
+    else:
+        memo = {k: _plain(engine, v, f"memo {k!r}") for k, v in request.memo.items()}
+        request = replace(request, memo=memo)
+    action = definition.action
+    start = typed_start(
+        engine,
+        starting.StartRun(
+            workflow=action.workflow,
+            args=action.args,
+            kwargs=action.kwargs,
+            options=action.options,
+        ),
+    )
+    action = replace(
+        action, args=start.args, kwargs=start.kwargs, options=start.options
+    )
+    return replace(request, schedule=replace(definition, action=action))
 
 
 def _check(options: StartOptions) -> None:
@@ -247,6 +279,18 @@ def _converted(
     return (
         tuple(convert(v, n, n) for v, n in zip(given, names, strict=False)),
         {k: convert(v, k, k if k in hints else others) for k, v in named.items()},
+    )
+
+
+def _report(
+    engine: "Engine", request: tasks.CompleteTask | tasks.FailTask
+) -> Request[Any]:
+    if isinstance(request, tasks.CompleteTask):
+        return _result(engine, request)
+    return replace(
+        request,
+        details=_details(engine, request.details),
+        failure=_failure(engine, request.failure),
     )
 
 

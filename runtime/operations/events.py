@@ -78,6 +78,8 @@ class ListEvents(Request[tuple[EventDescription, ...]], frozen=True, kw_only=Tru
 async def push_event(engine: "Engine", request: PushEvent) -> PushedEvent:
     """Store an event with what it starts, or answer with what the request did."""
     engine.check_open()
+    if request.payload[:1] != JSON_TAG:
+        raise RPCError("a payload must be JSON", RPCStatus.INVALID_ARGUMENT)
     workspace, now = request.workspace, engine.clock.now()
     event_id = engine.new_id()
     served = None
@@ -95,7 +97,7 @@ async def push_event(engine: "Engine", request: PushEvent) -> PushedEvent:
         event_id,
         request.key,
         request.scope or "",
-        request.payload.removeprefix(JSON_TAG) or b"null",
+        request.payload[1:],
         request.metadata or b"{}",
         now,
     )

@@ -44,6 +44,7 @@ from everact.runtime.programs.loop import (
     WaitedCall,
     seeded,
 )
+from everact.runtime.values.outcomes import cause_of
 from everact.runtime.values.payloads import Converter, checked_text
 
 _ELSEWHERE = frozenset({"id", "on_parent_close"})
@@ -349,6 +350,16 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
     @property
     def cancel_reason(self) -> str | None:
         return self.reason
+
+    @property
+    def last_result(self) -> Any:
+        payload = self.start.previous.result if self.start.previous else b""
+        return self.values.decode(payload) if payload else None
+
+    @property
+    def last_failure(self) -> BaseException | None:
+        failure = self.start.previous.failure if self.start.previous else None
+        return cause_of(failure, values=self.values) if failure else None
 
     def wall_time(self) -> float:
         return self.now

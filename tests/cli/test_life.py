@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from everact.runtime.cli.exits import Exit
 from tests.cli.conftest import WORKS, Shell
 
 pytestmark = pytest.mark.real_time
@@ -90,6 +91,29 @@ def test_a_followed_history_ends_with_its_run(engine: Shell) -> None:
         lines = following.stdout.read().splitlines()
     assert '"Complete"' in lines[-1]
     assert following.returncode == 0
+
+
+@pytest.mark.feature("MS-20")
+def test_events_are_pushed_and_listed(engine: Shell) -> None:
+    pushed = engine.json(
+        *("events", "push", "paid", "--payload", '{"amount": 7}', "--scope", "o-1"),
+        *("--metadata", "by=till", "--request-id", "paid-1"),
+    )
+    again = engine("events", "push", "paid", "--request-id", "paid-1")
+    assert (again.code, again.out) == (0, pushed["event_id"] + "\n")
+    engine.json("events", "push", "sent", "--payload", "on its way")
+    found = engine.json("events", "list")["events"]
+    assert [(e["key"], e["scope"], e["payload"]) for e in found] == [
+        ("sent", None, "on its way"),
+        ("paid", "o-1", {"amount": 7}),
+    ]
+    assert found[1]["metadata"] == {"by": "till"}
+    assert found[1]["event_id"] == pushed["event_id"]
+    assert engine.json("events", "list", "--scope", "o-1")["events"] == found[1:]
+    assert engine.json("events", "list", "--limit", "1")["events"] == found[:1]
+    assert '{"amount":7}' in engine("events", "list", "--key", "paid").out
+    assert engine("events", "push", "").code == Exit.USAGE
+    assert engine("events", "list", "--key", "").code == Exit.USAGE
 
 
 def test_cancelling_and_terminating_end_a_run(engine: Shell) -> None:

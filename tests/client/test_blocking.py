@@ -61,6 +61,9 @@ def test_the_verbs_without_a_loop(tmp_path: Path) -> None:
         with BlockingClient.connect(target, namespace="a") as client:
             handle = client.start(waiting, id="x", rpc_timeout="1m")
             assert [line.workflow_id for line in client.list()] == ["x"]
+            event_id = client.events.push("tick", [1], scope="s")
+            assert client.events.get(event_id).payload == [1]
+            assert [e.event_id for e in client.events.list(key="tick")] == [event_id]
             handle.signal("go", "gone")
             assert handle.result(timeout="1m") == "gone"
             assert next(i.kind for i in handle.follow_history()) == "Started"

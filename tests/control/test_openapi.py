@@ -40,6 +40,9 @@ POST     /api/v1/clock/lock
 GET POST /api/v1/clock/now
 GET POST /api/v1/engine/definitions
 GET POST /api/v1/engine/info
+GET POST /api/v1/events/get
+GET POST /api/v1/events/list
+POST     /api/v1/events/push
 POST     /api/v1/runs/cancel
 GET POST /api/v1/runs/count
 GET POST /api/v1/runs/describe

@@ -14,6 +14,8 @@ REMOTE_MODULES = frozenset(
         "test_identity",
         "test_messages",
         "test_outside",
+        "test_schedules",
+        "test_cron",
         "test_reuse",
         "test_start_options",
         "test_starting",

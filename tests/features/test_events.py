@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import everact.runtime
 from everact.runtime import (
     Client,
     EventView,
@@ -34,6 +35,8 @@ from everact.runtime import (
     wait_for,
     workflow,
 )
+from everact.runtime.client.starting import Starting
+from everact.runtime.engine.events import BATCH
 from tests.features.conftest import Site
 from tests.features.stage import stage
 from tests.features.support import (
@@ -518,9 +521,13 @@ async def test_a_look_back_that_a_crash_cut_off_is_made_up_for(tmp_path: Path) -
 
 
 @pytest.mark.feature("MS-20", "WT-03")
-async def test_runs_that_were_put_away_get_their_event(tmp_path: Path) -> None:
-    count = 450  # more than are looked at in one turn
-    async with open_runtime(tmp_path / "a.db", REGISTRY, idle_runs=20) as runtime:
+@pytest.mark.parametrize("in_memory", [20, 1000])
+async def test_a_crowd_gets_its_event_in_memory_or_put_away(
+    tmp_path: Path, in_memory: int
+) -> None:
+    count = 2 * BATCH + 10  # they take turns
+    database = tmp_path / "a.db"
+    async with open_runtime(database, REGISTRY, idle_runs=in_memory) as runtime:
         given = [
             ("tick", f"n = {n % 3}" if n % 2 else None, None) for n in range(count)
         ]
@@ -528,7 +535,7 @@ async def test_runs_that_were_put_away_get_their_event(tmp_path: Path) -> None:
             *(runtime.start(wait_once, args=one) for one in given)
         )
         await turns()
-        assert len(runtime.engine.runs) <= 40
+        assert len(runtime.engine.runs) <= min(2 * in_memory, count)
         first = await runtime.events.push("tick", {"n": 1})
         second = await runtime.events.push("tick", {"n": 0})
         third = await runtime.events.push("tick", {"n": 2})
@@ -616,7 +623,9 @@ async def is_triggered() -> bool:
 async def how_started() -> list[Any]:
     """Whether an event started this run: as its task and as its own code see it."""
     info = run_info()
-    return [await is_triggered(), info.triggered_by_event, info.event_key]
+    seen = [await is_triggered(), info.triggered_by_event, info.event_key]
+    stage.note(seen)
+    return seen
 
 
 @workflow(registry=REGISTRY, on_events=["user:created", "user:changed"])
@@ -661,6 +670,24 @@ async def test_an_event_starts_one_run_for_each_subscriber(runtime: Client) -> N
         assert (view.event_id, view.event_key) == (event_id, "user:created")
     other = await runtime.start(how_started)
     assert (await other.describe()).event_id is None
+
+
+@pytest.mark.skipif("cron_schedule" not in Starting.__annotations__, reason="no cron")
+@pytest.mark.feature("TC-10")
+async def test_no_event_triggers_the_runs_of_a_cron_chain(runtime: Client) -> None:
+    options: dict[str, Any] = {"cron_schedule": "* * * * *"}
+    handle = await runtime.start(how_started, id="cron", **options)
+    await stage.noted([False, False, None], 2)
+    await handle.terminate()
+
+
+@pytest.mark.skipif(not hasattr(Client, "schedules"), reason="no schedules")
+@pytest.mark.feature("TC-10")
+async def test_no_event_triggers_the_run_of_a_schedule(runtime: Any) -> None:
+    api: Any = everact.runtime
+    schedule = api.Schedule(api.StartWorkflow(how_started, id="scheduled"))
+    await runtime.schedules.create("s", schedule, trigger_immediately=True)
+    await stage.noted([False, False, None])
 
 
 @pytest.mark.feature("ST-18")

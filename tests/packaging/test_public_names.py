@@ -47,6 +47,10 @@ PUBLIC = {
         sleep start_child
         status_of status_of_result task task_identifier uuid4 wait_condition
         workflow
+        BlockingSchedule BlockingSchedules CalendarSpec IntervalSpec OverlapPolicy Range
+        Schedule ScheduleBackfill ScheduleHandle ScheduleIterator ScheduleLine
+        SchedulePolicy ScheduleSpec ScheduleState ScheduleUpdate ScheduleView
+        ScheduledRun Schedules StartWorkflow last_failure last_result
     """,
     "everact.runtime.control": """
         Control ControlSettings Scope ServerTLS Token TokenFile serve

@@ -15,6 +15,9 @@ import pytest
 from everact.runtime import (
     NonDeterminismError,
     Registry,
+    SleepCondition,
+    UserEventCondition,
+    any_of,
     cancel_run,
     continue_as_new,
     now,
@@ -26,9 +29,17 @@ from everact.runtime import (
     task,
     uuid4,
     wait_condition,
+    wait_for,
     workflow,
 )
-from everact.runtime.core.records import RunTask
+from everact.runtime.core.records import (
+    AwaitEvent,
+    CancelCall,
+    Complete,
+    EventMatched,
+    RunTask,
+    StartTimer,
+)
 from everact.runtime.programs.coroutine import CoroutineProgram
 from tests.programs.driven import Driven
 
@@ -250,6 +261,55 @@ def test_other_code_is_told_from_the_recorded_one_with_both_sides(
     assert error.recorded in str(error)
     assert error.produced in str(error)
     assert error.recorded != error.produced
+
+
+@pytest.mark.parametrize(
+    ("changed", "produced"),
+    [
+        (UserEventCondition("paid", scope="b", filter="n > 1"), "scope='b'"),
+        (UserEventCondition("paid", scope="a", filter="n > 2"), "filter='n > 2'"),
+        (UserEventCondition("sent", scope="a", filter="n > 1"), "key='sent'"),
+        (SleepCondition(5), "StartTimer(call=1"),
+    ],
+    ids=str,
+)
+def test_a_wait_for_another_event_is_told(
+    changed: UserEventCondition | SleepCondition, produced: str
+) -> None:
+    async def code() -> None:
+        await wait_for("it", UserEventCondition("paid", scope="a", filter="n > 1"))
+
+    async def other_wait() -> None:
+        await wait_for("it", changed)
+
+    run = Driven(code)
+    run.start()
+    run.replayed().close()
+    with pytest.raises(NonDeterminismError) as caught:
+        run.replayed(other_wait)
+    run.program.close()
+    assert caught.value.recorded == (
+        "AwaitEvent(call=1, key='paid', scope='a', filter='n > 1')"
+    )
+    assert produced in caught.value.produced
+
+
+def test_a_wait_is_met_on_replay_as_it_was() -> None:
+    async def code() -> list[Any]:
+        decided = UserEventCondition("decided", key="it")
+        met = await wait_for("it", any_of(decided, SleepCondition(60)))
+        again = await wait_for("it", any_of(decided, SleepCondition(60)))
+        return [met["it"].event_id, met["it"].payload, again == met]
+
+    run = Driven(code)
+    timer, wait = run.start()
+    assert isinstance(timer, StartTimer) or isinstance(wait, StartTimer)
+    call = next(c.call for c in (timer, wait) if isinstance(c, AwaitEvent))
+    given_up, closing = run.show(EventMatched(call, "e-1", "decided", b'j{"a":1}'))
+    assert isinstance(given_up, CancelCall)
+    assert isinstance(closing, Complete)
+    assert run.outcome() == ["e-1", {"a": 1}, True]
+    run.replayed().close()
 
 
 def test_the_message_says_what_to_do() -> None:

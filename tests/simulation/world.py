@@ -339,6 +339,7 @@ _EXPECTED = (
     "a transition was refused",
     "disk is full",
     "its next transition is refused by the database",
+    "cannot act, it tries again",
 )
 
 

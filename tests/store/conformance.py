@@ -541,6 +541,29 @@ class StoreConformance:
         assert [r.key for r in store.list(RunFilter(), None, 9)] == [3, 2, 1]
         assert store.retire(NOW, NOW, 9) == 3
 
+    async def test_old_events_that_have_reached_everybody_are_deleted_too(
+        self, store: Store
+    ) -> None:
+        for seq, (at, is_open) in enumerate(
+            [(NOW - 9, 0), (NOW - 8, 1), (NOW - 7, 0), (NOW - 6, 0), (NOW, 0)], 1
+        ):
+            event = (seq, "default", f"e{seq}", "k", "", b"1", b"{}", at, is_open)
+            await commit(
+                store, Write(None, lambda *_: None, also=(("insert_event", event),))
+            )
+
+        def left() -> list[Any]:
+            return [
+                row[2]
+                for row in store.rows("list_events", "default", 99, None, None, 9)
+            ]
+
+        assert store.retire(NOW - 5, NOW, 3) == 2
+        assert left() == ["e5", "e4", "e2"]
+        assert store.retire(NOW - 5, NOW, 3) == 1
+        assert left() == ["e5", "e2"]
+        assert store.retire(NOW - 5, NOW, 3) == 0
+
     async def test_a_child_is_kept_while_its_parent_is_open(self, store: Store) -> None:
         await commit(store, start(1), start(2, parent_key=1))
         await commit(store, close(2, at=NOW - 9, parent_key=1))

@@ -460,3 +460,32 @@ async def test_a_page_of_runs_is_read_without_sorting_all_of_them(path: Path) ->
     assert [line[-1] for line in plan] == [
         "SEARCH runs USING INTEGER PRIMARY KEY (rowid<?)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("query", "given", "index"),
+    [
+        (
+            "waits_for",
+            ("default", "k", "s", 9, -1, -1, 200),
+            "event_waits_by_key (workspace=? AND key=? AND scope=? AND (run_key,call)>",
+        ),
+        (
+            "events_since",
+            ("default", "k", "s", 1.0, 0, 200),
+            "user_events_by_key (workspace=? AND key=? AND scope=? AND seq>?)",
+        ),
+        ("open_events", (), "user_events_open"),
+        ("event", ("default", "e"), "user_events_by_id (workspace=? AND id=?)"),
+    ],
+)
+async def test_events_and_their_waits_are_found_by_an_index_and_in_its_order(
+    path: Path, query: str, given: tuple[object, ...], index: str
+) -> None:
+    await filled(path)
+    connection = sqlite3.connect(path)
+    sql = catalogue.queries("sqlite")[query]
+    plan = connection.execute(f"explain query plan {sql}", given).fetchall()
+    connection.close()
+    (line,) = [line[-1] for line in plan]
+    assert index in line

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
-from typing import assert_type
+from typing import Any, assert_type
 from uuid import UUID
 
 from everact.runtime import (
@@ -18,6 +18,7 @@ from everact.runtime import (
     Client,
     Error,
     HttpConnectProxyConfig,
+    ReceivedEvent,
     Registry,
     RetryConfig,
     RetryPolicy,
@@ -26,16 +27,19 @@ from everact.runtime import (
     Runtime,
     RuntimeThread,
     RunView,
+    SleepCondition,
     StartOperation,
     Status,
     Task,
     TaskContext,
     TLSConfig,
     UpdateHandle,
+    UserEventCondition,
     Worker,
     Workflow,
     all,
     any,
+    any_of,
     context,
     execute_child,
     function,
@@ -49,6 +53,7 @@ from everact.runtime import (
     status_of,
     task,
     uuid4,
+    wait_for,
     workflow,
 )
 
@@ -217,6 +222,12 @@ async def inside_a_workflow() -> None:
     assert_type(now(), datetime)
     assert_type(uuid4(), UUID)
     assert_type(run_info(), RunInfo)
+    event, pause = UserEventCondition("paid", scope="a"), SleepCondition("1h")
+    assert_type(await wait_for("one", event), dict[str, ReceivedEvent])
+    assert_type(await wait_for("two", pause, pause), dict[str, timedelta])
+    assert_type(await wait_for("three", event, pause), dict[str, Any])
+    assert_type(await wait_for("four", any_of(event, pause)), dict[str, Any])
+    wait_for("five", 5)  # type: ignore[call-overload]
     assert_type(context(), TaskContext)
     assert_type(await crawl(["u"]), int)
     child = await start_child(crawl, ["u"])

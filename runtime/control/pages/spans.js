@@ -4,6 +4,7 @@
 const OPENING = {
   RunTask: ["task", (c) => `${c.name}(${shortened(c.args)})`],
   StartTimer: ["timer", () => "timer"],
+  AwaitEvent: ["timer", (c) => `event ${c.key}`],
   StartChild: ["child", (c) => c.name],
   SignalRun: ["message", (c) => `signal ${c.name}`],
   CancelRun: ["message", () => "cancel"],
@@ -37,6 +38,7 @@ export class Spans {
         break;
       case "TaskCompleted":
       case "TimerFired":
+      case "EventMatched":
         end(span, time, "done");
         break;
       case "TaskFailed":

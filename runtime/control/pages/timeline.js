@@ -303,7 +303,7 @@ function describe(lane) {
   const took = duration((span.end ?? now()) - span.start);
   const lines = [`${span.name} · ${span.what} ${span.call}`, `${WORDS[span.state]}, ${span.end ? "took" : "for"} ${took}`, `from ${absolute(span.start)}`];
   if (span.what === "task" && span.attempts > 1) lines.push(`${span.attempts} attempts`);
-  if (span.what === "timer" && !span.end) lines.push(`due ${relative(span.due)}, ${absolute(span.due)}`);
+  if (span.what === "timer" && span.due !== null && !span.end) lines.push(`due ${relative(span.due)}, ${absolute(span.due)}`);
   if (span.task?.next_attempt_at) lines.push(`next attempt ${relative(span.task.next_attempt_at)}`);
   if (span.what === "child" || span.what === "message") lines.push(`run ${span.workflowId}`);
   if (span.failure) lines.push(failureText(span.failure).slice(0, 300));
