@@ -172,7 +172,7 @@ def _load(failure: Failure) -> BaseException | None:
 
 
 def detail_of(value: Any, values: Converter) -> bytes:
-    """A detail of an error as a payload; what cannot be stored must not hide the error."""
+    """A detail of an error as a payload; one that cannot be stored must not hide it."""
     try:
         return values.encode(value, "a detail of the error")
     except Exception:
