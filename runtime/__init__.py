@@ -16,6 +16,7 @@ from everact.runtime.client.blocking_updates import BlockingUpdate
 from everact.runtime.client.client import Client
 from everact.runtime.client.events import EventView
 from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.interceptors import ClientCall, ClientInterceptor
 from everact.runtime.client.schedules import (
     ScheduleHandle,
     ScheduleIterator,
@@ -53,7 +54,7 @@ from everact.runtime.client.views import (
 from everact.runtime.client.with_start import StartOperation
 from everact.runtime.core.calendars import CalendarSpec, Range
 from everact.runtime.core.durations import Duration
-from everact.runtime.core.failures import TimeoutKind
+from everact.runtime.core.failures import Failure, TimeoutKind
 from everact.runtime.core.retry import RetryPolicy, retry
 from everact.runtime.core.schedules import OverlapPolicy
 from everact.runtime.core.statuses import RPCStatus, RunStatus, Status
@@ -93,6 +94,7 @@ from everact.runtime.definitions.combinators import gather, race
 from everact.runtime.definitions.context import TaskContext, context, task_identifier
 from everact.runtime.definitions.control import Reset, TailCall, continue_as_new
 from everact.runtime.definitions.durable import RunInfo
+from everact.runtime.definitions.interceptors import Invocation, WorkerInterceptor
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.tasks import Task, function, task
 from everact.runtime.definitions.waits import (
@@ -142,6 +144,7 @@ from everact.runtime.errors import (
     TaskTimeout,
     UpdateFailed,
     UpdateTimedOutOrCancelled,
+    ValueNotReadable,
     ValueNotStorable,
     WorkflowAlreadyStarted,
     WorkflowFailure,
@@ -149,6 +152,10 @@ from everact.runtime.errors import (
 from everact.runtime.operations.versions import Reachability
 from everact.runtime.threaded import RuntimeThread
 from everact.runtime.values.calls import Arguments, Call, Error
+from everact.runtime.values.converter import Codec, DataConverter
+from everact.runtime.values.json_payloads import JsonConverter
+from everact.runtime.values.outcomes import FailureConverter
+from everact.runtime.values.payloads import Converter, PickleConverter
 from everact.runtime.values.status_of import (
     is_retried,
     register_status,
@@ -178,24 +185,34 @@ __all__ = [
     "ChildFailure",
     "ChildHandle",
     "Client",
+    "ClientCall",
     "ClientError",
+    "ClientInterceptor",
+    "Codec",
     "ContinuedAsNew",
+    "Converter",
+    "DataConverter",
     "Duration",
     "EndpointError",
     "EngineUnreachable",
     "Error",
     "EventView",
     "EveractError",
+    "Failure",
+    "FailureConverter",
     "ForeignAwait",
     "HistoryItem",
     "HttpClient",
     "HttpConnectProxyConfig",
     "IntervalSpec",
     "InvalidFilter",
+    "Invocation",
+    "JsonConverter",
     "KeepAliveConfig",
     "MergeSets",
     "NonDeterminismError",
     "OverlapPolicy",
+    "PickleConverter",
     "PromoteBuildId",
     "PromoteSet",
     "QueryFailed",
@@ -260,9 +277,11 @@ __all__ = [
     "UpdateTimedOutOrCancelled",
     "UpdateView",
     "UserEventCondition",
+    "ValueNotReadable",
     "ValueNotStorable",
     "VersionSets",
     "Worker",
+    "WorkerInterceptor",
     "Workflow",
     "WorkflowAlreadyStarted",
     "WorkflowFailure",

@@ -4,16 +4,18 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from everact.actors import Actor, ActorRef, ActorSystem, Clock, SystemClock
 from everact.runtime.client.client import Client
+from everact.runtime.client.interceptors import ClientInterceptor
 from everact.runtime.client.transport import InProcess, Transport
 from everact.runtime.core.durations import Duration, seconds
 from everact.runtime.definitions import active
+from everact.runtime.definitions.interceptors import WorkerInterceptor
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine.engine import IDLE_RUNS, Engine
@@ -24,7 +26,7 @@ from everact.runtime.errors import RuntimeStateError, StoreInUse
 from everact.runtime.operations import runs
 from everact.runtime.store.base import Store
 from everact.runtime.store.sqlite import SqliteStore
-from everact.runtime.values.payloads import Converter
+from everact.runtime.values.converter import DataConverter
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -60,9 +62,10 @@ class Runtime(Client):
         workers: Iterable[Worker] | None = None,
         registry: Registry | None = None,
         namespace: str = "default",
-        values: Converter | None = None,
+        data_converter: DataConverter | None = None,
         identity: str = "",
         default_query_reject_condition: str = runs.REJECT_NONE,
+        interceptors: Sequence[ClientInterceptor | WorkerInterceptor] = (),
         grace: Duration = 10.0,
         wait_for_lock: Duration = 0.0,
         retention: Duration | None = "30d",
@@ -76,9 +79,10 @@ class Runtime(Client):
         super().__init__(
             None,
             namespace=namespace,
-            values=values,
+            data_converter=data_converter,
             identity=identity,
             default_query_reject_condition=default_query_reject_condition,
+            interceptors=interceptors,
         )
         self._registry = registry or default_registry()
         self._workers = (Worker(),) if workers is None else tuple(workers)
@@ -134,15 +138,16 @@ class Runtime(Client):
             clock=self._clock,
             registry=self._registry,
             workers=self._workers,
-            values=self.values,
+            values=self.data_converter,
             generator=self._generator,
             idle_runs=self._idle_runs,
             tune_gc=self._tune_gc,
             reachability_queues=self._reachability_queues,
+            interceptors=self.interceptors,
         )
         await self._open(engine)
         self._engine = engine
-        self._transport = InProcess(engine)
+        self._transport = self._way(InProcess(engine))
         self._retention = Retention(engine, self._keep)
         self._leave = active.enter(self)
         return self

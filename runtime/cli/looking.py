@@ -189,6 +189,7 @@ def _facts(view: RunView) -> dict[str, Any]:
         "parameters": to_json(view.parameters) if view.parameters else None,
         "timers": ", ".join(moment(due) for due in view.pending_timers),
         "child runs": ", ".join(view.pending_children),
+        "events": ", ".join(view.pending_events),
         "updates": ", ".join(f"{u.name} ({u.id})" for u in view.pending_updates),
         "journal": f"{view.history_length} rows",
     }

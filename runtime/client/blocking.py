@@ -584,6 +584,14 @@ class BlockingHandle(Generic[R]):
         )
         return BlockingUpdate(self._loop_thread.wait(sending), self._loop_thread)
 
+    @overload
+    def update_handle(
+        self, id: str, *, update: UpdateMethod[..., Any, T], result_type: Any = None
+    ) -> BlockingUpdate[T]: ...
+    @overload
+    def update_handle(
+        self, id: str, *, update: str | None = None, result_type: Any = None
+    ) -> BlockingUpdate[Any]: ...
     def update_handle(
         self, id: str, *, update: Any = None, result_type: Any = None
     ) -> BlockingUpdate[Any]:

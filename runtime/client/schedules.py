@@ -1,11 +1,12 @@
 """The client's schedules: create, find, list them, and act on one."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
 
 from msgspec.structs import replace
 
+from everact.runtime.client.callers import warn_caller
 from everact.runtime.client.rpc import RPC, rpc_of
 from everact.runtime.client.scheduling import (
     Schedule,
@@ -13,7 +14,6 @@ from everact.runtime.client.scheduling import (
     ScheduleLine,
     ScheduleUpdate,
     ScheduleView,
-    attributes_of,
     backfills_of,
     definition_of,
     schedule_line,
@@ -21,6 +21,11 @@ from everact.runtime.client.scheduling import (
 )
 from everact.runtime.core.schedules import OverlapPolicy, check, check_new
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.definitions.search_attributes import (
+    SearchAttributes,
+    attributes_of,
+    old_form,
+)
 from everact.runtime.errors import RPCError
 from everact.runtime.operations import schedules as requests
 from everact.runtime.values.payloads import checked_text
@@ -39,7 +44,7 @@ class Creating(RPC, total=False):
     trigger_immediately: bool
     backfill: Sequence[ScheduleBackfill]
     memo: Mapping[str, Any] | None
-    search_attributes: Mapping[str, Any] | None
+    search_attributes: SearchAttributes | None
     static_summary: str
     static_details: str
     request_id: str
@@ -51,9 +56,9 @@ class Schedules:
     def __init__(self, client: "Client") -> None:
         self._client = client
 
-    async def create(
+    def create(
         self, id: str, schedule: Schedule, **options: Unpack[Creating]
-    ) -> "ScheduleHandle":
+    ) -> Coroutine[Any, Any, "ScheduleHandle"]:
         """Create a schedule; it is durable when this returns.
 
         `trigger_immediately` takes one action at once, `backfill` those of past times.
@@ -62,6 +67,14 @@ class Schedules:
         makes no other. ScheduleAlreadyRunning if the ID is taken, ValueError and
         TypeError for what makes no sense; nothing is stored then.
         """
+        said = old_form(options.get("search_attributes"))
+        if said is not None:
+            warn_caller(said)
+        return self._create(id, schedule, options)
+
+    async def _create(
+        self, id: str, schedule: Schedule, options: Creating
+    ) -> "ScheduleHandle":
         handle = self.handle(id)
         request = _creation(self._client, id, schedule, options)
         await self._client.transport.call(request, rpc_of(options))

@@ -4,13 +4,14 @@ Durations and datetimes are those of the whole client: see `core.durations`; mom
 without a zone are in UTC, and so are those that are given back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Unpack
 
 from msgspec.structs import replace
 
+from everact.runtime.client.callers import warn_caller, warn_of_old_forms
 from everact.runtime.client.rpc import RPC_OPTIONS
 from everact.runtime.client.starting import UNSET, Starting, start_request
 from everact.runtime.core import schedules as core
@@ -18,12 +19,16 @@ from everact.runtime.core.calendars import CalendarSpec, Interval, Spec
 from everact.runtime.core.durations import Duration, seconds
 from everact.runtime.core.records import (
     NO_EXTRAS,
-    Attribute,
-    AttributeKind,
     Extras,
     StartOptions,
 )
 from everact.runtime.core.schedules import OverlapPolicy
+from everact.runtime.definitions.search_attributes import (
+    SearchAttributes,
+    TypedSearchAttributes,
+    old_form,
+    typed_attributes,
+)
 from everact.runtime.operations import schedules as requests
 from everact.runtime.values.payloads import Converter
 
@@ -60,6 +65,7 @@ class StartWorkflow:
     def __init__(
         self, workflow: Any, arg: Any = UNSET, **options: Unpack[Starting]
     ) -> None:
+        warn_of_old_forms(options)
         misplaced = sorted(options.keys() & _OF_A_CALLER)
         if misplaced:
             raise TypeError(f"a schedule's start takes no {', '.join(misplaced)}")
@@ -167,7 +173,12 @@ class ScheduleUpdate:
     """
 
     schedule: Schedule
-    search_attributes: Mapping[str, Any] | None = None
+    search_attributes: SearchAttributes | None = None
+
+    def __post_init__(self) -> None:
+        said = old_form(self.search_attributes)
+        if said is not None:
+            warn_caller(said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +198,7 @@ class ScheduleView:
     id: str
     schedule: Schedule
     memo: dict[str, Any]
-    search_attributes: dict[str, Any]
+    search_attributes: TypedSearchAttributes
     static_summary: str
     static_details: str
     created_at: datetime
@@ -211,7 +222,7 @@ class ScheduleLine:
     paused: bool
     note: str
     memo: dict[str, Any]
-    search_attributes: dict[str, Any]
+    search_attributes: TypedSearchAttributes
     running_actions: tuple[ScheduledRun, ...]
     recent_actions: tuple[ScheduledRun, ...]
     next_times: tuple[datetime, ...]
@@ -247,28 +258,6 @@ def backfills_of(given: Sequence[ScheduleBackfill]) -> tuple[core.Backfill, ...]
         core.Backfill(epoch(one.start_at), epoch(one.end_at), one.overlap)
         for one in given
     )
-
-
-def attributes_of(given: Mapping[str, Any] | None) -> dict[str, Attribute]:
-    """Search attributes as they are sent; TypeError for a value that can be none."""
-    return {name: _attribute(name, value) for name, value in (given or {}).items()}
-
-
-def _attribute(name: str, value: Any) -> Attribute:
-    match value:
-        case bool():
-            return Attribute(AttributeKind.BOOL, value)
-        case int():
-            return Attribute(AttributeKind.INT, value)
-        case float():
-            return Attribute(AttributeKind.FLOAT, value)
-        case str():
-            return Attribute(AttributeKind.KEYWORD, value)
-        case datetime():
-            return Attribute(AttributeKind.DATETIME, epoch(value))
-        case list() | tuple() if all(isinstance(item, str) for item in value):
-            return Attribute(AttributeKind.KEYWORD_LIST, tuple(value))
-    raise TypeError(f"search attribute {name!r} cannot be a {type(value).__name__}")
 
 
 def epoch(moment: datetime) -> float:
@@ -340,7 +329,7 @@ def schedule_view(
         found.id,
         _schedule(found.schedule, values),
         {name: values.decode(value) for name, value in found.memo.items()},
-        attributes_shown(found.attributes),
+        typed_attributes(found.attributes),
         found.static_summary,
         found.static_details,
         _moment(found.created_at),
@@ -364,16 +353,11 @@ def schedule_line(found: requests.ScheduleSummary, values: Converter) -> Schedul
         found.paused,
         found.note,
         {name: values.decode(value) for name, value in found.memo.items()},
-        attributes_shown(found.attributes),
+        typed_attributes(found.attributes),
         _runs(found.running),
         _runs(found.recent),
         tuple(_moment(time) for time in found.upcoming),
     )
-
-
-def attributes_shown(found: Mapping[str, Attribute]) -> dict[str, Any]:
-    """Search attributes as plain values."""
-    return {name: attribute.value for name, attribute in found.items()}
 
 
 def _schedule(found: core.Definition, values: Converter) -> Schedule:

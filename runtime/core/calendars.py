@@ -130,6 +130,8 @@ class Times:
         if self._from is not None:
             at = max(at, self._from)
         for _ in range(_PATIENCE):
+            if at >= self._until:
+                return None
             found = self._next(at)
             if found is None or found >= self._until:
                 return None

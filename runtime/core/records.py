@@ -325,6 +325,7 @@ class RunTask(Record, tag=32, frozen=True):
     args: Args = ()
     kwargs: Kwargs = {}
     options: TaskOptions | None = None
+    headers: dict[str, str] | None = None
 
 
 class StartTimer(Record, tag=33, frozen=True):
@@ -357,6 +358,7 @@ class SignalRun(Record, tag=35, frozen=True):
     name: str
     args: Args = ()
     kwargs: Kwargs = {}
+    headers: dict[str, str] = {}
 
 
 class CancelRun(Record, tag=36, frozen=True):

@@ -18,7 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from everact.runtime.core.calendars import Spec, Times
-from everact.runtime.core.cron import times_of
+from everact.runtime.core.cron import compiled, times_of
 from everact.runtime.core.failures import FailureKind
 from everact.runtime.core.opaque import Payload
 from everact.runtime.core.records import (
@@ -36,7 +36,7 @@ from everact.runtime.core.records import (
 )
 
 BATCH = 100
-"""Times that one transaction deals with."""
+"""Times that one change deals with."""
 
 LONGEST_BUFFER = 1000
 """Actions that may wait for a run to end; those beyond are skipped."""
@@ -184,13 +184,13 @@ class Schedule(msgspec.Struct, array_like=True, kw_only=True):
 
     # -- what happens ----------------------------------------------------------------
 
-    def advance(self, present: Present, most: int) -> tuple[list[Order], int]:
-        """Time has gone by: what to do, having looked at `most` times at most.
+    def advance(self, present: Present) -> list[Order]:
+        """Time has gone by: what to do.
 
-        The number is how many more might have been looked at; 0 calls for repetition.
+        No more than `BATCH` times are dealt with; the rest is due at once.
         """
         orders: list[Order] = []
-        now, times, left = present.now, self.times, most
+        now, times, left = present.now, self.times, BATCH
         while self.backfills and left:
             first, *others = self.backfills
             nominal = times.after(first.after)
@@ -215,7 +215,7 @@ class Schedule(msgspec.Struct, array_like=True, kw_only=True):
                 self.missed += 1
             else:
                 orders += self._offer(nominal, None, False, present)
-        return orders, left
+        return orders
 
     def trigger(self, overlap: OverlapPolicy | None, present: Present) -> list[Order]:
         """Somebody wants an action now."""
@@ -245,6 +245,13 @@ class Schedule(msgspec.Struct, array_like=True, kw_only=True):
                     f"{failure.type}: {failure.message}"
                 )
         return self._drain(present)
+
+    def redefine(self, definition: Definition, now: float) -> None:
+        """Go by another definition from now on, without a look back."""
+        if compiled(definition.spec) != compiled(self.definition.spec):
+            self.until = max(self.until, now)
+        self.definition = definition
+        self.updated_at = now
 
     def pause(self, note: str) -> list[Order]:
         """Act only when asked to from now on."""
@@ -393,6 +400,9 @@ def check(definition: Definition) -> None:
             f"the catch-up window must be {LEAST_CATCHUP:g} s or more, not "
             f"{policy.catchup_window:g} s"
         )
+    extras = definition.action.options.extras
+    if extras is not None and extras.cron:
+        raise ValueError("what a schedule starts has no cron expression of its own")
     if definition.remaining_actions < 0:
         raise ValueError("remaining_actions must not be negative")
     if definition.remaining_actions and not definition.limited_actions:

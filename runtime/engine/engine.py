@@ -10,7 +10,7 @@ import logging
 import os
 import random
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -30,6 +30,7 @@ from everact.runtime.core.records import (
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.definitions.context import EndpointAccess
+from everact.runtime.definitions.interceptors import around
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.engine import garbage, outside, steps
 from everact.runtime.engine.attempt import Outcome, TaskStarter
@@ -64,10 +65,11 @@ from everact.runtime.errors import (
     StoreError,
     WorkflowAlreadyStarted,
 )
-from everact.runtime.programs.coroutine import make_program
+from everact.runtime.programs.attended import make_program
+from everact.runtime.programs.coroutine import CoroutineProgram
 from everact.runtime.programs.loop import GeneratorHooks
 from everact.runtime.store.base import RunRow, Statement, Store, Write
-from everact.runtime.values.payloads import Converter, PickleConverter
+from everact.runtime.values.converter import DataConverter
 
 logger = logging.getLogger("everact.engine")
 
@@ -114,17 +116,20 @@ class Engine:
         clock: Clock,
         registry: Registry,
         workers: tuple[Worker, ...],
-        values: Converter | None = None,
+        values: DataConverter | None = None,
         generator: random.Random | None = None,
         idle_runs: int = IDLE_RUNS,
         tune_gc: bool = True,
         reachability_queues: int = SCANNED,
+        interceptors: Iterable[object] = (),
     ) -> None:
         self.store = store
         self.clock = clock
         self.now = clock.now
         self.registry = registry
-        self.values = values or PickleConverter()
+        self.values = values or DataConverter.default
+        self.around = around(interceptors)
+        self.long_way = self.values.hinted or bool(self.around.tasks)
         self.workers = Workers(workers)
         self.runs: dict[int, RunActor] = {}
         self.steps: list[Any] = []  # taken, and recorded before the turn is over
@@ -208,7 +213,7 @@ class Engine:
         await asyncio.shield(self._closing)
 
     async def _close(self, grace: float) -> None:
-        self.stopping = True
+        self.stopping = self.long_way = True
         self.schedules.close()
         self.events.stop()
         if self._loader is not None:
@@ -376,11 +381,18 @@ class Engine:
         code, state = self.code(run.row, run.state), run.state
         if isinstance(code, str):
             return code
-        run.program = make_program(code, state.start, state.generation, self.values)
+        run.program = self.program(state.start, state.generation, code)
         reason = run.fits() if state.script else None
         if reason is not None:
             run.drop_program()
         return reason
+
+    def program(
+        self, start: Started, generation: int, code: Registry | None = None
+    ) -> CoroutineProgram | None:
+        """A new program for a run; None if its code is not known here."""
+        registry = code or self.registry
+        return make_program(registry, start, generation, self.values, self.around)
 
     def obstacle(self, run: RunActor) -> str | None:
         """Why the run's code cannot be run here and now; None if it can."""
@@ -494,7 +506,7 @@ class Engine:
 
     async def _ask_again(self, run: RunActor, question: Question) -> None:
         """Answer a query from the run as it is read back, or as it ended."""
-        given = question.name, question.args, question.kwargs
+        given = question.name, question.args, question.kwargs, question.headers
         try:
             settle(question.reply, await self.ask(run.row.key, *given))
         except Exception as error:
@@ -757,14 +769,19 @@ class Engine:
         self.commits.add(write)
 
     async def ask(
-        self, key: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        key: int,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        headers: dict[str, str],
     ) -> Any:
         """Put a query to an open run in memory or not; see `Program.query`."""
         run = self.resident(key)
         if run is None:
-            return await self._ask_closed(key, name, args, kwargs)
+            return await self._ask_closed(key, name, args, kwargs, headers)
         reply = self.loop.create_future()
-        run.post(Question(name, args, kwargs, reply))
+        run.post(Question(name, args, kwargs, headers, reply))
         return await reply
 
     def no_answer(self, run: RunActor, reason: str) -> EveractError:
@@ -775,7 +792,12 @@ class Engine:
         return QueryFailed(f"{run} cannot answer: {reason}")
 
     async def _ask_closed(
-        self, key: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        key: int,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        headers: dict[str, str],
     ) -> Any:
         stored = self.store.load(key)
         if stored is None:
@@ -784,11 +806,11 @@ class Engine:
         code = self.code(stored.run, state)
         if isinstance(code, str):
             raise RPCError(code.removeprefix(WAITING), RPCStatus.DEADLINE_EXCEEDED)
-        program = make_program(code, state.start, state.generation, self.values)
+        program = self.program(state.start, state.generation, code)
         assert program is not None
         try:
             program.replay(state.script)
-            return program.query(name, args, kwargs)
+            return program.query(name, args, kwargs, headers)
         finally:
             program.close()
 

@@ -93,7 +93,12 @@ class Relations:
         event: Any
         if type(command) is SignalRun:
             event = SignalReceived(
-                command.name, command.args, command.kwargs, request_id, start.run_id
+                command.name,
+                command.args,
+                command.kwargs,
+                request_id,
+                start.run_id,
+                command.headers,
             )
         else:
             event = CancelRequested("asked by another run", start.run_id, request_id)

@@ -61,7 +61,13 @@ from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.engine import outside, steps
 from everact.runtime.engine.attempt import Outcome, TaskActor, attempt_of, start
 from everact.runtime.engine.watchdog import ActivationOverrun
-from everact.runtime.errors import NonDeterminismError, QueryFailed, RPCError
+from everact.runtime.errors import (
+    EveractError,
+    NonDeterminismError,
+    QueryFailed,
+    RPCError,
+    RuntimeStateError,
+)
 from everact.runtime.programs.base import Program
 from everact.runtime.store.base import RunRow, Statement, Write
 
@@ -109,15 +115,17 @@ class Asked(msgspec.Struct, eq=False):
 class Question:
     """A query, answered once the state that it saw is durable."""
 
-    __slots__ = ("args", "kwargs", "name", "reply")
+    __slots__ = ("args", "headers", "kwargs", "name", "reply")
 
     def __init__(
         self,
         name: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        headers: dict[str, str],
         reply: "asyncio.Future[Any]",
     ) -> None:
+        self.headers = headers
         self.name = name
         self.args = args
         self.kwargs = kwargs
@@ -582,16 +590,20 @@ class RunActor(Actor):
             if type(event) is TaskReported and not self.dropped:
                 self._when_durable(asked.reply, outside.refusal(self, event))
             elif self.state.status or self.dropped:
-                start = self.state.start
-                error = RPCError(
-                    f"run {start.workflow_id!r} ({start.run_id}) is not open: it is "
-                    f"{RunStatus(self.state.status)}",
-                    RPCStatus.NOT_FOUND,
-                )
-                self._when_durable(asked.reply, error)
+                self._when_durable(asked.reply, self._not_open())
             else:
                 self._when_durable(asked.reply, None)
         self.rest()
+
+    def _not_open(self) -> EveractError:
+        if self.engine.stopping and not self.state.status:
+            return RuntimeStateError("the runtime was closed")
+        start = self.state.start
+        return RPCError(
+            f"run {start.workflow_id!r} ({start.run_id}) is not open: it is "
+            f"{RunStatus(self.state.status)}",
+            RPCStatus.NOT_FOUND,
+        )
 
     def _when_durable(self, reply: "asyncio.Future[Any]", answer: Any) -> None:
         """Answer once everything that the answer was computed from is durable."""
@@ -938,7 +950,9 @@ class RunActor(Actor):
         assert program is not None
         answer: Any
         try:
-            answer = program.query(question.name, question.args, question.kwargs)
+            answer = program.query(
+                question.name, question.args, question.kwargs, question.headers
+            )
         except QueryFailed as failed:
             answer = failed
             if "changed" in failed.message:

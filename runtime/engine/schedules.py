@@ -218,31 +218,26 @@ class Schedules:
     async def _changed(
         self, place: Place, fold: Fold, request_id: str, new: Schedule | None = None
     ) -> None:
-        """Bring a schedule up to the present, batch by batch, and then change it."""
-        engine, left = self._engine, 0
+        """Bring a schedule up to the present, and then change it."""
+        engine = self._engine
         async with self._lock(place):
             engine.check_open()
+            if engine.leaving:  # runs that cannot be ended now
+                await engine.commits.idle()
             if self._served(place, request_id):
                 return
             if new is not None and engine.store.select("schedule", *place):
                 raise ScheduleAlreadyRunning(place[1])
-            while not left:
-                engine.check_open()
-                schedule = new or self.read(place)
-                before = b"" if new else schedules.encode(schedule)
-                defined = schedule.definition
-                present = Present(engine.clock.now(), _Naming(engine, place[0]))
-                orders: list[Order] = []
-                left = 1
-                if new is None:
-                    orders, left = schedule.advance(present, schedules.BATCH)
-                new = None
-                if left:
-                    orders += fold(schedule, present)
-                if schedule.definition is not defined:
-                    schedule.serial += 1
-                if request_id or schedules.encode(schedule) != before:
-                    await self._save(schedule, orders, request_id if left else "")
+            schedule = new or self.read(place)
+            before = b"" if new else schedules.encode(schedule)
+            defined = schedule.definition
+            present = Present(engine.clock.now(), _Naming(engine, place[0]))
+            orders = schedule.advance(present) if new is None else []
+            orders += fold(schedule, present)
+            if schedule.definition is not defined:
+                schedule.serial += 1
+            if request_id or schedules.encode(schedule) != before:
+                await self._save(schedule, orders, request_id)
 
     async def _deleted(self, place: Place, request_id: str) -> None:
         async with self._lock(place):

@@ -22,6 +22,7 @@ from everact.runtime.core.schedules import (
     Taken,
 )
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.definitions.search_attributes import typed_attributes
 from everact.runtime.engine.schedules import Fold
 from everact.runtime.errors import RPCError
 from everact.runtime.filters.parsing import parse
@@ -194,6 +195,7 @@ async def create_schedule(engine: "Engine", request: CreateSchedule) -> None:
     """Make it, and do at once what was asked for."""
     _check(schedules.check_new, request.schedule)
     _check_backfills(request.backfills)
+    _check_attributes(request.attributes)
     now = engine.clock.now()
     schedule = Schedule(
         workspace=request.workspace,
@@ -213,7 +215,7 @@ async def create_schedule(engine: "Engine", request: CreateSchedule) -> None:
         orders: list[Order] = []
         if request.trigger_immediately:
             orders += schedule.trigger(None, present)
-        return orders + schedule.advance(present, schedules.BATCH)[0]
+        return orders + schedule.advance(present)
 
     await engine.schedules.create(schedule, begin, request.request_id)
 
@@ -249,6 +251,7 @@ async def describe_schedule(
 async def update_schedule(engine: "Engine", request: UpdateSchedule) -> None:
     """Replace the definition that the caller saw, and no other."""
     _check(schedules.check, request.schedule)
+    _check_attributes(request.attributes or {})
 
     def update(schedule: Schedule, present: Present) -> list[Order]:
         if schedule.serial != request.serial:
@@ -256,13 +259,12 @@ async def update_schedule(engine: "Engine", request: UpdateSchedule) -> None:
                 f"schedule {schedule.id!r} has changed since it was described",
                 RPCStatus.ABORTED,
             )
-        kept = schedule.definition.action
-        schedule.definition = request.schedule
+        definition = request.schedule
         if request.keep_action:
-            schedule.definition = replace(request.schedule, action=kept)
+            definition = replace(definition, action=schedule.definition.action)
+        schedule.redefine(definition, present.now)
         if request.attributes is not None:
             schedule.attributes = request.attributes
-        schedule.updated_at = present.now
         return []
 
     await _change(engine, request, update)
@@ -298,7 +300,7 @@ async def backfill_schedule(engine: "Engine", request: BackfillSchedule) -> None
 
     def backfill(schedule: Schedule, present: Present) -> list[Order]:
         schedule.backfills += request.backfills
-        return schedule.advance(present, schedules.BATCH)[0]
+        return schedule.advance(present)
 
     await _change(engine, request, backfill)
 
@@ -372,6 +374,13 @@ def _check(check: Any, definition: Definition) -> None:
     try:
         check(definition)
     except ValueError as error:
+        raise RPCError(str(error), RPCStatus.INVALID_ARGUMENT) from None
+
+
+def _check_attributes(attributes: Attributes) -> None:
+    try:
+        typed_attributes(attributes)
+    except (TypeError, ValueError, OverflowError) as error:
         raise RPCError(str(error), RPCStatus.INVALID_ARGUMENT) from None
 
 

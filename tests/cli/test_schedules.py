@@ -16,7 +16,7 @@ def test_a_schedule_is_created_looked_at_used_and_deleted(engine: Shell) -> None
         *("--memo", "team=red"),
     )
     assert made.data == {"schedule_id": "nightly", "created": True}, made.err
-    again = engine("schedules", "create", "nightly", "squares", "--every", "1h")
+    again = engine("schedules", "create", "nightly", "squares", "1", "--every", "1h")
     assert (again.code, "already running" in again.err) == (5, True), again
     shown = engine("schedules", "describe", "nightly", "--json").data
     assert shown["action"] == {

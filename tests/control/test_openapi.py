@@ -65,6 +65,15 @@ POST     /api/v1/tasks/report_cancelled
 GET POST /api/v1/versions/get
 GET POST /api/v1/versions/reachability
 POST     /api/v1/versions/update
+POST     /api/v1/schedules/backfill
+POST     /api/v1/schedules/create
+POST     /api/v1/schedules/delete
+GET POST /api/v1/schedules/describe
+GET POST /api/v1/schedules/list
+POST     /api/v1/schedules/pause
+POST     /api/v1/schedules/resume
+POST     /api/v1/schedules/trigger
+POST     /api/v1/schedules/update
 GET POST /api/v1/updates/result
 POST     /api/v1/updates/send
 POST     /api/v1/updates/send_with_start

@@ -54,3 +54,15 @@ def test_the_agent_retries_its_tool_asks_and_finishes() -> None:
         "a warm weekend: Lisbon (yes, but not much)",
         "6 tasks recorded, 3 facts known",
     ]
+
+
+@pytest.mark.real_time
+@pytest.mark.feature("DC-02")
+def test_values_are_encrypted_and_keys_are_rotated() -> None:
+    assert run_example("encrypted_values") == [
+        "995 cents from Ada, card ...1111",
+        "the number cannot be read in the database",
+        "after the new key: 995 cents from Ada, card ...1111",
+        "from elsewhere: 100 cents from Ada, card ...1111",
+        "without the key: a value is encoded by the codec 'sealed'",
+    ]

@@ -288,7 +288,7 @@ async def test_a_token_is_of_one_workspace(site: Site) -> None:
     async with site.up() as client:
         handle = await client.start(ordering, "tea", id="order-1")
         token, _ = await asked("tea")
-        other = Client(client.transport, namespace="other", values=client.values)
+        other = Client(**(client.config() | {"namespace": "other"}))
         await refused(other.task_handle(token=token).complete("taken over"))
         assert (await handle.describe()).status is RunStatus.RUNNING
 

@@ -36,6 +36,11 @@ from everact.runtime import (
     run_info,
     workflow,
 )
+from everact.runtime.definitions.search_attributes import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+)
 from tests.features.conftest import Site
 from tests.features.stage import note, stage
 
@@ -94,6 +99,18 @@ def every(
         ScheduleSpec(intervals=[IntervalSpec(interval)]),
         SchedulePolicy(**policy),
         state or ScheduleState(),
+    )
+
+
+def attributes(**values: str | int) -> TypedSearchAttributes:
+    return TypedSearchAttributes(
+        SearchAttributePair(
+            SearchAttributeKey.for_int(name)
+            if isinstance(value, int)
+            else SearchAttributeKey.for_keyword(name),
+            value,
+        )
+        for name, value in values.items()
     )
 
 
@@ -290,15 +307,33 @@ async def test_memo_and_attributes_of_a_schedule_are_not_those_of_its_runs(
 ) -> None:
     action = StartWorkflow(importing, id="import", memo={"of": "the run"})
     handle = await client.schedules.create(
-        "s", yearly(action), memo={"team": "red"}, trigger_immediately=True
+        "s",
+        yearly(action),
+        memo={"team": "red"},
+        search_attributes=attributes(Team="red"),
+        trigger_immediately=True,
     )
     view = await handle.describe()
-    assert view.memo == {"team": "red"}
-    assert [line.memo async for line in await client.schedules.list()] == [
-        {"team": "red"}
-    ]
+    assert (view.memo, view.search_attributes) == (
+        {"team": "red"},
+        attributes(Team="red"),
+    )
+    (line,) = [line async for line in await client.schedules.list()]
+    assert (line.memo, line.search_attributes) == (view.memo, view.search_attributes)
     run = await client.handle(view.recent_actions[0].workflow_id).describe()
     assert run.memo == {"of": "the run"}
+
+
+@pytest.mark.feature("SC-04")
+async def test_attributes_as_a_dictionary_are_deprecated(client: Client) -> None:
+    with pytest.warns(DeprecationWarning, match="TypedSearchAttributes") as warned:
+        handle = await client.schedules.create(
+            "s", yearly(), search_attributes={"Team": ["red"]}
+        )
+    assert warned[0].filename == __file__
+    assert (await handle.describe()).search_attributes == attributes(Team="red")
+    with pytest.warns(DeprecationWarning, match="TypedSearchAttributes"):
+        ScheduleUpdate(yearly(), {"Team": ["red"]})
 
 
 @pytest.mark.feature("SC-06", "SC-21")
@@ -606,7 +641,7 @@ async def test_an_update_replaces_the_definition(client: Client) -> None:
 
     async def faster(view: ScheduleView) -> ScheduleUpdate:
         action = view.schedule.action.changed(args=(7.0,), queue="default")
-        return ScheduleUpdate(every("10s", action=action), {"Team": "red"})
+        return ScheduleUpdate(every("10s", action=action), attributes(Team="red"))
 
     before = await handle.describe()
     await asyncio.sleep(1)
@@ -616,7 +651,7 @@ async def test_an_update_replaces_the_definition(client: Client) -> None:
     assert view.actions_taken == 2
     assert view.schedule.action.args == (7.0,)
     assert view.schedule.action.id == "import"
-    assert view.search_attributes == {"Team": "red"}
+    assert view.search_attributes == attributes(Team="red")
     assert view.updated_at > before.updated_at == before.created_at == view.created_at
 
 
@@ -681,7 +716,10 @@ async def test_a_description_agrees_with_what_was_played(
     began = site.clock.now()
     action = StartWorkflow(importing, 15.0, id="import")
     handle = await client.schedules.create(
-        "s", every("10s", action=action), memo={"a": 1}, search_attributes={"N": 5}
+        "s",
+        every("10s", action=action),
+        memo={"a": 1},
+        search_attributes=attributes(N=5),
     )
     await asyncio.sleep(127)  # from 10 on, each second time is skipped
     view = await handle.describe()
@@ -691,7 +729,7 @@ async def test_a_description_agrees_with_what_was_played(
     assert view.running_actions == ()
     following = [time.timestamp() - began for time in view.next_times]
     assert following == [130.0 + 10 * n for n in range(10)]
-    assert (view.memo, view.search_attributes) == ({"a": 1}, {"N": 5})
+    assert (view.memo, view.search_attributes) == ({"a": 1}, attributes(N=5))
     assert view.created_at.timestamp() == pytest.approx(began)
     await asyncio.sleep(120)
     view = await handle.describe()
@@ -738,8 +776,12 @@ async def test_schedules_are_listed_page_by_page(client: Client) -> None:
 async def test_a_filter_chooses_and_a_bad_one_shows_at_the_first_iteration(
     client: Client,
 ) -> None:
-    await client.schedules.create("red", every("1h"), search_attributes={"Team": "r"})
-    await client.schedules.create("blue", every("1h"), search_attributes={"Team": "b"})
+    await client.schedules.create(
+        "red", every("1h"), search_attributes=attributes(Team="r")
+    )
+    await client.schedules.create(
+        "blue", every("1h"), search_attributes=attributes(Team="b")
+    )
     await client.schedules.handle("blue").pause()
 
     async def found(query: str) -> list[str]:

@@ -139,7 +139,7 @@ async def test_bad_arguments_are_refused_before_anything_is_asked(
 @pytest.mark.feature("WV-03")
 async def test_sets_are_of_one_namespace(runtime: Client) -> None:
     await runtime.versions.update("q", AddNewDefault("1.0"))
-    other = Client(runtime.transport, namespace="other", values=runtime.values)
+    other = Client(**(runtime.config() | {"namespace": "other"}))
     assert await other.versions.sets("q") == VersionSets()
 
 

@@ -25,7 +25,9 @@ PUBLIC = {
         AuthorizationError BlockingClient BlockingHandle BlockingHttpClient
         BlockingTaskHandle Call
         ChildFailure ChildHandle
-        Client ClientError ContinuedAsNew Duration EndpointError EngineUnreachable
+        Client ClientCall ClientError ClientInterceptor Codec ContinuedAsNew Converter
+        DataConverter Duration EndpointError EngineUnreachable Failure FailureConverter
+        Invocation JsonConverter PickleConverter ValueNotReadable WorkerInterceptor
         Error EveractError HttpClient HttpConnectProxyConfig InvalidFilter
         KeepAliveConfig
         RetryConfig TLSConfig

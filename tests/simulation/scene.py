@@ -23,6 +23,7 @@ from everact.runtime.errors import (
     RuntimeStateError,
     StoreError,
     UpdateFailed,
+    UpdateTimedOutOrCancelled,
     WorkflowFailure,
 )
 from everact.runtime.operations.tasks import (
@@ -234,6 +235,8 @@ class Scene:
         try:
             sent = await sending
             found = await sent.result()
+        except UpdateTimedOutOrCancelled as gave_up:  # nothing limits the wait
+            raise asyncio.CancelledError from gave_up
         except UpdateFailed as failure:
             cause = failure.cause
             return getattr(cause, "type", type(cause).__name__)

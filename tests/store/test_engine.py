@@ -12,6 +12,7 @@ import pytest
 
 from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import (
+    Call,
     Registry,
     RPCError,
     RPCStatus,
@@ -147,6 +148,36 @@ async def test_a_damaged_run_can_be_terminated(tmp_path: Path) -> None:
         lines = {line.workflow_id: line.status async for line in made.list()}
         assert lines["b"] is RunStatus.TERMINATED
         assert await made.handle("a").result() == [10, 10, 10, 1]
+
+
+@pytest.mark.feature("ID-08")
+async def test_a_damaged_run_can_be_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "everact.db"
+    await started(path)
+    edit(path, f"update journal set body = x'00' where {ROW} and seq = 1")
+    async with runtime(path) as made:
+        new = await made.start(sleeper, 1, id="b", on_conflict="terminate_existing")
+        assert await new.result() == [1, 1, 1, 1]
+        lines = [line.status async for line in made.list(id="b")]
+        assert lines == [RunStatus.COMPLETED, RunStatus.TERMINATED]
+
+
+@pytest.mark.feature("ID-08", "ST-19")
+async def test_what_is_started_together_is_refused_together(tmp_path: Path) -> None:
+    path = tmp_path / "everact.db"
+    store = SqliteStore(path)
+    async with runtime(path, store) as made:
+        old = await made.start(sleeper, 1, id="x")
+        store._writing.execute(
+            "create trigger refuse before insert on runs when new.name = 'step' or"
+            " new.workflow_id = 'x' begin select raise(abort, 'refused'); end"
+        )
+        with pytest.raises(StoreError, match="refused"):
+            await made.start(sleeper, 2, id="x", on_conflict="terminate_existing")
+        with pytest.raises(StoreError, match="refused"):
+            await made.dispatch([Call("sleeper", 1), Call("step", "y")])
+        assert await made.count() == 1
+        assert await old.result() == [1, 1, 1, 1]
 
 
 class Trap:

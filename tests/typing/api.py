@@ -254,6 +254,12 @@ async def with_a_runtime() -> None:
     async with Runtime("file.db", workers=[Worker(queues=("default",))]) as runtime:
         assert_type(runtime, Runtime)
         handle = await runtime.start(crawl, ["u"], id="c", on_conflict="attach")
+        assert_type(runtime.handle_for(crawl, "c"), RunHandle[int])
+        assert_type(runtime.handle_for(parse, "c"), RunHandle[int])
+        assert_type(runtime.handle_for(Order.run, "c"), RunHandle[str])
+        runtime.handle_for("crawl", "c")  # type: ignore[call-overload]
+        assert_type(await runtime.dispatch(parse.build_call(b"")), str)
+        assert_type(await runtime.dispatch([parse.build_call(b"")]), list[str])
         assert_type(handle, RunHandle[int])
         assert_type(await handle.result(), int)
         assert_type(await handle.value(), int)
