@@ -39,9 +39,9 @@ from everact.runtime.operations.versions import (
     ReadVersions,
     UpdateVersions,
 )
-from everact.runtime.values.payloads import PickleConverter
+from everact.runtime.values.converter import DataConverter
 
-VALUES = PickleConverter()
+VALUES = DataConverter.default
 TOKEN = TaskRef(token="AAEC")
 IDS = TaskRef(workflow_id="w", run_id="r", task_id="r/0/1", workspace="a")
 FAILURE = Failure(FailureKind.APPLICATION, "Oops", "no", details=(b"j1",))
