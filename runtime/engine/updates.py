@@ -100,6 +100,7 @@ class Updates:
         if (
             definition is None
             or definition.cls is None
+            or engine.versions.active
             or not (definition.any_update or event.name in definition.updates)
             or (begin_at is not None and begin_at > engine.clock.now())
             or engine._no_code(started) is not None

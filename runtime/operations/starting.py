@@ -125,7 +125,7 @@ class Resolution(NamedTuple):
 
 def check(engine: "Engine", request: StartRun) -> None:
     """Refuse a start that can come to nothing, before anything happens; RPCError."""
-    if request.must_be_known and not engine.registry.knows(request.workflow):
+    if request.must_be_known and not engine.knows(request.workflow):
         raise RPCError(
             f"no function or workflow named {request.workflow!r} is registered here",
             RPCStatus.NOT_FOUND,
