@@ -16,7 +16,7 @@ import selectors
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 __all__ = [
     "Clock",
@@ -28,6 +28,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+Selected: TypeAlias = list[tuple[selectors.SelectorKey, int]]
 
 #: Seconds after which the real clock looks again at the wall time of its next timer:
 #: the greatest lateness after the wall clock was set forward or the machine slept.
@@ -202,18 +204,8 @@ class _VirtualSelector(selectors.DefaultSelector):
 
     loop: VirtualLoop
 
-    def select(
-        self, timeout: float | None = None
-    ) -> list[tuple[selectors.SelectorKey, int]]:
-        # Asked before looking: a thread announces its outcome first and releases its
-        # hold after, so without a hold here the look cannot miss the outcome.
-        held = self.loop.is_held
-        ready = super().select(0)
-        if ready or (timeout is not None and timeout <= 0):
-            return ready
-        if not held and self.loop.jump_to_next_timer():
-            return ready
-        return super().select(SLICE)
+    def select(self, timeout: float | None = None) -> Selected:
+        return self.loop.select_virtually(super().select, timeout)
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -271,6 +263,22 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             await super().shutdown_default_executor(*args, **kwargs)
         finally:
             self.release()
+
+    def select_virtually(
+        self,
+        select: Callable[[float | None], Selected],
+        timeout: float | None,
+    ) -> Selected:
+        """What the loop's selector does: let time jump instead of waiting."""
+        # Asked before looking: a thread announces its outcome first and releases its
+        # hold after, so without a hold here the look cannot miss the outcome.
+        held = self.is_held
+        ready = select(0)
+        if ready or (timeout is not None and timeout <= 0):
+            return ready
+        if not held and self.jump_to_next_timer():
+            return ready
+        return select(SLICE)
 
     def jump_to_next_timer(self) -> bool:
         """Move time to the next timer. False if there is none."""

@@ -4,11 +4,34 @@ Everything that a user needs is re-exported here; see `Runtime`, `workflow`, `ta
 """
 
 from everact.runtime.client.blocking import BlockingClient, BlockingHandle
+from everact.runtime.client.blocking_schedules import (
+    BlockingSchedule,
+    BlockingSchedules,
+)
 from everact.runtime.client.blocking_updates import BlockingUpdate
 from everact.runtime.client.client import Client
 from everact.runtime.client.events import EventView
 from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.interceptors import ClientCall, ClientInterceptor
 from everact.runtime.client.listing import RunIterator
+from everact.runtime.client.schedules import (
+    ScheduleHandle,
+    ScheduleIterator,
+    Schedules,
+)
+from everact.runtime.client.scheduling import (
+    IntervalSpec,
+    Schedule,
+    ScheduleBackfill,
+    ScheduledRun,
+    ScheduleLine,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleState,
+    ScheduleUpdate,
+    ScheduleView,
+    StartWorkflow,
+)
 from everact.runtime.client.settings import (
     HttpConnectProxyConfig,
     KeepAliveConfig,
@@ -27,9 +50,11 @@ from everact.runtime.client.views import (
     UpdateView,
 )
 from everact.runtime.client.with_start import StartOperation
+from everact.runtime.core.calendars import CalendarSpec, Range
 from everact.runtime.core.durations import Duration
-from everact.runtime.core.failures import TimeoutKind
+from everact.runtime.core.failures import Failure, TimeoutKind
 from everact.runtime.core.retry import RetryPolicy, retry
+from everact.runtime.core.schedules import OverlapPolicy
 from everact.runtime.core.statuses import RPCStatus, RunStatus, Status
 from everact.runtime.definitions.author import (
     ChildHandle,
@@ -38,6 +63,8 @@ from everact.runtime.definitions.author import (
     cancel_run,
     current_details,
     execute_child,
+    last_failure,
+    last_result,
     memo_value,
     now,
     on_query,
@@ -61,6 +88,7 @@ from everact.runtime.definitions.combinators import gather, race
 from everact.runtime.definitions.context import TaskContext, context, task_identifier
 from everact.runtime.definitions.control import Reset, TailCall, continue_as_new
 from everact.runtime.definitions.durable import RunInfo
+from everact.runtime.definitions.interceptors import Invocation, WorkerInterceptor
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.search_attributes import (
     SearchAttributeKey,
@@ -115,12 +143,17 @@ from everact.runtime.errors import (
     TaskTimeout,
     UpdateFailed,
     UpdateTimedOutOrCancelled,
+    ValueNotReadable,
     ValueNotStorable,
     WorkflowAlreadyStarted,
     WorkflowFailure,
 )
 from everact.runtime.threaded import RuntimeThread
 from everact.runtime.values.calls import Arguments, Call, Error
+from everact.runtime.values.converter import Codec, DataConverter
+from everact.runtime.values.json_payloads import JsonConverter
+from everact.runtime.values.outcomes import FailureConverter
+from everact.runtime.values.payloads import Converter, PickleConverter
 from everact.runtime.values.status_of import (
     is_retried,
     register_status,
@@ -139,31 +172,47 @@ __all__ = [
     "BlockingClient",
     "BlockingHandle",
     "BlockingHttpClient",
+    "BlockingSchedule",
+    "BlockingSchedules",
     "BlockingUpdate",
+    "CalendarSpec",
     "Call",
     "ChildFailure",
     "ChildHandle",
     "Client",
+    "ClientCall",
     "ClientError",
+    "ClientInterceptor",
+    "Codec",
     "ContinuedAsNew",
+    "Converter",
     "CountGroup",
+    "DataConverter",
     "Duration",
     "EndpointError",
     "EngineUnreachable",
     "Error",
     "EventView",
     "EveractError",
+    "Failure",
+    "FailureConverter",
     "ForeignAwait",
     "HistoryItem",
     "HttpClient",
     "HttpConnectProxyConfig",
+    "IntervalSpec",
     "InvalidFilter",
+    "Invocation",
+    "JsonConverter",
     "KeepAliveConfig",
     "NonDeterminismError",
+    "OverlapPolicy",
+    "PickleConverter",
     "QueryFailed",
     "QueryRejected",
     "RPCError",
     "RPCStatus",
+    "Range",
     "ReadOnlyError",
     "ReceivedEvent",
     "Registry",
@@ -184,12 +233,25 @@ __all__ = [
     "Runtime",
     "RuntimeStateError",
     "RuntimeThread",
+    "Schedule",
     "ScheduleAlreadyRunning",
+    "ScheduleBackfill",
+    "ScheduleHandle",
+    "ScheduleIterator",
+    "ScheduleLine",
+    "SchedulePolicy",
+    "ScheduleSpec",
+    "ScheduleState",
+    "ScheduleUpdate",
+    "ScheduleView",
+    "ScheduledRun",
+    "Schedules",
     "SearchAttributeKey",
     "SearchAttributePair",
     "SecretFileError",
     "SleepCondition",
     "StartOperation",
+    "StartWorkflow",
     "Status",
     "StoreError",
     "StoreFull",
@@ -211,8 +273,10 @@ __all__ = [
     "UpdateTimedOutOrCancelled",
     "UpdateView",
     "UserEventCondition",
+    "ValueNotReadable",
     "ValueNotStorable",
     "Worker",
+    "WorkerInterceptor",
     "Workflow",
     "WorkflowAlreadyStarted",
     "WorkflowFailure",
@@ -228,6 +292,8 @@ __all__ = [
     "function",
     "gather",
     "is_retried",
+    "last_failure",
+    "last_result",
     "memo_value",
     "now",
     "on_query",

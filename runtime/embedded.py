@@ -4,16 +4,18 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from everact.actors import Actor, ActorRef, ActorSystem, Clock, SystemClock
 from everact.runtime.client.client import Client
+from everact.runtime.client.interceptors import ClientInterceptor
 from everact.runtime.client.transport import InProcess, Transport
 from everact.runtime.core.durations import Duration, seconds
 from everact.runtime.definitions import active
+from everact.runtime.definitions.interceptors import WorkerInterceptor
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine.engine import IDLE_RUNS, Engine
@@ -23,7 +25,7 @@ from everact.runtime.errors import RuntimeStateError, StoreInUse
 from everact.runtime.operations import runs
 from everact.runtime.store.base import Store
 from everact.runtime.store.sqlite import SqliteStore
-from everact.runtime.values.payloads import Converter
+from everact.runtime.values.converter import DataConverter
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,9 +61,10 @@ class Runtime(Client):
         workers: Iterable[Worker] | None = None,
         registry: Registry | None = None,
         namespace: str = "default",
-        values: Converter | None = None,
+        data_converter: DataConverter | None = None,
         identity: str = "",
         default_query_reject_condition: str = runs.REJECT_NONE,
+        interceptors: Sequence[ClientInterceptor | WorkerInterceptor] = (),
         grace: Duration = 10.0,
         wait_for_lock: Duration = 0.0,
         retention: Duration | None = "30d",
@@ -75,9 +78,10 @@ class Runtime(Client):
         super().__init__(
             None,
             namespace=namespace,
-            values=values,
+            data_converter=data_converter,
             identity=identity,
             default_query_reject_condition=default_query_reject_condition,
+            interceptors=interceptors,
         )
         self._registry = registry or default_registry()
         self._workers = (Worker(),) if workers is None else tuple(workers)
@@ -128,20 +132,10 @@ class Runtime(Client):
     async def __aenter__(self) -> Self:
         if self._engine is not None:
             raise RuntimeStateError("a runtime runs once; make another one")
-        engine = Engine(
-            self._store,
-            clock=self._clock,
-            registry=self._registry,
-            workers=self._workers,
-            values=self.values,
-            generator=self._generator,
-            idle_runs=self._idle_runs,
-            tune_gc=self._tune_gc,
-            declare_search_attributes=self._declare,
-        )
+        engine = self._make_engine()
         await self._open(engine)
         self._engine = engine
-        self._transport = InProcess(engine)
+        self._transport = self._way(InProcess(engine))
         self._retention = Retention(engine, self._keep)
         self._leave = active.enter(self)
         return self
@@ -153,6 +147,20 @@ class Runtime(Client):
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    def _make_engine(self) -> Engine:
+        return Engine(
+            self._store,
+            clock=self._clock,
+            registry=self._registry,
+            workers=self._workers,
+            values=self.data_converter,
+            generator=self._generator,
+            idle_runs=self._idle_runs,
+            tune_gc=self._tune_gc,
+            declare_search_attributes=self._declare,
+            interceptors=self.interceptors,
+        )
 
     async def _open(self, engine: Engine) -> None:
         """Open the store, waiting for its lock without blocking the loop.

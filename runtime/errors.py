@@ -49,6 +49,7 @@ __all__ = [
     "TaskTimeout",
     "UpdateFailed",
     "UpdateTimedOutOrCancelled",
+    "ValueNotReadable",
     "ValueNotStorable",
     "WorkflowAlreadyStarted",
     "WorkflowFailure",
@@ -404,6 +405,13 @@ class ReadOnlyError(_Carrying):
 
 class ValueNotStorable(_Carrying, TypeError):
     """A value cannot be stored, or is too large; the message names it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+class ValueNotReadable(_Carrying, ValueError):
+    """A stored value cannot be decoded: its codec is missing, or failed."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

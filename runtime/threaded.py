@@ -2,18 +2,20 @@
 
 import os
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Self, TypedDict, Unpack
 
 from everact.actors import Clock
 from everact.runtime.client.blocking import BlockingClient, LoopThread, refuse_on_loop
+from everact.runtime.client.interceptors import ClientInterceptor
 from everact.runtime.core.durations import Duration
+from everact.runtime.definitions.interceptors import WorkerInterceptor
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.embedded import DEFAULT_FILE, Runtime
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import RuntimeStateError
 from everact.runtime.store.base import Store
-from everact.runtime.values.payloads import Converter
+from everact.runtime.values.converter import DataConverter
 
 
 class Hosting(TypedDict, total=False):
@@ -22,9 +24,10 @@ class Hosting(TypedDict, total=False):
     workers: Iterable[Worker] | None
     registry: Registry | None
     namespace: str
-    values: Converter | None
+    data_converter: DataConverter | None
     identity: str
     default_query_reject_condition: str
+    interceptors: Sequence[ClientInterceptor | WorkerInterceptor]
     grace: Duration
     wait_for_lock: Duration
     retention: Duration | None

@@ -1,6 +1,7 @@
 """Commands that look: list, count, describe, history, workflows."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -211,6 +212,7 @@ def _facts(view: RunView) -> dict[str, Any]:
         "parameters": to_json(view.parameters) if view.parameters else None,
         "timers": ", ".join(moment(due) for due in view.pending_timers),
         "child runs": ", ".join(view.pending_children),
+        "events": ", ".join(view.pending_events),
         "updates": ", ".join(f"{u.name} ({u.id})" for u in view.pending_updates),
         "journal": f"{view.history_length} rows",
     }
@@ -240,19 +242,34 @@ def _tasks(tasks: Sequence[TaskView]) -> Any:
 @click.command()
 @addressed
 @click.option("--follow", is_flag=True, help="Go on until the run is closed.")
+@click.option(
+    "--save",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write it to a file, for `everact.runtime.testing` to replay.",
+)
 @remote
 def history(
-    engine: Remote, out: Output, workflow_id: str, run_id: str | None, follow: bool
+    engine: Remote,
+    out: Output,
+    workflow_id: str,
+    run_id: str | None,
+    follow: bool,
+    save: Path | None,
 ) -> None:
     """Show all that happened to the run ID, in order.
 
-    With --json it is one object; with --follow one object a line.
+    With --json it is one object; with --follow one object a line. With --save it goes
+    to a file instead, values as JSON; of a run that made a tail call, the latest part.
 
     \b
     Examples:
       everact history squares-1
       everact history squares-1 --follow
+      everact history squares-1 --save squares-1.history
     """
+    if save is not None:
+        _save(engine, out, workflow_id, run_id, save)
+        return
 
     async def work(client: Client) -> list[HistoryItem]:
         handle = handle_of(client, workflow_id, run_id)
@@ -266,6 +283,21 @@ def history(
     if not follow:
         data = {"workflow_id": workflow_id, "items": items}
         out.answer(data, *(_line(item) for item in items))
+
+
+def _save(
+    engine: Remote, out: Output, workflow_id: str, run_id: str | None, file: Path
+) -> None:
+    from everact.runtime.testing import history as recorded
+
+    async def work(client: Client) -> int:
+        latest = (await recorded(handle_of(client, workflow_id, run_id)))[-1]
+        latest.save(file)
+        return len(latest.rows)
+
+    rows = engine.call(work)
+    data = {"workflow_id": workflow_id, "file": str(file), "rows": rows}
+    out.answer(data, f"{rows} rows in {file}")
 
 
 def _line(item: HistoryItem) -> Any:

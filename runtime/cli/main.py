@@ -17,6 +17,7 @@ from everact.runtime.cli import (
     looking,
     programs,
     runs,
+    schedules,
     search_attributes,
     tokens,
 )
@@ -84,6 +85,7 @@ for module in (
     runs,
     looking,
     events,
+    schedules,
     search_attributes,
     actors,
     tokens,

@@ -49,6 +49,7 @@ def addressed(function: Any) -> Any:
 @click.option("--run-timeout", type=DURATION, help="Limit of each run, as 90s or 1h.")
 @click.option("--execution-timeout", type=DURATION, help="Limit of all its retries.")
 @click.option("--start-delay", type=DURATION, help="Begin that much later.")
+@click.option("--cron", "cron_schedule", help="Run at each time of a cron expression.")
 @click.option("--retries", type=click.IntRange(0), help="Times a failed run is rerun.")
 @more_of_a_start
 @click.option("--name", help="A name for people.")

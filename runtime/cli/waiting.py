@@ -69,6 +69,7 @@ def pending(view: RunView) -> str:
         _count(len(view.pending_tasks), "task"),
         _count(len(view.pending_timers), "timer"),
         _count(len(view.pending_children), "child run"),
+        _count(len(view.pending_events), "event"),
         f"{retried} failed before" if retried else "",
     ]
     return ", ".join([str(view.status), *filter(None, parts)])

@@ -21,6 +21,7 @@ from collections.abc import (
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
+from everact.runtime.client.blocking_schedules import BlockingSchedules
 from everact.runtime.client.blocking_updates import BlockingUpdate, BlockingUpdates
 from everact.runtime.client.client import Client
 from everact.runtime.client.events import BlockingEvents
@@ -382,6 +383,11 @@ class BlockingClient:
         return self.wait(self._client.dispatch(call, **rpc))
 
     @property
+    def schedules(self) -> BlockingSchedules:
+        """The schedules of the namespace: to create, find and list them."""
+        return BlockingSchedules(self._client.schedules, self._loop_thread)
+
+    @property
     def updates(self) -> BlockingUpdates:
         """Updates that start their run, or find it."""
         return BlockingUpdates(self._client.updates, self._loop_thread)
@@ -594,6 +600,14 @@ class BlockingHandle(Generic[R]):
         )
         return BlockingUpdate(self._loop_thread.wait(sending), self._loop_thread)
 
+    @overload
+    def update_handle(
+        self, id: str, *, update: UpdateMethod[..., Any, T], result_type: Any = None
+    ) -> BlockingUpdate[T]: ...
+    @overload
+    def update_handle(
+        self, id: str, *, update: str | None = None, result_type: Any = None
+    ) -> BlockingUpdate[Any]: ...
     def update_handle(
         self, id: str, *, update: Any = None, result_type: Any = None
     ) -> BlockingUpdate[Any]:

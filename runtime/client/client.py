@@ -3,7 +3,13 @@
 import builtins
 import os
 import socket
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import (
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
@@ -11,6 +17,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 from everact.runtime.client.callers import warn_of_old_forms
 from everact.runtime.client.events import Events
 from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.interceptors import (
+    ClientInterceptor,
+    plain_connection,
+    with_interceptors,
+)
 from everact.runtime.client.listing import (
     Filters,
     Listing,
@@ -19,6 +30,7 @@ from everact.runtime.client.listing import (
     narrowed,
 )
 from everact.runtime.client.rpc import RPC, checked_metadata, rpc_of
+from everact.runtime.client.schedules import Schedules
 from everact.runtime.client.search_attributes import SearchAttributeKeys
 from everact.runtime.client.services import Service
 from everact.runtime.client.starting import (
@@ -30,6 +42,7 @@ from everact.runtime.client.starting import (
 from everact.runtime.client.transport import Transport
 from everact.runtime.client.views import RunCount, run_count
 from everact.runtime.client.with_start import Updates
+from everact.runtime.definitions.interceptors import WorkerInterceptor
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import Workflow, name_of
 from everact.runtime.errors import RuntimeStateError
@@ -37,7 +50,7 @@ from everact.runtime.operations import runs
 from everact.runtime.operations.batches import MOST, StartTogether
 from everact.runtime.operations.searching import CountMatching
 from everact.runtime.values.calls import Call
-from everact.runtime.values.payloads import Converter, PickleConverter
+from everact.runtime.values.converter import DataConverter
 
 if TYPE_CHECKING:
     from everact.runtime.client.connecting import Connecting
@@ -61,19 +74,22 @@ class Client:
         transport: Transport | None,
         *,
         namespace: str = "default",
-        values: Converter | None = None,
+        data_converter: DataConverter | None = None,
         identity: str = "",
         default_query_reject_condition: str = runs.REJECT_NONE,
+        interceptors: Sequence[ClientInterceptor | WorkerInterceptor] = (),
     ) -> None:
         if default_query_reject_condition not in runs.REJECTS:
             raise ValueError(
                 "default_query_reject_condition must be one of "
                 + ", ".join(runs.REJECTS)
             )
-        self._transport = transport
         self._owned = False
         self._namespace = namespace
-        self.values = values or PickleConverter()
+        self.data_converter = checked_converter(data_converter)
+        self.values = self.data_converter.immediate
+        self.interceptors = checked_interceptors(interceptors)
+        self._transport = None if transport is None else self._way(transport)
         self.identity = identity or _identity()
         self.default_query_reject_condition = default_query_reject_condition
 
@@ -136,17 +152,22 @@ class Client:
     @property
     def workflow_service(self) -> Service:
         """Requests about runs and what runs use, as they are sent."""
-        return Service(self.transport, "workflow")
+        return Service(plain_connection(self.transport), "workflow")
 
     @property
     def operator_service(self) -> Service:
         """Requests about the engine itself, as they are sent."""
-        return Service(self.transport, "operator")
+        return Service(plain_connection(self.transport), "operator")
 
     @property
     def test_service(self) -> Service:
         """Requests to an engine under test, as they are sent."""
-        return Service(self.transport, "test")
+        return Service(plain_connection(self.transport), "test")
+
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules of the namespace: to create, find and list them."""
+        return Schedules(self)
 
     @property
     def events(self) -> Events:
@@ -164,12 +185,17 @@ class Client:
         A new dictionary each time. The twin shares the transport and does not end it.
         """
         return {
-            "transport": self.transport,
+            "transport": plain_connection(self.transport),
             "namespace": self.namespace,
-            "values": self.values,
+            "data_converter": self.data_converter,
             "identity": self.identity,
             "default_query_reject_condition": self.default_query_reject_condition,
+            "interceptors": self.interceptors,
         }
+
+    def _way(self, connection: Transport) -> Transport:
+        """The way of this client's requests to a connection, not another client's."""
+        return with_interceptors(connection, self.interceptors, self.data_converter)
 
     async def close(self) -> None:
         """End the connection if `connect` opened it; its pending calls fail.
@@ -235,7 +261,9 @@ class Client:
         `retry` repeats the whole run when it fails; `run_timeout` limits each run,
         `execution_timeout` the chain, `task_timeout` one activation of the code.
         `start_delay`, or `scheduled_start_time`, puts off the first step; a signal
-        with start ends that wait. `priority` (1 to 3) lets tasks of higher runs of
+        with start ends that wait. `cron_schedule` lets the run begin at the next time
+        of a cron expression, and a run like it at each time after it has ended, until
+        one is cancelled or terminated. `priority` (1 to 3) lets tasks of higher runs of
         the workflow go first where they wait for a slot. `request_eager_start` is a
         hint that changes nothing: where a worker of the runtime serves the queue, the
         first step is always taken in the transaction of the start.
@@ -455,6 +483,31 @@ class Client:
             return []
         all_started = await self.transport.call(StartTogether(starts=starts), rpc)
         return [started.workflow_id for started in all_started]
+
+
+def checked_converter(given: DataConverter | None) -> DataConverter:
+    """The converter of a client that is given this one; TypeError if it is none."""
+    if given is None:
+        return DataConverter.default
+    if not isinstance(given, DataConverter):
+        raise TypeError(
+            "data_converter must be a DataConverter, not "
+            f"{type(given).__name__}; a value converter is its first argument"
+        )
+    return given
+
+
+def checked_interceptors(
+    given: Sequence[ClientInterceptor | WorkerInterceptor],
+) -> tuple[ClientInterceptor | WorkerInterceptor, ...]:
+    """The interceptors of a client, in their order; TypeError for anything else."""
+    for one in given:
+        if not isinstance(one, ClientInterceptor | WorkerInterceptor):
+            raise TypeError(
+                f"{one!r} is no interceptor: derive from ClientInterceptor, "
+                "WorkerInterceptor, or both"
+            )
+    return tuple(given)
 
 
 def _identity() -> str:

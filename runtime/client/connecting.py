@@ -1,12 +1,13 @@
 """`Client.connect`: which engine is meant, and how it is reached."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypedDict, Unpack
 
 from everact.runtime.client.client import Client
 from everact.runtime.client.connection import Connection
 from everact.runtime.client.credentials import located_token
+from everact.runtime.client.interceptors import ClientInterceptor
 from everact.runtime.client.remote import HttpTransport
 from everact.runtime.client.rpc import NO_METADATA, checked_metadata
 from everact.runtime.client.settings import (
@@ -17,20 +18,25 @@ from everact.runtime.client.settings import (
     parse_target,
 )
 from everact.runtime.definitions import active
+from everact.runtime.definitions.interceptors import WorkerInterceptor
 from everact.runtime.errors import RuntimeStateError
+from everact.runtime.values.converter import DataConverter
 from everact.runtime.values.json_payloads import JsonConverter
-from everact.runtime.values.payloads import Converter
+from everact.runtime.values.payloads import PickleConverter
 
 ADDRESS: Final = "EVERACT_ADDRESS"
+REMOTE: Final = DataConverter(JsonConverter())
+"""What a client of a remote engine converts with unless told otherwise."""
 
 
 class Connecting(TypedDict, total=False):
     """The keyword options of `Client.connect`.
 
-    `namespace`, `values` (default: JSON, for an engine elsewhere), `identity` and
-    `default_query_reject_condition` are the client's, see `Client`. The others concern
-    the connection. `api_key` is sent as the bearer credential (default: `EVERACT_TOKEN`
-    or `EVERACT_API_KEY` of the environment, then what was saved for the address);
+    `namespace`, `data_converter` (default: JSON, for an engine elsewhere), `identity`,
+    `default_query_reject_condition` and `interceptors` are the client's, see `Client`.
+    The others concern the connection. `api_key` is sent as the bearer credential
+    (default: `EVERACT_TOKEN` or `EVERACT_API_KEY` of the environment, then what was
+    saved for the address);
     `rpc_metadata` are headers of every request. `tls` is False, True (the system's
     roots) or settings. `retry_config` says when to repeat, `keep_alive_config` when to
     give a silent engine up (None: never). `http_connect_proxy_config` tunnels
@@ -40,7 +46,7 @@ class Connecting(TypedDict, total=False):
     """
 
     namespace: str
-    values: Converter | None
+    data_converter: DataConverter | None
     identity: str
     default_query_reject_condition: str
     api_key: str | None
@@ -51,9 +57,16 @@ class Connecting(TypedDict, total=False):
     http_connect_proxy_config: HttpConnectProxyConfig | None
     lazy: bool
     runtime: Client | None
+    interceptors: Sequence[ClientInterceptor | WorkerInterceptor]
 
 
-_OF_CLIENT = {"namespace", "values", "identity", "default_query_reject_condition"}
+_OF_CLIENT = {
+    "namespace",
+    "data_converter",
+    "identity",
+    "default_query_reject_condition",
+    "interceptors",
+}
 
 
 async def connect(target: str | None, **options: Unpack[Connecting]) -> Client:
@@ -74,8 +87,14 @@ async def connect(target: str | None, **options: Unpack[Connecting]) -> Client:
             "there is no engine to connect to: give a target as host:port, set "
             f"{ADDRESS}, or use it inside `async with Runtime(…)`"
         )
+    given = options.get("data_converter")
+    if isinstance(given, DataConverter) and isinstance(given.values, PickleConverter):
+        raise TypeError(
+            "a remote engine takes JSON, and no pickles: give "
+            "data_converter=DataConverter(JsonConverter(), …)"
+        )
     transport = _transport(target, options)
-    client = Client(transport, **({"values": JsonConverter()} | _of_client(options)))
+    client = Client(transport, **({"data_converter": REMOTE} | _of_client(options)))
     client._owned = True
     if not options.get("lazy", False):
         try:
@@ -97,8 +116,11 @@ def _active() -> Client | None:
 def _attached(host: Client, options: Connecting) -> Client:
     """A client that shares the transport of a runtime, which it does not end."""
     checked_metadata(options.get("rpc_metadata", NO_METADATA))
-    given = _of_client(options)
-    return Client(host.transport, **({"values": host.values} | given))
+    shared: dict[str, Any] = {
+        "data_converter": host.data_converter,
+        "interceptors": host.interceptors,
+    }
+    return Client(host.transport, **(shared | _of_client(options)))
 
 
 def _of_client(options: Connecting) -> dict[str, Any]:

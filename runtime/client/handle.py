@@ -288,6 +288,14 @@ class RunHandle(Generic[R]):
         """
         return await self._send(update, positional, checked_stage(wait_for), options)
 
+    @overload
+    def update_handle(
+        self, id: str, *, update: UpdateMethod[..., Any, T], result_type: Any = None
+    ) -> UpdateHandle[T]: ...
+    @overload
+    def update_handle(
+        self, id: str, *, update: str | None = None, result_type: Any = None
+    ) -> UpdateHandle[Any]: ...
     def update_handle(
         self, id: str, *, update: Any = None, result_type: Any = None
     ) -> UpdateHandle[Any]:

@@ -65,6 +65,7 @@ class Starting(RPC, total=False):
     execution_timeout: Duration | None
     task_timeout: Duration
     start_delay: Duration | None
+    cron_schedule: str
     parameters: dict[str, Any] | None
     context: dict[str, Any] | None
     run_name: str | None

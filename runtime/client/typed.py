@@ -6,34 +6,35 @@ return type, or in the `result_type` that the caller gave.
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, get_type_hints
+from typing import Any
 
+from everact.runtime.definitions.signature import type_hints
 from everact.runtime.definitions.tasks import Task
+from everact.runtime.definitions.updates import UpdateMethod
 from everact.runtime.definitions.workflows import definition_of
-from everact.runtime.values.json_payloads import JsonConverter
-from everact.runtime.values.payloads import Converter
+from everact.runtime.values.converter import DataConverter
 
 
 def decoded(
-    values: Converter, payload: bytes, result_type: Any, target: Any = None
+    values: DataConverter, payload: bytes, result_type: Any, target: Any = None
 ) -> Any:
     """The value of `payload`: of `result_type`, or of what `target` returns.
 
     Values that carry their class need neither and are given as they are.
     msgspec.ValidationError if a value does not fit its type.
     """
-    if not isinstance(values, JsonConverter):
+    if not values.hinted:
         return values.decode(payload)
     if result_type is None and target is not None:
         result_type = _returned(_function(target))
-    return values.decode(payload, Any if result_type is None else result_type)
+    return values.decode_as(payload, Any if result_type is None else result_type)
 
 
 def _function(target: Any) -> Callable[..., Any] | None:
     """The code of a workflow, a task, or a method that takes messages."""
     if isinstance(target, str):
         return None
-    if isinstance(target, Task):
+    if isinstance(target, Task | UpdateMethod):
         return target.function
     definition = definition_of(target)
     if definition is not None:
@@ -44,9 +45,5 @@ def _function(target: Any) -> Callable[..., Any] | None:
 @lru_cache(maxsize=1024)
 def _returned(function: Callable[..., Any] | None) -> Any:
     """The return type of a function; None if it has none that can be evaluated."""
-    try:
-        found = {} if function is None else get_type_hints(function)
-    except Exception:
-        return None
-    kind = found.get("return")
+    kind = None if function is None else type_hints(function).get("return")
     return None if kind is type(None) else kind

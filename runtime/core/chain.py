@@ -1,17 +1,21 @@
 """How one run, or one generation of it, follows another: pure, ids come in.
 
 A chain is the runs that share a workflow ID and a first run ID: retries of a failed
-run and continue-as-new. A tail call stays in the run and raises its generation.
+run, the next one of a cron chain, and continue-as-new. A tail call stays in the run and
+raises its generation.
 """
 
 from msgspec.structs import replace
 
-from everact.runtime.core.failures import Failure, FailureKind
+from everact.runtime.core.cron import cron_times
+from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
 from everact.runtime.core.records import (
     NO_EXTRAS,
+    Complete,
     CompleteUpdate,
     ContinueAsNew,
     Fail,
+    Previous,
     SignalReceived,
     Started,
     StartOptions,
@@ -64,25 +68,54 @@ def successor(
             carried=(*command.unread, *carried),
             inbox_seq=0,
         )
+    if type(command) is Fail and command.failure.kind not in _RETRIED:
+        return None
+    begin: float | None = None
+    attempt, previous = 1, start.previous
     if type(command) is Fail and options.retry is not None:
         failure = command.failure
-        if failure.kind not in _RETRIED:
-            return None
-        if not options.retry.allows(failure, start.attempt):
-            return None
-        begin = now + options.retry.delay(failure, start.attempt)
-        deadline = options.execution_deadline
-        if deadline is not None and begin >= deadline:
-            return None
-        return replace(
-            start,
-            run_id=run_id,
-            attempt=start.attempt + 1,
-            options=replace(options, begin_at=begin, run_deadline=None),
-            carried=carried,
-            inbox_seq=0,
-        )
-    return None
+        if options.retry.allows(failure, start.attempt):
+            begin = now + options.retry.delay(failure, start.attempt)
+            attempt = start.attempt + 1
+    if begin is None and cron_of(start.options):
+        begin, previous = _next_by_cron(state, now), _previous(state)
+    deadline = options.execution_deadline
+    if begin is None or (deadline is not None and begin >= deadline):
+        return None
+    return replace(
+        start,
+        run_id=run_id,
+        attempt=attempt,
+        options=replace(options, begin_at=begin, run_deadline=None),
+        carried=carried,
+        inbox_seq=0,
+        previous=previous,
+    )
+
+
+def cron_of(options: StartOptions) -> str:
+    """The cron text by which runs follow each other; empty without one."""
+    extras = options.extras
+    return extras.cron if extras is not None else ""
+
+
+def _next_by_cron(state: RunState, now: float) -> float | None:
+    """When the next run of a cron chain begins; None if this one was its last."""
+    command = state.closing
+    if state.cancel_reason is not None:
+        return None
+    if type(command) is Fail and command.failure.timeout is TimeoutKind.EXECUTION:
+        return None
+    return cron_times(cron_of(state.start.options)).after(now)
+
+
+def _previous(state: RunState) -> Previous:
+    """What the next run of a cron chain may know of this one and those before."""
+    command, known = state.closing, state.start.previous or Previous()
+    if type(command) is Complete:
+        return Previous(command.result, known.failure)
+    assert type(command) is Fail
+    return Previous(known.result, command.failure)
 
 
 def next_generation(state: RunState) -> RunState:

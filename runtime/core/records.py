@@ -100,7 +100,7 @@ NO_EXTRAS = Extras()
 
 class Previous(Record, frozen=True):
     """How earlier runs of a cron chain or of a schedule ended: the last success, and
-    the failure of the last one if it failed.
+    a failure: in a chain the last there was, of a schedule that of its last run.
     """
 
     result: Payload = b""
@@ -297,6 +297,7 @@ class RunTask(Record, tag=32, frozen=True):
     args: Args = ()
     kwargs: Kwargs = {}
     options: TaskOptions | None = None
+    headers: dict[str, str] | None = None
 
 
 class StartTimer(Record, tag=33, frozen=True):
@@ -329,6 +330,7 @@ class SignalRun(Record, tag=35, frozen=True):
     name: str
     args: Args = ()
     kwargs: Kwargs = {}
+    headers: dict[str, str] = {}
 
 
 class CancelRun(Record, tag=36, frozen=True):

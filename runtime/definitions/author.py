@@ -208,6 +208,28 @@ def memo_value(name: str, default: Any = _MISSING, *, type_hint: Any = None) -> 
     return of_type(memo[name], type_hint)
 
 
+@overload
+def last_result(kind: type[R]) -> R | None: ...
+@overload
+def last_result() -> Any: ...
+def last_result(kind: Any = Any) -> Any:  # noqa: ARG001 (for type checkers)
+    """The last result of the runs before this one; None if there is none.
+
+    Those of its cron chain are meant, or those of its schedule (but not where its
+    runs may overlap each other). `kind` is the type that the caller knows it to be.
+    """
+    return required_loop("last_result").last_result
+
+
+def last_failure() -> BaseException | None:
+    """How a run before this one failed; None if none did.
+
+    In a cron chain it is the last failure that there was, of a schedule the failure
+    of the run before, if that one failed.
+    """
+    return required_loop("last_failure").last_failure
+
+
 def rename_current_execution(name: str) -> None:
     """Give the run that is executing another display name; IDs stay what they are.
 

@@ -37,6 +37,10 @@ class Attempt(Protocol):
     def endpoint(self) -> EndpointAccess | None:
         """How this engine's control endpoint is reached; None while it has none."""
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What interceptors sent along with the task."""
+
     def run_input(self, what: str) -> dict[str, Any]:
         """What the run was given as "parameters" or as "context"."""
 
@@ -128,6 +132,11 @@ class TaskContext:
     def run_context(self) -> dict[str, Any]:
         """The context that the run was started with; a copy."""
         return self._attempt.run_input("context")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What interceptors in the workflow sent along with this task; a copy."""
+        return self._attempt.headers
 
     @property
     def triggered_by_event(self) -> bool:

@@ -149,6 +149,16 @@ class DurableLoop(asyncio.AbstractEventLoop):
 
     @property
     @abstractmethod
+    def last_result(self) -> Any:
+        """The result of the last run before that had one; None without."""
+
+    @property
+    @abstractmethod
+    def last_failure(self) -> BaseException | None:
+        """How a run before failed; see `Previous` in `core.records`."""
+
+    @property
+    @abstractmethod
     def cancel_reason(self) -> str | None:
         """Why the run was asked to stop; None if it was not."""
 

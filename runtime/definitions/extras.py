@@ -1,4 +1,4 @@
-"""What few starts say, checked: priority, summary, details, metadata.
+"""What few starts say, checked: priority, summary, details, metadata, cron text.
 
 Starts from outside and those of child runs take the same options.
 """
@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from everact.runtime.core.cron import cron_times
 from everact.runtime.core.records import NO_EXTRAS, Extras
 from everact.runtime.definitions.search_attributes import attributes_of
 from everact.runtime.values.payloads import checked_text
@@ -33,8 +34,19 @@ def extras_of(options: Mapping[str, Any], inherited: bytes = b"") -> Extras | No
         ),
         metadata=_merged(inherited, options.get("additional_metadata")),
         attributes=attributes_of(options.get("search_attributes")),
+        cron=_checked_cron(options),
     )
     return None if made == NO_EXTRAS else made
+
+
+def _checked_cron(options: Mapping[str, Any]) -> str:
+    cron: str = options.get("cron_schedule") or ""
+    if cron:
+        cron_times(cron)
+        delays = [options.get(name) for name in ("start_delay", "scheduled_start_time")]
+        if any(delay is not None for delay in delays):
+            raise ValueError("a run with a cron_schedule takes no start_delay")
+    return cron
 
 
 def checked_priority(given: int | None) -> int:

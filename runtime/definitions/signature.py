@@ -1,9 +1,9 @@
-"""Whether arguments fit a function, checked before anything is stored."""
+"""Whether arguments fit a function, and what types they are for."""
 
 import inspect
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 
 class Signature:
@@ -14,7 +14,16 @@ class Signature:
     `fewest` to `most` arguments.
     """
 
-    __slots__ = ("_place", "_signature", "fewest", "injected", "most")
+    __slots__ = (
+        "_function",
+        "_hints",
+        "_others",
+        "_place",
+        "_signature",
+        "fewest",
+        "injected",
+        "most",
+    )
 
     def __init__(
         self, function: Callable[..., Any], *, bound: bool = False, inject: Any = None
@@ -30,6 +39,9 @@ class Signature:
         shown = [p for p in parameters if p.name != self.injected]
         self._place = _place(parameters, self.injected)
         self._signature = signature.replace(parameters=shown)
+        self._function = function
+        self._hints: dict[str, Any] | None = None
+        self._others = next((p.name for p in shown if p.kind is p.VAR_KEYWORD), "")
         self.fewest, self.most = _limits(shown)
 
     def __str__(self) -> str:
@@ -50,6 +62,37 @@ class Signature:
             return (*args[: self._place], value, *args[self._place :]), kwargs
         return args, {**kwargs, self.injected: value}
 
+    def named(self, count: int) -> list[str]:
+        """The parameters that `count` positional arguments are for, in order.
+
+        Empty names are of arguments that do not fit.
+        """
+        places: list[str] = []
+        rest = ""
+        for parameter in self.parameters:
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                rest = parameter.name
+            elif parameter.kind not in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD):
+                places.append(parameter.name)
+        return (places + [rest] * count)[:count]
+
+    def hint(self, name: str) -> Any:
+        """The type of the arguments of that name; `Any` if nothing tells it."""
+        hints = self._evaluated()
+        known = name in hints or name in self._signature.parameters
+        return hints.get(name if known or not name else self._others, Any)
+
+    @property
+    def returned(self) -> Any:
+        """The type of what the function returns; `Any` if nothing tells it."""
+        kind = self._evaluated().get("return", Any)
+        return Any if kind is type(None) else kind
+
+    def _evaluated(self) -> dict[str, Any]:
+        if self._hints is None:
+            self._hints = type_hints(self._function)
+        return self._hints
+
     def check(self, args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> None:
         """Raise TypeError, naming the target, if the arguments do not fit."""
         if not kwargs and self.fewest <= len(args) <= self.most:
@@ -58,6 +101,14 @@ class Signature:
             self._signature.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{name}{self._signature}: {error}") from None
+
+
+def type_hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The type hints of a function; none where they cannot be evaluated."""
+    try:
+        return get_type_hints(inspect.unwrap(function), include_extras=True)
+    except Exception:
+        return {}
 
 
 def _place(parameters: list[inspect.Parameter], name: str | None) -> int:

@@ -10,6 +10,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -32,9 +33,11 @@ from everact.runtime.definitions.context import (
     TaskContext,
     current_attempt,
 )
+from everact.runtime.definitions.interceptors import Invocation, through
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import ValueNotStorable
+from everact.runtime.programs.workflow_loop import decode_arguments
 from everact.runtime.values.outcomes import failure_of, task_timed_out
 from everact.runtime.values.payloads import Converter
 from everact.runtime.values.status_of import results_are_mapped, status_of_result
@@ -130,23 +133,23 @@ class TaskActor(Actor):
             self._settle_failed(_not_found(text))
             self._ended()
             return
-        decode = engine.values.decode
-        kwargs: dict[str, Any] = {}
         try:
-            args = tuple([decode(a) for a in command.args])
-            if command.kwargs:
-                kwargs = {k: decode(a) for k, a in command.kwargs.items()}
+            args, kwargs = decode_arguments(
+                engine.values, command.args, command.kwargs, task.signature
+            )
         except Exception as error:
             self._settle_failed(failure_of(error, values=engine.values))
             self._ended()
             return
-        if task.signature.injected is not None:
-            args, kwargs = task.signature.inject(TaskContext(self), args, kwargs)
         options = command.options
         if options is not None and (options.timeout or options.heartbeat_timeout):
             self.limits().start(options.timeout, options.heartbeat_timeout)
+        if engine.around.tasks:
+            self._run_intercepted(task, args, kwargs)
+            return
+        args, kwargs = self._injected(task, args, kwargs)
         if not task.is_async:
-            self._run_in_thread(task, args, kwargs)
+            self._run_in_thread(task, args, kwargs, self._returned)
             return
         self.watch_task(
             engine.start_task(_contained(self, task.function, args, kwargs))
@@ -160,8 +163,53 @@ class TaskActor(Actor):
             self._task = running
             running.add_done_callback(self._done)
 
-    def _run_in_thread(
+    def _injected(
         self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments together with the context, if the task takes it."""
+        if task.signature.injected is None:
+            return args, kwargs
+        return task.signature.inject(TaskContext(self), args, kwargs)
+
+    def _run_intercepted(
+        self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Run the function with interceptors around it."""
+        engine, command = self.run.engine, self.command
+        call = Invocation("task", command.name, args, kwargs, self.headers)
+        proceed = through(engine.around.tasks, partial(self._perform, task))
+        running = engine.start_task(_contained(self, proceed, (call,), {}))
+        if task.is_async:
+            self.watch_task(running)
+        elif running.done():
+            self._done(running)
+        else:  # not to be interrupted: it keeps its slot until the thread is through
+            running.add_done_callback(self._done)
+
+    async def _perform(self, task: Task[..., Any], call: Invocation) -> Any:
+        """What interceptors proceed to: the function itself."""
+        args, kwargs = self._injected(task, call.args, call.kwargs)
+        if task.is_async:
+            return await task.function(*args, **kwargs)
+        ended: asyncio.Future[tuple[Any, BaseException | None]]
+        ended = self.run.engine.loop.create_future()
+
+        def done(value: Any, error: BaseException | None) -> None:
+            if not ended.done():
+                ended.set_result((value, error))
+
+        self._run_in_thread(task, args, kwargs, done)
+        value, error = await ended
+        if error is not None:
+            raise error
+        return value
+
+    def _run_in_thread(
+        self,
+        task: Task[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        then: Callable[[Any, BaseException | None], None],
     ) -> None:
         engine = self.run.engine
         context = copy_context()
@@ -170,7 +218,7 @@ class TaskActor(Actor):
 
         def done(value: Any, error: BaseException | None) -> None:
             engine.clock.release()
-            self._returned(value, error)
+            then(value, error)
 
         engine.threads.run(lambda: context.run(task.function, *args, **kwargs), done)
 
@@ -291,6 +339,11 @@ class TaskActor(Actor):
         offered = self.run.engine.endpoint
         return None if offered is None else offered(self.run.row.workspace)
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the workflow's interceptors sent along."""
+        return dict(self.command.headers or {})
+
     def run_input(self, what: str) -> dict[str, Any]:
         options = self.run.state.start.options
         stored = options.parameters if what == "parameters" else options.context
@@ -376,7 +429,7 @@ def start(run: "RunActor", command: RunTask) -> TaskCompleted | TaskFailed | Non
         or worker is None
         or not task.simple
         or command.options is not None
-        or engine.stopping
+        or engine.long_way
         or command.call in run.attempts
     ):
         run.dispatch(command)

@@ -10,7 +10,7 @@ import logging
 import os
 import random
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -28,6 +28,7 @@ from everact.runtime.core.records import (
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.definitions.context import EndpointAccess
+from everact.runtime.definitions.interceptors import around
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.engine import garbage, steps
 from everact.runtime.engine.attempt import Outcome, TaskStarter
@@ -43,6 +44,7 @@ from everact.runtime.engine.run import (
     Question,
     RunActor,
 )
+from everact.runtime.engine.schedules import Schedules
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
@@ -61,10 +63,11 @@ from everact.runtime.errors import (
     StoreError,
     WorkflowAlreadyStarted,
 )
-from everact.runtime.programs.coroutine import make_program
+from everact.runtime.programs.attended import make_program
+from everact.runtime.programs.coroutine import CoroutineProgram
 from everact.runtime.programs.loop import GeneratorHooks
 from everact.runtime.store.base import RunRow, Statement, Store, Write
-from everact.runtime.values.payloads import Converter, PickleConverter
+from everact.runtime.values.converter import DataConverter
 
 logger = logging.getLogger("everact.engine")
 
@@ -111,17 +114,20 @@ class Engine:
         clock: Clock,
         registry: Registry,
         workers: tuple[Worker, ...],
-        values: Converter | None = None,
+        values: DataConverter | None = None,
         generator: random.Random | None = None,
         idle_runs: int = IDLE_RUNS,
         tune_gc: bool = True,
         declare_search_attributes: bool = False,
+        interceptors: Iterable[object] = (),
     ) -> None:
         self.store = store
         self.clock = clock
         self.now = clock.now
         self.registry = registry
-        self.values = values or PickleConverter()
+        self.values = values or DataConverter.default
+        self.around = around(interceptors)
+        self.long_way = self.values.hinted or bool(self.around.tasks)
         self.workers = Workers(workers)
         self.runs: dict[int, RunActor] = {}
         self.steps: list[Any] = []  # taken, and recorded before the turn is over
@@ -132,6 +138,7 @@ class Engine:
         self._opening: dict[tuple[str, str], RunActor] = {}
         self._aside: dict[int, str] = {}
         self.relations = Relations(self)
+        self.schedules = Schedules(self)
         self.beside: dict[type, Beside] = {}
         self.visibility = Visibility(self, automatic=declare_search_attributes)
         self.released: dict[type, Callable[[RunActor, Any], None]] = {}
@@ -200,7 +207,8 @@ class Engine:
         await asyncio.shield(self._closing)
 
     async def _close(self, grace: float) -> None:
-        self.stopping = True
+        self.stopping = self.long_way = True
+        self.schedules.close()
         self.events.stop()
         if self._loader is not None:
             self._loader.cancel()
@@ -256,6 +264,7 @@ class Engine:
         for key in self.store.select("aside"):
             self._aside.setdefault(key, "")
         self._retry_aside()
+        self.schedules.open()
         self.events.recover()
 
     async def _load_due(self, until: float) -> None:
@@ -367,13 +376,15 @@ class Engine:
         if obstacle is not None:
             return obstacle
         state = run.state
-        run.program = make_program(
-            self.registry, state.start, state.generation, self.values
-        )
+        run.program = self.program(state.start, state.generation)
         reason = run.fits() if state.script else None
         if reason is not None:
             run.drop_program()
         return reason
+
+    def program(self, start: Started, generation: int) -> CoroutineProgram | None:
+        """A new program for a run; None if its code is not known here."""
+        return make_program(self.registry, start, generation, self.values, self.around)
 
     def obstacle(self, run: RunActor) -> str | None:
         """Why the run's code cannot be run here and now; None if it can."""
@@ -464,7 +475,7 @@ class Engine:
 
     async def _ask_again(self, run: RunActor, question: Question) -> None:
         """Answer a query from the run as it is read back, or as it ended."""
-        given = question.name, question.args, question.kwargs
+        given = question.name, question.args, question.kwargs, question.headers
         try:
             settle(question.reply, await self.ask(run.row.key, *given))
         except Exception as error:
@@ -709,6 +720,7 @@ class Engine:
                 return
             self._aside.pop(key, None)
             self.waiting.closed(Closed(key, RunStatus.TERMINATED, command, ""))
+            self.schedules.look(row.workspace, row.workflow_id, row.first_run_id)
             self.updates.changed(key)
             if answer is not None:
                 settle(answer, None)
@@ -720,14 +732,19 @@ class Engine:
         self.commits.add(write)
 
     async def ask(
-        self, key: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        key: int,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        headers: dict[str, str],
     ) -> Any:
         """Put a query to an open run in memory or not; see `Program.query`."""
         run = self.resident(key)
         if run is None:
-            return await self._ask_closed(key, name, args, kwargs)
+            return await self._ask_closed(key, name, args, kwargs, headers)
         reply = self.loop.create_future()
-        run.post(Question(name, args, kwargs, reply))
+        run.post(Question(name, args, kwargs, headers, reply))
         return await reply
 
     def no_answer(self, run: RunActor, reason: str) -> EveractError:
@@ -738,7 +755,12 @@ class Engine:
         return QueryFailed(f"{run} cannot answer: {reason}")
 
     async def _ask_closed(
-        self, key: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        key: int,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        headers: dict[str, str],
     ) -> Any:
         stored = self.store.load(key)
         if stored is None:
@@ -747,13 +769,11 @@ class Engine:
         obstacle = self._no_code(state.start)
         if obstacle is not None:
             raise RPCError(obstacle.removeprefix(WAITING), RPCStatus.DEADLINE_EXCEEDED)
-        program = make_program(
-            self.registry, state.start, state.generation, self.values
-        )
+        program = self.program(state.start, state.generation)
         assert program is not None
         try:
             program.replay(state.script)
-            return program.query(name, args, kwargs)
+            return program.query(name, args, kwargs, headers)
         finally:
             program.close()
 
@@ -802,6 +822,8 @@ class Engine:
         self.waiting.closed(Closed(key, state.status, state.closing, row.next_run_id))
         self.updates.closed(run)
         self.relations.child_closed(run)
+        if self.schedules.watched:
+            self.schedules.run_closed(run)
         self._forget(run)
 
     # -- when a commit does not go well ------------------------------------------------
@@ -885,6 +907,8 @@ class Engine:
                 command, status = closing_of(self.seal, stored), stored.run.status
                 next_run = stored.run.next_run_id
                 self.waiting.closed(Closed(key, RunStatus(status), command, next_run))
+                row = stored.run
+                self.schedules.look(row.workspace, row.workflow_id, row.first_run_id)
                 self.updates.changed(key)
             elif stored is None:
                 self.waiting.failed(key, _copy_error(error))

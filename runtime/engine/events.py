@@ -77,7 +77,7 @@ class UserEvent(NamedTuple):
         if not filter:
             return True
         try:
-            payload = msgspec.json.decode(self.payload)
+            payload = _decoded(self.payload)
             return _filter(filter).matches(payload if isinstance(payload, dict) else {})
         except Exception:  # others wait for it too
             logger.exception("event %s cannot be held against %r", self.id, filter)
@@ -372,6 +372,12 @@ class Events:
 @lru_cache(maxsize=1024)
 def _filter(text: str) -> Filter:
     return parse(text)
+
+
+@lru_cache(maxsize=1)
+def _decoded(payload: bytes) -> Any:
+    """One event is held against many filters in a row."""
+    return msgspec.json.decode(payload)
 
 
 def _no_matter(_: Write, __: BaseException | None) -> None:

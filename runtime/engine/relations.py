@@ -93,7 +93,12 @@ class Relations:
         event: Any
         if type(command) is SignalRun:
             event = SignalReceived(
-                command.name, command.args, command.kwargs, request_id, start.run_id
+                command.name,
+                command.args,
+                command.kwargs,
+                request_id,
+                start.run_id,
+                command.headers,
             )
         else:
             event = CancelRequested("asked by another run", start.run_id, request_id)
@@ -240,6 +245,24 @@ class Relations:
             run.take(event, None, write)
         finally:
             self._leaving -= 1
+
+    def end(
+        self,
+        chain: tuple[str, str, str],
+        event: CancelRequested | TerminateRequested,
+        write: Write,
+    ) -> None:
+        """Have the open run of a chain (workspace, workflow ID, first run ID) stop.
+
+        It is asked, or made to, in the transaction of `write`.
+        """
+        run = self._addressed(*chain)
+        if run is None:
+            return
+        if run.paused is not None and type(event) is CancelRequested:
+            run.post(event)
+        else:
+            run.take(event, None, write)
 
     def bury(self, key: int) -> None:
         """An open child of a closed parent: do with it as was agreed, if not done."""

@@ -59,7 +59,13 @@ from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.engine import steps
 from everact.runtime.engine.attempt import Outcome, TaskActor, attempt_of, start
 from everact.runtime.engine.watchdog import ActivationOverrun
-from everact.runtime.errors import NonDeterminismError, QueryFailed, RPCError
+from everact.runtime.errors import (
+    EveractError,
+    NonDeterminismError,
+    QueryFailed,
+    RPCError,
+    RuntimeStateError,
+)
 from everact.runtime.programs.base import Program
 from everact.runtime.store.base import RunRow, Statement, Write
 
@@ -105,15 +111,17 @@ class Asked(msgspec.Struct, eq=False):
 class Question:
     """A query, answered once the state that it saw is durable."""
 
-    __slots__ = ("args", "kwargs", "name", "reply")
+    __slots__ = ("args", "headers", "kwargs", "name", "reply")
 
     def __init__(
         self,
         name: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        headers: dict[str, str],
         reply: "asyncio.Future[Any]",
     ) -> None:
+        self.headers = headers
         self.name = name
         self.args = args
         self.kwargs = kwargs
@@ -516,7 +524,9 @@ class RunActor(Actor):
     def _succeed(self, write: Write, now: float) -> None:
         """Start the successor of a closed run in the same transaction."""
         engine, state = self.engine, self.state
-        if not state.status or type(state.closing) is Complete:
+        if not state.status:
+            return
+        if type(state.closing) is Complete and not chain.cron_of(state.start.options):
             return
         carried = chain.unread(state)
         started = chain.successor(state, carried, engine.new_id(), now)
@@ -567,16 +577,20 @@ class RunActor(Actor):
                 heir.refuse(event, asked)
         elif asked is not None:
             if self.state.status or self.dropped:
-                start = self.state.start
-                error = RPCError(
-                    f"run {start.workflow_id!r} ({start.run_id}) is not open: it is "
-                    f"{RunStatus(self.state.status)}",
-                    RPCStatus.NOT_FOUND,
-                )
-                self._when_durable(asked.reply, error)
+                self._when_durable(asked.reply, self._not_open())
             else:
                 self._when_durable(asked.reply, None)
         self.rest()
+
+    def _not_open(self) -> EveractError:
+        if self.engine.stopping and not self.state.status:
+            return RuntimeStateError("the runtime was closed")
+        start = self.state.start
+        return RPCError(
+            f"run {start.workflow_id!r} ({start.run_id}) is not open: it is "
+            f"{RunStatus(self.state.status)}",
+            RPCStatus.NOT_FOUND,
+        )
 
     def _when_durable(self, reply: "asyncio.Future[Any]", answer: Any) -> None:
         """Answer once everything that the answer was computed from is durable."""
@@ -919,7 +933,9 @@ class RunActor(Actor):
         assert program is not None
         answer: Any
         try:
-            answer = program.query(question.name, question.args, question.kwargs)
+            answer = program.query(
+                question.name, question.args, question.kwargs, question.headers
+            )
         except QueryFailed as failed:
             answer = failed
             if "changed" in failed.message:

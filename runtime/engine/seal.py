@@ -20,7 +20,7 @@ from everact.runtime.store.base import CheckpointRow, JournalRow
 
 _PLACE = Struct("<cqq").pack
 _tuple = tuple.__new__
-_ROW, _CHECKPOINT, _TOKEN = b"r", b"c", b"t"
+_ROW, _CHECKPOINT, _SCHEDULE, _TOKEN = b"r", b"c", b"s", b"t"
 _MAC_BYTES = 16
 
 
@@ -57,6 +57,28 @@ class Seal:
     def verify(self, row: JournalRow, run_id: str) -> None:
         """StoreTampered if the row is not what was written at its place."""
         self._verify(_ROW, row.generation, row.seq, run_id, row.mac, row.body)
+
+    def schedule(self, workspace: str, id: str, body: bytes) -> bytes:
+        """A schedule as it is stored: its MAC, then its body."""
+        return self._of_schedule(workspace, id, body) + body
+
+    def open_schedule(self, workspace: str, id: str, sealed: bytes) -> bytes:
+        """The body of a schedule; StoreTampered if it is not what was written."""
+        mac, body = sealed[:_MAC_BYTES], sealed[_MAC_BYTES:]
+        if not hmac.compare_digest(self._of_schedule(workspace, id, body), mac):
+            raise StoreTampered(
+                f"schedule {id!r} is not what was written: it was changed or damaged. "
+                "Restore the database from a backup, or delete the schedule; others "
+                "are not touched."
+            )
+        return body
+
+    def _of_schedule(self, workspace: str, id: str, body: bytes) -> bytes:
+        mac = self._start.copy()
+        place = workspace.encode(), id.encode()
+        mac.update(_PLACE(_SCHEDULE, len(place[0]), len(place[1])) + b"".join(place))
+        mac.update(body)
+        return mac.digest()
 
     def open_checkpoint(self, row: CheckpointRow, run_id: str) -> RunState:
         """The state of a checkpoint, loaded only after its MAC is found right."""

@@ -20,7 +20,6 @@ from everact.runtime.engine.run import Asked
 from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.errors import ReadOnlyError, RPCError, RuntimeStateError
 from everact.runtime.programs.base import Program
-from everact.runtime.programs.coroutine import make_program
 from everact.runtime.values.outcomes import failure_of
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ class Updates:
             or engine._no_code(started) is not None
         ):
             raise LookupError(event.name)
-        program = make_program(engine.registry, started, 0, engine.values)
+        program = engine.program(started, 0)
         assert program is not None
         try:
             return self._verdict(program, event)

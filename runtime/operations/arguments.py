@@ -6,11 +6,8 @@ stores what it would store for a caller in its own process. Without a hint, and 
 names that nothing here knows, a value stays the plain JSON that it is.
 """
 
-import inspect
-from collections.abc import Callable
 from datetime import timedelta
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -22,23 +19,25 @@ from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.extras import PRIORITIES
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.workflows import Handler
-from everact.runtime.errors import QueryFailed, RPCError
-from everact.runtime.operations import actors, runs, starting, updates
+from everact.runtime.errors import QueryFailed, RPCError, ValueNotReadable
+from everact.runtime.operations import actors, runs, schedules, starting, updates
 from everact.runtime.operations.base import Request
 from everact.runtime.store.base import RunRow
-from everact.runtime.values.json_payloads import JSON_TAG, JsonConverter, as_type
+from everact.runtime.values.coded import coded
+from everact.runtime.values.json_payloads import JsonConverter
+from everact.runtime.values.payloads import JSON_TAG, PickleConverter
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
 
-_JSON = JsonConverter()
+_READER = JsonConverter(otherwise=PickleConverter())
+"""Reads what is harmless, and nothing else is given to it."""
 
 
 class Target(NamedTuple):
     """What arguments are for."""
 
     name: str
-    function: Callable[..., Any]
     signature: Signature
 
 
@@ -69,13 +68,15 @@ def typed(engine: "Engine", request: Request[Any]) -> Request[Any]:
             except RPCError as error:
                 raise QueryFailed(str(error)) from None
         case runs.TerminateRun():
-            details = tuple(_plain(engine, d, "a detail") for d in request.details)
+            details = tuple(_stored(engine, d, "a detail") for d in request.details)
             return replace(request, details=details)
+        case schedules.CreateSchedule() | schedules.UpdateSchedule():
+            return _typed_schedule(engine, request)
         case actors.SpawnActor():
             args, kwargs = _arguments(engine, None, request.args, request.kwargs)
             return replace(request, args=args, kwargs=kwargs)
         case actors.TellActor() | actors.AskActor():
-            message = _plain(engine, request.message, "the message")
+            message = _stored(engine, request.message, "the message")
             return replace(request, message=message)
     return request
 
@@ -103,11 +104,38 @@ def typed_start(engine: "Engine", request: starting.StartRun) -> starting.StartR
         given = _arguments(engine, handler, signal.args, signal.kwargs)
         signal = replace(signal, args=given[0], kwargs=given[1])
     memo = {
-        name: _plain(engine, value, f"memo {name!r}")
+        name: _stored(engine, value, f"memo {name!r}")
         for name, value in request.options.memo.items()
     }
     options = replace(request.options, memo=memo) if memo else request.options
     return replace(request, args=args, kwargs=kwargs, options=options, signal=signal)
+
+
+def _typed_schedule(
+    engine: "Engine", request: schedules.CreateSchedule | schedules.UpdateSchedule
+) -> Request[Any]:
+    """`request` with the action that it starts, and its memo, as values are stored."""
+    definition = request.schedule
+    if isinstance(request, schedules.UpdateSchedule):
+        if request.keep_action:
+            return request
+    else:
+        memo = {k: _stored(engine, v, f"memo {k!r}") for k, v in request.memo.items()}
+        request = replace(request, memo=memo)
+    action = definition.action
+    start = typed_start(
+        engine,
+        starting.StartRun(
+            workflow=action.workflow,
+            args=action.args,
+            kwargs=action.kwargs,
+            options=action.options,
+        ),
+    )
+    action = replace(
+        action, args=start.args, kwargs=start.kwargs, options=start.options
+    )
+    return replace(request, schedule=replace(definition, action=action))
 
 
 def _check(options: StartOptions) -> None:
@@ -151,9 +179,9 @@ def _check_extras(extras: Extras) -> None:
 def _target(engine: "Engine", name: str) -> Target | None:
     definition = engine.registry.workflows.get(name)
     if definition is not None:
-        return Target(name, definition.function, definition.signature)
+        return Target(name, definition.signature)
     task = engine.registry.tasks.get(name)
-    return None if task is None else Target(name, task.function, task.signature)
+    return None if task is None else Target(name, task.signature)
 
 
 def _row(engine: "Engine", run: runs.RunRef) -> RunRow | None:
@@ -183,7 +211,7 @@ def _taker(handlers: dict[str, Handler], name: str) -> Target | None:
     handler = handlers.get(name)
     if handler is None:
         return None
-    return Target(handler.function.__name__, handler.function, handler.signature)
+    return Target(handler.function.__name__, handler.signature)
 
 
 def _update(engine: "Engine", workflow: str, update: updates.Update) -> updates.Update:
@@ -200,62 +228,46 @@ def _arguments(
     args: tuple[bytes, ...],
     kwargs: dict[str, bytes],
 ) -> tuple[tuple[bytes, ...], dict[str, bytes]]:
-    payloads = (*args, *kwargs.values())
-    if not any(payload[:1] == JSON_TAG for payload in payloads):
-        return args, kwargs
-    given = tuple(_JSON.decode(payload) for payload in args)
-    named = {name: _JSON.decode(payload) for name, payload in kwargs.items()}
-    label = "the arguments"
-    if target is not None:
-        label = target.name
-        given, named = _converted(target, given, named)
-    encode = engine.values.encode
+    if target is None:
+        label = "the arguments"
+        return (
+            tuple(
+                _stored(engine, payload, f"argument {n} of {label}")
+                for n, payload in enumerate(args, 1)
+            ),
+            {
+                k: _stored(engine, payload, f"argument {k!r} of {label}")
+                for k, payload in kwargs.items()
+            },
+        )
+    signature, label = target.signature, target.name
+
+    def stored(payload: bytes, name: str) -> bytes:
+        what = f"argument {name!r} of {label}"
+        return _stored(engine, payload, what, signature.hint(name))
+
+    names = signature.named(len(args))
     return (
-        tuple(encode(v, f"argument {n} of {label}") for n, v in enumerate(given, 1)),
-        {k: encode(v, f"argument {k!r} of {label}") for k, v in named.items()},
+        tuple(stored(payload, n) for payload, n in zip(args, names, strict=True)),
+        {k: stored(payload, k) for k, payload in kwargs.items()},
     )
 
 
-def _converted(
-    target: Target, given: tuple[Any, ...], named: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    hints = _hints(target.function)
-    places: list[str] = []
-    rest = others = ""
-    for parameter in target.signature.parameters:
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            rest = parameter.name
-        elif parameter.kind is parameter.VAR_KEYWORD:
-            others = parameter.name
-        elif parameter.kind is not parameter.KEYWORD_ONLY:
-            places.append(parameter.name)
-    names = places + [rest] * (len(given) - len(places))
+def _stored(engine: "Engine", payload: bytes, what: str, kind: Any = Any) -> bytes:
+    """A value that came over the network as the engine stores it.
 
-    def convert(value: Any, name: str, hinted: str) -> Any:
-        try:
-            return as_type(value, hints.get(hinted, Any))
-        except msgspec.ValidationError as error:
-            raise _refusal(f"argument {name!r} of {target.name}: {error}") from None
-
-    return (
-        tuple(convert(v, n, n) for v, n in zip(given, names, strict=False)),
-        {k: convert(v, k, k if k in hints else others) for k, v in named.items()},
-    )
-
-
-def _plain(engine: "Engine", payload: bytes, what: str) -> bytes:
-    if payload[:1] != JSON_TAG:
+    What it cannot read, for want of the codec, is stored as it came.
+    """
+    found = coded(payload)
+    if found is None and payload[:1] != JSON_TAG:
+        return payload  # of a client in this process
+    if found is not None and not (found.foreign and engine.values.reads(payload)):
         return payload
-    return engine.values.encode(_JSON.decode(payload), what)
-
-
-@lru_cache(maxsize=1024)
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """The type hints of a function; none where they cannot be evaluated."""
     try:
-        return get_type_hints(inspect.unwrap(function), include_extras=True)
-    except Exception:
-        return {}
+        value = _READER.decode(engine.values.unwrap(payload), kind)
+    except (msgspec.ValidationError, ValueNotReadable) as error:
+        raise _refusal(f"{what}: {error}") from None
+    return engine.values.encode(value, what)
 
 
 def _refusal(message: str) -> RPCError:

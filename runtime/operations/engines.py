@@ -59,6 +59,7 @@ class WorkflowInfo(msgspec.Struct, frozen=True, kw_only=True):
     queries: tuple[str, ...]
     updates: tuple[str, ...]
     any_signal: bool
+    on_events: tuple[str, ...] = ()
 
 
 class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +124,7 @@ async def read_definitions(engine: "Engine", _: ReadDefinitions) -> Definitions:
                 queries=tuple(definition.queries),
                 updates=tuple(definition.updates),
                 any_signal=definition.any_signal is not None,
+                on_events=definition.on_events,
             )
             for name, definition in sorted(registry.workflows.items())
         ),

@@ -23,6 +23,10 @@ _IDS = uuid.UUID("6f0b1f6e-6f6b-5c1e-9d0c-5a6d1e3f7a42")
 """Namespace of the IDs of events that are made from request IDs."""
 
 
+_ROOM = 200
+"""Levels of nesting that must be left: it is read at another depth of calls."""
+
+
 class PushedEvent(msgspec.Struct, frozen=True, kw_only=True):
     """The event that a push stored."""
 
@@ -78,8 +82,7 @@ class ListEvents(Request[tuple[EventDescription, ...]], frozen=True, kw_only=Tru
 async def push_event(engine: "Engine", request: PushEvent) -> PushedEvent:
     """Store an event with what it starts, or answer with what the request did."""
     engine.check_open()
-    if request.payload[:1] != JSON_TAG:
-        raise RPCError("a payload must be JSON", RPCStatus.INVALID_ARGUMENT)
+    _check(request.payload)
     workspace, now = request.workspace, engine.clock.now()
     event_id = engine.new_id()
     served = None
@@ -105,6 +108,23 @@ async def push_event(engine: "Engine", request: PushEvent) -> PushedEvent:
     if request.request_id:
         engine.waiting.serving(workspace, request.request_id, reply)
     return PushedEvent(event_id=await asyncio.shield(reply))
+
+
+def _check(payload: bytes) -> None:
+    """Refuse what a run could not read later: it would be put aside for it."""
+    body = payload[1:]
+    try:
+        if payload[:1] != JSON_TAG:
+            raise msgspec.DecodeError(
+                "waits are matched by plain JSON, and no codec is applied to it"
+            )
+        msgspec.json.decode(body)
+        msgspec.json.decode(b"[" * _ROOM + body + b"]" * _ROOM)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RPCError(
+            f"the payload is no JSON that can be used: {error}",
+            RPCStatus.INVALID_ARGUMENT,
+        ) from None
 
 
 def _starts(engine: "Engine", event: UserEvent) -> tuple[Started, ...]:

@@ -32,6 +32,7 @@ from everact.runtime.errors import (
 )
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.base import Name, Request, operation
+from everact.runtime.programs.workflow_loop import decode_arguments
 from everact.runtime.store.base import RunFilter, RunRow
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ class QueryRun(Request[Payload], frozen=True, kw_only=True):
     args: tuple[Payload, ...] = ()
     kwargs: dict[str, Payload] = {}
     reject: Reject = REJECT_NONE
+    headers: dict[str, str] = {}
 
 
 class CancelRun(Request[None], frozen=True, kw_only=True):
@@ -504,7 +506,7 @@ async def _delivered(
     event: Any,
     request: tuple[str, str, float] | None,
 ) -> Any:
-    """Deliver to the run of `row`, or to the one that its chain has gone on to."""
+    """Deliver to the run of `row`, or to the one that took its place meanwhile."""
     while True:
         try:
             return await engine.deliver(row.key, event, request, follow=not ref.run_id)
@@ -512,8 +514,7 @@ async def _delivered(
             if refused.status is not RPCStatus.NOT_FOUND:
                 raise
             present = find_run(engine, ref)
-            same_chain = present.first_run_id == row.first_run_id
-            if present.key == row.key or present.status or not same_chain:
+            if present.key == row.key or present.status:
                 raise
             row = present
 
@@ -530,10 +531,11 @@ async def query_run(engine: "Engine", request: QueryRun) -> bytes:
         RunStatus.COMPLETED,
     ):
         raise QueryRejected(status)
-    decode_value = engine.values.decode
-    args = tuple(decode_value(a) for a in request.args)
-    kwargs = {k: decode_value(v) for k, v in request.kwargs.items()}
-    answer = await engine.ask(row.key, request.name, args, kwargs)
+    definition = engine.registry.workflows.get(row.name)
+    handler = definition.queries.get(request.name) if definition else None
+    signature = handler.signature if handler else None
+    given = decode_arguments(engine.values, request.args, request.kwargs, signature)
+    answer = await engine.ask(row.key, request.name, *given, request.headers)
     return engine.values.encode(answer, f"the answer to query {request.name!r}")
 
 

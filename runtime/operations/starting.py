@@ -15,6 +15,8 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from everact.runtime.core import identity
+from everact.runtime.core.chain import cron_of
+from everact.runtime.core.cron import cron_times
 from everact.runtime.core.identity import Verdict
 from everact.runtime.core.opaque import Payload, Seconds
 from everact.runtime.core.records import (
@@ -133,11 +135,25 @@ def check(engine: "Engine", request: StartRun) -> None:
     )
     if wrong is None and request.begin_at is not None and request.start_delay:
         wrong = "give begin_at or start_delay, not both"
+    if wrong is None and cron_of(request.options):
+        wrong = _cron_mistake(request, engine.clock.now())
     if wrong is not None:
         raise RPCError(wrong, RPCStatus.INVALID_ARGUMENT)
     extras = request.options.extras
     if extras is not None and extras.attributes:
         engine.visibility.check(request.workspace, extras.attributes)
+
+
+def _cron_mistake(request: StartRun, now: float) -> str | None:
+    """What is wrong with the cron text of a start; None if nothing is."""
+    cron = cron_of(request.options)
+    if request.start_delay is not None or request.begin_at is not None:
+        return "a run with a cron schedule takes no start delay"
+    try:
+        following = cron_times(cron).after(now)
+    except ValueError as error:
+        return str(error)
+    return f"cron {cron!r} has no time to come" if following is None else None
 
 
 async def readable(engine: "Engine", request: StartRun) -> None:
@@ -256,6 +272,9 @@ def _timed(request: StartRun, now: float) -> StartOptions:
     options, begin = request.options, request.begin_at
     if request.start_delay is not None:
         begin = now + request.start_delay
+    cron = cron_of(options)
+    if cron:
+        begin = cron_times(cron).after(now)
     limit = options.execution_timeout
     if begin is None and limit is None:
         return options

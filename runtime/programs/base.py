@@ -30,7 +30,13 @@ class Program(Protocol):
     def replay(self, script: Iterable[bytes]) -> None:
         """Re-execute recorded activations; NonDeterminismError if commands differ."""
 
-    def query(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def query(
+        self,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        headers: dict[str, str] = ...,
+    ) -> Any:
         """Answer a question from the present state; QueryFailed if that cannot be."""
 
     def validate(self, event: UpdateAccepted) -> None:

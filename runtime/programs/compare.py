@@ -16,7 +16,8 @@ from everact.runtime.core.records import (
     StartTimer,
     UpsertAttributes,
 )
-from everact.runtime.values.payloads import PickleConverter
+from everact.runtime.values.coded import coded
+from everact.runtime.values.payloads import Converter, unwrapped
 
 _TELLING = ["call", "name", "workflow_id", "due", "update_id", "key", "scope", "filter"]
 """Fields that are shown as they are."""
@@ -24,7 +25,7 @@ _TELLING = ["call", "name", "workflow_id", "due", "update_id", "key", "scope", "
 _BUILTIN = (int, str, bytes, float, bool, type(None), list, tuple, dict, set, frozenset)
 
 
-def same(recorded: Command, produced: Command) -> bool:
+def same(recorded: Command, produced: Command, values: Converter) -> bool:
     """Whether both ask for the same: type, call, name, then arguments.
 
     Options (retries, timeouts) may have changed since; what was recorded holds.
@@ -36,10 +37,10 @@ def same(recorded: Command, produced: Command) -> bool:
     if isinstance(recorded, Fail) and isinstance(produced, Fail):
         return recorded.failure.type == produced.failure.type
     if isinstance(recorded, Complete) and isinstance(produced, Complete):
-        return _same_payload(recorded.result, produced.result)
+        return _same_payload(recorded.result, produced.result, values)
     if isinstance(recorded, CompleteUpdate) and isinstance(produced, CompleteUpdate):
         return recorded.update_id == produced.update_id and _same_answer(
-            recorded, produced
+            recorded, produced, values
         )
     if isinstance(recorded, (StartTimer, CancelCall, AwaitEvent)):
         return False
@@ -52,59 +53,69 @@ def same(recorded: Command, produced: Command) -> bool:
             return False
     return getattr(recorded, "name", None) == getattr(
         produced, "name", None
-    ) and _same_arguments(recorded, produced)
+    ) and _same_arguments(recorded, produced, values)
 
 
-def _same_answer(recorded: CompleteUpdate, produced: CompleteUpdate) -> bool:
+def _same_answer(
+    recorded: CompleteUpdate, produced: CompleteUpdate, values: Converter
+) -> bool:
     old, new = recorded.failure, produced.failure
     if old is None or new is None:
-        return old is new and _same_payload(recorded.result, produced.result)
+        return old is new and _same_payload(recorded.result, produced.result, values)
     return old.type == new.type
 
 
-def _same_arguments(recorded: Any, produced: Any) -> bool:
+def _same_arguments(recorded: Any, produced: Any, values: Converter) -> bool:
     old, new = getattr(recorded, "args", ()), getattr(produced, "args", ())
-    if len(old) != len(new) or not all(map(_same_payload, old, new)):
+    if len(old) != len(new):
+        return False
+    if not all(_same_payload(*pair, values) for pair in zip(old, new, strict=True)):
         return False
     old, new = getattr(recorded, "kwargs", {}), getattr(produced, "kwargs", {})
-    return old.keys() == new.keys() and all(_same_payload(old[k], new[k]) for k in old)
+    return old.keys() == new.keys() and all(
+        _same_payload(old[k], new[k], values) for k in old
+    )
 
 
-def _same_payload(old: bytes, new: bytes) -> bool:
+def _same_payload(old: bytes, new: bytes, values: Converter) -> bool:
     """Equal bytes, or equal builtin values, or values that cannot be compared.
 
-    Equal lists can pickle differently, and so can two instances of a class.
+    Equal lists can pickle differently, and so can two instances of a class; a codec
+    may never make the same twice.
     """
+    old, new = unwrapped(values, old), unwrapped(values, new)
     if old == new:
         return True
     if old[:1] == b"c" and new[:1] == b"c":
         return True
-    values = PickleConverter()
     first, second = values.decode(old), values.decode(new)
     if isinstance(first, _BUILTIN) and isinstance(second, _BUILTIN):
         return type(first) is type(second) and bool(first == second)
     return True
 
 
-def shown(commands: Iterable[Command]) -> str:
+def shown(commands: Iterable[Command], values: Converter) -> str:
     """Commands in a line, with what tells them from others."""
-    return ", ".join(_show(c) for c in commands) or "nothing"
+    return ", ".join(_show(c, values) for c in commands) or "nothing"
 
 
-def _show(command: Command) -> str:
+def _show(command: Command, values: Converter) -> str:
     fields = msgspec.structs.asdict(command)
     parts = [f"{name}={fields[name]!r}" for name in _TELLING if name in fields]
-    parts += [_show_payload(a) for a in fields.get("args", ())]
-    parts += [f"{k}={_show_payload(a)}" for k, a in fields.get("kwargs", {}).items()]
+    parts += [_show_payload(a, values) for a in fields.get("args", ())]
+    named = fields.get("kwargs", {})
+    parts += [f"{k}={_show_payload(a, values)}" for k, a in named.items()]
     if isinstance(command, Complete):
-        parts.append(_show_payload(command.result))
+        parts.append(_show_payload(command.result, values))
     if isinstance(command, Fail):
         parts.append(f"{command.failure.type}: {command.failure.message}")
     return f"{type(command).__name__}({', '.join(parts)})"
 
 
-def _show_payload(payload: bytes) -> str:
+def _show_payload(payload: bytes, values: Converter) -> str:
     """A builtin value as it is written; anything else is not loaded for this."""
+    if coded(payload) is not None:
+        return "<coded>"  # messages are seen by those who have no codec
     if payload[:1] == b"c":
         return "<object>"
-    return reprlib.repr(PickleConverter().decode(payload))
+    return reprlib.repr(values.decode(payload))

@@ -70,6 +70,8 @@ ordered.install()
 
 _logger = logging.getLogger("everact.workflow")
 
+NO_HEADERS: dict[str, str] = {}
+
 _ENDLESS = 50_000_000
 """Callbacks in one replayed activation after which the code is taken for changed."""
 
@@ -98,7 +100,7 @@ class CoroutineProgram:
     ) -> None:
         self.definition = definition
         self.values = values
-        self.loop = _Loop(start, generation, values, self)  # type: ignore[abstract]
+        self.loop: Loop = Loop(start, generation, values, self)  # type: ignore[abstract]
         self.replaying = False
         self._outer = _get_running_loop()
         self._instance: Any = None
@@ -124,6 +126,10 @@ class CoroutineProgram:
             return self._turn(SLICE)
         finally:
             _set_running_loop(self._outer)
+
+    def show(self, event: Event) -> None:
+        """Resolve what an event is about; the running loop is the run's."""
+        _SHOW[type(event)](self, event)
 
     def resume(self) -> list[Command] | None:
         outer = self._outer
@@ -176,11 +182,14 @@ class CoroutineProgram:
         if produced is not None and len(recorded) == len(produced):
             if recorded == tuple(produced):
                 return
-            if all(map(same, recorded, produced)):
+            pairs = zip(recorded, produced, strict=True)
+            if all(same(*pair, self.values) for pair in pairs):
                 return
-        old = shown(recorded)
+        old = shown(recorded, self.values)
         new = (
-            "code that does not come to a wait" if produced is None else shown(produced)
+            "code that does not come to a wait"
+            if produced is None
+            else shown(produced, self.values)
         )
         raise errors.NonDeterminismError(
             f"the code of {self.definition.name!r} does not fit what the run recorded: "
@@ -209,11 +218,18 @@ class CoroutineProgram:
                 return
             args = (self._instance, *args)
         try:
-            coroutine = definition.function(*args, **kwargs)
+            coroutine = self._coroutine(args, kwargs)
         except TypeError as error:
             self._failure = error
             return
         self._root = loop.create_task(coroutine, name=definition.name, context=context)
+
+    def _coroutine(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self.definition.function(*args, **kwargs)
+
+    def _value(self, call: int, payload: bytes) -> Any:
+        """What `call` returned."""
+        return self.values.decode(payload)
 
     def _arguments(self, start: Started) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments of a start; TypeError for an event whose payload misfits."""
@@ -222,7 +238,8 @@ class CoroutineProgram:
             first = start.args[0] if start.args else b""
             if first[:1] == JSON_TAG:  # a run that continues it has its own
                 return (self.definition.received(json.decode(first[1:])),), {}
-        return self.loop.decode(start.args, start.kwargs)
+        signature = self.definition.signature
+        return self.loop.decode(start.args, start.kwargs, signature)
 
     def _began(self, event: Began) -> None:
         """In a script: the run's own `Started`, which is not kept twice."""
@@ -230,7 +247,7 @@ class CoroutineProgram:
 
     def _task_completed(self, event: TaskCompleted) -> None:
         """In a script; `activate` does the same in its own frame."""
-        self.loop.resolve(event.call, self.values.decode(event.result), None)
+        self.loop.resolve(event.call, self._value(event.call, event.result), None)
 
     def _task_failed(self, event: TaskFailed) -> None:
         error = exception_of(event.failure, values=self.values)
@@ -255,7 +272,7 @@ class CoroutineProgram:
         if event.failure is None:
             if started is not None:
                 started.set_result(None)
-            value = self.values.decode(event.result)
+            value = self._value(event.call, event.result)
             self.loop.resolve(event.call, value, None)
             return
         error = exception_of(event.failure, values=self.values)
@@ -287,18 +304,42 @@ class CoroutineProgram:
     def _signal(self, event: SignalReceived) -> None:
         found = self._signal_handler(event.name)
         if found is None:
-            self.loop.offer(event)
+            self._offer(event)
             return
-        args, kwargs = self.loop.decode(event.args, event.kwargs)
+        args, kwargs = self.loop.decode(event.args, event.kwargs, found.signature)
         try:
             found.signature.check(args, kwargs, event.name)
         except TypeError as error:
             self._warn(f"signal {event.name!r} dropped, its arguments misfit: {error}")
             return
         try:
-            self.loop.run_handler(found, args, kwargs)
+            self._handle_signal(event, found, args, kwargs)
         except (Exception, WorkflowControl, asyncio.CancelledError) as error:
             self.fail(error)
+
+    def _offer(self, event: SignalReceived) -> None:
+        """A signal that no handler takes."""
+        self.loop.offer(event)
+
+    def _handle_signal(
+        self,
+        event: SignalReceived,
+        handler: Handler,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        """A signal that `handler` takes."""
+        self.loop.run_handler(handler, args, kwargs)
+
+    def handle_update(
+        self,
+        event: UpdateAccepted,
+        handler: Handler,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """What the handler of an update gives: its answer, or a coroutine."""
+        return handler.function(*args, **kwargs)
 
     def _signal_handler(self, name: str) -> Handler | None:
         own = self.loop.handlers.get(name) if self.loop.handlers else None
@@ -440,9 +481,15 @@ class CoroutineProgram:
             return "its start"
         return _deepest(self._root.get_coro())
 
-    def query(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def query(
+        self,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        headers: dict[str, str] = NO_HEADERS,
+    ) -> Any:
         try:
-            answer = self.looking(lambda: self._query_handler(name)(*args, **kwargs))
+            answer = self.looking(lambda: self._ask(name, args, kwargs, headers))
         except errors.QueryFailed:
             raise
         except StateChanged as changed:
@@ -493,6 +540,15 @@ class CoroutineProgram:
             self._instance = self.definition.cls()
         return self._instance
 
+    def _ask(
+        self,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        headers: dict[str, str],
+    ) -> Any:
+        return self._query_handler(name)(*args, **kwargs)
+
     def _query_handler(self, name: str) -> Callable[..., Any]:
         if self.loop.queries and name in self.loop.queries:
             return self.loop.queries[name]
@@ -528,7 +584,7 @@ class CoroutineProgram:
         self.loop.let_go()
 
 
-class _Loop(WorkflowLoop):
+class Loop(WorkflowLoop):
     """The loop that tells its program how async signal handlers end."""
 
     __slots__ = ("_program",)
@@ -560,20 +616,18 @@ class _Loop(WorkflowLoop):
             self._program.fail(task.exception())  # type: ignore[arg-type]
 
 
-def make_program(
-    registry: Registry, start: Started, generation: int, values: Converter
-) -> CoroutineProgram | None:
-    """The program for `start`; None if the registry knows no such name.
+def definition_for(registry: Registry, name: str) -> WorkflowDefinition | None:
+    """The workflow of that name; None if the registry knows no such name.
 
     A task can stand in a workflow's place: a run of its own that makes one call.
     """
-    definition = registry.workflows.get(start.name)
+    definition = registry.workflows.get(name)
     if definition is None:
-        task = registry.tasks.get(start.name)
+        task = registry.tasks.get(name)
         if task is None:
             return None
-        definition = WorkflowDefinition(start.name, task)
-    return CoroutineProgram(definition, start, generation, values)
+        definition = WorkflowDefinition(name, task)
+    return definition
 
 
 def _control(error: BaseException | None) -> WorkflowControl | None:

@@ -28,7 +28,7 @@ ANY_ARGUMENTS = Signature(lambda *_: None)
 def validate(program: "CoroutineProgram", event: UpdateAccepted) -> None:
     """Raise what the update is to be refused with; see `Program.validate`."""
     handler = _handler(program, event.name)
-    args, kwargs = program.loop.decode(event.args, event.kwargs)
+    args, kwargs = program.loop.decode(event.args, event.kwargs, handler.signature)
     handler.signature.check(args, kwargs, event.name)
     if handler.validator is None:
         return
@@ -50,11 +50,15 @@ def validate(program: "CoroutineProgram", event: UpdateAccepted) -> None:
 def show(program: "CoroutineProgram", event: UpdateAccepted) -> None:
     """Run the handler: a sync one at once, an async one as a task of the run."""
     loop = program.loop
-    args, kwargs = loop.decode(event.args, event.kwargs)
     try:
         handler = _handler(program, event.name)
+    except LookupError as unknown:
+        _answer(program, event, _failure(program, unknown))
+        return
+    args, kwargs = loop.decode(event.args, event.kwargs, handler.signature)
+    try:
         handler.signature.check(args, kwargs, event.name)
-        outcome = handler.function(*args, **kwargs)
+        outcome = program.handle_update(event, handler, args, kwargs)
     except Exception as error:
         _answer(program, event, _failure(program, error))
     except WorkflowControl as control:

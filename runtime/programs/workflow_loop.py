@@ -43,6 +43,8 @@ from everact.runtime.definitions.workflows import (
 )
 from everact.runtime.errors import ValueNotStorable
 from everact.runtime.programs.loop import DeterministicLoop, OrderedFuture, seeded
+from everact.runtime.values.converter import DataConverter
+from everact.runtime.values.outcomes import cause_of
 from everact.runtime.values.payloads import Converter, checked_text
 
 _ELSEWHERE = frozenset({"id", "on_parent_close"})
@@ -237,7 +239,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             self.handlers = {}
         self.handlers[name] = made
         while (found := self.take_unread(name)) is not None:
-            args, kwargs = self.decode(found.args, found.kwargs)
+            args, kwargs = self.decode(found.args, found.kwargs, made.signature)
             self.call_soon(partial(self.run_handler, made, args, kwargs))
 
     def run_handler(
@@ -313,9 +315,12 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         return encode_arguments(self.values, args, kwargs, name)
 
     def decode(
-        self, args: tuple[bytes, ...], kwargs: dict[str, bytes]
+        self,
+        args: tuple[bytes, ...],
+        kwargs: dict[str, bytes],
+        signature: Signature | None = None,
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Payloads as arguments."""
+        """Payloads as arguments; `signature` is of what they are for."""
         return decode_arguments(self.values, args, kwargs)
 
     def _child_options(self, options: dict[str, Any]) -> StartOptions:
@@ -363,6 +368,16 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
     @property
     def cancel_reason(self) -> str | None:
         return self.reason
+
+    @property
+    def last_result(self) -> Any:
+        payload = self.start.previous.result if self.start.previous else b""
+        return self.values.decode(payload) if payload else None
+
+    @property
+    def last_failure(self) -> BaseException | None:
+        failure = self.start.previous.failure if self.start.previous else None
+        return cause_of(failure, values=self.values) if failure else None
 
     def wall_time(self) -> float:
         return self.now
@@ -431,11 +446,29 @@ def encode_arguments(
 
 
 def decode_arguments(
-    values: Converter, args: tuple[bytes, ...], kwargs: dict[str, bytes]
+    values: Converter,
+    args: tuple[bytes, ...],
+    kwargs: dict[str, bytes],
+    signature: Signature | None = None,
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Payloads as arguments."""
+    """Payloads as arguments; of the types in `signature`, if values need to be told."""
+    if signature is not None and getattr(values, "hinted", False):
+        return _decode_typed(values, args, kwargs, signature)  # type: ignore[arg-type]
     decode = values.decode
     return (
         tuple([decode(a) for a in args]),
         {k: decode(a) for k, a in kwargs.items()} if kwargs else {},
+    )
+
+
+def _decode_typed(
+    values: DataConverter,
+    args: tuple[bytes, ...],
+    kwargs: dict[str, bytes],
+    signature: Signature,
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    given = zip(args, signature.named(len(args)), strict=True)
+    return (
+        tuple(values.decode_as(a, signature.hint(n)) for a, n in given),
+        {k: values.decode_as(a, signature.hint(k)) for k, a in kwargs.items()},
     )

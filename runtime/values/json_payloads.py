@@ -1,63 +1,125 @@
 """Values as JSON text: how they come from, and go to, other processes."""
 
 import inspect
-from typing import Any, Final
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 import msgspec
 
 from everact.runtime.errors import ValueNotStorable
-from everact.runtime.values.payloads import LARGEST
-
-JSON_TAG: Final = b"j"
-"""The first byte of a payload that is JSON text."""
-
-_encode = msgspec.json.encode
+from everact.runtime.values.payloads import (
+    BYTES_TAG,
+    Converter,
+    checked_size,
+    unreadable,
+)
+from everact.runtime.values.payloads import JSON_TAG as JSON_TAG
 
 
 class JsonConverter:
     """Values as JSON text: what a client of a remote engine encodes with.
 
-    Dataclasses, enumerations, datetimes, UUIDs and other types that msgspec knows are
-    sent in their JSON form; `decode` gives them back when it is told their type.
+    Dataclasses, enumerations, datetimes, UUIDs, models of pydantic and other types
+    that msgspec knows are stored in their JSON form; `decode` gives them back when it
+    is told their type, and plain data when it is not.
+
+    What has no JSON form is refused, or else is encoded by `otherwise`; bytes are
+    stored as they are then.
     """
 
+    hinted = True
+
+    def __init__(self, *, otherwise: Converter | None = None) -> None:
+        self._otherwise = otherwise
+
     def encode(self, value: Any, what: str = "the value") -> bytes:
+        if self._otherwise is not None and type(value) is bytes:
+            return checked_size(BYTES_TAG + value, what)
         try:
-            payload = JSON_TAG + _encode(value)
+            payload = JSON_TAG + _encoded(value)
         except Exception as error:
-            raise ValueNotStorable(
-                f"{what} has no JSON form, which a remote engine needs: {error}"
-            ) from error
-        if len(payload) > LARGEST:
-            raise ValueNotStorable(
-                f"{what} takes {len(payload):,} bytes, more than the {LARGEST:,} that "
-                "one value may have; store it elsewhere and pass a reference"
-            )
-        return payload
+            if self._otherwise is not None:
+                return self._otherwise.encode(value, what)
+            raise ValueNotStorable(f"{what} has no JSON form: {error}") from error
+        return checked_size(payload, what)
 
     def decode(self, payload: bytes, kind: Any = Any) -> Any:
         """The value; of type `kind`, where one is given and msgspec knows it.
 
         msgspec.ValidationError if the value does not fit its type.
         """
-        if payload[:1] != JSON_TAG:
-            raise ValueError(f"payload of unknown encoding {payload[:1]!r}")
-        return as_type(msgspec.json.decode(payload[1:]), kind)
+        if payload[:1] == JSON_TAG:
+            return _decoder(kind)(memoryview(payload)[1:])
+        if self._otherwise is None:
+            raise unreadable(payload)
+        return self._otherwise.decode(payload)
 
 
 def as_type(value: Any, kind: Any) -> Any:
-    """A JSON value as an instance of `kind`; as it is if no JSON form of that is known.
+    """Plain JSON data as an instance of `kind`, as `JsonConverter.decode` makes it."""
+    return _decoder(kind)(_encode(value))
 
-    msgspec.ValidationError if it does not fit.
-    """
-    if kind is Any or kind is inspect.Parameter.empty or kind is None:
+
+def _encoded(value: Any) -> bytes:
+    body = _encode(value)
+    # Whatever is no number in JSON would silently be null.
+    if b"null" in body and _unfinite(msgspec.to_builtins(value, enc_hook=_dumped)):
+        raise ValueError("JSON has no infinity, and nothing that is not a number")
+    return body
+
+
+def _unfinite(value: Any) -> bool:
+    """Whether plain data holds a number that JSON has not."""
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, dict):
+        return any(map(_unfinite, value)) or any(map(_unfinite, value.values()))
+    return isinstance(value, list | tuple | set | frozenset) and any(
+        map(_unfinite, value)
+    )
+
+
+def _dumped(value: Any) -> Any:
+    """The plain data of a model, as pydantic has them; TypeError for others."""
+    dump = getattr(value, "model_dump", None)
+    if dump is None or isinstance(value, type):
+        raise TypeError(
+            f"Encoding objects of type {type(value).__name__} is unsupported"
+        )
+    return dump(mode="json")
+
+
+def _validated(kind: Any, value: Any) -> Any:
+    """An instance of a model from its plain data."""
+    validate = getattr(kind, "model_validate", None)
+    if validate is None or isinstance(value, kind):
         return value
+    return validate(value)
+
+
+_encode = msgspec.json.Encoder(enc_hook=_dumped).encode
+
+
+def _decoder(kind: Any) -> Callable[[Any], Any]:
+    if kind is Any:
+        return msgspec.json.decode
     try:
-        return msgspec.convert(value, kind, strict=True)
-    except msgspec.ValidationError:
-        raise
-    except TypeError:  # an annotation that is no type for msgspec
-        return value
+        return _decoder_of(kind)
+    except TypeError:  # an annotation that cannot be hashed
+        return msgspec.json.decode
+
+
+@lru_cache(maxsize=1024)
+def _decoder_of(kind: Any) -> Callable[[Any], Any]:
+    """What decodes into `kind`; into plain data if that is no type for msgspec."""
+    if kind is None or kind is inspect.Parameter.empty:
+        return msgspec.json.decode
+    try:
+        return msgspec.json.Decoder(kind, dec_hook=_validated).decode
+    except Exception:  # whatever an annotation may be
+        return msgspec.json.decode
 
 
 def of_type(value: Any, hint: Any) -> Any:
@@ -65,6 +127,6 @@ def of_type(value: Any, hint: Any) -> Any:
 
     msgspec.ValidationError if it does not fit.
     """
-    if isinstance(hint, type) and isinstance(value, hint):
+    if hint is None or (isinstance(hint, type) and isinstance(value, hint)):
         return value
     return as_type(value, hint)

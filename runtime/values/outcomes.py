@@ -16,7 +16,12 @@ from everact.runtime.core import failures
 from everact.runtime.core.durations import seconds
 from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.statuses import Status
-from everact.runtime.values.payloads import Converter, PickleConverter, by_value
+from everact.runtime.values.payloads import (
+    Converter,
+    PickleConverter,
+    by_value,
+    unwrapped,
+)
 from everact.runtime.values.status_of import status_of
 
 _NEVER_RAISED = (KeyboardInterrupt, SystemExit, GeneratorExit, CancelledError)
@@ -27,14 +32,59 @@ _DEEPEST = 20
 _TRACEBACK = 8000
 
 
+class FailureConverter:
+    """How exceptions become failures, and back: subclass it to change that.
+
+    `values` is what encodes and decodes the details, and applies the codec, if any.
+    Message, type and traceback of a failure are stored and shown as they are.
+    """
+
+    def to_failure(
+        self, error: BaseException, values: Converter, status: Status | None = None
+    ) -> Failure:
+        """Record `error`, with its cause chain, as a failure of kind APPLICATION.
+
+        `status` is what it counts as, if not what `status_of` says.
+        """
+        return _recorded(error, values, status, 0)
+
+    def to_exception(self, failure: Failure, values: Converter) -> BaseException:
+        """The exception that workflow code gets: the original where it travelled."""
+        return _for_workflow(failure, values)
+
+    def to_cause(self, failure: Failure, values: Converter) -> BaseException:
+        """The exception that tells a caller how a run ended, its kind by its class."""
+        return _for_caller(failure, values)
+
+
+_DEFAULT = FailureConverter()
+
+
 def failure_of(
-    error: BaseException,
-    *,
-    values: Converter,
-    status: Status | None = None,
-    depth: int = 0,
+    error: BaseException, *, values: Converter, status: Status | None = None
 ) -> Failure:
-    """Record `error`, with its cause chain, as a failure of kind APPLICATION."""
+    """`FailureConverter.to_failure` of the converter in use."""
+    return _failures(values).to_failure(error, values, status)
+
+
+def exception_of(failure: Failure, *, values: Converter) -> BaseException:
+    """`FailureConverter.to_exception` of the converter in use."""
+    return _failures(values).to_exception(failure, values)
+
+
+def cause_of(failure: Failure, *, values: Converter) -> BaseException:
+    """`FailureConverter.to_cause` of the converter in use."""
+    return _failures(values).to_cause(failure, values)
+
+
+def _failures(values: Converter) -> FailureConverter:
+    found: FailureConverter = getattr(values, "failures", _DEFAULT)
+    return found
+
+
+def _recorded(
+    error: BaseException, values: Converter, status: Status | None, depth: int
+) -> Failure:
     details: tuple[bytes, ...] = ()
     non_retryable, retry_after = False, getattr(error, "retry_after", None)
     type_name, message = type_name_of(error), _text(error)
@@ -47,6 +97,7 @@ def failure_of(
     cause = error.__cause__
     if cause is None and not error.__suppress_context__:
         cause = error.__context__
+    limit = getattr(error, "kind", None)
     return Failure(
         FailureKind.APPLICATION,
         type_name,
@@ -54,17 +105,19 @@ def failure_of(
         status=status_of(error) if status is None else status,
         non_retryable=bool(non_retryable),
         retry_after=_retry_after(retry_after),
+        timeout=limit
+        if isinstance(limit, failures.TimeoutKind)
+        else failures.TimeoutKind.NONE,
         details=details,
         traceback=_traceback(error),
-        value=_carried(error),
-        cause=failure_of(cause, values=values, depth=depth + 1)
+        value=_carried(error, values),
+        cause=_recorded(cause, values, None, depth + 1)
         if cause is not None and depth < _DEEPEST
         else None,
     )
 
 
-def exception_of(failure: Failure, *, values: Converter) -> BaseException:
-    """The exception that workflow code gets: the original one where it travelled."""
+def _for_workflow(failure: Failure, values: Converter) -> BaseException:
     if failure.kind is FailureKind.TIMED_OUT:
         return errors.TaskTimeout(failure.message, failure.timeout)
     if failure.kind is FailureKind.LOST:
@@ -78,8 +131,7 @@ def exception_of(failure: Failure, *, values: Converter) -> BaseException:
     return _restored(failure, values)
 
 
-def cause_of(failure: Failure, *, values: Converter) -> BaseException:
-    """The exception that tells a caller how a run ended, its kind by its class."""
+def _for_caller(failure: Failure, values: Converter) -> BaseException:
     details = tuple(values.decode(d) for d in failure.details)
     match failure.kind:
         case FailureKind.CANCELLED:
@@ -88,13 +140,13 @@ def cause_of(failure: Failure, *, values: Converter) -> BaseException:
             return errors.RunTerminated(failure.message, *details)
         case FailureKind.TIMED_OUT:
             return errors.RunTimedOut(failure.message, failure.timeout)
-    original = _load(failure)
+    original = _load(failure, values)
     if isinstance(original, errors.EveractError) and not isinstance(
         original, errors.ApplicationError
     ):
         found: BaseException = original
     else:
-        found = errors.ApplicationError(
+        found = _of_library(failure) or errors.ApplicationError(
             failure.message,
             *details,
             type=failure.type,
@@ -106,6 +158,21 @@ def cause_of(failure: Failure, *, values: Converter) -> BaseException:
     if failure.cause is not None:
         found.__cause__ = cause_of(failure.cause, values=values)
     return found
+
+
+def _of_library(failure: Failure) -> BaseException | None:
+    """An error of this library that came without itself, as those over HTTP do."""
+    if failure.value is not None or failure.type not in errors.__all__:
+        return None
+    kind: Any = getattr(errors, failure.type)
+    if issubclass(kind, errors.ApplicationError):
+        return None
+    limits = () if failure.timeout is failures.TimeoutKind.NONE else (failure.timeout,)
+    try:
+        found: BaseException = kind(failure.message, *limits)
+    except Exception:  # made from more than its message
+        return None
+    return found if str(found) == failure.message else None
 
 
 def child_failure(failure: Failure, name: str, workflow_id: str) -> Failure:
@@ -136,7 +203,7 @@ def type_name_of(error: BaseException) -> str:
 
 
 def _restored(failure: Failure, values: Converter) -> BaseException:
-    original = _load(failure)
+    original = _load(failure, values)
     if original is None:
         known = getattr(builtins, failure.type, None)
         if isinstance(known, type) and issubclass(known, Exception):
@@ -159,11 +226,11 @@ def _restored(failure: Failure, values: Converter) -> BaseException:
     return original
 
 
-def _load(failure: Failure) -> BaseException | None:
+def _load(failure: Failure, values: Converter) -> BaseException | None:
     if failure.value is None:
         return None
     try:
-        found = PickleConverter().decode(failure.value)
+        found = PickleConverter().decode(unwrapped(values, failure.value))
     except Exception:
         return None
     if not isinstance(found, BaseException) or isinstance(found, _NEVER_RAISED):
@@ -179,13 +246,17 @@ def _detail(value: Any, values: Converter) -> bytes:
         return values.encode(f"<{type(value).__name__} that cannot be stored>", "")
 
 
-def _carried(error: BaseException) -> bytes | None:
+def _carried(error: BaseException, values: Converter) -> bytes | None:
+    wrap = getattr(values, "wrap", None)
     try:
         payload = b"c" + by_value(error)
         PickleConverter().decode(payload)
+        if len(payload) > 1 << 20:
+            return None
+        carried: bytes = wrap(payload, "the error") if wrap else payload
     except Exception:
         return None
-    return payload if len(payload) <= 1 << 20 else None
+    return carried
 
 
 def _traceback(error: BaseException) -> str:

@@ -2,9 +2,10 @@
 
 A payload is one tag byte and a body: MessagePack for the scalars that are nearly all
 of the traffic, plain pickle for containers of builtin values, cloudpickle for
-everything else. Tags from 0x80 on are reserved for an extended header (codec, key).
+everything else; JSON and raw bytes are what `json_payloads` makes. Tags from 0x80 on
+are those of `coded`: what a codec made of a payload.
 
-Payloads come out of authenticated rows only; decoding one from anywhere else would
+Pickles come out of authenticated rows only; decoding one from anywhere else would
 run what it says.
 """
 
@@ -16,12 +17,25 @@ from typing import Any, Final, Protocol
 import cloudpickle
 import msgspec
 
-from everact.runtime.errors import ValueNotStorable
+from everact.runtime.errors import ValueNotReadable, ValueNotStorable
+from everact.runtime.values.coded import coded
 
 LARGEST: Final = 64 * 1024 * 1024
 """Bytes that one value may take when encoded."""
 
 _MSGPACK, _PICKLE, _CLOUDPICKLE = b"m", b"p", b"c"
+JSON_TAG: Final = b"j"
+BYTES_TAG: Final = b"b"
+_ENCODINGS: Final = {
+    _MSGPACK: "msgpack",
+    _PICKLE: "pickle",
+    _CLOUDPICKLE: "cloudpickle",
+    JSON_TAG: "json",
+    BYTES_TAG: "bytes",
+}
+HARMLESS: Final = frozenset({_MSGPACK, JSON_TAG, BYTES_TAG})
+"""Encodings that hold data only: decoding them runs nothing, wherever they are from."""
+
 _ATOMS: Final = frozenset({int, str, bytes, float, bool, type(None), complex})
 _SMALL = 1000
 _SHALLOW = 50
@@ -54,18 +68,51 @@ def checked_text(text: str, what: str) -> str:
     return text
 
 
-class Converter(Protocol):
-    """How values become payloads: the port that other encodings implement."""
+def encoding_of(payload: bytes) -> str:
+    """The name of the encoding of a payload, or of the codec that was applied to it."""
+    found = coded(payload)
+    if found is not None:
+        return found.codec
+    return _ENCODINGS.get(payload[:1], "unknown")
 
-    def encode(self, value: Any, what: str) -> bytes:
+
+def unreadable(payload: bytes) -> ValueNotReadable:
+    """The error of who does not know how a payload is encoded."""
+    found = coded(payload)
+    if found is None:
+        return ValueNotReadable(f"a value of unknown encoding {payload[:1]!r}")
+    return ValueNotReadable(
+        f"a value is encoded by the codec {found.codec!r}, which is not there: give "
+        "data_converter=DataConverter(codec=…) where it is to be read"
+    )
+
+
+class Converter(Protocol):
+    """How values become payloads: the port that other encodings implement.
+
+    One with an attribute `hinted` that is true takes the type to decode into as a
+    second argument of `decode`. First bytes from 0x80 on must not be used.
+    """
+
+    def encode(self, value: Any, what: str, /) -> bytes:
         """Return `value` as a payload; ValueNotStorable naming `what` if it is none."""
 
-    def decode(self, payload: bytes) -> Any:
+    def decode(self, payload: bytes, /) -> Any:
         """Return the value of `payload`."""
 
 
+def unwrapped(values: Converter, payload: bytes) -> bytes:
+    """A payload without what the codec of `values`, if it has one, made of it."""
+    unwrap = getattr(values, "unwrap", None)
+    found: bytes = payload if unwrap is None else unwrap(payload)
+    return found
+
+
 class PickleConverter:
-    """The default: any picklable value keeps its type, classes of `__main__` too."""
+    """The default: any picklable value keeps its type, classes of `__main__` too.
+
+    It reads JSON as well, as plain data.
+    """
 
     def encode(self, value: Any, what: str = "the value") -> bytes:
         kind = type(value)
@@ -77,13 +124,13 @@ class PickleConverter:
                 return _MSGPACK + _msgpack_encode(value)
         elif kind is str or value is None or kind is bool or kind is float:
             try:
-                return _checked(_MSGPACK + _msgpack_encode(value), what)
+                return checked_size(_MSGPACK + _msgpack_encode(value), what)
             except UnicodeEncodeError:  # lone surrogates: pickle can
                 pass
         try:
             if _plain(value, [_SMALL], _SHALLOW):
-                return _checked(_PICKLE + pickle.dumps(value, 5), what)
-            return _checked(_CLOUDPICKLE + by_value(value), what)
+                return checked_size(_PICKLE + pickle.dumps(value, 5), what)
+            return checked_size(_CLOUDPICKLE + by_value(value), what)
         except ValueNotStorable:
             raise
         except Exception as error:
@@ -99,7 +146,11 @@ class PickleConverter:
             return _msgpack_decode(memoryview(payload)[1:])
         if payload[:1] in (_PICKLE, _CLOUDPICKLE):
             return pickle.loads(memoryview(payload)[1:])
-        raise ValueError(f"payload of unknown encoding {payload[:1]!r}")
+        if payload[:1] == JSON_TAG:
+            return msgspec.json.decode(memoryview(payload)[1:])
+        if payload[:1] == BYTES_TAG:
+            return payload[1:]
+        raise unreadable(payload)
 
 
 def by_value(value: Any) -> bytes:
@@ -137,7 +188,8 @@ def _of_script(name: str) -> Any:
     return found
 
 
-def _checked(payload: bytes, what: str) -> bytes:
+def checked_size(payload: bytes, what: str) -> bytes:
+    """`payload`, if it is not too large; ValueNotStorable naming `what` if it is."""
     if len(payload) > LARGEST:
         raise ValueNotStorable(
             f"{what} takes {len(payload):,} bytes, more than the {LARGEST:,} that one "

@@ -1,6 +1,6 @@
 """The wire: requests, answers and errors as JSON, the same on both of its ends."""
 
-from everact.runtime.values.json_payloads import JsonConverter, as_type
+from everact.runtime.values.json_payloads import JsonConverter
 from everact.runtime.wire.messages import (
     NOT_YET,
     Ask,
@@ -21,7 +21,6 @@ __all__ = [
     "Ask",
     "JsonConverter",
     "NotYet",
-    "as_type",
     "codec_of",
     "decode_answer",
     "decode_error",

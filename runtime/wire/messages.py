@@ -13,7 +13,7 @@ from msgspec import Meta
 from everact.runtime.core.opaque import Payload
 from everact.runtime.operations.base import Request
 from everact.runtime.operations.table import OPERATIONS
-from everact.runtime.values.payloads import Converter
+from everact.runtime.values.converter import DataConverter
 from everact.runtime.wire.shapes import Shape, shape_of
 from everact.runtime.wire.values import sent, shown_by
 
@@ -71,7 +71,7 @@ def decode_request(kind: type, body: bytes) -> Ask:
     return Ask(codec.shape.inward(found), getattr(found, "wait", 0.0))
 
 
-def encode_answer(kind: type, answer: Any, values: Converter) -> bytes:
+def encode_answer(kind: type, answer: Any, values: DataConverter) -> bytes:
     """The body of the answer to a request of that kind; user values as JSON."""
     codec = codec_of(kind)
     if codec.answer is None:
@@ -96,7 +96,7 @@ def decode_answer(kind: type, body: bytes) -> Any:
     return inward(found) if inward else found
 
 
-def encode_item(kind: Any, item: Any, values: Converter) -> bytes:
+def encode_item(kind: Any, item: Any, values: DataConverter) -> bytes:
     """One item of a stream, of type `kind`."""
     outward = shape_of(kind, False).outward
     assert outward is not None

@@ -32,7 +32,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from everact.runtime.core.opaque import DOCUMENT, PAYLOAD, STANDS_FOR
 from everact.runtime.operations.base import Request
-from everact.runtime.values.json_payloads import JSON_TAG
+from everact.runtime.wire.markers import received
 
 Show: TypeAlias = Callable[[bytes], Raw]
 """A payload as JSON."""
@@ -260,7 +260,7 @@ def _again(kind: Any, strict: bool) -> Shape:
 _VALUE: Final = Shape(
     Raw,
     lambda payload, show: show(payload),
-    lambda found: JSON_TAG + bytes(found),
+    received,
     absent=True,
 )
 _DOCUMENT: Final = Shape(

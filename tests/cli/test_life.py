@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from everact.runtime.cli.exits import Exit
+from everact.runtime.testing import History
 from tests.cli.conftest import WORKS, Shell
 
 pytestmark = pytest.mark.real_time
@@ -91,6 +92,15 @@ def test_a_followed_history_ends_with_its_run(engine: Shell) -> None:
         lines = following.stdout.read().splitlines()
     assert '"Complete"' in lines[-1]
     assert following.returncode == 0
+
+
+def test_a_history_is_saved_for_tests_to_replay(engine: Shell) -> None:
+    engine.json("start", "squares", "2", "--id", "saved", "--wait")
+    told = engine.json("history", "saved", "--save", "saved.history")
+    loaded = History.load(engine.folder / "saved.history")
+    assert told["rows"] == len(loaded.rows) > 2
+    assert (loaded.workflow, loaded.workflow_id) == ("squares", "saved")
+    assert loaded.as_json
 
 
 @pytest.mark.feature("MS-20")

@@ -63,6 +63,15 @@ GET POST /api/v1/runs/watch
 POST     /api/v1/search_attributes/add
 GET POST /api/v1/search_attributes/list
 POST     /api/v1/search_attributes/remove
+POST     /api/v1/schedules/backfill
+POST     /api/v1/schedules/create
+POST     /api/v1/schedules/delete
+GET POST /api/v1/schedules/describe
+GET POST /api/v1/schedules/list
+POST     /api/v1/schedules/pause
+POST     /api/v1/schedules/resume
+POST     /api/v1/schedules/trigger
+POST     /api/v1/schedules/update
 GET POST /api/v1/updates/result
 POST     /api/v1/updates/send
 POST     /api/v1/updates/send_with_start

@@ -76,6 +76,20 @@ async def test_bad_input_is_refused_by_name_and_nothing_is_stored(
     assert await http.ok("runs/list") == {"items": []}
 
 
+@pytest.mark.feature("MS-20")
+async def test_a_payload_that_no_run_could_read_is_refused(http: Http) -> None:
+    deep = b"[" * 900 + b"]" * 900
+    for payload in (b"1e999", b'"\xff"', deep, b"1]", b""):
+        body = b'{"key": "k", "payload": ' + payload + b"}"
+        status, answer = await http.post("/api/v1/events/push", body)
+        assert (status, answer["error"]["status"]) == (400, "INVALID_ARGUMENT")
+    for payload in (b"1e99", b'"\\u0000"', b"9" * 100, b'{"a": [null]}'):
+        body = b'{"key": "k", "payload": ' + payload + b"}"
+        status, _ = await http.post("/api/v1/events/push", body)
+        assert status == 200, payload
+    assert len((await http.ok("events/list"))["items"]) == 4
+
+
 @pytest.mark.feature("ER-02")
 async def test_a_refusal_tells_class_status_and_data(http: Http) -> None:
     started = await http.ok("runs/start", workflow="Basket", workflow_id="b")

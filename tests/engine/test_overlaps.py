@@ -98,6 +98,20 @@ async def test_a_run_is_ended_while_its_tail_call_is_committed(
     assert await runtime.execute(second) == 2
 
 
+@pytest.mark.feature("ID-08")
+@pytest.mark.parametrize("order", [1, -1])
+async def test_a_signal_while_its_run_is_replaced_reaches_one_of_the_two(
+    runtime: Runtime, order: int
+) -> None:
+    await runtime.start(first, id="x")
+    replacing = runtime.start(first, id="x", on_conflict="terminate_existing")
+    both: list[Any] = [replacing, runtime.handle("x").signal("go")][::order]
+    new = (await asyncio.gather(*both))[::order][0]
+    assert new.result_run_id == (await runtime.handle("x").describe()).run_id
+    if order == 1:
+        assert await new.result() == 2
+
+
 async def test_an_error_with_a_detail_that_cannot_be_stored_fails_its_run_alone(
     runtime: Runtime,
 ) -> None:

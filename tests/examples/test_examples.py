@@ -54,3 +54,29 @@ def test_the_agent_retries_its_tool_asks_and_finishes() -> None:
         "a warm weekend: Lisbon (yes, but not much)",
         "6 tasks recorded, 3 facts known",
     ]
+
+
+@pytest.mark.real_time
+@pytest.mark.feature("DC-02")
+def test_values_are_encrypted_and_keys_are_rotated() -> None:
+    assert run_example("encrypted_values") == [
+        "995 cents from Ada, card ...1111",
+        "the number cannot be read in the database",
+        "after the new key: 995 cents from Ada, card ...1111",
+        "from elsewhere: 100 cents from Ada, card ...1111",
+        "without the key: a value is encoded by the codec 'sealed'",
+    ]
+
+
+@pytest.mark.real_time
+def test_the_tests_of_an_example_pass() -> None:
+    tests = "examples/test_order_approval.py"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "4 passed" in done.stdout

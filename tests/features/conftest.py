@@ -4,7 +4,8 @@ Every test of what a client promises takes its verbs from `runtime`, or from
 ``site.up()`` where it needs several lives of the engine. Another way to reach an
 engine is another entry of `SITES`: the tests do not change.
 
-Author code is registered in the module's own `REGISTRY`.
+Author code is registered in the module's own `REGISTRY`. What all engines of a module
+are made with is in its `ENGINE`, and what its clients of remote ones are in `CLIENT`.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class EmbeddedSite:
     def __init__(self, path: Path, clock: VirtualClock, registry: Registry) -> None:
         self.path = path
         self.clock = clock
+        self.engine: dict[str, Any] = {}
         self._registry = registry
 
     @asynccontextmanager
@@ -67,7 +69,7 @@ class EmbeddedSite:
             workers=workers,
             registry=registry or self._registry,
             clock=self.clock,
-            **options,
+            **(self.engine | options),
         ) as runtime:
             yield runtime
 
@@ -106,6 +108,9 @@ async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     if isinstance(made, RemoteSite):
         made.process = request.getfixturevalue("process")
         made.module = request.module.__name__
+        made.client = getattr(request.module, "CLIENT", {})
+    else:
+        made.engine = getattr(request.module, "ENGINE", {})
     stage.open(loop)
     yield made
     stage.open(None)

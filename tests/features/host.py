@@ -114,10 +114,14 @@ async def _live(connection: Connection, opening: Opening) -> None:
                 loop.free = True
                 closing.set()
 
-    registry = importlib.import_module(opening.module).REGISTRY
+    module = importlib.import_module(opening.module)
     async with (
         Runtime(
-            opening.path, workers=opening.workers, registry=registry, clock=clock
+            opening.path,
+            workers=opening.workers,
+            registry=module.REGISTRY,
+            clock=clock,
+            **getattr(module, "ENGINE", {}),
         ) as runtime,
         Control(runtime, "127.0.0.1:0") as control,
     ):

@@ -25,7 +25,13 @@ from everact.runtime.client import remote
 from tests.features import host
 from tests.features.stage import stage
 
-_OF_CLIENT = {"namespace", "identity", "default_query_reject_condition"}
+_OF_CLIENT = {
+    "namespace",
+    "data_converter",
+    "identity",
+    "default_query_reject_condition",
+    "interceptors",
+}
 
 
 class RemoteClock(VirtualClock):
@@ -51,6 +57,7 @@ class RemoteSite:
         self.path = path
         self.clock: VirtualClock = RemoteClock(loop, epoch=clock.now() - loop.time())
         self.module = ""
+        self.client: dict[str, Any] = {}
         self._registry = registry
         self._settling = False
 
@@ -75,7 +82,7 @@ class RemoteSite:
         try:
             with self._together():
                 async with await Client.connect(
-                    address, keep_alive_config=None, **options
+                    address, keep_alive_config=None, **(self.client | options)
                 ) as client:
                     yield client
         finally:

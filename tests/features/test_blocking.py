@@ -7,6 +7,8 @@ import inspect
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -14,8 +16,10 @@ import pytest
 
 from everact.runtime import (
     BlockingHandle,
+    BlockingSchedule,
     Client,
     InvalidFilter,
+    OverlapPolicy,
     QueryFailed,
     Registry,
     RPCError,
@@ -27,8 +31,12 @@ from everact.runtime import (
     Runtime,
     RuntimeStateError,
     RuntimeThread,
+    Schedule,
+    ScheduleBackfill,
+    ScheduleSpec,
     SearchAttributeKey,
     StartOperation,
+    StartWorkflow,
     StoreInUse,
     TypedSearchAttributes,
     Worker,
@@ -107,6 +115,34 @@ def test_runs_are_started_executed_and_listed(runtime: RuntimeThread) -> None:
     assert [line.workflow for line in runtime.list()] == ["doubled", "doubled"]
     assert [line.workflow_id for line in runtime.list(id="five")] == ["five"]
     assert runtime.handle(runtime.dispatch(double.build_call(6))).result() == 12
+    both = runtime.dispatch(double.build_call(number) for number in (7, 8))
+    assert [runtime.handle(one).value() for one in both] == [14, 16]
+    known = runtime.handle_for(doubled, "five")
+    assert_type(known, BlockingHandle[int])
+    assert known.result() == 10
+
+
+@pytest.mark.feature("SC-01", "SC-16", "SC-17", "SC-19", "SC-20", "SC-21", "SC-22")
+def test_schedules_are_used_without_a_loop(runtime: RuntimeThread) -> None:
+    yearly = Schedule(
+        StartWorkflow(doubled, 4, id="d"), ScheduleSpec(cron_expressions=["@yearly"])
+    )
+    handle = runtime.schedules.create("s", yearly, trigger_immediately=True)
+    assert_type(handle, BlockingSchedule)
+    (taken,) = handle.describe().recent_actions
+    assert runtime.handle(taken.workflow_id).result() == 8
+    handle.trigger(overlap=OverlapPolicy.ALLOW_ALL)
+    handle.pause("for now")
+    assert [line.note for line in runtime.schedules.list()] == ["for now"]
+    handle.resume()
+    now = datetime.now(UTC)
+    handle.backfill(ScheduleBackfill(now - timedelta(days=366), now))
+    handle.update(lambda view: replace(view.schedule, spec=ScheduleSpec()))
+    view = runtime.schedules.handle("s").describe()
+    assert view.actions_taken + view.actions_skipped == 3
+    assert view.next_times == ()
+    handle.delete()
+    assert list(runtime.schedules.list()) == []
 
 
 def test_lists_are_read_page_by_page_and_may_be_left(runtime: RuntimeThread) -> None:

@@ -19,6 +19,7 @@ from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import (
     ApplicationError,
     Client,
+    DataConverter,
     EveractError,
     QueryFailed,
     QueryRejected,
@@ -260,7 +261,7 @@ async def test_an_argument_that_cannot_be_stored_is_named_and_no_run_exists(
 async def test_under_a_json_only_converter_as_well(
     site: Site, open_socket: socket.socket
 ) -> None:
-    async with site.up(values=JsonOnly()) as runtime:
+    async with site.up(data_converter=DataConverter(JsonOnly())) as runtime:
         with pytest.raises(ValueNotStorable, match="argument 1 of echo"):
             await runtime.start(echo, open_socket)
         with pytest.raises(ValueNotStorable, match="argument 1 of echo"):

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-import everact.runtime
 from everact.runtime import (
     Client,
     EventView,
@@ -20,7 +19,9 @@ from everact.runtime import (
     RPCStatus,
     RunStatus,
     Runtime,
+    Schedule,
     SleepCondition,
+    StartWorkflow,
     TaskContext,
     UserEventCondition,
     ValueNotStorable,
@@ -35,7 +36,6 @@ from everact.runtime import (
     wait_for,
     workflow,
 )
-from everact.runtime.client.starting import Starting
 from everact.runtime.engine.events import BATCH
 from tests.features.conftest import Site
 from tests.features.stage import stage
@@ -672,20 +672,16 @@ async def test_an_event_starts_one_run_for_each_subscriber(runtime: Client) -> N
     assert (await other.describe()).event_id is None
 
 
-@pytest.mark.skipif("cron_schedule" not in Starting.__annotations__, reason="no cron")
 @pytest.mark.feature("TC-10")
 async def test_no_event_triggers_the_runs_of_a_cron_chain(runtime: Client) -> None:
-    options: dict[str, Any] = {"cron_schedule": "* * * * *"}
-    handle = await runtime.start(how_started, id="cron", **options)
+    handle = await runtime.start(how_started, id="cron", cron_schedule="* * * * *")
     await stage.noted([False, False, None], 2)
     await handle.terminate()
 
 
-@pytest.mark.skipif(not hasattr(Client, "schedules"), reason="no schedules")
 @pytest.mark.feature("TC-10")
-async def test_no_event_triggers_the_run_of_a_schedule(runtime: Any) -> None:
-    api: Any = everact.runtime
-    schedule = api.Schedule(api.StartWorkflow(how_started, id="scheduled"))
+async def test_no_event_triggers_the_run_of_a_schedule(runtime: Client) -> None:
+    schedule = Schedule(StartWorkflow(how_started, id="scheduled"))
     await runtime.schedules.create("s", schedule, trigger_immediately=True)
     await stage.noted([False, False, None])
 

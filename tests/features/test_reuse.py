@@ -6,6 +6,7 @@ See `test_identity` for the policies that a plain start needs.
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from everact.runtime import (
     RPCError,
     RPCStatus,
     RunCancelled,
+    RunCount,
     RunHandle,
     RunStatus,
     RunTerminated,
@@ -29,7 +31,7 @@ from everact.runtime import (
 )
 from tests.features.conftest import Site
 from tests.features.stage import note, stage
-from tests.features.support import kinds
+from tests.features.support import crash_image, kinds, open_runtime
 
 REGISTRY = Registry()
 
@@ -343,6 +345,56 @@ async def test_the_open_run_is_terminated_and_another_takes_its_place(
             new.result_run_id: RunStatus.COMPLETED,
             old.result_run_id: RunStatus.TERMINATED,
         }
+
+
+@pytest.mark.feature("ID-08")
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_signal_meanwhile_reaches_the_one_or_the_other(
+    runtime: Client, turns: int
+) -> None:
+    old = await runtime.start(until_told, "old", id="x")
+    replacing = asyncio.ensure_future(
+        runtime.start(until_told, "new", id="x", on_conflict="terminate_existing")
+    )
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await runtime.handle("x").signal("go", 1)
+    new = await replacing
+    ended = (await old.describe()).status
+    if ended is RunStatus.TERMINATED:
+        assert await new.result() == ["new", 1]
+    else:
+        assert await old.result() == ["old", 1]
+        assert (await new.describe()).status is RunStatus.RUNNING
+
+
+@pytest.mark.feature("ID-08")
+async def test_a_crash_leaves_the_one_or_the_other(tmp_path: Path) -> None:
+    images: list[Path] = []
+    file = tmp_path / "everact.db"
+    async with open_runtime(file, REGISTRY) as runtime:
+        old = await runtime.start(until_told, "old", id="x")
+        replacing = asyncio.ensure_future(
+            runtime.start(until_told, "new", id="x", on_conflict="terminate_existing")
+        )
+        while not replacing.done():
+            images.append(crash_image(file, f"image-{len(images)}"))
+            await asyncio.sleep(0)
+        new = await replacing
+        images.append(crash_image(file, "last"))
+    left = []
+    for image in images:
+        async with open_runtime(image, REGISTRY) as runtime:
+            await runtime.handle("x").signal("go")
+            result: Any = await runtime.handle("x").result()
+            left.append(result[0])
+            closed = (
+                await runtime.handle("x", run_id=old.result_run_id).describe()
+            ).status
+            assert (closed is RunStatus.TERMINATED) == (result[0] == "new")
+            assert await runtime.count(id="x") == RunCount((2 if result[0] == "new" else 1))
+    assert left[0] == "old" and left[-1] == "new" and left == sorted(left, reverse=True)
+    assert new.result_run_id != old.result_run_id
 
 
 @pytest.mark.feature("ID-05", "ID-08")

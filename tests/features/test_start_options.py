@@ -21,6 +21,7 @@ from everact.runtime import (
     RunHandle,
     RunStatus,
     RuntimeThread,
+    StartOperation,
     Worker,
     WorkflowAlreadyStarted,
     WorkflowFailure,
@@ -705,10 +706,12 @@ async def test_a_warning_points_at_the_line_that_calls(
         await asyncio.gather(runtime.start(begun_at, headers={"a": "b"}))
         lines.append(_line() - 1)
         await runtime.start(begun_at)
+        StartOperation(begun_at, headers={"a": "b"}, on_conflict="fail")
+        lines.append(_line() - 1)
         await asyncio.create_task(between())
     told = [(w.filename, w.lineno) for w in caught]
     assert told[:-1] == [(__file__, line) for line in lines]
-    assert (told[-1][0], len(told)) == (__file__, 5)
+    assert (told[-1][0], len(told)) == (__file__, 6)
     assert all(w.category is DeprecationWarning for w in caught)
     assert str(caught[0].message) == "{'a': 'b'} is old"
 

@@ -157,7 +157,7 @@ EVENTS: list[Event] = [
     UpdateAccepted("update-2", "pay", ARGS, KWARGS, "me@here", {"trace": "1"}),
 ]
 COMMANDS: list[Command] = [
-    RunTask(1, "charge", ARGS, KWARGS, TASK_OPTIONS),
+    RunTask(1, "charge", ARGS, KWARGS, TASK_OPTIONS, {"trace": "1"}),
     StartTimer(2, 1_700_000_060.25),
     StartChild(
         3,
@@ -170,7 +170,7 @@ COMMANDS: list[Command] = [
         ABANDON,
         announce=True,
     ),
-    SignalRun(4, "other", "run-o", "paid", ARGS, KWARGS),
+    SignalRun(4, "other", "run-o", "paid", ARGS, KWARGS, {"trace": "1"}),
     CancelRun(5, "other", "run-o", "enough"),
     CancelCall(6),
     Complete(b"m\x01"),

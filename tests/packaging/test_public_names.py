@@ -22,7 +22,9 @@ PUBLIC = {
         AddressInUse ApplicationError Arguments AsyncTaskCancelled AttemptLost
         AuthorizationError BlockingClient BlockingHandle BlockingHttpClient Call
         ChildFailure ChildHandle
-        Client ClientError ContinuedAsNew Duration EndpointError EngineUnreachable
+        Client ClientCall ClientError ClientInterceptor Codec ContinuedAsNew Converter
+        DataConverter Duration EndpointError EngineUnreachable Failure FailureConverter
+        Invocation JsonConverter PickleConverter ValueNotReadable WorkerInterceptor
         Error EveractError HttpClient HttpConnectProxyConfig InvalidFilter
         KeepAliveConfig
         RetryConfig TLSConfig
@@ -46,6 +48,14 @@ PUBLIC = {
         sleep start_child
         status_of status_of_result task task_identifier uuid4 wait_condition
         workflow
+        BlockingSchedule BlockingSchedules CalendarSpec IntervalSpec OverlapPolicy Range
+        Schedule ScheduleBackfill ScheduleHandle ScheduleIterator ScheduleLine
+        SchedulePolicy ScheduleSpec ScheduleState ScheduleUpdate ScheduleView
+        ScheduledRun Schedules StartWorkflow last_failure last_result
+    """,
+    "everact.runtime.testing": """
+        CrashReport CrashesDiffer Difference Environment History Moment
+        crash_everywhere histories history replay
     """,
     "everact.runtime.control": """
         Control ControlSettings Scope ServerTLS Token TokenFile serve

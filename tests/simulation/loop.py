@@ -1,51 +1,10 @@
-"""Virtual time that never waits, counts its turns, and can be dropped half-way."""
+"""What stands in a simulation for the parts of the engine that know real time."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from everact.actors import VirtualClock, VirtualLoop
-
-
-class SimulatedLoop(VirtualLoop):
-    """The loop of one life of the engine.
-
-    It stops when nothing is left that could ever happen (`starved`), and after
-    `limit` turns (`endless`).
-    """
-
-    def __init__(self, limit: int) -> None:
-        super().__init__()
-        self.turns = 0
-        self.limit = limit
-        self.starved = False
-        self.endless = False
-        self.on_turn: Callable[[int], None] | None = None
-
-    def _run_once(self) -> None:
-        self.turns += 1
-        if self.turns > self.limit:
-            self.endless = True
-            self.stop()
-        elif self.on_turn is not None:
-            self.on_turn(self.turns)
-        super()._run_once()  # type: ignore[misc]
-
-    def jump_to_next_timer(self) -> bool:
-        if not super().jump_to_next_timer():
-            self.starved = True
-            self.stop()
-        return True
-
-    def abandon(self) -> None:
-        """What the end of the process does: drop every task, whatever it was at."""
-        for task in asyncio.all_tasks(self):
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
-            try:
-                task.get_coro().close()
-            except BaseException:
-                continue
-        self.close()
+from everact.actors import VirtualClock
 
 
 class SimulatedClock(VirtualClock):

@@ -5,8 +5,8 @@ import asyncio
 from everact.runtime import context
 from everact.runtime.core.records import TaskCompleted
 from everact.runtime.engine.attempt import Outcome, TaskActor
+from everact.runtime.testing.ledger import Broken
 from everact.runtime.values.payloads import PickleConverter
-from tests.simulation.ledger import Broken
 from tests.simulation.world import World, current
 
 FORGED = PickleConverter().encode("an outcome that must not count")

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from random import Random
 
+from everact.runtime.testing.ledger import Broken
 from tests.simulation.chance import Chance
 from tests.simulation.corpus import CORPUS, ENTRIES
-from tests.simulation.ledger import Broken
 from tests.simulation.store import Fate
 from tests.simulation.world import Entry, Plan, World
 

@@ -23,9 +23,10 @@ from everact.runtime.errors import (
     RuntimeStateError,
     StoreError,
     UpdateFailed,
+    UpdateTimedOutOrCancelled,
     WorkflowFailure,
 )
-from tests.simulation.ledger import Broken
+from everact.runtime.testing.ledger import Broken
 
 if TYPE_CHECKING:
     from everact.runtime import Runtime
@@ -191,6 +192,8 @@ class Scene:
         try:
             sent = await sending
             found = await sent.result()
+        except UpdateTimedOutOrCancelled as gave_up:  # nothing limits the wait
+            raise asyncio.CancelledError from gave_up
         except UpdateFailed as failure:
             cause = failure.cause
             return getattr(cause, "type", type(cause).__name__)

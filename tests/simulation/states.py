@@ -8,11 +8,11 @@ from everact.runtime.core.state import RunState
 from everact.runtime.engine.loading import load_state
 from everact.runtime.engine.run import RunActor
 from everact.runtime.engine.seal import Seal
-from everact.runtime.programs.coroutine import make_program
+from everact.runtime.programs.attended import make_program
 from everact.runtime.store.searching import attributes_found
-from everact.runtime.values.payloads import PickleConverter
+from everact.runtime.testing.ledger import Broken
+from everact.runtime.values.converter import DataConverter
 from tests.simulation.image import Image
-from tests.simulation.ledger import Broken
 from tests.simulation.store import KEY
 
 _seal = Seal(KEY)
@@ -89,7 +89,7 @@ def compare_replays(image: Image, key: int, registry: Any) -> None:
 
 def _replayed(state: RunState, registry: Any) -> tuple[Any, ...]:
     program: Any = make_program(
-        registry, state.start, state.generation, PickleConverter()
+        registry, state.start, state.generation, DataConverter.default
     )
     try:
         program.replay(state.script)

@@ -8,16 +8,15 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from everact.runtime import Runtime
 from everact.runtime.engine import engine as engine_module
 from everact.runtime.engine.engine import Engine
 from everact.runtime.store.base import Write
+from everact.runtime.testing.ledger import Broken, Ledger
+from everact.runtime.testing.lives import LifeLoop, LifeRuntime
 from tests.simulation.chance import Chance
 from tests.simulation.image import Image
-from tests.simulation.ledger import Broken, Ledger
 from tests.simulation.loop import (
     SimulatedClock,
-    SimulatedLoop,
     SimulatedThreads,
     SimulatedWatchdog,
 )
@@ -100,10 +99,15 @@ class World:
         self.life = -1
         self.fired: list[Fate] = []
         self.clock: SimulatedClock | None = None
-        self.engine: Engine | None = None
+        self.runtime: LifeRuntime | None = None
         self._full = 0
         self._epoch = EPOCH
-        self._loop: SimulatedLoop
+        self._loop: LifeLoop
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine of this life, from its first moment on."""
+        return None if self.runtime is None else self.runtime.life
 
     # -- lives ---------------------------------------------------------------------
 
@@ -122,11 +126,11 @@ class World:
         """One life; True if it was the last one."""
         self.life += 1
         self.crashed = self.crash_after_answer = False
-        loop = self._loop = SimulatedLoop(TURNS)
+        loop = self._loop = LifeLoop(TURNS)
         loop.on_turn = self._turn
         clock = self.clock = SimulatedClock(loop, epoch=self._epoch)
         loop.set_exception_handler(self._unhandled)
-        self.engine = None
+        self.runtime = None
         self.trace("life", self.life)
         main = loop.create_task(self._main())
         main.add_done_callback(lambda _: loop.stop())
@@ -149,7 +153,7 @@ class World:
 
     async def _main(self) -> bool:
         """Open, let scripts act, see every run to its end; False for another life."""
-        runtime = Runtime(
+        runtime = self.runtime = LifeRuntime(
             store=MemoryStore(self, self.image),
             clock=self.clock,
             registry=self.registry,
@@ -160,7 +164,7 @@ class World:
             idle_runs=self.plan.idle_runs,
         )
         loop = self._loop
-        await self._open(runtime)
+        await runtime.__aenter__()
         assert self.clock is not None
         for at, seconds in self.plan.jumps:
             loop.call_later(at, self.clock.jump, seconds)
@@ -188,34 +192,15 @@ class World:
         await runtime.close()
         return last
 
-    async def _open(self, runtime: Runtime) -> None:
-        """Enter the runtime, its engine known from the first moment on."""
-        made = engine_module.Engine.open
-
-        async def opened(engine: Engine) -> None:
-            self.engine = engine
-            await made(engine)
-
-        engine_module.Engine.open = opened  # type: ignore[method-assign,assignment]
-        try:
-            entering = runtime.__aenter__()
-            await entering
-        finally:
-            engine_module.Engine.open = made  # type: ignore[method-assign]
-
     async def _play(self, scene: Scene, script: Script) -> None:
         await script(scene)
         scene.done = True
 
-    def _die(self, loop: SimulatedLoop) -> None:
+    def _die(self, loop: LifeLoop) -> None:
         """The end of the process, as far as it must be played here."""
         self.crashed = True
-        engine = self.engine
-        if engine is not None and not engine.stopping:
-            for undo in reversed(engine._undo):
-                undo()
-            for run in engine.runs.values():
-                run.drop_program()
+        if self.runtime is not None:
+            self.runtime.die()
         loop.abandon()
 
     # -- what goes wrong -----------------------------------------------------------
@@ -303,7 +288,7 @@ class World:
         for key in self.image.runs:
             compare_replays(self.image, key, self.registry)
 
-    def _why_not(self, loop: SimulatedLoop) -> str:
+    def _why_not(self, loop: LifeLoop) -> str:
         how = "goes on for ever" if loop.endless else "has come to a standstill"
         waiting = [scene.name for scene, _ in self.scenes if not scene.done]
         open_runs = [
@@ -339,6 +324,7 @@ _EXPECTED = (
     "a transition was refused",
     "disk is full",
     "its next transition is refused by the database",
+    "cannot act, it tries again",
 )
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import (
+    Call,
     Registry,
     RPCError,
     RPCStatus,
@@ -149,6 +150,36 @@ async def test_a_damaged_run_can_be_terminated(tmp_path: Path) -> None:
         assert await made.handle("a").result() == [10, 10, 10, 1]
 
 
+@pytest.mark.feature("ID-08")
+async def test_a_damaged_run_can_be_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "everact.db"
+    await started(path)
+    edit(path, f"update journal set body = x'00' where {ROW} and seq = 1")
+    async with runtime(path) as made:
+        new = await made.start(sleeper, 1, id="b", on_conflict="terminate_existing")
+        assert await new.result() == [1, 1, 1, 1]
+        lines = [line.status async for line in made.list(id="b")]
+        assert lines == [RunStatus.COMPLETED, RunStatus.TERMINATED]
+
+
+@pytest.mark.feature("ID-08", "ST-19")
+async def test_what_is_started_together_is_refused_together(tmp_path: Path) -> None:
+    path = tmp_path / "everact.db"
+    store = SqliteStore(path)
+    async with runtime(path, store) as made:
+        old = await made.start(sleeper, 1, id="x")
+        store._writing.execute(
+            "create trigger refuse before insert on runs when new.name = 'step' or"
+            " new.workflow_id = 'x' begin select raise(abort, 'refused'); end"
+        )
+        with pytest.raises(StoreError, match="refused"):
+            await made.start(sleeper, 2, id="x", on_conflict="terminate_existing")
+        with pytest.raises(StoreError, match="refused"):
+            await made.dispatch([Call("sleeper", 1), Call("step", "y")])
+        assert (await made.count()).count == 1
+        assert await old.result() == [1, 1, 1, 1]
+
+
 class Trap:
     """Unpickling it is noticed."""
 
@@ -186,6 +217,21 @@ async def test_a_run_that_the_store_refuses_is_refused_alone(tmp_path: Path) -> 
         later = await made.start(sleeper, 1, id="later")
         assert await good.result() == await later.result() == [1, 1, 1, 1]
         assert {line.workflow_id async for line in made.list()} == {"good", "later"}
+
+
+async def test_a_replacement_that_is_refused_leaves_the_run_that_is_there(
+    tmp_path: Path,
+) -> None:
+    store = SqliteStore(tmp_path / "everact.db")
+    async with runtime(tmp_path / "everact.db", store) as made:
+        old = await made.start(sleeper, 1, id="x")
+        store._writing.execute(
+            "create trigger refuse before insert on runs"
+            " begin select raise(abort, 'refused by a trigger'); end"
+        )
+        with pytest.raises(StoreError, match="refused by a trigger"):
+            await made.start(sleeper, 2, id="x", on_conflict="terminate_existing")
+        assert await old.result() == [1, 1, 1, 1]
 
 
 async def test_a_run_that_is_refused_again_and_again_is_left_alone_for_a_while(

@@ -52,6 +52,7 @@ from everact.runtime import (
     start_child,
     status_of,
     task,
+    testing,
     uuid4,
     wait_for,
     workflow,
@@ -254,6 +255,12 @@ async def with_a_runtime() -> None:
     async with Runtime("file.db", workers=[Worker(queues=("default",))]) as runtime:
         assert_type(runtime, Runtime)
         handle = await runtime.start(crawl, ["u"], id="c", on_conflict="attach")
+        assert_type(runtime.handle_for(crawl, "c"), RunHandle[int])
+        assert_type(runtime.handle_for(parse, "c"), RunHandle[int])
+        assert_type(runtime.handle_for(Order.run, "c"), RunHandle[str])
+        runtime.handle_for("crawl", "c")  # type: ignore[call-overload]
+        assert_type(await runtime.dispatch(parse.build_call(b"")), str)
+        assert_type(await runtime.dispatch([parse.build_call(b"")]), list[str])
         assert_type(handle, RunHandle[int])
         assert_type(await handle.result(), int)
         assert_type(await handle.value(), int)
@@ -334,3 +341,32 @@ def values() -> None:
     assert_type(status_of(ValueError()), Status)
     retry("1s")  # type: ignore[call-arg]
     Call(7)  # type: ignore[arg-type]
+
+
+# -- the testing kit -------------------------------------------------------------------
+
+
+async def fetching(url: str, *, times: int = 1) -> bytes:
+    return b""
+
+
+def blocking(url: str, *, times: int = 1) -> bytes:
+    return b""
+
+
+async def fetching_text(url: str, *, times: int = 1) -> str:
+    return ""
+
+
+async def testing_kit(runtime: Runtime) -> int:
+    async with testing.Environment("file.db", retention="1d") as env:
+        assert_type(env.runtime, Runtime)
+        assert_type(env.now, datetime)
+        env.replace(fetch, fetching)
+        env.replace(fetch, blocking)
+        env.replace(fetch, fetching_text)  # type: ignore[misc]
+        assert_type(await env.histories(), list[testing.History])
+    return 1
+
+
+assert_type(testing.crash_everywhere(testing_kit), testing.CrashReport[int])

@@ -45,6 +45,7 @@ from everact.runtime import (
     TimeoutKind,
     UpdateFailed,
     UpdateTimedOutOrCancelled,
+    ValueNotReadable,
     ValueNotStorable,
     WorkflowAlreadyStarted,
     WorkflowFailure,
@@ -89,6 +90,7 @@ SAMPLES: list[EveractError] = [
     UpdateFailed("m", ApplicationError("inner")),
     UpdateTimedOutOrCancelled("u", "after 1 s"),
     ValueNotStorable("m"),
+    ValueNotReadable("its codec is not there"),
     WorkflowAlreadyStarted("wf", "Order", "run"),
     WorkflowFailure("m", RunCancelled("why")),
 ]

@@ -50,10 +50,10 @@ from everact.runtime.operations.updates import (
     Update,
     UpdateState,
 )
-from everact.runtime.values.payloads import PickleConverter
+from everact.runtime.values.converter import DataConverter
 from everact.runtime.wire.refusals import STATUS
 
-VALUES = PickleConverter()
+VALUES = DataConverter.default
 CAUSE = Failure(FailureKind.APPLICATION, "KeyError", "'x'", value=b"pickle")
 FAILURE = Failure(
     FailureKind.CHILD, "ChildFailure", "b", details=(b"j[1]",), cause=CAUSE
@@ -168,7 +168,7 @@ def test_an_answer_of_none_is_not_the_absence_of_an_answer(result: Any) -> None:
 
 
 def test_a_result_of_none_is_not_the_absence_of_a_result() -> None:
-    for result in (VALUES.encode(None), None):
+    for result in (VALUES.encode(None, "v"), None):
         closed = RunClosed(run_id="r", status=RunStatus.COMPLETED, result=result)
         body = wire.encode_answer(AwaitRun, closed, VALUES)
         found = wire.decode_answer(AwaitRun, body)

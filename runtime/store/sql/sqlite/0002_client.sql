@@ -28,7 +28,18 @@ create table attributes (
 ) strict, without rowid;
 create index attributes_by_value on attributes (name, kind, value, run_key);
 
--- Schedules.
+-- Schedules. schedules: one row each, changed whole. next_at is when it has something
+-- to do, null for never; running is how many runs of its it waits for.
+create table schedules (
+    workspace text not null,
+    id text not null,
+    next_at real,
+    running integer not null,
+    body blob not null,
+    primary key (workspace, id)
+) strict, without rowid;
+create index schedules_due on schedules (next_at) where next_at is not null;
+create index schedules_running on schedules (workspace, id) where running > 0;
 
 -- Events, and who waits for them.
 --

@@ -203,6 +203,29 @@ select value from meta where name = ?
 insert into meta (name, value) values (?, ?)
 on conflict (name) do update set value = excluded.value
 
+-- name: put_schedule
+insert into schedules (workspace, id, next_at, running, body) values (?, ?, ?, ?, ?)
+on conflict (workspace, id) do update set
+    next_at = excluded.next_at, running = excluded.running, body = excluded.body
+
+-- name: delete_schedule
+delete from schedules where workspace = ? and id = ?
+
+-- name: schedule
+select body from schedules where workspace = ? and id = ?
+
+-- name: schedules
+select id, body from schedules where workspace = ? and id > ? order by id limit ?
+
+-- name: running_schedules
+select workspace, id from schedules where running > 0 order by workspace, id
+
+-- name: due_schedules
+select workspace, id from schedules where next_at <= ? order by next_at limit ?
+
+-- name: next_schedule
+select min(next_at) from schedules where next_at > ?
+
 -- name: insert_event
 insert into user_events (seq, workspace, id, key, scope, payload, metadata, at, open)
 values (?, ?, ?, ?, ?, ?, ?, ?, ?)

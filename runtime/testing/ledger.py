@@ -29,6 +29,8 @@ from everact.runtime.core.records import (
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.store.base import JournalRow, Write
 
+_OF_CALLS = (TaskCompleted, TaskFailed, AttemptStarted, TimerFired, EventMatched)
+
 
 class Broken(AssertionError):
     """An invariant does not hold."""
@@ -114,6 +116,25 @@ class Ledger:
 
     def _event(self, chapter: Chapter, run_id: str, event: Any, now: float) -> None:
         kind = type(event)
+        if kind in _OF_CALLS:
+            self._call_event(chapter, event, now)
+        elif kind is SignalReceived:
+            self.signals[event.request_id] += 1
+            if event.request_id and self.signals[event.request_id] > 1:
+                raise Broken(f"signal {event.request_id} was stored twice")
+        elif kind is CancelRequested:
+            self.cancels.add(run_id)
+        elif kind is Started:
+            self._started(event)
+            for carried in event.carried:
+                self.kinds.add(type(carried))
+                if type(carried) is UpdateAccepted:
+                    self._accept(run_id, carried.update_id)
+        elif kind is UpdateAccepted:
+            self._accept(run_id, event.update_id)
+
+    def _call_event(self, chapter: Chapter, event: Any, now: float) -> None:
+        kind = type(event)
         if kind is TaskCompleted:
             self._settle(chapter, event.call, "completed")
         elif kind is TaskFailed:
@@ -128,26 +149,10 @@ class Ledger:
             if now < chapter.due[event.call]:
                 early = chapter.due[event.call] - now
                 raise Broken(f"timer {event.call} fired {early} s early")
-        elif kind is SignalReceived:
-            self.signals[event.request_id] += 1
-            if event.request_id and self.signals[event.request_id] > 1:
-                raise Broken(f"signal {event.request_id} was stored twice")
-        elif kind is CancelRequested:
-            self.cancels.add(run_id)
         elif kind is EventMatched:
             self._settle(chapter, event.call, "met")
             if not self.events[event.event_id]:
-                raise Broken(
-                    f"event {event.event_id} met {event.call}, and is not stored"
-                )
-        elif kind is Started:
-            self._started(event)
-            for carried in event.carried:
-                self.kinds.add(type(carried))
-                if type(carried) is UpdateAccepted:
-                    self._accept(run_id, carried.update_id)
-        elif kind is UpdateAccepted:
-            self._accept(run_id, event.update_id)
+                raise Broken(f"event {event.event_id} met a call, and is not stored")
 
     def _accept(self, run_id: str, update_id: str) -> None:
         accepted = self.accepted.setdefault(run_id, set())

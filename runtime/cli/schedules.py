@@ -1,0 +1,420 @@
+"""`everact schedules`: start runs at certain times, and look after that."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, Final
+
+import click
+
+from everact.runtime.cli.exits import Mistake
+from everact.runtime.cli.options import (
+    DURATION,
+    Remote,
+    bad_input,
+    json_values,
+    named_values,
+    remote,
+)
+from everact.runtime.cli.output import Output, facts, moment, table, value_shown
+from everact.runtime.client.client import Client
+from everact.runtime.client.schedules import ScheduleHandle
+from everact.runtime.client.scheduling import (
+    IntervalSpec,
+    Schedule,
+    ScheduleBackfill,
+    ScheduleLine,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleState,
+    ScheduleView,
+    StartWorkflow,
+)
+from everact.runtime.core.schedules import OverlapPolicy
+
+_OVERLAPS: Final = [policy.name.lower() for policy in OverlapPolicy]
+
+
+class OverlapType(click.Choice[str]):
+    """An overlap policy by its name."""
+
+    def __init__(self) -> None:
+        super().__init__(_OVERLAPS)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """The policy."""
+        if isinstance(value, OverlapPolicy):
+            return value
+        return OverlapPolicy[super().convert(value, param, ctx).upper()]
+
+
+class MomentType(click.ParamType):  # type: ignore[type-arg]
+    """A moment as 2026-01-31T12:00:00Z; without a zone it is in UTC."""
+
+    name = "moment"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """The moment."""
+        try:
+            return datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(
+                f"{value!r} is no moment: write it as 2026-01-31T12:00:00Z", param, ctx
+            )
+
+
+OVERLAP: Final = OverlapType()
+MOMENT: Final = MomentType()
+
+
+@click.group()
+def schedules() -> None:
+    """Start runs at certain times.
+
+    \b
+    Examples:
+      everact schedules create nightly import_all --cron '0 2 * * *'
+      everact schedules list
+      everact schedules trigger nightly
+    """
+
+
+@schedules.command()
+@click.argument("schedule_id", metavar="ID")
+@click.argument("workflow")
+@click.argument("args", nargs=-1)
+@click.option("--cron", multiple=True, help="When, as '0 2 * * MON-FRI'.")
+@click.option("--every", multiple=True, type=DURATION, help="How often, as 15m.")
+@click.option("--zone", default="", help="Time zone of --cron, as Europe/Berlin [UTC].")
+@click.option("--jitter", type=DURATION, default=0.0, help="Late by up to that much.")
+@click.option("--overlap", type=OVERLAP, default="skip", help="If a run is open.")
+@click.option(
+    "--catchup-window",
+    type=DURATION,
+    default=365 * 86400.0,
+    help="Make up for times missed no longer ago than that [365d].",
+)
+@click.option("--pause-on-failure", is_flag=True, help="Pause when a run has failed.")
+@click.option("--remaining", type=click.IntRange(1), help="Act only so many times.")
+@click.option("--paused", is_flag=True, help="Act only when triggered, for now.")
+@click.option("--note", default="", help="Why it is as it is.")
+@click.option("--trigger", is_flag=True, help="Act at once as well.")
+@click.option("--workflow-id", help="Begins the IDs of the runs [the schedule's ID].")
+@click.option(
+    "--queue", default="default", show_default=True, help="Queue of the runs."
+)
+@click.option("--kwarg", multiple=True, metavar="NAME=VALUE", help="Named argument.")
+@click.option(
+    "--memo", multiple=True, metavar="NAME=VALUE", help="Note on the schedule."
+)
+@click.option("--request-id", default="", help="Repeating it makes one schedule.")
+@remote
+def create(
+    engine: Remote,
+    out: Output,
+    schedule_id: str,
+    workflow: str,
+    args: tuple[str, ...],
+    trigger: bool,
+    memo: tuple[str, ...],
+    request_id: str,
+    **given: Any,
+) -> None:
+    """Create the schedule ID, which starts runs of WORKFLOW; ARGS are JSON.
+
+    \b
+    Examples:
+      everact schedules create nightly import_all '"s3://in"' --cron '0 2 * * *'
+      everact schedules create poll poll_prices --every 30s --overlap buffer_one
+    """
+    if not (given["cron"] or given["every"]):
+        raise Mistake("say when: give --cron or --every")
+    schedule = _schedule(workflow, args, **given)
+    noted = named_values(memo, "--memo")
+
+    async def work(client: Client) -> None:
+        with bad_input():
+            await client.schedules.create(
+                schedule_id,
+                schedule,
+                trigger_immediately=trigger,
+                memo=noted,
+                request_id=request_id,
+            )
+
+    engine.call(work)
+    out.answer({"schedule_id": schedule_id, "created": True}, schedule_id)
+
+
+def _schedule(
+    workflow: str,
+    args: tuple[str, ...],
+    *,
+    workflow_id: str | None,
+    queue: str,
+    kwarg: tuple[str, ...],
+    remaining: int | None,
+    **given: Any,
+) -> Schedule:
+    return Schedule(
+        StartWorkflow(
+            workflow,
+            args=json_values(args),
+            kwargs=named_values(kwarg, "--kwarg"),
+            id=workflow_id,
+            queue=queue,
+        ),
+        ScheduleSpec(
+            cron_expressions=given["cron"],
+            intervals=[IntervalSpec(each) for each in given["every"]],
+            jitter=given["jitter"],
+            time_zone_name=given["zone"],
+        ),
+        SchedulePolicy(
+            overlap=given["overlap"],
+            catchup_window=given["catchup_window"],
+            pause_on_failure=given["pause_on_failure"],
+        ),
+        ScheduleState(
+            paused=given["paused"],
+            note=given["note"],
+            limited_actions=remaining is not None,
+            remaining_actions=remaining or 0,
+        ),
+    )
+
+
+@schedules.command("list")
+@click.argument("query", default="")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=100,
+    show_default=True,
+    help="At most so many.",
+)
+@click.option("--after", help="Go on after a list that said so.")
+@remote
+def list_schedules(
+    engine: Remote, out: Output, query: str, limit: int, after: str | None
+) -> None:
+    """List schedules by their IDs, those that pass the filter QUERY.
+
+    \b
+    Examples:
+      everact schedules list
+      everact schedules list "Paused = true"
+    """
+
+    async def work(client: Client) -> tuple[list[ScheduleLine], str | None]:
+        listed = await client.schedules.list(
+            query, page_size=limit, next_page_token=after
+        )
+        await listed.fetch_next_page()
+        return list(listed.current_page), listed.next_page_token
+
+    lines, following = engine.call(work)
+    rows = [
+        (
+            line.id,
+            line.workflow,
+            "paused" if line.paused else "active",
+            moment(line.recent_actions[-1].taken_at) if line.recent_actions else "",
+            moment(line.next_times[0]) if line.next_times else "",
+        )
+        for line in lines
+    ]
+    columns = ("ID", "WORKFLOW", "STATE", "LAST", "NEXT")
+    shown = table(columns, rows) if rows else "no schedules"
+    out.answer({"schedules": lines, "next": following}, shown)
+    if following is not None:
+        out.note(f"there may be more: add --after {following}")
+
+
+@schedules.command()
+@click.argument("schedule_id", metavar="ID")
+@remote
+def describe(engine: Remote, out: Output, schedule_id: str) -> None:
+    """Show what is known of the schedule ID: its runs, its next times.
+
+    \b
+    Examples:
+      everact schedules describe nightly
+      everact schedules describe nightly --json | jq .next_times
+    """
+
+    async def work(client: Client) -> ScheduleView:
+        with bad_input():
+            return await client.schedules.handle(schedule_id).describe()
+
+    view = engine.call(work)
+    state, action = view.schedule.state, view.schedule.action
+    shown = facts(
+        {
+            "id": view.id,
+            "summary": view.static_summary,
+            "workflow": action.workflow,
+            "arguments": value_shown(list(action.args)) if action.args else "",
+            "state": "paused" if state.paused else "active",
+            "note": state.note,
+            "remaining": state.remaining_actions if state.limited_actions else "",
+            "overlap": view.schedule.policy.overlap.name.lower(),
+            "taken": view.actions_taken,
+            "missed": view.actions_missed,
+            "skipped": view.actions_skipped,
+            "waiting": view.waiting_actions,
+            "running": ", ".join(one.workflow_id for one in view.running_actions),
+            "recent": ", ".join(one.workflow_id for one in view.recent_actions),
+            "next": ", ".join(moment(time) for time in view.next_times),
+            "created": moment(view.created_at),
+            "updated": moment(view.updated_at),
+        }
+    )
+    out.answer(_described(view), shown)
+
+
+def _described(view: ScheduleView) -> dict[str, Any]:
+    """A description as JSON."""
+    names = [name for name in ScheduleView.__dataclass_fields__ if name != "schedule"]
+    found = {name: getattr(view, name) for name in names}
+    schedule, action = view.schedule, view.schedule.action
+    return found | {
+        "action": {
+            "workflow": action.workflow,
+            "args": action.args,
+            "kwargs": action.kwargs,
+            "id": action.id,
+        },
+        "spec": schedule.spec,
+        "policy": schedule.policy,
+        "state": schedule.state,
+    }
+
+
+@schedules.command()
+@click.argument("schedule_id", metavar="ID")
+@click.option("--note", default="", help="Why.")
+@remote
+def pause(engine: Remote, out: Output, schedule_id: str, note: str) -> None:
+    """Let the schedule ID act only when it is triggered or backfilled.
+
+    \b
+    Example:
+      everact schedules pause nightly --note "disk is full"
+    """
+    _do(engine, out, schedule_id, "paused", lambda handle: handle.pause(note))
+
+
+@schedules.command()
+@click.argument("schedule_id", metavar="ID")
+@click.option("--note", default="", help="Why.")
+@remote
+def resume(engine: Remote, out: Output, schedule_id: str, note: str) -> None:
+    """Let the schedule ID act by itself again.
+
+    \b
+    Example:
+      everact schedules resume nightly
+    """
+    _do(engine, out, schedule_id, "resumed", lambda handle: handle.resume(note))
+
+
+@schedules.command()
+@click.argument("schedule_id", metavar="ID")
+@click.option("--overlap", type=OVERLAP, help="If a run is open [its own policy].")
+@click.option("--request-id", default="", help="Repeating it acts only once.")
+@remote
+def trigger(
+    engine: Remote,
+    out: Output,
+    schedule_id: str,
+    overlap: OverlapPolicy | None,
+    request_id: str,
+) -> None:
+    """Have the schedule ID act now, paused or not.
+
+    \b
+    Example:
+      everact schedules trigger nightly --overlap allow_all
+    """
+    _do(
+        engine,
+        out,
+        schedule_id,
+        "triggered",
+        lambda handle: handle.trigger(overlap=overlap, request_id=request_id),
+    )
+
+
+@schedules.command()
+@click.argument("schedule_id", metavar="ID")
+@click.argument("start", type=MOMENT)
+@click.argument("end", type=MOMENT)
+@click.option("--overlap", type=OVERLAP, help="If a run is open [its own policy].")
+@click.option("--request-id", default="", help="Repeating it acts only once.")
+@remote
+def backfill(
+    engine: Remote,
+    out: Output,
+    schedule_id: str,
+    start: datetime,
+    end: datetime,
+    overlap: OverlapPolicy | None,
+    request_id: str,
+) -> None:
+    """Have the schedule ID make up for its times after START, up to and with END.
+
+    \b
+    Example:
+      everact schedules backfill nightly 2026-01-01T00:00Z 2026-01-08T00:00Z \\
+        --overlap buffer_all
+    """
+    span = ScheduleBackfill(start, end, overlap)
+    _do(
+        engine,
+        out,
+        schedule_id,
+        "backfilled",
+        lambda handle: handle.backfill(span, request_id=request_id),
+    )
+
+
+@schedules.command()
+@click.argument("schedule_id", metavar="ID")
+@click.option("--request-id", default="", help="Repeating it is no error.")
+@remote
+def delete(engine: Remote, out: Output, schedule_id: str, request_id: str) -> None:
+    """Forget the schedule ID; runs that it started go on.
+
+    \b
+    Example:
+      everact schedules delete nightly
+    """
+    _do(
+        engine,
+        out,
+        schedule_id,
+        "deleted",
+        lambda handle: handle.delete(request_id=request_id),
+    )
+
+
+def _do(
+    engine: Remote,
+    out: Output,
+    schedule_id: str,
+    done: str,
+    act: Callable[[ScheduleHandle], Awaitable[None]],
+) -> None:
+    async def work(client: Client) -> None:
+        with bad_input():
+            await act(client.schedules.handle(schedule_id))
+
+    engine.call(work)
+    out.answer({"schedule_id": schedule_id, done: True}, f"{schedule_id}: {done}")
+
+
+COMMANDS: Final = (schedules,)

@@ -1,0 +1,357 @@
+"""The schedules of one engine: when they are due, and carrying out their orders.
+
+What is durable is all there is: a schedule is read, changed and written in one go, one
+change of it at a time, and the runs that a change starts or stops are in its
+transaction. In memory are only the next moment at which any schedule is due, and
+which runs are waited for.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from everact.runtime.core import schedules
+from everact.runtime.core.records import CancelRequested, TerminateRequested
+from everact.runtime.core.schedules import Begin, Order, Present, Schedule, Stop
+from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.engine.loading import closing_of
+from everact.runtime.engine.waiting import fail, reply
+from everact.runtime.errors import RPCError, ScheduleAlreadyRunning, StoreTampered
+from everact.runtime.store.base import Statement, Write
+
+if TYPE_CHECKING:
+    from everact.runtime.engine.engine import Engine
+    from everact.runtime.engine.run import RunActor
+
+logger = logging.getLogger("everact.engine")
+
+Place: TypeAlias = tuple[str, str]
+"""Workspace and ID of a schedule."""
+
+Fold: TypeAlias = Callable[[Schedule, Present], list[Order]]
+"""A change of a schedule: the orders that follow."""
+
+CROWD = 1000
+"""Schedules that are looked at together when they are due."""
+
+RETRY = 1.0
+"""Seconds until a change that was not stored is tried again."""
+
+
+class Schedules:
+    """Schedules are acted on from `open` to `close`; all methods on the engine's loop.
+
+    Every change is durable when its method returns; it is made even if the caller
+    gives up. RPCError NOT_FOUND for a schedule that is not there.
+    """
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+        self.watched: dict[str, Place] = {}
+        """The open actions: first run ID of each, and whose it is."""
+        self._locks: WeakValueDictionary[Place, asyncio.Lock] = WeakValueDictionary()
+        self._changing: set[asyncio.Task[None]] = set()
+        self._troubles: dict[Place, str] = {}
+        self._timer: Any = None
+        self._timer_at = float("inf")
+
+    # -- opening and closing ---------------------------------------------------------
+
+    def open(self) -> None:
+        """Look how runs ended meanwhile, and act on what is due."""
+        for place in self._engine.store.rows("running_schedules"):
+            self._watch(place)
+        self._fire_at(self._engine.clock.now())
+
+    def close(self) -> None:
+        """Act no more; changes that are under way go on."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # -- what is asked ---------------------------------------------------------------
+
+    def read(self, place: Place) -> Schedule:
+        """A schedule as it is stored."""
+        found = self._engine.store.select("schedule", *place)
+        if not found:
+            raise RPCError(f"no schedule {place[1]!r} is known", RPCStatus.NOT_FOUND)
+        return self._opened(place, found[0])
+
+    def page(self, workspace: str, after: str, most: int) -> list[Schedule]:
+        """Schedules by their IDs, those after an ID."""
+        rows = self._engine.store.rows("schedules", workspace, after, most)
+        return [self._opened((workspace, id_), body) for id_, body in rows]
+
+    async def create(self, schedule: Schedule, fold: Fold, request_id: str) -> None:
+        """Store a new schedule, and do with it at once what `fold` says.
+
+        ScheduleAlreadyRunning if its ID is taken.
+        """
+        place = (schedule.workspace, schedule.id)
+        await self._ask(self._changed(place, fold, request_id, schedule))
+
+    async def change(self, place: Place, fold: Fold, request_id: str = "") -> None:
+        """Bring a schedule up to the present, and then change it."""
+        await self._ask(self._changed(place, fold, request_id))
+
+    async def delete(self, place: Place, request_id: str) -> None:
+        """Forget a schedule; its runs go on."""
+        await self._ask(self._deleted(place, request_id))
+
+    async def _ask(self, change: Coroutine[Any, Any, None]) -> None:
+        """Do a change to its end, even if the caller gives up."""
+        task = self._engine.loop.create_task(change)
+        self._keep(task)
+        await asyncio.shield(task)
+
+    # -- what happens ----------------------------------------------------------------
+
+    def run_closed(self, run: "RunActor") -> None:
+        """The end of a run is durable; it may be the last of an action's chain."""
+        place = self.watched.get(run.state.start.first_run_id)
+        if place is not None and not run.row.next_run_id:
+            self._closed(place, run.state.start.first_run_id, run.state.closing)
+
+    def look(self, workspace: str, workflow_id: str, first_run_id: str) -> None:
+        """An action's run is perhaps at its end: see, if it is one of an action."""
+        place = self.watched.get(first_run_id)
+        if place is None:
+            return
+        store = self._engine.store
+        row = store.find(workspace, workflow_id, "", first_run_id)
+        if row is not None and not row.status:
+            return
+        stored = None if row is None else store.load(row.key)
+        try:
+            closing = stored and closing_of(self._engine.seal, stored)
+        except Exception:
+            logger.exception("how run %s ended cannot be read", first_run_id)
+            closing = None
+        self._closed(place, first_run_id, closing)
+
+    def _watch(self, place: Place) -> None:
+        """Wait for the ends of a schedule's runs, some of which may have come."""
+        try:
+            running = self.read(place).running
+        except RPCError:
+            return
+        except Exception:
+            logger.exception("schedule %r cannot be read", place[1])
+            return
+        for taken in running:
+            self.watched[taken.run_id] = place
+            self.look(place[0], taken.workflow_id, taken.run_id)
+
+    def _watch_again(self, place: Place) -> None:
+        if not self._engine.stopping:
+            self._watch(place)
+
+    def _closed(self, place: Place, run_id: str, closing: object) -> None:
+        def fold(schedule: Schedule, present: Present) -> list[Order]:
+            return schedule.closed(run_id, closing, present)
+
+        self._spawn(self._surely(place, run_id, fold))
+
+    async def _surely(self, place: Place, run_id: str, fold: Fold) -> None:
+        """Tell a schedule of the end of a run, again and again if need be."""
+        if await self._act(place, fold):
+            self.watched.pop(run_id, None)
+        elif not self._engine.stopping:
+            self._engine.clock.call_later(
+                RETRY, lambda: self._spawn(self._surely(place, run_id, fold))
+            )
+
+    # -- time ------------------------------------------------------------------------
+
+    def _fire_at(self, moment: float) -> None:
+        if moment >= self._timer_at or self._engine.stopping:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = moment
+        self._timer = self._engine.clock.call_at(moment, self._fire)
+
+    def _fire(self) -> None:
+        self._timer, self._timer_at = None, float("inf")
+        if not self._engine.stopping:
+            self._spawn(self._act_on_due())
+
+    async def _act_on_due(self) -> None:
+        """Bring every schedule that is due up to the present."""
+        now, store = self._engine.clock.now(), self._engine.store
+        due = store.rows("due_schedules", now, CROWD)
+        done = await asyncio.gather(*(self._act(place, _nothing) for place in due))
+        if not all(done):
+            self._fire_at(self._engine.clock.now() + RETRY)
+        elif len(due) == CROWD:
+            self._fire_at(now)
+        found = store.select("next_schedule", now)
+        if found[0] is not None:
+            self._fire_at(found[0])
+
+    async def _act(self, place: Place, fold: Fold) -> bool:
+        """Change a schedule by itself; False if it could not be stored or read."""
+        try:
+            await self._changed(place, fold, "")
+        except Exception as error:
+            if isinstance(error, RPCError) and error.status is RPCStatus.NOT_FOUND:
+                return True
+            told = self._troubles.get(place) == str(error)
+            if not (told or self._engine.stopping):
+                self._troubles[place] = str(error)
+                logger.error(  # noqa: TRY400 (what it says is enough)
+                    "schedule %r cannot act, it tries again every %g s: %s",
+                    place[1],
+                    RETRY,
+                    error,
+                )
+            return False
+        self._troubles.pop(place, None)
+        return True
+
+    # -- one change ------------------------------------------------------------------
+
+    async def _changed(
+        self, place: Place, fold: Fold, request_id: str, new: Schedule | None = None
+    ) -> None:
+        """Bring a schedule up to the present, and then change it."""
+        engine = self._engine
+        async with self._lock(place):
+            engine.check_open()
+            if engine.leaving:  # runs that cannot be ended now
+                await engine.commits.idle()
+            if self._served(place, request_id):
+                return
+            if new is not None and engine.store.select("schedule", *place):
+                raise ScheduleAlreadyRunning(place[1])
+            schedule = new or self.read(place)
+            before = b"" if new else schedules.encode(schedule)
+            defined = schedule.definition
+            present = Present(engine.clock.now(), _Naming(engine, place[0]))
+            orders = schedule.advance(present) if new is None else []
+            orders += fold(schedule, present)
+            if schedule.definition is not defined:
+                schedule.serial += 1
+            if request_id or schedules.encode(schedule) != before:
+                await self._save(schedule, orders, request_id)
+
+    async def _deleted(self, place: Place, request_id: str) -> None:
+        async with self._lock(place):
+            self._engine.check_open()
+            if self._served(place, request_id):
+                return
+            try:
+                running = self.read(place).running
+            except (StoreTampered, msgspec.ValidationError):
+                running = ()
+            write, saved = self._write((("delete_schedule", place),))
+            self._remember(write, place, request_id)
+            self._engine.commits.add(write)
+            await saved
+            for taken in running:
+                self.watched.pop(taken.run_id, None)
+
+    async def _save(
+        self, schedule: Schedule, orders: list[Order], request_id: str
+    ) -> None:
+        """Store a schedule and carry out orders, in one transaction."""
+        engine, place = self._engine, (schedule.workspace, schedule.id)
+        sealed = engine.seal.schedule(*place, schedules.encode(schedule))
+        next_at = schedule.next_at()
+        row = (*place, next_at, len(schedule.running), sealed)
+        write, saved = self._write((("put_schedule", row),))
+        self._remember(write, place, request_id)
+        engine.commits.add(write)
+        for order in orders:
+            if isinstance(order, Begin):
+                self.watched[order.taken.run_id] = place
+                engine.make(schedule.start(order, engine.clock.now()), None, write)
+            else:
+                self._stop(schedule, order, write)
+        try:
+            await saved
+        except BaseException:  # perhaps it is durable all the same
+            for order in orders:
+                if isinstance(order, Begin):
+                    self.watched.pop(order.taken.run_id, None)
+            engine.loop.call_soon(self._watch_again, place)
+            raise
+        finally:
+            if next_at is not None:
+                self._fire_at(next_at)
+
+    def _stop(self, schedule: Schedule, order: Stop, write: Write) -> None:
+        taken, reason = order.taken, f"schedule {schedule.id!r} starts another run"
+        event = (
+            TerminateRequested(reason) if order.terminate else CancelRequested(reason)
+        )
+        chain = (schedule.workspace, taken.workflow_id, taken.run_id)
+        self._engine.relations.end(chain, event, write)
+
+    def _write(
+        self, also: tuple[Statement, ...]
+    ) -> tuple[Write, "asyncio.Future[None]"]:
+        saved: asyncio.Future[None] = self._engine.loop.create_future()
+
+        def done(_: Write, error: BaseException | None) -> None:
+            if error is None:
+                reply(saved, None)
+            else:
+                fail(saved, error)
+
+        return Write(None, done, also=also), saved
+
+    def _remember(self, write: Write, place: Place, request_id: str) -> None:
+        if request_id:
+            write.request = (place[0], request_id, self._engine.clock.now())
+
+    def _served(self, place: Place, request_id: str) -> bool:
+        store = self._engine.store
+        return bool(request_id and store.select("request", place[0], request_id))
+
+    def _opened(self, place: Place, sealed: bytes) -> Schedule:
+        return schedules.decode(self._engine.seal.open_schedule(*place, sealed))
+
+    def _lock(self, place: Place) -> asyncio.Lock:
+        """Who changes a schedule holds this one, and all who wait for it have it."""
+        found = self._locks.get(place)
+        if found is None:
+            found = self._locks[place] = asyncio.Lock()
+        return found
+
+    def _spawn(self, change: Coroutine[Any, Any, None]) -> None:
+        self._keep(self._engine.loop.create_task(change))
+
+    def _keep(self, task: "asyncio.Task[None]") -> None:
+        self._changing.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._changing.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever asked has it, or has given up
+
+
+class _Naming:
+    """Names for the runs of one transaction."""
+
+    def __init__(self, engine: "Engine", workspace: str) -> None:
+        self._engine = engine
+        self._workspace = workspace
+        self._given: set[str] = set()
+
+    def __call__(self, wanted: str) -> tuple[str, str]:
+        found, number = wanted, 1
+        while found in self._given or self._engine.open_run(self._workspace, found):
+            number += 1
+            found = f"{wanted}-{number}"
+        self._given.add(found)
+        return found, self._engine.new_id()
+
+
+def _nothing(_: Schedule, __: Present) -> list[Order]:
+    return []

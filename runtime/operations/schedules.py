@@ -1,0 +1,393 @@
+"""Operations on schedules: create, look at, change, act now, forget."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from msgspec import Meta
+from msgspec.structs import replace
+
+from everact.runtime.core import schedules
+from everact.runtime.core.calendars import Spec
+from everact.runtime.core.cron import compiled
+from everact.runtime.core.opaque import Payload
+from everact.runtime.core.records import Attribute, AttributeKind
+from everact.runtime.core.schedules import (
+    Backfill,
+    Definition,
+    Order,
+    OverlapPolicy,
+    Present,
+    Schedule,
+    Taken,
+)
+from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.definitions.search_attributes import typed_attributes
+from everact.runtime.engine.schedules import Fold
+from everact.runtime.errors import RPCError
+from everact.runtime.filters.parsing import parse
+from everact.runtime.operations.access import Access
+from everact.runtime.operations.base import Name, Request, operation
+from everact.runtime.operations.runs import Limit
+
+if TYPE_CHECKING:
+    from everact.runtime.engine.engine import Engine
+
+UPCOMING = 10
+"""Times to come that a description names."""
+
+PAUSED, RESUMED = "paused", "resumed"
+"""The notes where none is given."""
+
+_SCANNED = 500
+"""Schedules that are read at once while a list is made."""
+
+Attributes = dict[str, Attribute]
+
+
+class ScheduleDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a schedule. Moments are epoch seconds.
+
+    Cron texts are shown as calendars and intervals. `serial` changes with the
+    definition: an update names the one that it was made from. `waiting` are actions
+    that wait for a run to end.
+    """
+
+    id: str
+    schedule: Definition
+    serial: int
+    memo: dict[str, Payload]
+    attributes: Attributes
+    static_summary: str
+    static_details: str
+    created_at: float
+    updated_at: float
+    actions_taken: int
+    actions_missed: int
+    actions_skipped: int
+    waiting: int
+    running: tuple[Taken, ...]
+    recent: tuple[Taken, ...]
+    upcoming: tuple[float, ...]
+
+
+class ScheduleSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One schedule of a list."""
+
+    id: str
+    workflow: str
+    spec: Spec
+    paused: bool
+    note: str
+    memo: dict[str, Payload]
+    attributes: Attributes
+    running: tuple[Taken, ...]
+    recent: tuple[Taken, ...]
+    upcoming: tuple[float, ...]
+
+
+class ScheduleList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of schedules; the token is for the next page, empty if there is none."""
+
+    schedules: tuple[ScheduleSummary, ...]
+    next_page_token: str = ""
+
+
+class CreateSchedule(Request[None], frozen=True, kw_only=True):
+    """Create a schedule; durable when answered.
+
+    `trigger_immediately` takes an action at once, `backfills` those of past times.
+    """
+
+    id: Name
+    schedule: Definition
+    trigger_immediately: bool = False
+    backfills: tuple[Backfill, ...] = ()
+    memo: dict[str, Payload] = {}
+    attributes: Attributes = {}
+    static_summary: str = ""
+    static_details: str = ""
+    request_id: str = ""
+    workspace: str = "default"
+
+
+class DescribeSchedule(Request[ScheduleDescription], frozen=True, kw_only=True):
+    """Describe one schedule."""
+
+    id: Name
+    workspace: str = "default"
+
+
+class UpdateSchedule(Request[None], frozen=True, kw_only=True):
+    """Replace a schedule's definition, if it is the one with `serial` now.
+
+    ABORTED if it has changed meanwhile. `keep_action` leaves the action as it is,
+    `attributes` replace those of the schedule, unless they are null.
+    """
+
+    id: Name
+    schedule: Definition
+    serial: int
+    keep_action: bool = False
+    attributes: Attributes | None = None
+    request_id: str = ""
+    workspace: str = "default"
+
+
+class PauseSchedule(Request[None], frozen=True, kw_only=True):
+    """Let a schedule act only when it is asked to."""
+
+    id: Name
+    note: str = ""
+    request_id: str = ""
+    workspace: str = "default"
+
+
+class ResumeSchedule(Request[None], frozen=True, kw_only=True):
+    """Let a paused schedule act by itself again."""
+
+    id: Name
+    note: str = ""
+    request_id: str = ""
+    workspace: str = "default"
+
+
+class TriggerSchedule(Request[None], frozen=True, kw_only=True):
+    """Have a schedule take an action now, paused or not."""
+
+    id: Name
+    overlap: OverlapPolicy | None = None
+    request_id: str = ""
+    workspace: str = "default"
+
+
+class BackfillSchedule(Request[None], frozen=True, kw_only=True):
+    """Have a schedule take the actions of past times now, paused or not."""
+
+    id: Name
+    backfills: Annotated[tuple[Backfill, ...], Meta(min_length=1)]
+    request_id: str = ""
+    workspace: str = "default"
+
+
+class DeleteSchedule(Request[None], frozen=True, kw_only=True):
+    """Forget a schedule; runs that it started go on."""
+
+    id: Name
+    request_id: str = ""
+    workspace: str = "default"
+
+
+class ListSchedules(Request[ScheduleList], frozen=True, kw_only=True):
+    """A page of schedules by their IDs.
+
+    `query` filters by ScheduleId, WorkflowType, Paused, Note, search attributes.
+    """
+
+    query: str = ""
+    limit: Limit = 1000
+    next_page_token: str = ""
+    workspace: str = "default"
+
+
+@operation("schedules.create", CreateSchedule, access=Access.WRITE)
+async def create_schedule(engine: "Engine", request: CreateSchedule) -> None:
+    """Make it, and do at once what was asked for."""
+    _check(schedules.check_new, request.schedule)
+    _check_backfills(request.backfills)
+    _check_attributes(request.attributes)
+    now = engine.clock.now()
+    schedule = Schedule(
+        workspace=request.workspace,
+        id=request.id,
+        definition=request.schedule,
+        created_at=now,
+        updated_at=now,
+        until=now,
+        memo=request.memo,
+        attributes=request.attributes,
+        static_summary=request.static_summary,
+        static_details=request.static_details,
+        backfills=request.backfills,
+    )
+
+    def begin(schedule: Schedule, present: Present) -> list[Order]:
+        orders: list[Order] = []
+        if request.trigger_immediately:
+            orders += schedule.trigger(None, present)
+        return orders + schedule.advance(present)
+
+    await engine.schedules.create(schedule, begin, request.request_id)
+
+
+@operation("schedules.describe", DescribeSchedule, access=Access.READ)
+async def describe_schedule(
+    engine: "Engine", request: DescribeSchedule
+) -> ScheduleDescription:
+    """Put together what is known of it."""
+    found = engine.schedules.read((request.workspace, request.id))
+    definition = found.definition
+    return ScheduleDescription(
+        id=found.id,
+        schedule=replace(definition, spec=compiled(definition.spec)),
+        serial=found.serial,
+        memo=found.memo,
+        attributes=found.attributes,
+        static_summary=found.static_summary,
+        static_details=found.static_details,
+        created_at=found.created_at,
+        updated_at=found.updated_at,
+        actions_taken=found.taken,
+        actions_missed=found.missed,
+        actions_skipped=found.skipped,
+        waiting=len(found.waiting),
+        running=found.running,
+        recent=found.recent,
+        upcoming=found.upcoming(engine.clock.now(), UPCOMING),
+    )
+
+
+@operation("schedules.update", UpdateSchedule, access=Access.WRITE)
+async def update_schedule(engine: "Engine", request: UpdateSchedule) -> None:
+    """Replace the definition that the caller saw, and no other."""
+    _check(schedules.check, request.schedule)
+    _check_attributes(request.attributes or {})
+
+    def update(schedule: Schedule, present: Present) -> list[Order]:
+        if schedule.serial != request.serial:
+            raise RPCError(
+                f"schedule {schedule.id!r} has changed since it was described",
+                RPCStatus.ABORTED,
+            )
+        definition = request.schedule
+        if request.keep_action:
+            definition = replace(definition, action=schedule.definition.action)
+        schedule.redefine(definition, present.now)
+        if request.attributes is not None:
+            schedule.attributes = request.attributes
+        return []
+
+    await _change(engine, request, update)
+
+
+@operation("schedules.pause", PauseSchedule, access=Access.WRITE)
+async def pause_schedule(engine: "Engine", request: PauseSchedule) -> None:
+    """Pause it."""
+    note = request.note or PAUSED
+    await _change(engine, request, lambda schedule, _: schedule.pause(note))
+
+
+@operation("schedules.resume", ResumeSchedule, access=Access.WRITE)
+async def resume_schedule(engine: "Engine", request: ResumeSchedule) -> None:
+    """Resume it."""
+    note = request.note or RESUMED
+    await _change(engine, request, lambda schedule, _: schedule.resume(note))
+
+
+@operation("schedules.trigger", TriggerSchedule, access=Access.WRITE)
+async def trigger_schedule(engine: "Engine", request: TriggerSchedule) -> None:
+    """Take one action."""
+    overlap = request.overlap
+    await _change(
+        engine, request, lambda schedule, present: schedule.trigger(overlap, present)
+    )
+
+
+@operation("schedules.backfill", BackfillSchedule, access=Access.WRITE)
+async def backfill_schedule(engine: "Engine", request: BackfillSchedule) -> None:
+    """Note what is to be made up for, and begin with it."""
+    _check_backfills(request.backfills)
+
+    def backfill(schedule: Schedule, present: Present) -> list[Order]:
+        schedule.backfills += request.backfills
+        return schedule.advance(present)
+
+    await _change(engine, request, backfill)
+
+
+@operation("schedules.delete", DeleteSchedule, access=Access.WRITE)
+async def delete_schedule(engine: "Engine", request: DeleteSchedule) -> None:
+    """Forget it."""
+    place = (request.workspace, request.id)
+    await engine.schedules.delete(place, request.request_id)
+
+
+@operation("schedules.list", ListSchedules, access=Access.READ)
+async def list_schedules(engine: "Engine", request: ListSchedules) -> ScheduleList:
+    """Read on from the token until a page is full."""
+    chosen, now = parse(request.query), engine.clock.now()
+    found: list[ScheduleSummary] = []
+    after = request.next_page_token
+    while True:
+        read = engine.schedules.page(request.workspace, after, _SCANNED)
+        for schedule in read:
+            if len(found) == request.limit:
+                return ScheduleList(schedules=tuple(found), next_page_token=after)
+            after = schedule.id
+            if chosen.matches(_filtered(schedule)):
+                found.append(_summary(schedule, now))
+        if len(read) < _SCANNED:
+            return ScheduleList(schedules=tuple(found))
+
+
+def _summary(schedule: Schedule, now: float) -> ScheduleSummary:
+    definition = schedule.definition
+    return ScheduleSummary(
+        id=schedule.id,
+        workflow=definition.action.workflow,
+        spec=compiled(definition.spec),
+        paused=definition.paused,
+        note=definition.note,
+        memo=schedule.memo,
+        attributes=schedule.attributes,
+        running=schedule.running,
+        recent=schedule.recent,
+        upcoming=schedule.upcoming(now, UPCOMING),
+    )
+
+
+def _filtered(schedule: Schedule) -> dict[str, Any]:
+    """What a filter finds in a schedule."""
+    found: dict[str, Any] = {
+        name: (
+            datetime.fromtimestamp(attribute.value, UTC)  # type: ignore[arg-type]
+            if attribute.kind is AttributeKind.DATETIME
+            else attribute.value
+        )
+        for name, attribute in schedule.attributes.items()
+    }
+    definition = schedule.definition
+    return found | {
+        "ScheduleId": schedule.id,
+        "WorkflowType": definition.action.workflow,
+        "Paused": definition.paused,
+        "Note": definition.note,
+    }
+
+
+async def _change(engine: "Engine", request: Any, fold: Fold) -> None:
+    place = (request.workspace, request.id)
+    await engine.schedules.change(place, fold, request.request_id)
+
+
+def _check(check: Any, definition: Definition) -> None:
+    try:
+        check(definition)
+    except ValueError as error:
+        raise RPCError(str(error), RPCStatus.INVALID_ARGUMENT) from None
+
+
+def _check_attributes(attributes: Attributes) -> None:
+    try:
+        typed_attributes(attributes)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RPCError(str(error), RPCStatus.INVALID_ARGUMENT) from None
+
+
+def _check_backfills(backfills: tuple[Backfill, ...]) -> None:
+    for one in backfills:
+        if one.until < one.after:
+            raise RPCError(
+                f"a backfill must not end before it starts: {one}",
+                RPCStatus.INVALID_ARGUMENT,
+            )

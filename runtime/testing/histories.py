@@ -1,0 +1,235 @@
+"""Histories of runs: out of a database, from a client, to and from a file.
+
+A history is what the run's code was shown and what it asked for, row by row, and the
+values are in it. In a database every row carries a MAC that is checked before anything
+is read. A file carries none: values that are pickled objects run what they say when
+they are loaded, so a file that holds any is refused unless its reader vouches for it.
+"""
+
+import os
+import pickletools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+from msgspec.structs import replace
+
+from everact.runtime.client.handle import RunHandle
+from everact.runtime.core import records
+from everact.runtime.core.records import Started, Transition
+from everact.runtime.core.state import RunState
+from everact.runtime.definitions.workflows import name_of
+from everact.runtime.engine.seal import Seal
+from everact.runtime.operations.runs import HistoryEntry, ReadHistory
+from everact.runtime.store.base import RunFilter, Store
+from everact.runtime.store.reading import SqliteReader
+from everact.runtime.values.json_payloads import JSON_TAG
+
+PAGE = 1000
+"""Journal rows, and runs, that are read at once."""
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one generation of one run has recorded; `rows` are journal rows.
+
+    `as_json` says that its values came over HTTP, as JSON.
+    """
+
+    workflow: str
+    workflow_id: str
+    run_id: str
+    generation: int
+    rows: tuple[bytes, ...]
+    as_json: bool = False
+
+    def __str__(self) -> str:
+        generation = f", generation {self.generation}" if self.generation else ""
+        return f"{self.workflow} {self.workflow_id} ({self.run_id}{generation})"
+
+    @property
+    def state(self) -> RunState:
+        """What the rows add up to."""
+        found: RunState | None = None
+        for row in self.rows:
+            transition = records.decode(row)
+            if found is None:
+                found = RunState(_start(transition))
+                found.generation = self.generation
+            found.fold(row, transition)
+        if found is None:
+            raise ValueError(f"the history of {self} has no rows")
+        return found
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it to a file, which `load` reads."""
+        Path(path).write_bytes(msgspec.json.encode(self) + b"\n")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, trusted: bool = False) -> Self:
+        """Read what `save` wrote.
+
+        A history with pickled objects is refused with ValueError unless it is
+        `trusted`: loading them runs what they say. Trust a file that you made, from
+        runs of your own. ValueError also if the file is no history.
+        """
+        try:
+            found = msgspec.json.decode(Path(path).read_bytes(), type=cls)
+            transitions = [records.decode(row) for row in found.rows]
+        except msgspec.DecodeError as error:
+            raise ValueError(f"{path} is not a history: {error}") from error
+        if not trusted and any(map(_holds_object, transitions)):
+            raise ValueError(
+                f"{path} holds pickled objects, and loading them runs what they say: "
+                "give trusted=True if you made the file yourself"
+            )
+        return found
+
+
+async def history(handle: RunHandle[Any]) -> list[History]:
+    """What a run has recorded so far, in the order of its generations.
+
+    Of a remote engine the values come as JSON, see `replay`.
+    """
+    ref, after, found = handle._ref(), (-1, -1), list[HistoryEntry]()
+    while True:
+        request = ReadHistory(run=ref, after=after, limit=PAGE)
+        page = await handle._client.transport.call(request)
+        found += page
+        if len(page) < PAGE:
+            rows = [(entry.generation, _row(entry)) for entry in found]
+            return list(
+                _histories(rows, as_json=any(_has_json(row) for _, row in rows))
+            )
+        after = (page[-1].generation, page[-1].seq)
+        ref = replace(ref, run_id=page[-1].run_id)
+
+
+def histories(
+    database: str | os.PathLike[str],
+    workflow: Any = None,
+    *,
+    namespace: str = "default",
+) -> list[History]:
+    """What the runs in a database have recorded, oldest run first.
+
+    `workflow` is a workflow, its class or its name; without it, all of them. The file
+    is only read, and may be in use; its key must be beside it or in EVERACT_KEY.
+    StoreError if it cannot be read, StoreTampered if it is not what was written.
+    """
+    store = SqliteReader(database)
+    store.open()
+    try:
+        name = None if workflow is None else name_of(workflow)
+        return histories_of(store, Seal(store.key()), namespace, name)
+    finally:
+        store.close(clean=False)
+
+
+def histories_of(
+    store: Store, seal: Seal, namespace: str, name: str | None = None
+) -> list[History]:
+    """What the runs of an open store have recorded, oldest run first."""
+    chosen = RunFilter(namespace, name=name)
+    found: list[History] = []
+    after: int | None = None
+    while True:
+        page = store.list(chosen, after, PAGE)
+        for run in page:
+            rows = _rows_of(store, seal, run.key, run.run_id)
+            found += reversed(list(_histories(rows)))
+        if len(page) < PAGE:
+            return found[::-1]
+        after = page[-1].key
+
+
+def _rows_of(
+    store: Store, seal: Seal, key: int, run_id: str
+) -> Iterator[tuple[int, bytes]]:
+    after = (-1, -1)
+    while rows := store.history(key, after, PAGE):
+        for row in rows:
+            seal.verify(row, run_id)
+            yield row.generation, row.body
+        after = (rows[-1].generation, rows[-1].seq)
+
+
+def _histories(
+    rows: Iterable[tuple[int, bytes]], *, as_json: bool = False
+) -> Iterator[History]:
+    """One for each generation that is there from its beginning."""
+    generations: dict[int, list[bytes]] = {}
+    for generation, body in rows:
+        generations.setdefault(generation, []).append(body)
+    for generation, bodies in generations.items():
+        first = records.decode(bodies[0])
+        if not isinstance(first.events[0], Started):
+            continue
+        start = _start(first)
+        yield History(
+            workflow=start.name,
+            workflow_id=start.workflow_id,
+            run_id=start.run_id,
+            generation=generation,
+            rows=tuple(bodies),
+            as_json=as_json,
+        )
+
+
+def _start(transition: Transition) -> Started:
+    first = transition.events[0]
+    assert isinstance(first, Started), "a history begins with the start of its run"
+    return first
+
+
+def _row(entry: HistoryEntry) -> bytes:
+    return records.encode(Transition(entry.time, entry.events, entry.commands))
+
+
+def _has_json(row: bytes) -> bool:
+    return any(found[:1] == JSON_TAG for found in _payloads(records.decode(row)))
+
+
+def _payloads(record: msgspec.Struct) -> Iterator[bytes]:
+    return _bytes(msgspec.to_builtins(record, builtin_types=(bytes,)))
+
+
+def _bytes(value: Any) -> Iterator[bytes]:
+    """All byte strings in a value, at any depth."""
+    if isinstance(value, bytes):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _bytes(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _bytes(inner)
+
+
+_DATA = (b"", b"m", JSON_TAG, b"{")
+"""How bytes begin that are plain data, whoever made them."""
+_HARMLESS = (
+    "PROTO FRAME STOP MARK MEMOIZE NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 "
+    "BINFLOAT SHORT_BINUNICODE BINUNICODE BINUNICODE8 SHORT_BINBYTES BINBYTES "
+    "BINBYTES8 EMPTY_LIST APPEND APPENDS EMPTY_DICT SETITEM SETITEMS EMPTY_TUPLE "
+    "TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_SET ADDITEMS FROZENSET BINGET LONG_BINGET LONG4"
+)
+_PLAIN = frozenset(_HARMLESS.split())
+"""What a pickle of builtin values is made of: nothing that names or calls anything."""
+
+
+def _holds_object(transition: Transition) -> bool:
+    """Whether anything in a row runs code when it is loaded."""
+    return any(map(_is_object, _payloads(transition)))
+
+
+def _is_object(payload: bytes) -> bool:
+    if payload[:1] in _DATA:
+        return False
+    if payload[:1] != b"p":
+        return True
+    try:
+        codes = {code.name for code, _, _ in pickletools.genops(payload[1:])}
+    except ValueError:
+        return True
+    return not codes <= _PLAIN
