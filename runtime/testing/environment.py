@@ -42,8 +42,8 @@ class Environment:
 
     At the end every run is replayed under another clock (see `testing.replay`), so that
     a test fails whose workflow code looks at the time or at chance, with
-    NonDeterminismError. With `check=False` none is; with `elsewhere` all are replayed in
-    another process, where the order of sets is another one as well.
+    NonDeterminismError. With `check=False` none is; with `elsewhere` all are replayed
+    in another process, where the order of sets is another one as well.
     """
 
     def __init__(
