@@ -158,8 +158,8 @@ class Runtime(Client):
             generator=self._generator,
             idle_runs=self._idle_runs,
             tune_gc=self._tune_gc,
-            declare_search_attributes=self._declare,
             interceptors=self.interceptors,
+            declare_search_attributes=self._declare,
         )
 
     async def _open(self, engine: Engine) -> None:

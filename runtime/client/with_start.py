@@ -33,9 +33,10 @@ T = TypeVar("T")
 class StartOperation(Generic[R]):
     """A start that an update brings about; for one use.
 
-    It takes what `Client.start` takes, but for a signal and for what concerns a
-    request. `on_conflict` is required: "fail", "use_existing" (the update goes to the
-    open run) or "terminate_existing". Raises ValueError and TypeError for bad options.
+    It takes what `Client.start` takes, but for a signal, an eager start and what
+    concerns a request. `on_conflict` is required: "fail", "use_existing" (the update
+    goes to the open run) or "terminate_existing". Raises ValueError and TypeError for
+    bad options.
     """
 
     @overload
@@ -117,7 +118,11 @@ class StartOperation(Generic[R]):
         self._settled.set()
 
 
-_REFUSED = RPC_OPTIONS | {"start_signal", "start_signal_args"}
+_REFUSED = RPC_OPTIONS | {
+    "start_signal",
+    "start_signal_args",
+    "request_eager_start",
+}
 
 
 class Updates:

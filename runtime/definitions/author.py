@@ -159,6 +159,28 @@ def run_info() -> RunInfo:
     return required_loop("run_info").info
 
 
+@overload
+def last_result(kind: type[R]) -> R | None: ...
+@overload
+def last_result() -> Any: ...
+def last_result(kind: Any = Any) -> Any:  # noqa: ARG001 (for type checkers)
+    """The last result of the runs before this one; None if there is none.
+
+    Those of its cron chain are meant, or those of its schedule (but not where its
+    runs may overlap each other). `kind` is the type that the caller knows it to be.
+    """
+    return required_loop("last_result").last_result
+
+
+def last_failure() -> BaseException | None:
+    """How a run before this one failed; None if none did.
+
+    In a cron chain it is the last failure that there was, of a schedule the failure
+    of the run before, if that one failed.
+    """
+    return required_loop("last_failure").last_failure
+
+
 def upsert_search_attributes(*changes: SearchAttributeUpdate) -> None:
     """Change search attributes of the current run: `key.value_set(…)` sets one,
     `key.value_unset()` takes it away. Lists see it once the step is durable.
@@ -206,28 +228,6 @@ def memo_value(name: str, default: Any = _MISSING, *, type_hint: Any = None) -> 
     if name not in memo and default is not _MISSING:
         return default
     return of_type(memo[name], type_hint)
-
-
-@overload
-def last_result(kind: type[R]) -> R | None: ...
-@overload
-def last_result() -> Any: ...
-def last_result(kind: Any = Any) -> Any:  # noqa: ARG001 (for type checkers)
-    """The last result of the runs before this one; None if there is none.
-
-    Those of its cron chain are meant, or those of its schedule (but not where its
-    runs may overlap each other). `kind` is the type that the caller knows it to be.
-    """
-    return required_loop("last_result").last_result
-
-
-def last_failure() -> BaseException | None:
-    """How a run before this one failed; None if none did.
-
-    In a cron chain it is the last failure that there was, of a schedule the failure
-    of the run before, if that one failed.
-    """
-    return required_loop("last_failure").last_failure
 
 
 def rename_current_execution(name: str) -> None:

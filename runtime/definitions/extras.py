@@ -33,8 +33,8 @@ def extras_of(options: Mapping[str, Any], inherited: bytes = b"") -> Extras | No
             options.get("static_details") or "", "static_details"
         ),
         metadata=_merged(inherited, options.get("additional_metadata")),
-        attributes=attributes_of(options.get("search_attributes")),
         cron=_checked_cron(options),
+        attributes=attributes_of(options.get("search_attributes")),
     )
     return None if made == NO_EXTRAS else made
 

@@ -118,8 +118,8 @@ class Engine:
         generator: random.Random | None = None,
         idle_runs: int = IDLE_RUNS,
         tune_gc: bool = True,
-        declare_search_attributes: bool = False,
         interceptors: Iterable[object] = (),
+        declare_search_attributes: bool = False,
     ) -> None:
         self.store = store
         self.clock = clock

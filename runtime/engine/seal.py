@@ -20,7 +20,7 @@ from everact.runtime.store.base import CheckpointRow, JournalRow
 
 _PLACE = Struct("<cqq").pack
 _tuple = tuple.__new__
-_ROW, _CHECKPOINT, _SCHEDULE, _TOKEN = b"r", b"c", b"s", b"t"
+_ROW, _CHECKPOINT, _SCHEDULE, _PAGE = b"r", b"c", b"s", b"p"
 _MAC_BYTES = 16
 
 
@@ -51,7 +51,7 @@ class Seal:
     def token(self, about: bytes, body: bytes) -> bytes:
         """The code by which a token that was given out is known again."""
         mac = self._start.copy()
-        mac.update(_PLACE(_TOKEN, len(about), len(body)) + about + body)
+        mac.update(_PLACE(_PAGE, len(about), len(body)) + about + body)
         return mac.digest()
 
     def verify(self, row: JournalRow, run_id: str) -> None:

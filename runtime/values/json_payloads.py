@@ -127,6 +127,6 @@ def of_type(value: Any, hint: Any) -> Any:
 
     msgspec.ValidationError if it does not fit.
     """
-    if hint is None or (isinstance(hint, type) and isinstance(value, hint)):
+    if isinstance(hint, type) and isinstance(value, hint):
         return value
     return as_type(value, hint)

@@ -60,9 +60,6 @@ GET POST /api/v1/runs/count_matching
 GET POST /api/v1/runs/search
 GET POST /api/v1/runs/tally
 GET POST /api/v1/runs/watch
-POST     /api/v1/search_attributes/add
-GET POST /api/v1/search_attributes/list
-POST     /api/v1/search_attributes/remove
 POST     /api/v1/schedules/backfill
 POST     /api/v1/schedules/create
 POST     /api/v1/schedules/delete
@@ -72,6 +69,9 @@ POST     /api/v1/schedules/pause
 POST     /api/v1/schedules/resume
 POST     /api/v1/schedules/trigger
 POST     /api/v1/schedules/update
+POST     /api/v1/search_attributes/add
+GET POST /api/v1/search_attributes/list
+POST     /api/v1/search_attributes/remove
 GET POST /api/v1/updates/result
 POST     /api/v1/updates/send
 POST     /api/v1/updates/send_with_start

@@ -44,6 +44,9 @@ NOT_REMOTE = {
         _ENGINE
     ),
     "test_workflow_interceptors_are_replayed_and_know_it": _ENGINE,
+    "test_a_thread_inside_keeps_its_slot_until_it_is_through": (
+        "it holds the task's thread in its own process"
+    ),
     "test_arguments_that_do_not_fit_a_name_fail_its_run": (
         "an endpoint that knows the workflow refuses the start, and nothing is stored"
     ),

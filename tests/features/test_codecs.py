@@ -19,6 +19,8 @@ from everact.runtime import (
     JsonConverter,
     PickleConverter,
     Registry,
+    Schedule,
+    StartWorkflow,
     TaskContext,
     UpdateFailed,
     WorkflowFailure,
@@ -28,6 +30,11 @@ from everact.runtime import (
     task,
     wait_condition,
     workflow,
+)
+from everact.runtime.definitions.search_attributes import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
 )
 from examples.encrypted_values import Sealed
 from tests.features.conftest import Site
@@ -201,6 +208,33 @@ async def test_keys_are_rotated_by_the_codec(site: Site) -> None:
         earlier = Client(client.transport, data_converter=before)
         assert await earlier.start(child, Card(SECRET), id="old")
         assert await client.handle("old").result() == f"charged {SECRET}"
+
+
+@pytest.mark.feature("DC-02")
+async def test_actions_of_schedules_are_coded_and_their_attributes_are_not(
+    site: Site,
+) -> None:
+    async with site.up() as client:
+        action = StartWorkflow(long, args=[Card(SECRET), 1], id="act")
+        schedule = await client.schedules.create(
+            "s",
+            Schedule(action),
+            memo={"card": SECRET},
+            search_attributes=TypedSearchAttributes(
+                [SearchAttributePair(SearchAttributeKey.for_keyword("Customer"), "Ada")]
+            ),
+        )
+        view = await schedule.describe()
+        assert view.memo == {"card": SECRET}
+        assert list(view.schedule.action.args) == [{"number": SECRET}, 1]
+        await schedule.trigger()
+        await stage.noted("grown")
+        assert SECRET.encode() not in stored(site)
+        assert b"Ada" in stored(site)
+        found = [
+            line.id async for line in await client.schedules.list("Customer = 'Ada'")
+        ]
+        assert found == ["s"]
 
 
 class Waiting:

@@ -6,6 +6,7 @@ The engines here have `Trail` around everything that their workers execute.
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextvars import ContextVar
 from typing import Any
 
@@ -23,7 +24,9 @@ from everact.runtime import (
     Runtime,
     StartOperation,
     UpdateFailed,
+    Worker,
     WorkerInterceptor,
+    WorkflowFailure,
     context,
     execute_child,
     on_signal,
@@ -173,6 +176,20 @@ async def flaky(number: int) -> int:
     if context().attempt_number < 3:
         raise ApplicationError("again")
     return number
+
+
+RELEASE = threading.Event()
+
+
+@task(registry=REGISTRY)
+def blocked() -> None:
+    note("in the thread")
+    RELEASE.wait(30)
+
+
+@workflow(registry=REGISTRY)
+async def blocking() -> None:
+    await blocked()
 
 
 @workflow(registry=REGISTRY)
@@ -380,6 +397,23 @@ async def test_a_workflow_and_its_tasks_are_executed_inside(site: Site) -> None:
         *["task flaky (3,)"] * 3,
         "retrying ends",
     ]
+
+
+@pytest.mark.feature("DC-08")
+async def test_a_thread_inside_keeps_its_slot_until_it_is_through(site: Site) -> None:
+    RELEASE.clear()
+    async with site.up(workers=[Worker(slots=1)]) as client:
+        handle = await client.start(blocking)
+        await stage.noted("in the thread")
+        await handle.cancel()
+        with pytest.raises(WorkflowFailure):
+            await handle.result()
+        other = await client.start(traced, "after")
+        await turns()
+        (waiting,) = (await other.describe()).pending_tasks
+        assert waiting.state == "queued"
+        RELEASE.set()
+        assert await other.result() == "after: none, None"
 
 
 @pytest.mark.feature("DC-08", "DC-09")

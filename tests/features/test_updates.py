@@ -871,7 +871,7 @@ async def test_a_start_operation_needs_a_policy_and_is_used_once(
             StartOperation(Account, id="account", on_conflict=conflict)
     with pytest.raises(ValueError, match="on_conflict"):
         StartOperation(Account, id="account")
-    for refused in ("start_signal", "rpc_metadata", "rpc_timeout"):
+    for refused in ("start_signal", "request_eager_start", "rpc_metadata"):
         with pytest.raises(TypeError, match=refused):
             opening(**{refused: "x"})
     start = opening()

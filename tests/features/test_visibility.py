@@ -721,7 +721,9 @@ async def test_counts_and_groups(runtime: Client) -> None:
 @pytest.mark.feature("VS-06")
 async def test_a_namespace_sees_its_own_runs_and_keys(site: Site) -> None:
     async with site.up() as runtime:
-        other = Client(**{**runtime.config(), "namespace": "other"})
+        other = Client(
+            runtime.transport, namespace="other", data_converter=runtime.data_converter
+        )
         await other.search_attributes.add(CUSTOMER)
         found_by = attributes(CUSTOMER.value_set("ada"))
         await other.start(order, id="there", search_attributes=found_by)

@@ -16,10 +16,14 @@ import pytest
 
 from everact.runtime import (
     ChildFailure,
+    IntervalSpec,
     NonDeterminismError,
     Registry,
     RunStatus,
     RuntimeStateError,
+    Schedule,
+    ScheduleSpec,
+    StartWorkflow,
     TaskTimeout,
     WorkflowFailure,
     context,
@@ -68,6 +72,11 @@ class Approval:
     @workflow.signal
     def approve(self) -> None:
         self.approved = True
+
+
+@workflow(registry=REGISTRY)
+async def cleaning() -> None:
+    await sleep(60)
 
 
 def env(**options: object) -> testing.Environment:
@@ -119,6 +128,18 @@ async def test_what_is_due_is_done_in_order_before_advancing_returns() -> None:
         assert done == [1, 2]
         await made.advance("1d")
         assert done == [1, 2, 3]
+
+
+@pytest.mark.feature("TS-01")
+async def test_schedules_are_due_when_time_is_advanced() -> None:
+    async with env() as made:
+        made.lock()
+        spec = ScheduleSpec(intervals=[IntervalSpec(timedelta(hours=6))])
+        schedule = Schedule(StartWorkflow(cleaning), spec)
+        await made.runtime.schedules.create("cleaning", schedule)
+        await made.advance("25h")
+        counted = await made.runtime.count(status=RunStatus.COMPLETED)
+        assert counted.count == 4
 
 
 async def test_advancing_leaves_time_skipping_that_was() -> None:

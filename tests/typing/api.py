@@ -27,8 +27,14 @@ from everact.runtime import (
     Runtime,
     RuntimeThread,
     RunView,
+    Schedule,
+    ScheduleHandle,
+    ScheduleLine,
+    ScheduleUpdate,
+    ScheduleView,
     SleepCondition,
     StartOperation,
+    StartWorkflow,
     Status,
     Task,
     TaskContext,
@@ -44,6 +50,8 @@ from everact.runtime import (
     execute_child,
     function,
     gather,
+    last_failure,
+    last_result,
     now,
     race,
     retry,
@@ -316,6 +324,26 @@ async def with_a_remote_engine() -> None:
         await handle.signal(Order.pay, 1.5, no_such=1)  # type: ignore[call-arg]
     await Client.connect(7575)  # type: ignore[arg-type]
     await Client.connect("host:7575", no_such=1)  # type: ignore[call-arg]
+
+
+async def with_schedules(client: Client) -> None:
+    nightly = Schedule(StartWorkflow(crawl, ["u"], id="c", queue="q"))
+    handle = await client.schedules.create("s", nightly, trigger_immediately=True)
+    assert_type(handle, ScheduleHandle)
+    assert_type(await handle.describe(), ScheduleView)
+    async for line in await client.schedules.list("Paused = true"):
+        assert_type(line, ScheduleLine)
+
+    async def later(view: ScheduleView) -> Schedule | None:
+        return view.schedule if view.actions_taken else None
+
+    await handle.update(later)
+    await handle.update(lambda view: ScheduleUpdate(view.schedule))
+    assert_type(last_result(int), int | None)
+    assert_type(last_failure(), BaseException | None)
+    StartWorkflow(crawl, no_such=1)  # type: ignore[call-arg]
+    await client.schedules.create("s", nightly, no_such=1)  # type: ignore[call-arg]
+    await handle.update(lambda view: 7)  # type: ignore[arg-type, return-value]
 
 
 def with_a_blocking_client() -> None:
