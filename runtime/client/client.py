@@ -272,7 +272,8 @@ class Client:
         for arguments that do not fit, ValueError for bad options; nothing is stored
         then.
         """
-        warn_of_old_forms(options)
+        if options:
+            warn_of_old_forms(options)
         return self._start(workflow, arg, options)
 
     async def _start(
@@ -315,7 +316,8 @@ class Client:
         self, workflow: Any, arg: Any = UNSET, **options: Unpack[Starting]
     ) -> Coroutine[Any, Any, Any]:
         """Start a run and wait for its result; parameters as `start`."""
-        warn_of_old_forms(options)
+        if options:
+            warn_of_old_forms(options)
         return self._execute(workflow, arg, options)
 
     async def _execute(self, workflow: Any, arg: Any, options: Starting) -> Any:

@@ -860,7 +860,8 @@ class Engine:
             settle(self._on_idle, None)
         assert state.closing is not None
         self.waiting.closed(Closed(key, state.status, state.closing, row.next_run_id))
-        self.updates.closed(run)
+        if self.updates.awaited:
+            self.updates.closed(run)
         self.relations.child_closed(run)
         if self.schedules.watched:
             self.schedules.run_closed(run)

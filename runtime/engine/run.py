@@ -503,11 +503,12 @@ class RunActor(Actor):
         self, events: tuple[Event, ...], commands: tuple[Command, ...]
     ) -> tuple[Statement, ...]:
         """What is written beside the journal, told before the commands are folded."""
-        beside = self.engine.beside
+        find = self.engine.beside.get
         found: tuple[Statement, ...] = ()
-        for record in (*events, *commands):
-            if type(record) in beside:
-                found += beside[type(record)](self, record)
+        for record in events + commands:
+            write = find(type(record))
+            if write is not None:
+                found += write(self, record)
         return found
 
     def _wake(self) -> float | None:

@@ -50,6 +50,11 @@ class Updates:
         self._waiting: dict[int, dict[str, list[asyncio.Future[Any]]]] = {}
         engine.released[CompleteUpdate] = self.answered
 
+    @property
+    def awaited(self) -> bool:
+        """Whether anybody waits for an update of any run."""
+        return bool(self.admitted or self._waiting)
+
     # -- letting in ----------------------------------------------------------------
 
     def send(

@@ -130,9 +130,10 @@ def check(engine: "Engine", request: StartRun) -> None:
             f"no function or workflow named {request.workflow!r} is registered here",
             RPCStatus.NOT_FOUND,
         )
-    wrong = identity.mistake(
-        request.on_conflict, request.on_reuse, request.signal is not None
-    )
+    wrong: str | None = None
+    if request.on_conflict is not None or request.on_reuse != "allow":
+        signalled = request.signal is not None
+        wrong = identity.mistake(request.on_conflict, request.on_reuse, signalled)
     if wrong is None and request.begin_at is not None and request.start_delay:
         wrong = "give begin_at or start_delay, not both"
     if wrong is None and cron_of(request.options):
