@@ -761,13 +761,14 @@ class Engine:
             self._aside.pop(key, None)
             self.waiting.closed(Closed(key, RunStatus.TERMINATED, command, ""))
             self.schedules.look(row.workspace, row.workflow_id, row.first_run_id)
-            self.updates.changed(key)
+            self.updates.gone(key)
+            self.relations.tell_parent(row)
             if answer is not None:
                 settle(answer, None)
 
         sealed = self.seal.row(key, row.run_id, generation, seq, body)
         write = Write(sealed, done, change=row, within=within)
-        write.also = (("close_waits", (key,)),)
+        write.also, write.wake = (("close_waits", (key,)),), row.parent_key
         write.effects = ((), (), None)
         self.commits.add(write)
 
@@ -950,10 +951,10 @@ class Engine:
                 self.waiting.closed(Closed(key, RunStatus(status), command, next_run))
                 row = stored.run
                 self.schedules.look(row.workspace, row.workflow_id, row.first_run_id)
-                self.updates.changed(key)
+                self.updates.gone(key)
             elif stored is None:
                 self.waiting.failed(key, _copy_error(error))
-                self.updates.changed(key)
+                self.updates.gone(key)
 
     @staticmethod
     def _fail_replies(run: RunActor, error: BaseException) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +13,27 @@ import pytest
 
 from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import (
+    ChildFailure,
     OverlapPolicy,
     Registry,
+    RPCError,
+    RPCStatus,
     RunStatus,
     Runtime,
     Schedule,
     SchedulePolicy,
+    ScheduleUpdate,
+    SearchAttributeKey,
     StartWorkflow,
+    StoreError,
+    TypedSearchAttributes,
     Worker,
+    execute_child,
     retry,
     wait_condition,
     workflow,
 )
+from everact.runtime.store.base import Outcome, Write
 from tests.features.support import turns
 
 REGISTRY = Registry()
@@ -104,3 +116,73 @@ async def test_a_schedule_ends_its_own_run_and_not_the_one_in_its_place(
         )
         await turns()
         assert (await mine.describe()).status is RunStatus.RUNNING
+
+
+@workflow(registry=REGISTRY)
+async def parent() -> str:
+    try:
+        await execute_child(Inbox, id="child", queue="nobody's")
+    except ChildFailure as failed:
+        return type(failed.__cause__).__name__
+    return "completed"
+
+
+def damage(database: Path, workflow_id: str) -> None:
+    """Change a run's journal, so that it is not what was written."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(
+            "update journal set body = cast(body || x'00' as blob) where run_key ="
+            " (select key from runs where workflow_id = ?)",
+            (workflow_id,),
+        )
+
+
+async def test_a_parent_is_told_of_a_child_that_was_ended_unread(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path, "default") as runtime:
+        await runtime.start(parent, id="parent")
+        await turns()
+    damage(tmp_path / "a.db", "child")
+    async with opened(tmp_path, "default") as runtime:
+        await runtime.handle("child").terminate("it cannot be read")
+        async with asyncio.timeout(60):
+            assert await runtime.handle("parent").result() == "RunTerminated"
+
+
+async def test_an_update_that_waits_for_code_hears_of_an_end_found_in_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path, "default") as runtime:
+        handle = await runtime.start(Inbox, id="a", queue="nobody's")
+        sending = asyncio.ensure_future(handle.update("add", "b"))
+        await turns()
+        store = runtime.engine.store
+        commit = store.commit
+
+        def unsure(writes: Sequence[Write], done: Callable[[Outcome], object]) -> None:
+            commit(writes, lambda _: done(StoreError("nobody knows")))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "commit", unsure)
+            with pytest.raises(StoreError):
+                await handle.terminate()
+        with pytest.raises(RPCError) as told:
+            async with asyncio.timeout(60):
+                await sending
+        assert told.value.status is RPCStatus.NOT_FOUND
+
+
+async def test_a_schedule_is_refused_whose_runs_would_be(tmp_path: Path) -> None:
+    key = SearchAttributeKey.for_int("Level")
+    found_by = TypedSearchAttributes([key.value_set(1)])
+    schedule = Schedule(StartWorkflow(Inbox, id="x", search_attributes=found_by))
+    async with opened(tmp_path) as runtime:
+        with pytest.raises(RPCError, match="not declared") as refused:
+            await runtime.schedules.create("s", schedule)
+        assert refused.value.status is RPCStatus.INVALID_ARGUMENT
+        handle = await runtime.schedules.create("s", Schedule(StartWorkflow(Inbox)))
+        with pytest.raises(RPCError, match="not declared"):
+            await handle.update(lambda _: ScheduleUpdate(schedule))
+        await runtime.search_attributes.add(key)
+        await handle.update(lambda _: ScheduleUpdate(schedule))
