@@ -16,6 +16,7 @@ from everact.runtime import (
     ChildFailure,
     OverlapPolicy,
     Registry,
+    Reset,
     RPCError,
     RPCStatus,
     RunStatus,
@@ -28,12 +29,14 @@ from everact.runtime import (
     StoreError,
     TypedSearchAttributes,
     Worker,
+    continue_as_new,
     execute_child,
     retry,
     wait_condition,
     workflow,
 )
 from everact.runtime.store.base import Outcome, Write
+from everact.runtime.values.converter import DataConverter
 from tests.features.support import turns
 
 REGISTRY = Registry()
@@ -59,12 +62,14 @@ class Inbox:
         return text
 
 
-def opened(folder: Path, *queues: str) -> Runtime:
+def opened(folder: Path, *queues: str, **options: Any) -> Runtime:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     workers = tuple(Worker(queue) for queue in queues) or None
     clock = VirtualClock(loop)
-    return Runtime(folder / "a.db", registry=REGISTRY, clock=clock, workers=workers)
+    return Runtime(
+        folder / "a.db", registry=REGISTRY, clock=clock, workers=workers, **options
+    )
 
 
 @pytest.mark.parametrize("chain", ["retry", "cron_schedule"])
@@ -186,3 +191,22 @@ async def test_a_schedule_is_refused_whose_runs_would_be(tmp_path: Path) -> None
             await handle.update(lambda _: ScheduleUpdate(schedule))
         await runtime.search_attributes.add(key)
         await handle.update(lambda _: ScheduleUpdate(schedule))
+
+
+@workflow(registry=REGISTRY, on_events=["counted"])
+async def counting(start: dict[str, int], rounds: int = 0) -> list[int]:
+    if not rounds:
+        raise Reset(counting, start, 1)
+    if rounds == 1:
+        continue_as_new(start, 2)
+    return [start["from"], rounds]
+
+
+@pytest.mark.parametrize("values", [DataConverter.default, DataConverter.json])
+async def test_what_an_event_started_goes_on_with_arguments_of_its_own(
+    tmp_path: Path, values: DataConverter
+) -> None:
+    async with opened(tmp_path, data_converter=values) as runtime:
+        event_id = await runtime.events.push("counted", {"from": 5})
+        async with asyncio.timeout(60):
+            assert await runtime.handle(f"{event_id}/counting").result() == [5, 2]
