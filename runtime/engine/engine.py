@@ -523,16 +523,21 @@ class Engine:
         if run.in_flight:
             self.leaving.add(run.row.key)
         else:
+            self._not_opening(run)
             self.loop.call_soon(self._reload, run.row.key)
 
     def left(self, run: RunActor) -> None:
         """All that a discarded run did is durable, or refused: it can be read back."""
         if run.row.key in self.leaving:
             self.leaving.discard(run.row.key)
-            start = run.state.start
-            if self._opening.get((start.workspace, start.workflow_id)) is run:
-                del self._opening[start.workspace, start.workflow_id]
+            self._not_opening(run)
             self.loop.call_soon(self._reload, run.row.key)
+
+    def _not_opening(self, run: RunActor) -> None:
+        start = run.state.start
+        place = (start.workspace, start.workflow_id)
+        if self._opening.get(place) is run:
+            del self._opening[place]
 
     def _reload(self, key: int) -> None:
         if not self.stopping and self.resident(key) is None:
@@ -680,7 +685,11 @@ class Engine:
         run = self.system.launch(RunActor, self, row, RunState(started))
         self.runs[key] = run
         self._opening[started.workspace, started.workflow_id] = run
-        self._begin(run, asked, within)
+        try:
+            self._begin(run, asked, within)
+        except Exception as bug:  # what is not durable must not be found
+            self.discard(run, bug)
+            raise
         return run
 
     def _begin(self, run: RunActor, asked: Asked | None, within: Write | None) -> None:

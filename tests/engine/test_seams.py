@@ -35,6 +35,7 @@ from everact.runtime import (
     wait_condition,
     workflow,
 )
+from everact.runtime.core.records import Started
 from everact.runtime.store.base import Outcome, Write
 from everact.runtime.values.converter import DataConverter
 from tests.features.support import turns
@@ -210,3 +211,33 @@ async def test_what_an_event_started_goes_on_with_arguments_of_its_own(
         event_id = await runtime.events.push("counted", {"from": 5})
         async with asyncio.timeout(60):
             assert await runtime.handle(f"{event_id}/counting").result() == [5, 2]
+
+
+async def test_metadata_is_nested_as_deep_as_a_client_can(tmp_path: Path) -> None:
+    nested: dict[str, Any] = {}
+    for _ in range(880):
+        nested = {"a": nested}
+    started = []
+    async with opened(tmp_path) as runtime:
+        with pytest.raises(RecursionError, match="serializing an object"):
+            while True:
+                nested = {"a": nested}
+                id = f"{len(started)}"
+                await runtime.start(Inbox, id=id, additional_metadata=nested)
+                started.append(id)
+        assert {run.workflow_id async for run in runtime.list()} == {*started}
+
+
+async def test_a_start_that_comes_to_nothing_does_not_hold_its_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise LookupError("a bug")
+
+    async with opened(tmp_path) as runtime:
+        with monkeypatch.context() as patched:
+            patched.setitem(runtime.engine.beside, Started, fails)
+            with pytest.raises(LookupError):
+                await runtime.start(Inbox, id="a")
+        again = await runtime.start(Inbox, id="a", on_conflict="use_existing")
+        assert (await again.describe()).status is RunStatus.RUNNING
