@@ -241,3 +241,25 @@ async def test_a_start_that_comes_to_nothing_does_not_hold_its_id(
                 await runtime.start(Inbox, id="a")
         again = await runtime.start(Inbox, id="a", on_conflict="use_existing")
         assert (await again.describe()).status is RunStatus.RUNNING
+
+
+async def test_code_that_only_a_worker_has_is_started_by_events_at_its_priority(
+    tmp_path: Path,
+) -> None:
+    own = Registry()
+
+    @workflow(name="hurry", registry=own, on_events=["urgent"], priority=3)
+    async def hurry(found: str) -> str:
+        return found
+
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    async with Runtime(
+        tmp_path / "a.db",
+        registry=REGISTRY,
+        clock=VirtualClock(loop),
+        workers=[Worker(registry=own)],
+    ) as runtime:
+        handle = runtime.handle(f"{await runtime.events.push('urgent', 'now')}/hurry")
+        assert await handle.result() == "now"
+        assert (await handle.describe()).priority == 3
