@@ -18,7 +18,33 @@ from pathlib import Path
 from typing import Any
 
 from everact.actors import Actor
-from everact.runtime import Registry, Runtime, continue_as_new, retry, task, workflow
+from everact.runtime import (
+    CalendarSpec,
+    IntervalSpec,
+    OverlapPolicy,
+    Range,
+    Registry,
+    Runtime,
+    Schedule,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleState,
+    SearchAttributeKey,
+    SleepCondition,
+    StartWorkflow,
+    TypedSearchAttributes,
+    UserEventCondition,
+    all_handlers_finished,
+    any_of,
+    continue_as_new,
+    retry,
+    set_current_details,
+    task,
+    upsert_search_attributes,
+    wait_condition,
+    wait_for,
+    workflow,
+)
 from everact.runtime.control.serving import Control
 from everact.runtime.control.tokens import Scope, TokenFile
 from tests.store.many import many_runs
@@ -26,6 +52,12 @@ from tests.store.many import many_runs
 REGISTRY = Registry()
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
 """What would run in a page that took it for HTML."""
+
+CUSTOMER = SearchAttributeKey.for_keyword("Customer")
+STAGE = SearchAttributeKey.for_keyword("Stage")
+TOTAL = SearchAttributeKey.for_float("Total")
+TAGS = SearchAttributeKey.for_keyword_list("Tags")
+ODD = SearchAttributeKey.for_text(HOSTILE)
 
 
 @task(registry=REGISTRY)
@@ -146,6 +178,48 @@ async def hostile(value: Any) -> Any:
     raise RuntimeError(HOSTILE)
 
 
+@task(registry=REGISTRY)
+async def pack(parcel: int) -> str:
+    await asyncio.sleep(0.05)
+    return f"parcel {parcel} is packed"
+
+
+@workflow(registry=REGISTRY)
+class Parcel:
+    """A parcel: it is found by attributes, updated, and waits for events."""
+
+    def __init__(self) -> None:
+        self.stops: list[str] = []
+        self.insured = asyncio.Event()
+
+    @workflow.run
+    async def run(self, number: int) -> list[str]:
+        await pack(number)
+        upsert_search_attributes(STAGE.value_set("packed"))
+        set_current_details("waits for the courier,\nwho comes on Friday")
+        courier = UserEventCondition("courier", scope=f"parcel-{number}")
+        await wait_for("courier", any_of(courier, SleepCondition("30d")))
+        self.insured.set()
+        await wait_condition(all_handlers_finished)
+        return self.stops
+
+    @workflow.update
+    async def add_stop(self, place: str) -> int:
+        await pack(len(self.stops))
+        self.stops.append(place)
+        return len(self.stops)
+
+    @add_stop.validator
+    def check_stop(self, place: str) -> None:
+        if not place:
+            raise ValueError("a stop has a name")
+
+    @workflow.update
+    async def insure(self, value: int) -> str:
+        await self.insured.wait()
+        return f"insured at {value}"
+
+
 class Tally(Actor):
     """Counts for another."""
 
@@ -192,6 +266,100 @@ async def fill(runtime: Runtime) -> None:
             await run.result()
 
 
+async def found(runtime: Runtime) -> None:
+    """Parcels, with everything that a run can be told apart by."""
+    await runtime.search_attributes.add(CUSTOMER, STAGE, TOTAL, TAGS, ODD)
+    for number, customer in enumerate(["ada", "bob", "ada"]):
+        attributes = [
+            CUSTOMER.value_set(customer),
+            TOTAL.value_set(10.5 * number),
+            TAGS.value_set(["fragile", "gift"]),
+        ]
+        handle = await runtime.start(
+            Parcel,
+            number,
+            id=f"parcel-{number}",
+            search_attributes=TypedSearchAttributes(attributes),
+            priority=3,
+            static_summary=f"A parcel for {customer}",
+            static_details="Two cups and a pot.\nThe pot is old.",
+            additional_metadata={"shop": {"region": "north"}},
+            memo={"gift": True},
+        )
+        if number == 1:
+            await handle.update(Parcel.add_stop, "Ghent", id="stop-1")
+            await handle.start_update(
+                Parcel.insure, 100, wait_for="accepted", id="insure-1"
+            )
+    await runtime.start(
+        Parcel,
+        9,
+        id=f"parcel {HOSTILE}",
+        search_attributes=TypedSearchAttributes([ODD.value_set(HOSTILE)]),
+        static_summary=HOSTILE,
+        static_details=HOSTILE,
+        additional_metadata={HOSTILE: HOSTILE},
+    )
+    await runtime.start(echo, 1, id="cron-echo", cron_schedule="*/5 * * * *")
+
+
+async def plan(runtime: Runtime) -> None:
+    """Schedules: a calm one, a busy one, a paused one, a hostile one."""
+    create = runtime.schedules.create
+    await create(
+        "nightly-import",
+        Schedule(
+            StartWorkflow(echo, {"bucket": "invoices"}, id="import-nightly"),
+            ScheduleSpec(
+                cron_expressions=["0 2 * * MON-FRI"], time_zone_name="Europe/Berlin"
+            ),
+            SchedulePolicy(overlap=OverlapPolicy.BUFFER_ONE, pause_on_failure=True),
+            ScheduleState(note="as agreed with the warehouse"),
+        ),
+        search_attributes=TypedSearchAttributes([CUSTOMER.value_set("ada")]),
+        memo={"owner": "billing"},
+        static_summary="Takes in what the shops sent",
+    )
+    await create(
+        "stock",
+        Schedule(
+            StartWorkflow(echo, "stock", id="stock"),
+            ScheduleSpec(
+                intervals=[IntervalSpec("15m", "90s")],
+                skip=[
+                    CalendarSpec(
+                        second=(Range(0, 59),),
+                        minute=(Range(0, 59),),
+                        hour=(Range(0, 5),),
+                    )
+                ],
+                jitter="20s",
+            ),
+        ),
+        trigger_immediately=True,
+    )
+    await create(
+        "reports",
+        Schedule(
+            StartWorkflow(echo, "report", id="report"),
+            ScheduleSpec(calendars=[CalendarSpec(hour=(Range(9, 17),))]),
+            SchedulePolicy(overlap=OverlapPolicy.ALLOW_ALL),
+            ScheduleState(paused=True, note="until the printer is repaired"),
+        ),
+    )
+    await create(
+        HOSTILE,
+        Schedule(
+            StartWorkflow(echo, HOSTILE, id=HOSTILE),
+            ScheduleSpec(cron_expressions=[f"@daily # {HOSTILE}"]),
+            state=ScheduleState(note=HOSTILE),
+        ),
+        trigger_immediately=True,
+        static_details=HOSTILE,
+        memo={HOSTILE: HOSTILE},
+    )
+
+
 async def serve(database: str, address: str, guarded: bool, many: bool) -> None:
     token = ""
     fresh = not Path(database).exists()
@@ -204,6 +372,8 @@ async def serve(database: str, address: str, guarded: bool, many: bool) -> None:
     ):
         if fresh and not (guarded or many):
             await fill(runtime)
+            await found(runtime)
+            await plan(runtime)
             runtime.engine.system.spawn(Counter, name="visitors")
         print(json.dumps({"address": control.address, "token": token}), flush=True)
         await asyncio.to_thread(sys.stdin.read)

@@ -19,6 +19,10 @@ VIEWS = {
     "failed": ("#/run/order-refused", ".outcome .failed"),
     "pending": ("#/run/payment-1001", ".pending .failed"),
     "large": ("#/run/crawl-large", "g.lane"),
+    "schedules": ("#/schedules", "table.schedules a.row"),
+    "schedule": ("#/schedule/nightly-import", ".upcoming td"),
+    "acted": ("#/schedule/stock", ".recent .pill"),
+    "parcel": ("#/run/parcel-1", "g.lane"),
     "engine": ("#/actors", ".tree summary"),
     "start": ("#/start", "select[name=workflow]"),
 }

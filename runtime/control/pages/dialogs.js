@@ -5,8 +5,8 @@ import { h, json, put, say, trouble } from "./dom.js";
 
 let count = 0;
 
-/** A labelled input; `kind` "json" is for JSON text. */
-export function field(label, { name, kind = "text", value = "", hint = "", list = [], required = false } = {}) {
+/** A labelled input; `kind` "json" is for JSON text, "select" for one of `choices`. */
+export function field(label, { name, kind = "text", value = "", hint = "", list = [], choices = [], required = false } = {}) {
   const id = `field-${(count += 1)}`;
   const attributes = {
     id, name, required, autocomplete: "off", spellcheck: "false",
@@ -16,8 +16,10 @@ export function field(label, { name, kind = "text", value = "", hint = "", list 
   if (kind === "json") {
     input = h("textarea", { ...attributes, rows: "3", class: "code" });
     input.value = value;
+  } else if (kind === "select") {
+    input = h("select", attributes, choices.map(([given, text]) => h("option", { value: given, selected: given === value }, text)));
   } else {
-    input = h("input", { ...attributes, type: kind, list: list.length ? `${id}-list` : null });
+    input = h("input", { ...attributes, type: kind, step: kind === "datetime-local" ? "1" : null, list: list.length ? `${id}-list` : null });
     input.value = value;
   }
   const offered = list.length && h("datalist", { id: `${id}-list` }, list.map((text) => h("option", { value: text })));
