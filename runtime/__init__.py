@@ -3,7 +3,11 @@
 Everything that a user needs is re-exported here; see `Runtime`, `workflow`, `task`.
 """
 
-from everact.runtime.client.blocking import BlockingClient, BlockingHandle
+from everact.runtime.client.blocking import (
+    BlockingClient,
+    BlockingHandle,
+    BlockingTaskHandle,
+)
 from everact.runtime.client.blocking_schedules import (
     BlockingSchedule,
     BlockingSchedules,
@@ -39,6 +43,7 @@ from everact.runtime.client.settings import (
     TLSConfig,
 )
 from everact.runtime.client.simple import BlockingHttpClient, HttpClient
+from everact.runtime.client.tasks import TaskHandle
 from everact.runtime.client.updates import UpdateHandle
 from everact.runtime.client.views import (
     CountGroup,
@@ -56,6 +61,14 @@ from everact.runtime.core.failures import Failure, TimeoutKind
 from everact.runtime.core.retry import RetryPolicy, retry
 from everact.runtime.core.schedules import OverlapPolicy
 from everact.runtime.core.statuses import RPCStatus, RunStatus, Status
+from everact.runtime.core.versions import (
+    AddCompatible,
+    AddNewDefault,
+    MergeSets,
+    PromoteBuildId,
+    PromoteSet,
+    VersionSets,
+)
 from everact.runtime.definitions.author import (
     ChildHandle,
     all_handlers_finished,
@@ -148,6 +161,7 @@ from everact.runtime.errors import (
     WorkflowAlreadyStarted,
     WorkflowFailure,
 )
+from everact.runtime.operations.versions import Reachability
 from everact.runtime.threaded import RuntimeThread
 from everact.runtime.values.calls import Arguments, Call, Error
 from everact.runtime.values.converter import Codec, DataConverter
@@ -162,6 +176,8 @@ from everact.runtime.values.status_of import (
 )
 
 __all__ = [
+    "AddCompatible",
+    "AddNewDefault",
     "AddressInUse",
     "AnyOf",
     "ApplicationError",
@@ -174,6 +190,7 @@ __all__ = [
     "BlockingHttpClient",
     "BlockingSchedule",
     "BlockingSchedules",
+    "BlockingTaskHandle",
     "BlockingUpdate",
     "CalendarSpec",
     "Call",
@@ -205,14 +222,18 @@ __all__ = [
     "Invocation",
     "JsonConverter",
     "KeepAliveConfig",
+    "MergeSets",
     "NonDeterminismError",
     "OverlapPolicy",
     "PickleConverter",
+    "PromoteBuildId",
+    "PromoteSet",
     "QueryFailed",
     "QueryRejected",
     "RPCError",
     "RPCStatus",
     "Range",
+    "Reachability",
     "ReadOnlyError",
     "ReceivedEvent",
     "Registry",
@@ -264,6 +285,7 @@ __all__ = [
     "Task",
     "TaskCancelled",
     "TaskContext",
+    "TaskHandle",
     "TaskTimeout",
     "TaskView",
     "TimeoutKind",
@@ -275,6 +297,7 @@ __all__ = [
     "UserEventCondition",
     "ValueNotReadable",
     "ValueNotStorable",
+    "VersionSets",
     "Worker",
     "WorkerInterceptor",
     "Workflow",

@@ -20,6 +20,7 @@ from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine.engine import IDLE_RUNS, Engine
 from everact.runtime.engine.retention import Retention
+from everact.runtime.engine.versions import SCANNED
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import RuntimeStateError, StoreInUse
 from everact.runtime.operations import runs
@@ -50,8 +51,9 @@ class Runtime(Client):
     `retention` is how long closed runs are kept (None: for ever). `idle_runs` is how
     many waiting runs stay in memory. `tune_gc` lets the garbage collector run less
     often while the runtime is open (see `engine.garbage`). `declare_search_attributes`
-    declares the keys of search attributes by their first use. `clock`, `store` and
-    `generator` are for tests.
+    declares the keys of search attributes by their first use. `reachability_queues` is
+    how many queues one question about the reachability of builds looks at when it names
+    none. `clock`, `store` and `generator` are for tests.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Runtime(Client):
         idle_runs: int = IDLE_RUNS,
         tune_gc: bool = True,
         declare_search_attributes: bool = False,
+        reachability_queues: int = SCANNED,
         clock: Clock | None = None,
         store: Store | None = None,
         generator: random.Random | None = None,
@@ -94,6 +97,7 @@ class Runtime(Client):
         self._idle_runs = idle_runs
         self._tune_gc = tune_gc
         self._declare = declare_search_attributes
+        self._reachability_queues = reachability_queues
         self._engine: Engine | None = None
         self._leave: Callable[[], None] | None = None
 
@@ -160,6 +164,7 @@ class Runtime(Client):
             tune_gc=self._tune_gc,
             interceptors=self.interceptors,
             declare_search_attributes=self._declare,
+            reachability_queues=self._reachability_queues,
         )
 
     async def _open(self, engine: Engine) -> None:

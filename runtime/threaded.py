@@ -34,6 +34,7 @@ class Hosting(TypedDict, total=False):
     idle_runs: int
     tune_gc: bool
     declare_search_attributes: bool
+    reachability_queues: int
     clock: Clock | None
     store: Store | None
     generator: random.Random | None

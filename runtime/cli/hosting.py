@@ -28,13 +28,21 @@ class Hosting(NamedTuple):
     threads: int
     retention: str
     wait_for_lock: float
+    build_id: str
 
     def runtime(self) -> Runtime:
         """A runtime of that kind; Mistake for what cannot be meant."""
         with bad_input():
             return Runtime(
                 self.database,
-                workers=[Worker(self.queues, slots=self.slots, threads=self.threads)],
+                workers=[
+                    Worker(
+                        self.queues,
+                        slots=self.slots,
+                        threads=self.threads,
+                        build_id=self.build_id,
+                    )
+                ],
                 retention=None if self.retention == "forever" else self.retention,
                 wait_for_lock=self.wait_for_lock,
             )
@@ -52,12 +60,21 @@ def hosted(function: Any) -> Any:
         threads: int,
         retention: str,
         wait_for_lock: float,
+        build_id: str,
         **options: Any,
     ) -> Any:
-        hosting = Hosting(database, queue, slots, threads, retention, wait_for_lock)
+        hosting = Hosting(
+            database, queue, slots, threads, retention, wait_for_lock, build_id
+        )
         return function(*args, hosting=hosting, **options)
 
     for option in (
+        click.option(
+            "--build-id",
+            envvar="EVERACT_BUILD_ID",
+            default="",
+            help="What the code is called in version sets [EVERACT_BUILD_ID].",
+        ),
         click.option(
             "--wait-for-lock",
             type=DURATION,

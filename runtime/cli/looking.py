@@ -325,6 +325,7 @@ _KINDS: Final = {
     "Fail": "red",
     "TaskFailed": "yellow",
     "SignalReceived": "cyan",
+    "TaskReported": "cyan",
 }
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from everact.runtime.cli import (
     actors,
+    builds,
     demo,
     doctor,
     events,
@@ -19,6 +20,7 @@ from everact.runtime.cli import (
     runs,
     schedules,
     search_attributes,
+    tasks,
     tokens,
 )
 from everact.runtime.cli.exits import Exit, exit_of
@@ -85,6 +87,8 @@ for module in (
     runs,
     looking,
     events,
+    tasks,
+    builds,
     schedules,
     search_attributes,
     actors,

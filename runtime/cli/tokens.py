@@ -58,7 +58,7 @@ def on_database(function: Any) -> Any:
 @click.argument("name")
 @click.option(
     "--scope",
-    type=click.Choice([scope.value for scope in Scope]),
+    type=click.Choice([scope.value for scope in Scope if scope is not Scope.TASK]),
     default=Scope.USER.value,
     show_default=True,
     help="What it lets its holder do.",

@@ -30,14 +30,18 @@ from everact.runtime.client.listing import Filters, Listing, RunIterator
 from everact.runtime.client.rpc import RPC
 from everact.runtime.client.search_attributes import SearchAttributeKeys
 from everact.runtime.client.starting import UNSET, Starting
+from everact.runtime.client.tasks import TaskHandle
 from everact.runtime.client.updates import Updating
+from everact.runtime.client.versions import VersionsClient
 from everact.runtime.client.views import HistoryItem, RunCount, RunLine, RunView
 from everact.runtime.core.durations import Duration, optional_seconds
+from everact.runtime.core.versions import BuildIdOp, VersionSets
 from everact.runtime.definitions.search_attributes import SearchAttributeKey
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.updates import UpdateMethod
 from everact.runtime.definitions.workflows import Workflow
 from everact.runtime.errors import RuntimeStateError
+from everact.runtime.operations.versions import EXISTING, Reachability
 from everact.runtime.values.calls import Call
 
 if TYPE_CHECKING:
@@ -365,6 +369,25 @@ class BlockingClient:
             self._client.search_attributes, self._loop_thread
         )
 
+    @property
+    def versions(self) -> "BlockingVersions":
+        """Which builds of author code are compatible, by queue."""
+        return BlockingVersions(self._client.versions, self._loop_thread)
+
+    def task_handle(
+        self,
+        *,
+        token: bytes | None = None,
+        workflow_id: str | None = None,
+        run_id: str | None = None,
+        task_id: str | None = None,
+    ) -> "BlockingTaskHandle":
+        """A handle to a task that is completed from outside; asks nothing."""
+        handle = self._client.task_handle(
+            token=token, workflow_id=workflow_id, run_id=run_id, task_id=task_id
+        )
+        return BlockingTaskHandle(handle, self._loop_thread)
+
     @overload
     def dispatch(self, call: Call, **rpc: Unpack[RPC]) -> str: ...
     @overload
@@ -647,6 +670,75 @@ class BlockingHandle(Generic[R]):
             coroutine.close()
             raise
         return self._loop_thread.wait(coroutine, limit)
+
+
+class BlockingTaskHandle:
+    """A task, for programs without a loop; see `TaskHandle`, whose verbs these are."""
+
+    def __init__(self, handle: TaskHandle, thread: LoopThread) -> None:
+        self._handle = handle
+        self._loop_thread = thread
+
+    def complete(self, result: Any = None, **rpc: Unpack[RPC]) -> None:
+        """Complete the task; see `TaskHandle.complete`."""
+        self._loop_thread.wait(self._handle.complete(result, **rpc))
+
+    def fail(
+        self,
+        error: BaseException,
+        *,
+        heartbeat_details: Sequence[Any] = (),
+        **rpc: Unpack[RPC],
+    ) -> None:
+        """Fail the attempt; see `TaskHandle.fail`."""
+        self._loop_thread.wait(
+            self._handle.fail(error, heartbeat_details=heartbeat_details, **rpc)
+        )
+
+    def heartbeat(self, *details: Any, **rpc: Unpack[RPC]) -> None:
+        """Say that the attempt lives; see `TaskHandle.heartbeat`."""
+        self._loop_thread.wait(self._handle.heartbeat(*details, **rpc))
+
+    def report_cancellation(self, *details: Any, **rpc: Unpack[RPC]) -> None:
+        """Say that the task has stopped; see `TaskHandle.report_cancellation`."""
+        self._loop_thread.wait(self._handle.report_cancellation(*details, **rpc))
+
+    def __repr__(self) -> str:
+        return f"<Blocking{repr(self._handle).removeprefix('<')}"
+
+
+class BlockingVersions:
+    """Version sets, for programs without a loop; see `Client.versions`."""
+
+    def __init__(self, versions: VersionsClient, thread: LoopThread) -> None:
+        self._versions = versions
+        self._loop_thread = thread
+
+    def update(
+        self, queue: str, operation: BuildIdOp, **rpc: Unpack[RPC]
+    ) -> VersionSets:
+        """Change the sets of a queue; what they are then."""
+        return self._loop_thread.wait(self._versions.update(queue, operation, **rpc))
+
+    def sets(
+        self, queue: str, *, max_sets: int | None = None, **rpc: Unpack[RPC]
+    ) -> VersionSets:
+        """The sets of a queue, oldest first; with `max_sets` only the latest ones."""
+        found = self._versions.sets(queue, max_sets=max_sets, **rpc)
+        return self._loop_thread.wait(found)
+
+    def reachability(
+        self,
+        build_ids: Sequence[str],
+        *,
+        queues: Sequence[str] = (),
+        kind: str = EXISTING,
+        **rpc: Unpack[RPC],
+    ) -> Reachability:
+        """By which runs builds can still be reached."""
+        return self._loop_thread.wait(
+            self._versions.reachability(build_ids, queues=queues, kind=kind, **rpc)
+        )
 
 
 async def _closed(items: AsyncGenerator[Any, None]) -> None:

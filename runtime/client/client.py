@@ -33,7 +33,9 @@ from everact.runtime.client.starting import (
     dispatch_request,
     start_request,
 )
+from everact.runtime.client.tasks import TaskHandle, task_ref
 from everact.runtime.client.transport import Transport
+from everact.runtime.client.versions import VersionsClient
 from everact.runtime.client.views import RunCount, run_count
 from everact.runtime.client.with_start import Updates
 from everact.runtime.definitions.interceptors import WorkerInterceptor
@@ -270,7 +272,8 @@ class Client:
         for arguments that do not fit, ValueError for bad options; nothing is stored
         then.
         """
-        warn_of_old_forms(options)
+        if options:
+            warn_of_old_forms(options)
         return self._start(workflow, arg, options)
 
     async def _start(
@@ -313,7 +316,8 @@ class Client:
         self, workflow: Any, arg: Any = UNSET, **options: Unpack[Starting]
     ) -> Coroutine[Any, Any, Any]:
         """Start a run and wait for its result; parameters as `start`."""
-        warn_of_old_forms(options)
+        if options:
+            warn_of_old_forms(options)
         return self._execute(workflow, arg, options)
 
     async def _execute(self, workflow: Any, arg: Any, options: Starting) -> Any:
@@ -361,6 +365,28 @@ class Client:
             first_execution_run_id=first_execution_run_id,
             result_type=result_type,
         )
+
+    @property
+    def versions(self) -> VersionsClient:
+        """Which builds of author code are compatible, by queue."""
+        return VersionsClient(self)
+
+    def task_handle(
+        self,
+        *,
+        token: bytes | None = None,
+        workflow_id: str | None = None,
+        run_id: str | None = None,
+        task_id: str | None = None,
+    ) -> TaskHandle:
+        """A handle to a task that is completed from outside of its function.
+
+        Asks nothing of the engine. `token` is what `context().task_token` gave the
+        attempt; or give the workflow ID and the task's ID, and the run ID if another
+        run than the latest is meant. ValueError for a mix of both, or for neither.
+        """
+        ref = task_ref(self.namespace, token, workflow_id, run_id, task_id)
+        return TaskHandle(self, ref)
 
     @overload
     def handle_for(

@@ -32,7 +32,7 @@ def moment(seconds: float | None) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """A task that is not done: queued, running, or waiting to be retried."""
+    """A task that is not done: queued, running (here or elsewhere), or retrying."""
 
     name: str
     attempt: int
@@ -41,6 +41,7 @@ class TaskView:
     next_attempt_at: datetime | None
     lost_attempts: int
     worker: str
+    task_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class RunView:
     pending_tasks: tuple[TaskView, ...]
     pending_timers: tuple[datetime, ...]
     pending_children: tuple[str, ...]
+    build_id: str | None
     state: str
     scheduled_start_time: datetime | None
     priority: int | None
@@ -216,6 +218,7 @@ def run_view(found: RunDescription, values: Converter) -> RunView:
         tuple(_task_view(task) for task in found.pending_tasks),
         tuple(m for m in map(moment, found.pending_timers) if m is not None),
         found.pending_children,
+        found.build_id or None,
         found.state,
         moment(found.begin_at),
         found.priority or None,
@@ -301,6 +304,7 @@ def _task_view(task: PendingTask) -> TaskView:
         moment(task.next_attempt_at),
         task.lost_attempts,
         task.worker,
+        task.task_id,
     )
 
 

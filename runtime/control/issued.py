@@ -29,7 +29,7 @@ class IssuedTokens:
             token = Token(
                 id=f"tasks-of-{workspace}",
                 name="the engine's own tasks",
-                scope=Scope.USER,
+                scope=Scope.TASK,
                 workspaces=(workspace,),
                 created=0.0,
             )

@@ -39,6 +39,8 @@ class Scope(Enum):
     USER = "user"
     RUNNER = "runner"
     ADMIN = "admin"
+    TASK = "task"
+    """Only of tokens that an engine gives to its own tasks."""
 
     @property
     def allows(self) -> frozenset[Access]:
@@ -50,6 +52,7 @@ _ALLOWS: Final = {
     Scope.USER: frozenset({Access.INFO, Access.READ, Access.WRITE}),
     Scope.RUNNER: frozenset({Access.INFO, Access.READ, Access.WORK}),
     Scope.ADMIN: frozenset(Access),
+    Scope.TASK: frozenset({Access.INFO, Access.READ, Access.WRITE, Access.WORK}),
 }
 
 
@@ -119,6 +122,8 @@ class TokenFile:
         workspace "default". A runner works in exactly one. ValueError for a name
         that is empty or taken by a token that is not revoked.
         """
+        if scope is Scope.TASK:
+            raise ValueError("tokens of tasks are made by their engine, and not kept")
         if not name.strip():
             raise ValueError("a token needs a name, to know it by when it is revoked")
         everything = (EVERY_WORKSPACE,) if scope is Scope.ADMIN else ("default",)

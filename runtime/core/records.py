@@ -37,6 +37,8 @@ class TaskOptions(Record, frozen=True):
     heartbeat_timeout: float | None = None
     queue_timeout: float | None = None
     queue: str | None = None
+    await_cancelled: bool = False
+    """Whether a cancelled call waits for what becomes of the task."""
 
 
 DEFAULT_TASK = TaskOptions()
@@ -263,6 +265,32 @@ class MessageSent(Record, tag=15, frozen=True):
     failure: Failure | None = None
 
 
+class TaskHandedOver(Record, tag=18, frozen=True):
+    """Attempt `attempt` of task `call` goes on elsewhere, without its function.
+
+    `deadline` is when its time is over (epoch seconds), if that is limited.
+    """
+
+    call: int
+    attempt: int = 1
+    deadline: float | None = None
+
+
+class TaskReported(Record, tag=20, frozen=True):
+    """An attempt was heard of from outside: how it ended, or only that it lives.
+
+    `attempt` 0 is whichever is under way. `details` are those of a heartbeat, for a
+    later attempt. A limit that a handed over attempt exceeded is told like this too.
+    """
+
+    call: int
+    generation: int = 0
+    attempt: int = 0
+    outcome: TaskCompleted | TaskFailed | None = None
+    details: Args = ()
+    identity: str = ""
+
+
 class EventMatched(Record, tag=17, frozen=True):
     """A user event that `call` waits for was stored. `payload` is JSON."""
 
@@ -344,6 +372,12 @@ class CancelRun(Record, tag=36, frozen=True):
 
 class CancelCall(Record, tag=37, frozen=True):
     """Nobody waits for `call` any more: stop it and ignore its outcome."""
+
+    call: int
+
+
+class CancelTask(Record, tag=43, frozen=True):
+    """Ask task `call` to stop, and go on waiting for what becomes of it."""
 
     call: int
 
@@ -442,6 +476,8 @@ Event: TypeAlias = (
     | ChildStarted
     | ChildClosed
     | MessageSent
+    | TaskHandedOver
+    | TaskReported
     | EventMatched
     | RunRenamed
     | UpdateAccepted
@@ -452,7 +488,9 @@ CallCommand: TypeAlias = (
 ClosingCommand: TypeAlias = Complete | Fail | ContinueAsNew | TailCall
 Notice: TypeAlias = UpsertAttributes | SetDetails | RenameRun
 """Commands that say something of the run itself, and that nothing answers."""
-Command: TypeAlias = CallCommand | CancelCall | CompleteUpdate | Notice | ClosingCommand
+Command: TypeAlias = (
+    CallCommand | CancelCall | CancelTask | CompleteUpdate | Notice | ClosingCommand
+)
 Message: TypeAlias = SignalReceived | CancelRequested | TerminateRequested
 """What one run may send to another."""
 

@@ -28,6 +28,7 @@ from everact.runtime.core.records import (
     CancelCall,
     CancelRequested,
     CancelRun,
+    CancelTask,
     ChildClosed,
     ChildStarted,
     ClosingCommand,
@@ -54,7 +55,9 @@ from everact.runtime.core.records import (
     TailCall,
     TaskCompleted,
     TaskFailed,
+    TaskHandedOver,
     TaskOptions,
+    TaskReported,
     TerminateRequested,
     TimerFired,
     Transition,
@@ -88,9 +91,21 @@ NOTHING = Answer()
 
 
 class Tries:
-    """Retry state of one open task: made when its first attempt did not settle it."""
+    """What is known of one open task beside its call: made on first need.
 
-    __slots__ = ("attempt", "details", "due", "failure", "lost")
+    `due` is when its next attempt begins, or when one that was handed over has been
+    silent, or has taken, too long. `stopping` is why it was asked to stop.
+    """
+
+    __slots__ = (
+        "attempt",
+        "details",
+        "due",
+        "failure",
+        "handed",
+        "lost",
+        "stopping",
+    )
 
     def __init__(self) -> None:
         self.attempt = 1
@@ -98,12 +113,20 @@ class Tries:
         self.due: float | None = None
         self.details: tuple[bytes, ...] = ()
         self.failure: Failure | None = None
+        self.handed: TaskHandedOver | None = None
+        self.stopping: str | None = None
+
+    def __setstate__(self, saved: tuple[None, dict[str, Any]]) -> None:
+        Tries.__init__(self)
+        for name, value in saved[1].items():
+            setattr(self, name, value)
 
 
 class RunState:
     """All that is known of one run; see the module's header for who may change it."""
 
     __slots__ = (
+        "abandoned",
         "attributes",
         "began",
         "calls",
@@ -147,6 +170,7 @@ class RunState:
         self.pending: list[Event] = []
         self.script: list[bytes] = []
         self.unsettled: set[int] | None = None
+        self.abandoned: dict[int, tuple[int, str]] | None = None
         self.renamed: str | None = None
         self.attributes: dict[str, Attribute] | None = None
         self.details = ""
@@ -299,7 +323,11 @@ class RunState:
     def _running_now(self) -> bool:
         if not self.tries:
             return True
-        waiting = sum(1 for t in self.tries.values() if t.due is not None)
+        waiting = sum(
+            1
+            for t in self.tries.values()
+            if t.handed or (t.due is not None and t.stopping is None)
+        )
         return self.running > waiting
 
     def _add_moment(self, due: float, number: int) -> None:
@@ -423,7 +451,10 @@ class RunState:
             return None
         options, tries = self.options(event.call), self.trial(event.call)
         tries.failure = event.failure
-        if options.retry.allows(event.failure, tries.attempt):
+        tries.handed = None
+        if tries.stopping is None and options.retry.allows(
+            event.failure, tries.attempt
+        ):
             tries.due = now + options.retry.delay(event.failure, tries.attempt)
             tries.attempt += 1
             tries.lost = 0
@@ -494,6 +525,87 @@ class RunState:
             return None
         return self._show(event)
 
+    # -- attempts that go on elsewhere ---------------------------------------------
+
+    def _handed_over(self, event: TaskHandedOver, now: float) -> Answer | None:
+        if type(self.calls.get(event.call)) is not RunTask:
+            return None
+        tries = self.trial(event.call)
+        tries.handed = event
+        self._expect(event.call, tries, now)
+        return NOTHING
+
+    def _expect(self, call: int, tries: Tries, now: float) -> None:
+        """A handed over attempt was heard of: until when it may be silent now."""
+        assert tries.handed is not None
+        silence = self.options(call).heartbeat_timeout
+        limits = (tries.handed.deadline, None if silence is None else now + silence)
+        tries.due = min((at for at in limits if at is not None), default=None)
+        if tries.due is not None:
+            self._add_moment(tries.due, call)
+
+    def _task_reported(self, event: TaskReported, now: float) -> Answer | None:
+        call, outcome = event.call, event.outcome
+        if not self.under_way(event, now):
+            return self._stopped_unheeded(event)
+        tries = self.tries.get(call) if self.tries else None
+        if tries is not None and tries.stopping is not None:
+            if outcome is None:
+                return None  # whoever still lives is to learn it
+        elif _stopped(outcome):
+            return None  # nobody asked for that
+        if event.details:
+            tries = self.trial(call)
+            tries.details = event.details
+        if type(outcome) is TaskCompleted:
+            return self._task_completed(outcome, now)
+        if type(outcome) is TaskFailed:
+            return self._task_failed(outcome, now)
+        if tries is not None and tries.handed is not None:
+            self._expect(call, tries, now)
+        return NOTHING
+
+    def under_way(self, event: TaskReported, now: float) -> bool:
+        """Whether the attempt that `event` is about is the current one of its task."""
+        if (
+            event.generation != self.generation
+            or type(self.calls.get(event.call)) is not RunTask
+        ):
+            return False
+        tries = self.tries.get(event.call) if self.tries else None
+        if tries is None:
+            return event.attempt <= 1
+        if tries.due is not None and tries.handed is None and tries.due > now:
+            return False  # it waits for its next attempt
+        return event.attempt in (0, tries.attempt)
+
+    def _stopped_unheeded(self, event: TaskReported) -> Answer | None:
+        """An attempt whose call did not wait for it says that it has stopped."""
+        if not _stopped(event.outcome) or self.unheeded(event) is None:
+            return None
+        assert self.abandoned is not None
+        del self.abandoned[event.call]
+        return NOTHING
+
+    def unheeded(self, event: TaskReported) -> str | None:
+        """Why the handed over attempt of `event` should stop, if nobody waits for it.
+
+        Known for the life of the run; of a closed run, if it was cancelled.
+        """
+        found = (self.abandoned or {}).get(event.call)
+        if found is None or event.generation != self.generation:
+            return None
+        attempt, reason = found
+        return reason if event.attempt in (0, attempt) else None
+
+    def _abandon(self, call: int) -> None:
+        """Remember a handed over attempt, which cannot be told before it asks."""
+        tries = self.tries.get(call) if self.tries else None
+        if tries is not None and tries.handed is not None:
+            if self.abandoned is None:
+                self.abandoned = {}
+            self.abandoned[call] = (tries.attempt, self.cancel_reason or "")
+
     def _event_matched(self, event: EventMatched, now: float) -> Answer | None:
         command = self.calls.get(event.call)
         if type(command) is not AwaitEvent or command.key != event.key:
@@ -541,7 +653,12 @@ class RunState:
         self.calls[command.call] = command
 
     def _drop_call(self, command: CancelCall) -> None:
+        self._abandon(command.call)
         self._forget(command.call)
+
+    def _stop_task(self, command: CancelTask) -> None:
+        if type(self.calls.get(command.call)) is RunTask:
+            self.trial(command.call).stopping = self.cancel_reason or ""
 
     def _complete_update(self, command: CompleteUpdate) -> None:
         assert self.updates is not None
@@ -549,6 +666,8 @@ class RunState:
 
     def _close(self, command: ClosingCommand) -> None:
         self.closing = command
+        for call in self.tries or ():
+            self._abandon(call)
         self.calls = {}
         self.running = self.children = 0
         self.tries = self.timers = self.unsettled = None
@@ -561,6 +680,11 @@ class RunState:
         self.running = self.children = 0
         self.tries = self.unsettled = None
         self.held, self.began = "", False
+
+
+def _stopped(outcome: TaskCompleted | TaskFailed | None) -> bool:
+    """Whether an outcome says that the task stopped because it was asked to."""
+    return type(outcome) is TaskFailed and outcome.failure.kind is FailureKind.CANCELLED
 
 
 def closing_status(command: ClosingCommand) -> RunStatus:
@@ -599,6 +723,8 @@ _APPLY: dict[type, Callable[[RunState, Any, float], Answer | None]] = {
     ChildStarted: RunState._child_started,
     ChildClosed: RunState._child_closed,
     MessageSent: RunState._message_sent,
+    TaskHandedOver: RunState._handed_over,
+    TaskReported: RunState._task_reported,
     EventMatched: RunState._event_matched,
     RunRenamed: RunState._renamed,
     UpdateAccepted: RunState._update_accepted,
@@ -612,6 +738,7 @@ _ISSUE: dict[type, Callable[[RunState, Any], None]] = {
     CancelCall: RunState._drop_call,
     UpsertAttributes: RunState._upsert,
     SetDetails: RunState._describe,
+    CancelTask: RunState._stop_task,
     RenameRun: RunState._rename,
     CompleteUpdate: RunState._complete_update,
     Complete: RunState._close,

@@ -3,9 +3,10 @@
 from collections.abc import Coroutine
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
 from everact.runtime.core.durations import Duration, seconds
+from everact.runtime.definitions.control import CompleteElsewhere
 from everact.runtime.definitions.durable import durable_loop
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ class Attempt(Protocol):
     @property
     def identity(self) -> "AttemptIdentity":
         """Who the attempt belongs to."""
+
+    @property
+    def token(self) -> bytes:
+        """What names this attempt to whoever completes it from outside."""
 
     @property
     def triggered_by_event(self) -> bool:
@@ -102,6 +107,15 @@ class TaskContext:
     def task_id(self) -> str:
         """The identifier of this task, the same in all its attempts."""
         return self._attempt.identity.task_id
+
+    @property
+    def task_token(self) -> bytes:
+        """What names this attempt to whoever completes it; see `complete_elsewhere`.
+
+        Opaque, authenticated, and good for as long as the attempt is the current one,
+        across restarts of the engine.
+        """
+        return self._attempt.token
 
     @property
     def task_name(self) -> str:
@@ -201,6 +215,17 @@ class TaskContext:
         if increment == 0:
             raise ValueError("increment_by must be positive")
         self._attempt.extend(increment)
+
+    def complete_elsewhere(self) -> NoReturn:
+        """End the function, and leave the attempt open for another to complete.
+
+        Whoever has the task's token or IDs completes it with `Client.task_handle`.
+        The slot is free; the attempt's timeouts go on, also while no engine runs.
+        Never returns: it raises what no ``except Exception`` catches. Only once the
+        function has ended is the hand-over recorded, so that until then a crash of
+        the engine runs it again.
+        """
+        raise CompleteElsewhere
 
     def wait_for(
         self, signal_key: str, /, *conditions: "Condition | AnyOf"

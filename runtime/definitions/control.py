@@ -53,6 +53,10 @@ class Reset(TailCall):
         self.func = func
 
 
+class CompleteElsewhere(BaseException):
+    """The attempt goes on without its function; raised by `complete_elsewhere`."""
+
+
 def continue_as_new(
     *args: Any,
     workflow: Any = None,

@@ -33,6 +33,7 @@ FUNCTION_RETRY = RetryPolicy(1.0, 2.0, 100.0, 10, (), True)
 doubling to 100 s, temporary statuses only."""
 
 EXECUTORS = ("loop", "thread")
+CANCELLATIONS = ("abandon", "wait")
 
 
 class Task(Generic[P, R]):
@@ -88,6 +89,7 @@ class Task(Generic[P, R]):
         heartbeat_timeout: Duration | None = None,
         queue_timeout: Duration | None = None,
         queue: str | None = None,
+        cancellation: str | None = None,
     ) -> "Task[P, R]":
         """This task with other options for the calls made through the answer."""
         made = task_options(
@@ -98,6 +100,7 @@ class Task(Generic[P, R]):
             heartbeat_timeout=heartbeat_timeout,
             queue_timeout=queue_timeout,
             queue=queue,
+            cancellation=cancellation,
         )
         return _with_options(self, made)
 
@@ -165,6 +168,7 @@ def task(
     heartbeat_timeout: Duration | None = None,
     queue_timeout: Duration | None = None,
     queue: str | None = None,
+    cancellation: str | None = None,
     executor: str | None = None,
     registry: Registry | None = None,
 ) -> "_TaskDecorator": ...
@@ -175,8 +179,10 @@ def task(function: Any = None, /, **given: Any) -> Any:
     often a failed attempt is repeated (default 0), or `retry`, a policy made by
     `retry(…)`; `timeout`, how long an attempt may run (default: no limit);
     `heartbeat_timeout`, how long it may be silent; `queue_timeout`, how long it may
-    wait for a slot; `queue` (default: the run's own); `executor`, "loop" for async
-    functions and "thread" for the others.
+    wait for a slot; `queue` (default: the run's own); `cancellation`, whether a call
+    that is cancelled raises at once ("abandon", the default) or waits for what becomes
+    of the task, which is told to stop ("wait"); `executor`, "loop" for async functions
+    and "thread" for the others.
 
     Async functions run on the event loop, others in a thread each. The call's value
     is durable before the workflow goes on. Raises ValueError for bad options or a
@@ -242,6 +248,7 @@ def task_options(
     heartbeat_timeout: Duration | None = None,
     queue_timeout: Duration | None = None,
     queue: str | None = None,
+    cancellation: str | None = None,
 ) -> TaskOptions:
     """`base` with the given options checked and put in."""
     if retries is not None and retry is not None:
@@ -251,6 +258,10 @@ def task_options(
         if not isinstance(retries, int) or retries < 0:
             raise ValueError(f"retries must be 0 or more, not {retries!r}")
         policy = RetryPolicy(attempts=retries + 1)
+    if cancellation is not None and cancellation not in CANCELLATIONS:
+        raise ValueError(
+            f"cancellation must be one of {CANCELLATIONS}, not {cancellation!r}"
+        )
 
     def limit(given: Duration | None, kept: float | None, what: str) -> float | None:
         return kept if given is None else optional_seconds(given, what=what)
@@ -261,6 +272,7 @@ def task_options(
         limit(heartbeat_timeout, base.heartbeat_timeout, "heartbeat_timeout"),
         limit(queue_timeout, base.queue_timeout, "queue_timeout"),
         base.queue if queue is None else queue,
+        base.await_cancelled if cancellation is None else cancellation == "wait",
     )
 
 

@@ -26,6 +26,7 @@ from everact.runtime.core.records import (
     RunTask,
     TaskCompleted,
     TaskFailed,
+    TaskHandedOver,
 )
 from everact.runtime.core.statuses import RETRIED, Status
 from everact.runtime.definitions.context import (
@@ -33,12 +34,14 @@ from everact.runtime.definitions.context import (
     TaskContext,
     current_attempt,
 )
+from everact.runtime.definitions.control import CompleteElsewhere
 from everact.runtime.definitions.interceptors import Invocation, through
 from everact.runtime.definitions.tasks import Task
+from everact.runtime.engine import outside
 from everact.runtime.engine.workers import Worker
-from everact.runtime.errors import ValueNotStorable
+from everact.runtime.errors import TaskCancelled, ValueNotStorable
 from everact.runtime.programs.workflow_loop import decode_arguments
-from everact.runtime.values.outcomes import failure_of, task_timed_out
+from everact.runtime.values.outcomes import detail_of, failure_of, task_timed_out
 from everact.runtime.values.payloads import Converter
 from everact.runtime.values.status_of import results_are_mapped, status_of_result
 
@@ -52,6 +55,9 @@ _current_task: Callable[[asyncio.AbstractEventLoop], object] = (
     asyncio.current_task if _EAGER else asyncio.tasks._current_tasks.get  # type: ignore[attr-defined]
 )
 """On 3.11 `current_task` is Python code around this look-up."""
+
+_STOPPED = (asyncio.CancelledError, TaskCancelled)
+"""What a function raises that stopped because it was asked to."""
 
 HEARTBEAT_INTERVAL = 1.0
 """Seconds at least between two recordings of heartbeat details of an attempt."""
@@ -114,6 +120,10 @@ class TaskActor(Actor):
 
     def enter(self, worker: Worker) -> None:
         self.worker = worker
+        if worker.registry is not None:
+            found = worker.registry.tasks.get(self.command.name)
+            if found is not None and found.is_async is not self.threaded:
+                self.task = found
         if self._limits is not None:
             self._limits.stop_queue()
         if self.announce:
@@ -123,8 +133,8 @@ class TaskActor(Actor):
 
     def begin(self) -> None:
         """Run the function; the start of a repeated attempt is durable by now."""
-        if self.settled:
-            self._ended()
+        if self.settled or self.cancelled:
+            self._begun_too_late()
             return
         engine, command, task = self.run.engine, self.command, self.task
         if task is None:
@@ -227,9 +237,9 @@ class TaskActor(Actor):
             value = running.result()
         except _Exited as exited:
             self._returned(None, exited.error)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             if not self.settled:
-                self._settle_failed(failures.cancelled("the task was cancelled"))
+                self._settle_failed(self._stopped(error))
             self._ended()
         except BaseException as error:
             self._returned(None, error)
@@ -254,9 +264,32 @@ class TaskActor(Actor):
                             return
                     self.settled = True
                     self.run.outcome(Outcome(self, TaskCompleted(command.call, result)))
-            if error is not None:
-                self._settle_failed(failure_of(error, values=values))
+            if isinstance(error, CompleteElsewhere):
+                self._hand_over()
+            elif error is not None:
+                stopped = self.cancelled and isinstance(error, _STOPPED)
+                self._settle_failed(
+                    self._stopped(error)
+                    if stopped
+                    else failure_of(error, values=values)
+                )
         self._ended()
+
+    def _hand_over(self) -> None:
+        """The attempt stays open without this actor, until its time is over."""
+        self.settled = True
+        limits, deadline = self._limits, None
+        if limits is not None and limits.left is not None:
+            deadline = self.run.engine.clock.now() + limits.left
+        handed = TaskHandedOver(self.command.call, self.number, deadline)
+        self.run.outcome(Outcome(self, handed))
+
+    def _stopped(self, error: BaseException) -> Failure:
+        """The failure of a function that was cancelled, with what it says to that."""
+        values = self.run.engine.values
+        details = error.args if self.cancelled else ()
+        encoded = tuple(detail_of(detail, values) for detail in details)
+        return failures.cancelled("the task was cancelled", encoded)
 
     def _tried_again(self, value: Any) -> Failure | None:
         """Why a returned value is another failed attempt: its class has a status that
@@ -282,6 +315,26 @@ class TaskActor(Actor):
             self._task.cancel()
         if self.worker is None:
             self._ended()
+
+    def ask_to_stop(self) -> None:
+        """Tell the function to stop; what becomes of it still counts."""
+        self.cancelled = True
+        if self._task is not None:
+            self._task.cancel()
+        elif self.worker is None and not self.settled:
+            self._begun_too_late()
+
+    def outdo(self) -> None:
+        """The outcome came from outside: the function may end, and is not heard."""
+        self.settled = True
+        if self.worker is None:
+            self._ended()
+
+    def _begun_too_late(self) -> None:
+        """The function need not run any more."""
+        if not self.settled:
+            self._settle_failed(failures.cancelled("the task was cancelled"))
+        self._ended()
 
     def exceeded(self, kind: TimeoutKind, limit: float) -> None:
         """A limit is over: the attempt has failed, whatever its function does."""
@@ -323,6 +376,10 @@ class TaskActor(Actor):
             start.run_id,
             start.parent.run_id if start.parent else None,
         )
+
+    @property
+    def token(self) -> bytes:
+        return outside.token_of(self)
 
     @property
     def worker_name(self) -> str:
@@ -477,7 +534,7 @@ class Outcome(msgspec.Struct, eq=False):
     """What an attempt reports; it counts only while the attempt is the current one."""
 
     attempt: TaskActor
-    event: TaskCompleted | TaskFailed
+    event: TaskCompleted | TaskFailed | TaskHandedOver
 
 
 class Limits:
@@ -511,6 +568,13 @@ class Limits:
         if silence is not None:
             self._silence, self._last_beat = silence, now
             self._arm(TimeoutKind.HEARTBEAT, silence, self._silent, silence)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the attempt has taken too long; None without a limit."""
+        if TimeoutKind.ATTEMPT not in self._handles:
+            return None
+        return max(0.0, self._deadline - self._clock.monotonic())
 
     def extend(self, increment: float) -> None:
         """Move the deadline of the attempt, if it has one."""

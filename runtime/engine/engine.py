@@ -19,6 +19,8 @@ from msgspec.structs import replace
 from everact.actors import ActorSystem, Clock
 from everact.runtime.core import chain, failures, records
 from everact.runtime.core.records import (
+    Began,
+    CancelTask,
     Held,
     Started,
     TaskCompleted,
@@ -30,7 +32,7 @@ from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.definitions.context import EndpointAccess
 from everact.runtime.definitions.interceptors import around
 from everact.runtime.definitions.registry import Registry
-from everact.runtime.engine import garbage, steps
+from everact.runtime.engine import garbage, outside, steps
 from everact.runtime.engine.attempt import Outcome, TaskStarter
 from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.engine.events import Events
@@ -49,6 +51,7 @@ from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
 from everact.runtime.engine.updates import Updates
+from everact.runtime.engine.versions import SCANNED, Versions
 from everact.runtime.engine.visibility import Visibility
 from everact.runtime.engine.waiting import Closed, Waiting, fail
 from everact.runtime.engine.waiting import reply as settle
@@ -118,6 +121,7 @@ class Engine:
         generator: random.Random | None = None,
         idle_runs: int = IDLE_RUNS,
         tune_gc: bool = True,
+        reachability_queues: int = SCANNED,
         interceptors: Iterable[object] = (),
         declare_search_attributes: bool = False,
     ) -> None:
@@ -138,10 +142,12 @@ class Engine:
         self._opening: dict[tuple[str, str], RunActor] = {}
         self._aside: dict[int, str] = {}
         self.relations = Relations(self)
+        self.versions = Versions(self, reachability_queues)
         self.schedules = Schedules(self)
         self.beside: dict[type, Beside] = {}
         self.visibility = Visibility(self, automatic=declare_search_attributes)
         self.released: dict[type, Callable[[RunActor, Any], None]] = {}
+        self.released[CancelTask] = outside.released
         """Who is told of commands of a kind once they are durable."""
         self.updates = Updates(self)
         self.events = Events(self)
@@ -186,7 +192,10 @@ class Engine:
         )
         hooks = GeneratorHooks()
         hooks.install()
-        self._undo = [hooks.remove, self.registry.on_change(self._code_changed)]
+        self._undo = [hooks.remove]
+        self.listen(self.registry)
+        self.beside[Began] = self.versions.bind
+        self.versions.open()
         if self._tune_gc:
             garbage.ease()
             self._undo.append(garbage.restore)
@@ -372,25 +381,50 @@ class Engine:
 
     def build(self, run: RunActor) -> str | None:
         """Give the run a program that fits its history; why not, or None."""
-        obstacle = self._no_code(run.state.start)
-        if obstacle is not None:
-            return obstacle
-        state = run.state
-        run.program = self.program(state.start, state.generation)
+        code, state = self.code(run.row, run.state), run.state
+        if isinstance(code, str):
+            return code
+        run.program = self.program(state.start, state.generation, code)
         reason = run.fits() if state.script else None
         if reason is not None:
             run.drop_program()
         return reason
 
-    def program(self, start: Started, generation: int) -> CoroutineProgram | None:
+    def program(
+        self, start: Started, generation: int, code: Registry | None = None
+    ) -> CoroutineProgram | None:
         """A new program for a run; None if its code is not known here."""
-        return make_program(self.registry, start, generation, self.values, self.around)
+        registry = code or self.registry
+        return make_program(registry, start, generation, self.values, self.around)
 
     def obstacle(self, run: RunActor) -> str | None:
         """Why the run's code cannot be run here and now; None if it can."""
         if run.program is not None:
             return None
         return self.build(run)
+
+    def code(self, row: RunRow, state: RunState) -> Registry | str:
+        """The code for a run; why there is none here and now, as text."""
+        if self.versions.active:
+            return self.versions.code(row, state)
+        return self._no_code(state.start) or self.registry
+
+    def no_code(self, row: RunRow, state: RunState) -> str:
+        """Why a run's code is not here; empty if it is."""
+        code = self.code(row, state)
+        return code if isinstance(code, str) else ""
+
+    def knows(self, name: str) -> bool:
+        """Whether `name` stands for a task or a workflow here."""
+        return self.code_of(name).knows(name)
+
+    def code_of(self, name: str) -> Registry:
+        """The registry that knows `name`: the engine's own, or that of a worker."""
+        if not self.registry.knows(name):
+            for worker in self.workers.all:
+                if worker.registry is not None and worker.registry.knows(name):
+                    return worker.registry
+        return self.registry
 
     def _no_code(self, start: Started) -> str | None:
         queue = start.options.queue
@@ -535,7 +569,12 @@ class Engine:
     def add_worker(self, worker: Worker) -> None:
         """Let another worker serve; what waited for it goes on."""
         self.workers.add(worker)
+        self.versions.worker_added(worker)
         self._retry_aside()
+
+    def listen(self, registry: Registry) -> None:
+        """Look again whether runs can go on whenever `registry` grows."""
+        self._undo.append(registry.on_change(self._code_changed))
 
     def _code_changed(self) -> None:
         if self._aside and not self.stopping:
@@ -636,6 +675,7 @@ class Engine:
             started_at=now,
             execution_deadline=options.execution_deadline,
             epoch=self.epoch,
+            build_id=self.versions.inherit(started, within),
         )
         run = self.system.launch(RunActor, self, row, RunState(started))
         self.runs[key] = run
@@ -766,10 +806,10 @@ class Engine:
         if stored is None:
             raise RPCError(f"run {key} is unknown", RPCStatus.NOT_FOUND)
         state = load_state(self.seal, stored).state
-        obstacle = self._no_code(state.start)
-        if obstacle is not None:
-            raise RPCError(obstacle.removeprefix(WAITING), RPCStatus.DEADLINE_EXCEEDED)
-        program = self.program(state.start, state.generation)
+        code = self.code(stored.run, state)
+        if isinstance(code, str):
+            raise RPCError(code.removeprefix(WAITING), RPCStatus.DEADLINE_EXCEEDED)
+        program = self.program(state.start, state.generation, code)
         assert program is not None
         try:
             program.replay(state.script)
@@ -820,7 +860,8 @@ class Engine:
             settle(self._on_idle, None)
         assert state.closing is not None
         self.waiting.closed(Closed(key, state.status, state.closing, row.next_run_id))
-        self.updates.closed(run)
+        if self.updates.awaited:
+            self.updates.closed(run)
         self.relations.child_closed(run)
         if self.schedules.watched:
             self.schedules.run_closed(run)

@@ -42,6 +42,8 @@ from everact.runtime.core.records import (
     TailCall,
     TaskCompleted,
     TaskFailed,
+    TaskHandedOver,
+    TaskReported,
     TerminateRequested,
     TimerFired,
     Transition,
@@ -56,7 +58,7 @@ from everact.runtime.core.state import (
     Shown,
 )
 from everact.runtime.core.statuses import RPCStatus, RunStatus
-from everact.runtime.engine import steps
+from everact.runtime.engine import outside, steps
 from everact.runtime.engine.attempt import Outcome, TaskActor, attempt_of, start
 from everact.runtime.engine.watchdog import ActivationOverrun
 from everact.runtime.errors import (
@@ -81,7 +83,9 @@ OVERRUNS = 3
 """Activations over their limit after which a run is put aside."""
 
 _CLOSING = frozenset({Complete, Fail, ContinueAsNew, TailCall})
-_FOLLOWED = frozenset({TaskFailed, AttemptStarted, Started})
+_FOLLOWED = frozenset(
+    {TaskFailed, AttemptStarted, Started, TaskHandedOver, TaskReported}
+)
 _MESSAGES = frozenset({StartChild, SignalRun, CancelRun})
 """Commands that concern another run: done in the same transaction."""
 
@@ -228,7 +232,7 @@ class RunActor(Actor):
         call = event.call
         if self.attempts.get(call) is attempt:
             del self.attempts[call]
-            if type(event) is TaskFailed:
+            if type(event) is not TaskCompleted:
                 self._keep_details(attempt)
             self.take(event, None)
 
@@ -273,7 +277,10 @@ class RunActor(Actor):
         state = self.state
         now = self.engine.clock.now()
         now = max(now, state.time)
-        answer = state.apply(event, now)
+        if type(event) is TaskReported:
+            answer = outside.take(self, event, now)
+        else:
+            answer = state.apply(event, now)
         if answer is None:
             self.refuse(event, asked)
         elif answer.shown:
@@ -346,7 +353,11 @@ class RunActor(Actor):
             if type(command) is StartTimer:
                 self.post(TimerFired(number))
             elif type(command) is RunTask and number not in self.attempts:
-                self.dispatch(command)
+                tries = state.tries.get(number) if state.tries else None
+                if tries is not None and outside.kept_from_dispatch(tries):
+                    outside.moment(self, command, tries)
+                else:
+                    self.dispatch(command)
         elif number == BEGIN:
             self.begin()
         elif number == RUN_DEADLINE:
@@ -492,11 +503,12 @@ class RunActor(Actor):
         self, events: tuple[Event, ...], commands: tuple[Command, ...]
     ) -> tuple[Statement, ...]:
         """What is written beside the journal, told before the commands are folded."""
-        beside = self.engine.beside
+        find = self.engine.beside.get
         found: tuple[Statement, ...] = ()
-        for record in (*events, *commands):
-            if type(record) in beside:
-                found += beside[type(record)](self, record)
+        for record in events + commands:
+            write = find(type(record))
+            if write is not None:
+                found += write(self, record)
         return found
 
     def _wake(self) -> float | None:
@@ -576,7 +588,9 @@ class RunActor(Actor):
             else:
                 heir.refuse(event, asked)
         elif asked is not None:
-            if self.state.status or self.dropped:
+            if type(event) is TaskReported and not self.dropped:
+                self._when_durable(asked.reply, outside.refusal(self, event))
+            elif self.state.status or self.dropped:
                 self._when_durable(asked.reply, self._not_open())
             else:
                 self._when_durable(asked.reply, None)
@@ -828,7 +842,9 @@ class RunActor(Actor):
     def _follow(self, event: Any) -> None:
         """What an event itself entails once it is durable."""
         kind = type(event)
-        if kind is TaskFailed:
+        if kind is TaskFailed or (
+            kind in (TaskHandedOver, TaskReported) and outside.arms(self, event)
+        ):
             self._arm_retry(event.call)
         elif kind is AttemptStarted:
             self._announced(event)
@@ -887,6 +903,8 @@ class RunActor(Actor):
             queue = options.queue or queue
             if options.queue_timeout is not None:
                 attempt.queued(options.queue_timeout)
+        if engine.versions.active:
+            queue = engine.versions.place(attempt)
         engine.workers.admit(attempt, queue)
         if not attempt.over:
             attempt.enlisted = True
@@ -968,7 +986,9 @@ class RunActor(Actor):
             if type(command) is RunTask:
                 tries = state.tries.get(command.call) if state.tries else None
                 due = tries.due if tries else None
-                if due is None or due <= self.engine.clock.now():
+                if outside.kept_from_dispatch(tries):
+                    outside.stop(self, command.call)
+                elif due is None or due <= self.engine.clock.now():
                     self.dispatch(command, announce=unclean)
             elif type(command) in _MESSAGES:
                 self.engine.relations.send(self, command, None)

@@ -20,7 +20,7 @@ from everact.runtime.store.base import CheckpointRow, JournalRow
 
 _PLACE = Struct("<cqq").pack
 _tuple = tuple.__new__
-_ROW, _CHECKPOINT, _SCHEDULE, _PAGE = b"r", b"c", b"s", b"p"
+_ROW, _CHECKPOINT, _SCHEDULE, _PAGE, _TOKEN = b"r", b"c", b"s", b"p", b"t"
 _MAC_BYTES = 16
 
 
@@ -48,10 +48,24 @@ class Seal:
         mac.update(place + state.start.run_id.encode() + body)
         return CheckpointRow(key, state.generation, state.seq, mac.digest(), body)
 
-    def token(self, about: bytes, body: bytes) -> bytes:
+    def page(self, about: bytes, body: bytes) -> bytes:
         """The code by which a token that was given out is known again."""
         mac = self._start.copy()
         mac.update(_PLACE(_PAGE, len(about), len(body)) + about + body)
+        return mac.digest()
+
+    def token(self, body: bytes) -> bytes:
+        """`body` as a token that only this key can make."""
+        return self._token_mac(body) + body
+
+    def open_token(self, token: bytes) -> bytes | None:
+        """The body of a token; None if it was not made with this key."""
+        mac, body = token[:_MAC_BYTES], token[_MAC_BYTES:]
+        return body if hmac.compare_digest(self._token_mac(body), mac) else None
+
+    def _token_mac(self, body: bytes) -> bytes:
+        mac = self._start.copy()
+        mac.update(_TOKEN + body)
         return mac.digest()
 
     def verify(self, row: JournalRow, run_id: str) -> None:

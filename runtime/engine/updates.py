@@ -50,6 +50,11 @@ class Updates:
         self._waiting: dict[int, dict[str, list[asyncio.Future[Any]]]] = {}
         engine.released[CompleteUpdate] = self.answered
 
+    @property
+    def awaited(self) -> bool:
+        """Whether anybody waits for an update of any run."""
+        return bool(self.admitted or self._waiting)
+
     # -- letting in ----------------------------------------------------------------
 
     def send(
@@ -100,6 +105,7 @@ class Updates:
         if (
             definition is None
             or definition.cls is None
+            or engine.versions.active
             or not (definition.any_update or event.name in definition.updates)
             or (begin_at is not None and begin_at > engine.clock.now())
             or engine._no_code(started) is not None

@@ -8,9 +8,12 @@ Waiting durably (a sleep, a child, a message) holds no slot.
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from everact.runtime.engine.ranks import Line, Ranked
+
+if TYPE_CHECKING:
+    from everact.runtime.definitions.registry import Registry
 
 DEFAULT_SLOTS = 1000
 """Tasks that a worker runs at once unless told otherwise."""
@@ -33,7 +36,8 @@ class Slotted(Ranked, Protocol):
 class Worker:
     """Serves `queues` with at most `slots` tasks at once, `threads` of them in threads.
 
-    `name` shows in contexts and descriptions; `build_id` names the code it runs.
+    `name` shows in contexts and descriptions; `build_id` names the code it runs, which
+    is that of the runtime's registry, or of its own `registry`.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class Worker:
         threads: int = DEFAULT_THREADS,
         name: str = "",
         build_id: str = "",
+        registry: "Registry | None" = None,
     ) -> None:
         self.queues = (queues,) if isinstance(queues, str) else tuple(queues)
         if not self.queues or not all(self.queues):
@@ -57,6 +62,8 @@ class Worker:
         self.threads = threads
         self.name = name or "worker-" + "-".join(self.queues)
         self.build_id = build_id
+        self.registry = registry
+        self.lanes = (*self.queues, *(lane_of(q, build_id) for q in self.queues))
         self.busy = 0
         self.busy_threads = 0
         self.on_free: Callable[[Worker], None] | None = None
@@ -85,6 +92,11 @@ class Worker:
         return f"<Worker {self.name} {self.busy}/{self.slots}>"
 
 
+def lane_of(queue: str, build_id: str) -> str:
+    """The name of the line of `queue` for workers of one build ID."""
+    return f"{queue}\0{build_id}"
+
+
 class Workers:
     """The workers of one engine, and the lines before them.
 
@@ -94,6 +106,7 @@ class Workers:
 
     def __init__(self, workers: Iterable[Worker]) -> None:
         self._serving: dict[str, list[Worker]] = {}
+        self._at_once = self._serving
         self._lines: dict[tuple[str, bool], Line[Slotted]] = {}
         self._recovering = False
         self.all: list[Worker] = []
@@ -117,9 +130,17 @@ class Workers:
         """Whether any worker serves `queue`."""
         return bool(self._serving.get(queue))
 
+    def serving(self, queue: str) -> list[Worker]:
+        """The workers that serve `queue`."""
+        return self._serving.get(queue, [])
+
+    def place_each(self) -> None:
+        """From now on `free` gives none: which worker a task may go to is decided."""
+        self._at_once = {}
+
     def free(self, queue: str) -> Worker | None:
         """A worker of `queue` with a free slot, if there is one."""
-        for worker in self._serving.get(queue, ()):
+        for worker in self._at_once.get(queue, ()):
             if worker.busy < worker.slots:
                 return worker
         return None
@@ -127,14 +148,22 @@ class Workers:
     def depths(self) -> dict[str, int]:
         """How many tasks stand in line, by queue; queues with no line are there too."""
         found = dict.fromkeys(self._serving, 0)
-        for (queue, _), line in self._lines.items():
+        for (lane, _), line in self._lines.items():
+            queue = lane.partition("\0")[0]
             found[queue] = found.get(queue, 0) + len(line)
         return found
 
     def admit(self, task: Slotted, queue: str) -> None:
-        """Give `task` a slot of a worker of `queue`, now or when one is free."""
+        """Give `task` a slot of a worker of `queue`, now or when one is free.
+
+        Also of a lane of a queue, and of its workers only.
+        """
         threaded = task.threaded
-        serving = self._serving.get(queue, ())
+        serving = self._serving.get(queue)
+        if serving is None:
+            name, _, build_id = queue.partition("\0")
+            found = self._serving.get(name, ())
+            serving = [worker for worker in found if worker.build_id == build_id]
         for worker in serving if not self._recovering else ():
             if worker.take(task, threaded):
                 return
@@ -144,6 +173,14 @@ class Workers:
         line.join(task)
         for worker in serving:
             worker.on_free = self._free
+
+    def line_up(self, queue: str, place: Callable[[Any], str]) -> None:
+        """Let the tasks in line for `queue` stand where `place` says now."""
+        for key in [k for k in self._lines if k[0].partition("\0")[0] == queue]:
+            line = self._lines.pop(key)
+            while line.waits():
+                task = line.pop()
+                self.admit(task, place(task))
 
     @contextmanager
     def recovering(self) -> Iterator[None]:
@@ -160,7 +197,7 @@ class Workers:
         """Fill the free slots of `worker`; with nobody in line it need not say more."""
         worker.on_free = None
         left = False
-        for queue in worker.queues:
+        for queue in worker.lanes:
             for threaded in (False, True):
                 line = self._lines.get((queue, threaded))
                 while line is not None and line.waits():

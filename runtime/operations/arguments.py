@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from everact.runtime.core.failures import Failure
 from everact.runtime.core.opaque import LONGEST
 from everact.runtime.core.records import NO_EXTRAS, Extras, StartOptions
 from everact.runtime.core.retry import retry
@@ -20,7 +21,14 @@ from everact.runtime.definitions.extras import PRIORITIES
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.workflows import Handler
 from everact.runtime.errors import QueryFailed, RPCError, ValueNotReadable
-from everact.runtime.operations import actors, runs, schedules, starting, updates
+from everact.runtime.operations import (
+    actors,
+    runs,
+    schedules,
+    starting,
+    tasks,
+    updates,
+)
 from everact.runtime.operations.base import Request
 from everact.runtime.store.base import RunRow
 from everact.runtime.values.coded import coded
@@ -67,9 +75,10 @@ def typed(engine: "Engine", request: Request[Any]) -> Request[Any]:
                 return _message(engine, request)
             except RPCError as error:
                 raise QueryFailed(str(error)) from None
-        case runs.TerminateRun():
-            details = tuple(_stored(engine, d, "a detail") for d in request.details)
-            return replace(request, details=details)
+        case runs.TerminateRun() | tasks.HeartbeatTask() | tasks.ReportCancelled():
+            return replace(request, details=_details(engine, request.details))
+        case tasks.CompleteTask() | tasks.FailTask():
+            return _report(engine, request)
         case schedules.CreateSchedule() | schedules.UpdateSchedule():
             return _typed_schedule(engine, request)
         case actors.SpawnActor():
@@ -177,10 +186,11 @@ def _check_extras(extras: Extras) -> None:
 
 
 def _target(engine: "Engine", name: str) -> Target | None:
-    definition = engine.registry.workflows.get(name)
+    registry = engine.code_of(name)
+    definition = registry.workflows.get(name)
     if definition is not None:
         return Target(name, definition.signature)
-    task = engine.registry.tasks.get(name)
+    task = registry.tasks.get(name)
     return None if task is None else Target(name, task.signature)
 
 
@@ -198,12 +208,12 @@ def _handler(
         return None
     if isinstance(request, runs.SignalRun):
         return _signal_handler(engine, row.name, request.name)
-    definition = engine.registry.workflows.get(row.name)
+    definition = engine.code_of(row.name).workflows.get(row.name)
     return None if definition is None else _taker(definition.queries, request.name)
 
 
 def _signal_handler(engine: "Engine", workflow: str, name: str) -> Target | None:
-    definition = engine.registry.workflows.get(workflow)
+    definition = engine.code_of(workflow).workflows.get(workflow)
     return None if definition is None else _taker(definition.signals, name)
 
 
@@ -216,7 +226,7 @@ def _taker(handlers: dict[str, Handler], name: str) -> Target | None:
 
 def _update(engine: "Engine", workflow: str, update: updates.Update) -> updates.Update:
     """`update`, for a run of `workflow`, with its arguments as values are stored."""
-    definition = engine.registry.workflows.get(workflow)
+    definition = engine.code_of(workflow).workflows.get(workflow)
     target = _taker(definition.updates, update.name) if definition else None
     args, kwargs = _arguments(engine, target, update.args, update.kwargs)
     return replace(update, args=args, kwargs=kwargs)
@@ -251,6 +261,49 @@ def _arguments(
         tuple(stored(payload, n) for payload, n in zip(args, names, strict=True)),
         {k: stored(payload, k) for k, payload in kwargs.items()},
     )
+
+
+def _report(
+    engine: "Engine", request: tasks.CompleteTask | tasks.FailTask
+) -> Request[Any]:
+    if isinstance(request, tasks.CompleteTask):
+        return _result(engine, request)
+    return replace(
+        request,
+        details=_details(engine, request.details),
+        failure=_failure(engine, request.failure),
+    )
+
+
+def _result(engine: "Engine", request: tasks.CompleteTask) -> tasks.CompleteTask:
+    """`request` with its result as what the task's function returns."""
+    row, name = tasks.found(engine, request.task)
+    run = engine.resident(row.key)
+    command = None if run is None else run.state.calls.get(name.call)
+    name_of_task = getattr(command, "name", "")
+    task = engine.code_of(name_of_task).tasks.get(name_of_task)
+    kind = Any if task is None or _is_none(request.result) else task.signature.returned
+    what = f"the result of {name_of_task}"
+    result = _stored(engine, request.result, what, kind) if request.result else b""
+    return replace(request, result=result)
+
+
+def _is_none(payload: bytes) -> bool:
+    """Whether it is no result, which fits whatever the type."""
+    return payload == JSON_TAG + b"null"
+
+
+def _failure(engine: "Engine", failure: Failure) -> Failure:
+    cause = failure.cause
+    return replace(
+        failure,
+        details=_details(engine, failure.details),
+        cause=None if cause is None else _failure(engine, cause),
+    )
+
+
+def _details(engine: "Engine", details: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    return tuple(_stored(engine, detail, "a detail") for detail in details)
 
 
 def _stored(engine: "Engine", payload: bytes, what: str, kind: Any = Any) -> bytes:

@@ -113,8 +113,12 @@ async def describe_engine(engine: "Engine", _: DescribeEngine) -> EngineInfo:
 
 @operation("engine.definitions", ReadDefinitions, access=Access.INFO)
 async def read_definitions(engine: "Engine", _: ReadDefinitions) -> Definitions:
-    """Read the registry."""
-    registry = engine.registry
+    """Read the registry, and those of workers that have their own."""
+    workflows, tasks = dict(engine.registry.workflows), dict(engine.registry.tasks)
+    for worker in engine.workers.all:
+        if worker.registry is not None:
+            workflows = worker.registry.workflows | workflows
+            tasks = worker.registry.tasks | tasks
     return Definitions(
         workflows=tuple(
             WorkflowInfo(
@@ -126,13 +130,13 @@ async def read_definitions(engine: "Engine", _: ReadDefinitions) -> Definitions:
                 any_signal=definition.any_signal is not None,
                 on_events=definition.on_events,
             )
-            for name, definition in sorted(registry.workflows.items())
+            for name, definition in sorted(workflows.items())
         ),
         tasks=tuple(
             TaskInfo(name=name, parameters=str(task.signature))
-            for name, task in sorted(registry.tasks.items())
+            for name, task in sorted(tasks.items())
         ),
-        actors=tuple(sorted(registry.actors)),
+        actors=tuple(sorted(engine.registry.actors)),
     )
 
 

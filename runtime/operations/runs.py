@@ -92,6 +92,7 @@ class PendingTask(msgspec.Struct, frozen=True, kw_only=True):
     next_attempt_at: float | None = None
     lost_attempts: int = 0
     worker: str = ""
+    task_id: str = ""
 
 
 class PendingUpdate(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +138,7 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     pending_tasks: tuple[PendingTask, ...]
     pending_timers: tuple[float, ...]
     pending_children: tuple[str, ...]
+    build_id: str = ""
     pending_events: tuple[str, ...] = ()
     event_id: str = ""
     event_key: str = ""
@@ -298,7 +300,7 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
             state = load_state(engine.seal, stored).state
         except Exception as error:
             return _unreadable(row, f"{error}")
-        aside = aside or engine._no_code(state.start) or ""
+        aside = aside or engine.no_code(row, state)
     start, options = state.start, state.start.options
     extras = options.extras or NO_EXTRAS
     length = engine.store.select("history_length", row.key)[0]
@@ -342,6 +344,7 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
             for command in state.calls.values()
             if isinstance(command, StartChild)
         ),
+        build_id=row.build_id,
         pending_events=tuple(
             command.key
             for command in state.calls.values()
@@ -380,18 +383,22 @@ async def _looked_at(engine: "Engine", ref: RunRef) -> "tuple[RunRow, RunActor |
 
 def _pending(state: Any, run: "RunActor | None", command: RunTask) -> PendingTask:
     tries = state.tries.get(command.call) if state.tries else None
+    elsewhere = tries is not None and tries.handed is not None
     attempt = run.attempts.get(command.call) if run is not None else None
     waits = tries is not None and tries.due is not None and attempt is None
+    waits = waits and not elsewhere
     running = attempt is not None and bool(attempt.worker_name)
+    busy = "elsewhere" if elsewhere else "running" if running else "queued"
     return PendingTask(
         call=command.call,
         name=command.name,
         attempt=tries.attempt if tries else 1,
-        state="retrying" if waits else "running" if running else "queued",
+        state="retrying" if waits else busy,
         last_failure=tries.failure if tries else None,
         next_attempt_at=tries.due if tries and waits else None,
         lost_attempts=tries.lost if tries else 0,
         worker=attempt.worker_name if attempt is not None else "",
+        task_id=f"{state.start.run_id}/{state.generation}/{command.call}",
     )
 
 
@@ -424,6 +431,7 @@ def _unreadable(row: RunRow, reason: str) -> RunDescription:
         pending_tasks=(),
         pending_timers=(),
         pending_children=(),
+        build_id=row.build_id,
         state=str(RunStatus(row.status)),
         priority=row.priority,
     )
@@ -434,7 +442,7 @@ async def signal_run(engine: "Engine", request: SignalRun) -> None:
     """Store a signal."""
     engine.check_open()
     workspace, now = request.run.workspace, engine.clock.now()
-    if request.request_id and await _served(engine, workspace, request.request_id):
+    if request.request_id and await served(engine, workspace, request.request_id):
         return
     row = find_run(engine, request.run)
     event = SignalReceived(
@@ -453,7 +461,7 @@ async def cancel_run(engine: "Engine", request: CancelRun) -> None:
     """Store a request to stop."""
     engine.check_open()
     workspace, now = request.run.workspace, engine.clock.now()
-    if request.request_id and await _served(engine, workspace, request.request_id):
+    if request.request_id and await served(engine, workspace, request.request_id):
         return
     row = find_run(engine, request.run)
     event = CancelRequested(request.reason, request.identity, request.request_id)
@@ -464,14 +472,15 @@ async def cancel_run(engine: "Engine", request: CancelRun) -> None:
 async def terminate_run(engine: "Engine", request: TerminateRun) -> None:
     """Close a run from outside."""
     workspace, now = request.run.workspace, engine.clock.now()
-    if request.request_id and await _served(engine, workspace, request.request_id):
+    if request.request_id and await served(engine, workspace, request.request_id):
         return
     row = find_run(engine, request.run)
     event = TerminateRequested(request.reason, request.details, request.identity)
     await _deliver(engine, request.run, row, event, request.request_id, now)
 
 
-async def _served(engine: "Engine", workspace: str, request_id: str) -> bool:
+async def served(engine: "Engine", workspace: str, request_id: str) -> bool:
+    """Whether a request of that ID has taken effect; waits for one under way."""
     known = engine.waiting.served(workspace, request_id)
     if isinstance(known, asyncio.Future):
         await asyncio.shield(known)

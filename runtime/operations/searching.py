@@ -235,7 +235,7 @@ def _value(subject: Subject, value: Any) -> Any:
 
 def _token(engine: "Engine", about: bytes, place: tuple[Any, ...]) -> str:
     body = msgspec.msgpack.encode(place)
-    sealed = engine.seal.token(about, body) + body
+    sealed = engine.seal.page(about, body) + body
     return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
 
@@ -247,7 +247,7 @@ def _place(engine: "Engine", about: bytes, token: str) -> tuple[Any, ...]:
     except (binascii.Error, ValueError):
         sealed = b""
     mac, body = sealed[:16], sealed[16:]
-    if not hmac.compare_digest(mac, engine.seal.token(about, body)):
+    if not hmac.compare_digest(mac, engine.seal.page(about, body)):
         raise RPCError(
             "next_page_token is not one that a listing with this query gave",
             RPCStatus.INVALID_ARGUMENT,

@@ -125,14 +125,15 @@ class Resolution(NamedTuple):
 
 def check(engine: "Engine", request: StartRun) -> None:
     """Refuse a start that can come to nothing, before anything happens; RPCError."""
-    if request.must_be_known and not engine.registry.knows(request.workflow):
+    if request.must_be_known and not engine.knows(request.workflow):
         raise RPCError(
             f"no function or workflow named {request.workflow!r} is registered here",
             RPCStatus.NOT_FOUND,
         )
-    wrong = identity.mistake(
-        request.on_conflict, request.on_reuse, request.signal is not None
-    )
+    wrong: str | None = None
+    if request.on_conflict is not None or request.on_reuse != "allow":
+        signalled = request.signal is not None
+        wrong = identity.mistake(request.on_conflict, request.on_reuse, signalled)
     if wrong is None and request.begin_at is not None and request.start_delay:
         wrong = "give begin_at or start_delay, not both"
     if wrong is None and cron_of(request.options):

@@ -12,7 +12,9 @@ from everact.runtime.operations import (
     searching,
     starting,
     streams,
+    tasks,
     updates,
+    versions,
 )
 from everact.runtime.operations.base import OPERATIONS
 
@@ -29,5 +31,7 @@ __all__ = [
     "searching",
     "starting",
     "streams",
+    "tasks",
     "updates",
+    "versions",
 ]

@@ -269,14 +269,14 @@ class AttendedLoop(Loop):
         found: asyncio.Future[None] = self._through("signal", name, args, {}, start)
         return found
 
-    def open(self, command: Any) -> CallFuture:
+    def open(self, command: Any, kind: type[CallFuture] = CallFuture) -> CallFuture:
         if self.headers:
             if type(command) is StartChild:
                 options = replace(command.options, headers=self.headers)
                 command = replace(command, options=options)
             elif type(command) is RunTask or type(command) is SignalRun:
                 command = replace(command, headers=self.headers)
-        return super().open(command)
+        return super().open(command, kind)
 
     def drop(self, call: int) -> None:
         self.returned.pop(call, None)

@@ -23,6 +23,7 @@ from msgspec import json
 from everact.runtime import errors
 from everact.runtime.core import failures, records
 from everact.runtime.core.durations import optional_seconds
+from everact.runtime.core.failures import FailureKind
 from everact.runtime.core.records import (
     Began,
     CancelRequested,
@@ -60,7 +61,7 @@ from everact.runtime.definitions.workflows import (
 from everact.runtime.programs import ordered, updating
 from everact.runtime.programs.base import StateChanged
 from everact.runtime.programs.compare import same, shown
-from everact.runtime.programs.loop import SLICE, OrderedTask
+from everact.runtime.programs.loop import SLICE, OrderedTask, WaitedCall
 from everact.runtime.programs.workflow_loop import WorkflowLoop, encode_arguments
 from everact.runtime.values.json_payloads import JSON_TAG
 from everact.runtime.values.outcomes import exception_of, failure_of
@@ -250,7 +251,13 @@ class CoroutineProgram:
         self.loop.resolve(event.call, self._value(event.call, event.result), None)
 
     def _task_failed(self, event: TaskFailed) -> None:
-        error = exception_of(event.failure, values=self.values)
+        failure, error = event.failure, exception_of(event.failure, values=self.values)
+        if failure.kind is FailureKind.CANCELLED:
+            waited = self.loop.calls.get(event.call)
+            if type(waited) is WaitedCall and waited.asked:
+                error = asyncio.CancelledError(
+                    *map(self.values.decode, failure.details)
+                )
         self.loop.resolve(event.call, None, error)
 
     def _timer_fired(self, event: TimerFired) -> None:

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from everact.runtime.core.records import CancelCall, Command, StartTimer
+from everact.runtime.core.records import CancelCall, CancelTask, Command, StartTimer
 from everact.runtime.errors import ForeignAwait, ReadOnlyError
 
 logger = logging.getLogger("everact.workflow")
@@ -99,6 +99,26 @@ class CallFuture(asyncio.Future[Any]):
         loop = self.get_loop()
         assert isinstance(loop, DeterministicLoop)
         loop.drop(self.call)
+        return True
+
+
+class WaitedCall(CallFuture):
+    """A call that, when it is cancelled, waits for what becomes of its task."""
+
+    __slots__ = ("asked",)
+
+    asked: bool
+
+    def cancel(self, msg: Any = None) -> bool:
+        loop = self.get_loop()
+        assert isinstance(loop, DeterministicLoop)
+        if self.done() or loop.closing:
+            return super().cancel(msg)
+        if not self.asked:
+            if not loop.is_recorded(self.call):
+                return super().cancel(msg)  # there is nothing to wait for
+            self.asked = True
+            loop.commands.append(CancelTask(self.call))
         return True
 
 
@@ -217,15 +237,19 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         if self.closing:
             raise RuntimeError("the run is being put away: clean-up must not call out")
 
-    def open(self, command: Any) -> CallFuture:
+    def open(self, command: Any, kind: type[CallFuture] = CallFuture) -> CallFuture:
         """Issue a call command; returns the future of its outcome."""
-        future = CallFuture(loop=self)
+        future = kind(loop=self)
         self._orders = orders = self._orders + 1
         future.order = (self.salt + orders) & _ORDERS
         future.call = call = command.call
         self.calls[call] = future
         self.commands.append(command)
         return future
+
+    def is_recorded(self, call: int) -> bool:
+        """Whether `call` was issued in an earlier activation."""
+        return all(getattr(command, "call", None) != call for command in self.commands)
 
     def drop(self, call: int) -> None:
         """Nobody waits for `call` any more."""

@@ -42,7 +42,12 @@ from everact.runtime.definitions.workflows import (
     name_of,
 )
 from everact.runtime.errors import ValueNotStorable
-from everact.runtime.programs.loop import DeterministicLoop, OrderedFuture, seeded
+from everact.runtime.programs.loop import (
+    DeterministicLoop,
+    OrderedFuture,
+    WaitedCall,
+    seeded,
+)
 from everact.runtime.values.converter import DataConverter
 from everact.runtime.values.outcomes import cause_of
 from everact.runtime.values.payloads import Converter, checked_text
@@ -121,7 +126,14 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         if self.read_only or self.closing:
             self.next_call()  # which refuses it
         self.last_call = call = self.last_call + 1
-        return self.open(RunTask(call, name, encoded, named, task.recorded_options))
+        options = task.recorded_options
+        command = RunTask(call, name, encoded, named, options)
+        if options is not None and options.await_cancelled:
+            waited = self.open(command, WaitedCall)
+            assert isinstance(waited, WaitedCall)
+            waited.asked = False
+            return waited
+        return self.open(command)
 
     def start_child(
         self,

@@ -19,7 +19,8 @@ class RunRow(msgspec.Struct, kw_only=True):
 
     `wake_at` is when the run must be in memory: 0 at once, None only for a message.
     `aside` is why its code does not run, empty if it does. `owner` and `epoch` name
-    the node and lease that may write it.
+    the node and lease that may write it. `build_id` is the build it is bound to, empty
+    if to none.
     """
 
     key: int
@@ -48,6 +49,7 @@ class RunRow(msgspec.Struct, kw_only=True):
     execution_deadline: float | None = None
     owner: str = ""
     epoch: int = 0
+    build_id: str = ""
 
 
 class JournalRow(NamedTuple):

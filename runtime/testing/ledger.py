@@ -23,13 +23,23 @@ from everact.runtime.core.records import (
     StartTimer,
     TaskCompleted,
     TaskFailed,
+    TaskHandedOver,
+    TaskReported,
     TimerFired,
     UpdateAccepted,
 )
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.store.base import JournalRow, Write
 
-_OF_CALLS = (TaskCompleted, TaskFailed, AttemptStarted, TimerFired, EventMatched)
+_OF_CALLS = (
+    TaskCompleted,
+    TaskFailed,
+    TaskHandedOver,
+    TaskReported,
+    AttemptStarted,
+    TimerFired,
+    EventMatched,
+)
 
 
 class Broken(AssertionError):
@@ -39,7 +49,16 @@ class Broken(AssertionError):
 class Chapter:
     """One generation of one run: its calls and what became of them."""
 
-    __slots__ = ("asked", "cancelled", "done", "due", "failures", "lost", "next_seq")
+    __slots__ = (
+        "asked",
+        "cancelled",
+        "done",
+        "due",
+        "failures",
+        "handed",
+        "lost",
+        "next_seq",
+    )
 
     def __init__(self) -> None:
         self.next_seq = 0
@@ -47,6 +66,7 @@ class Chapter:
         self.done: set[int] = set()
         self.cancelled: set[int] = set()
         self.failures: Counter[int] = Counter()
+        self.handed: set[tuple[int, int]] = set()
         self.lost: Counter[int] = Counter()
         self.due: dict[int, float] = {}
 
@@ -142,6 +162,11 @@ class Ledger:
                 raise Broken(f"task {event.call} failed after it was done")
             chapter.failures[event.call] += 1
             chapter.lost[event.call] = 0
+        elif kind is TaskHandedOver:
+            chapter.handed.add((event.call, event.attempt))
+        elif kind is TaskReported and event.outcome is not None:
+            self.kinds.add(type(event.outcome))
+            self._call_event(chapter, event.outcome, now)
         elif kind is AttemptStarted:
             chapter.lost[event.call] += event.lost
         elif kind is TimerFired:
@@ -205,6 +230,8 @@ class Ledger:
             raise Broken(f"task {task_id} runs although it is recorded as done")
         if call in chapter.cancelled:
             raise Broken(f"task {task_id} runs although it is recorded as cancelled")
+        if (call, attempt) in chapter.handed:
+            raise Broken(f"task {task_id} runs although it was handed over")
         if run_id in self.closed:
             raise Broken(f"task {task_id} runs after the end of its run")
         failures = chapter.failures[call]

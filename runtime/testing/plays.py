@@ -265,7 +265,6 @@ def _told(writes: Sequence[Write]) -> str:
         run = write.insert or write.change
         name = run.workflow_id if run is not None else f"run {write.row.run_key}"
         events = ", ".join(type(event).__name__ for event in transition.events)
-        parts.append(
-            f"{name}: {events or 'nothing'} -> {shown(transition.commands, DataConverter.default)}"
-        )
+        commands = shown(transition.commands, DataConverter.default)
+        parts.append(f"{name}: {events or 'nothing'} -> {commands}")
     return "; ".join(parts) or "nothing of a run"

@@ -123,10 +123,11 @@ def _decoder_of(kind: Any) -> Callable[[Any], Any]:
 
 
 def of_type(value: Any, hint: Any) -> Any:
-    """`value` as a `hint`: as it is if it is one, or made of its JSON form.
+    """`value` as a `hint`: as it is if it is one (or if None asks for nothing), or
+    made of its JSON form.
 
     msgspec.ValidationError if it does not fit.
     """
-    if isinstance(hint, type) and isinstance(value, hint):
+    if hint is None or (isinstance(hint, type) and isinstance(value, hint)):
         return value
     return as_type(value, hint)

@@ -89,7 +89,7 @@ def _recorded(
     non_retryable, retry_after = False, getattr(error, "retry_after", None)
     type_name, message = type_name_of(error), _text(error)
     if isinstance(error, errors.ApplicationError):
-        details = tuple(_detail(d, values) for d in error.details)
+        details = tuple(detail_of(d, values) for d in error.details)
         non_retryable, type_name = error.non_retryable, _storable(str(error.type))
         message = _storable(str(error.message))
         if type_name == "ApplicationError" and type(error).__name__ != type_name:
@@ -238,8 +238,8 @@ def _load(failure: Failure, values: Converter) -> BaseException | None:
     return found
 
 
-def _detail(value: Any, values: Converter) -> bytes:
-    """A detail as a payload; what cannot be stored must not hide the error itself."""
+def detail_of(value: Any, values: Converter) -> bytes:
+    """A detail of an error as a payload; one that cannot be stored must not hide it."""
     try:
         return values.encode(value, "a detail of the error")
     except Exception:

@@ -41,6 +41,7 @@ STATUS: Final[dict[type[BaseException], RPCStatus]] = {
     errors.QueryRejected: RPCStatus.FAILED_PRECONDITION,
     errors.QueryFailed: RPCStatus.FAILED_PRECONDITION,
     errors.UpdateFailed: RPCStatus.FAILED_PRECONDITION,
+    errors.AsyncTaskCancelled: RPCStatus.CANCELLED,
     errors.UpdateTimedOutOrCancelled: RPCStatus.CANCELLED,
     errors.RunPutAside: RPCStatus.FAILED_PRECONDITION,
     errors.ValueNotStorable: RPCStatus.INVALID_ARGUMENT,

@@ -137,6 +137,45 @@ def test_cancelling_and_terminating_end_a_run(engine: Shell) -> None:
     assert engine.json("describe", "t-1")["status"] == "terminated"
 
 
+@pytest.mark.feature("AC-05", "AC-06", "AC-07")
+def test_a_task_that_was_handed_over_is_failed_and_completed(engine: Shell) -> None:
+    engine.json("start", "ordering", "tea", "--id", "o-1")
+    (pending,) = engine.json("describe", "o-1")["pending_tasks"]
+    task = ("--workflow-id", "o-1", "--task-id", pending["task_id"])
+    engine.json("tasks", "heartbeat", "40", *task)
+    told = engine("tasks", "fail", "not today", *task)
+    assert (told.code, told.out) == (0, "failed\n")
+    assert engine("tasks", "complete", *task, "--json").error["status"] == "NOT_FOUND"
+    while engine.json("describe", "o-1")["pending_tasks"][0]["state"] == "retrying":
+        pass
+    engine.json("tasks", "complete", "approved", *task)
+    assert engine.json("result", "o-1")["result"] == "approved"
+    assert engine("tasks", "complete").code == 2
+    assert engine("tasks", "complete", "--token", "?!").code == 2
+
+
+@pytest.mark.feature("WV-03", "WV-04", "WV-05", "WV-06", "WV-07", "WV-09")
+def test_builds_are_added_promoted_merged_and_looked_for(engine: Shell) -> None:
+    def sets(*command: str) -> list[list[str]]:
+        found: list[list[str]] = engine.json("versions", *command)["sets"]
+        return found
+
+    assert sets("show", "ships") == []
+    sets("add-default", "ships", "1.0")
+    assert sets("add-compatible", "ships", "1.1", "1.0") == [["1.0", "1.1"]]
+    assert sets("add-default", "ships", "2.0") == [["1.0", "1.1"], ["2.0"]]
+    assert sets("promote", "ships", "1.0") == [["1.1", "1.0"], ["2.0"]]
+    assert sets("promote-set", "ships", "1.1") == [["2.0"], ["1.1", "1.0"]]
+    assert engine("versions", "show", "ships").out == "2.0\n1.1 1.0  <- new runs\n"
+    found = engine.json("versions", "reachability", "1.0", "2.0")
+    assert found["reachable"] == {"1.0": {"ships": ["new"]}, "2.0": {"ships": []}}
+    assert sets("merge", "ships", "2.0", "1.0") == [["1.1", "1.0", "2.0"]]
+    refused = engine("versions", "promote", "ships", "9.9", "--json")
+    assert refused.error["status"] == "NOT_FOUND"
+    assert engine("versions", "add-default", "ships", "").code == 2
+    assert engine("versions", "reachability").code == 2
+
+
 def test_actors_are_spawned_told_asked_and_stopped(engine: Shell) -> None:
     assert engine.json("actors", "spawn", "Counter", "40", "--name", "clicks") == {
         "actor": "clicks",

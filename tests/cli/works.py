@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from everact.actors import Actor
-from everact.runtime import default_registry, task, wait_condition, workflow
+from everact.runtime import (
+    context,
+    default_registry,
+    task,
+    wait_condition,
+    workflow,
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,16 @@ class Basket:
     @workflow.query
     def articles(self) -> list[str]:
         return [line.article for line in self.lines]
+
+
+@task(retries=1)
+async def approval(order: str) -> str:
+    context().complete_elsewhere()
+
+
+@workflow
+async def ordering(order: str) -> str:
+    return await approval(order)
 
 
 class Counter(Actor):

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from everact.runtime import AuthorizationError, HttpClient, Registry, Runtime, task
+from everact.runtime import (
+    AuthorizationError,
+    HttpClient,
+    Registry,
+    Runtime,
+    context,
+    task,
+)
 from everact.runtime.client.credentials import save_token
 from everact.runtime.client.simple import API_KEY, API_URL
 from everact.runtime.control.serving import Control
 from everact.runtime.control.tokens import TokenFile
+from everact.runtime.operations.tasks import text_of
 
 pytestmark = pytest.mark.real_time
 
@@ -88,3 +98,44 @@ async def test_the_token_of_a_task_reaches_the_workspace_of_its_run_only(
         async with Control(runtime, "127.0.0.1:0"):
             with pytest.raises(Exception, match="other"):
                 await asyncio.wait_for(make_a_token_of_all(), timeout=30)
+
+
+codes: list[int] = []
+"""How helpers ended, which may be after the tasks that they completed."""
+
+
+@task(registry=REGISTRY)
+async def leave_it_to_a_helper() -> str:
+    """Start a process that completes this task with what it is given: a token each."""
+    async with HttpClient() as client:
+        address = client.api_url.removeprefix("http://")
+        access = {"EVERACT_TOKEN": client.auth_token()}
+    token = text_of(context().task_token)
+    told = await asyncio.create_subprocess_exec(
+        *(
+            sys.executable,
+            "-m",
+            "everact.runtime",
+            "tasks",
+            "complete",
+            '"by a helper"',
+        ),
+        *("--token", token, "--address", address),
+        env=os.environ | access,
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    codes.append(await told.wait())
+    context().complete_elsewhere()
+
+
+@pytest.mark.feature("AC-01", "CX-21")
+async def test_a_process_that_a_task_starts_may_complete_it(tmp_path: Path) -> None:
+    path = tmp_path / "everact.db"
+    TokenFile.beside(path).create("somebody")  # so that tokens are asked for
+    async with Runtime(path, registry=REGISTRY) as runtime:
+        async with Control(runtime, "127.0.0.1:0"):
+            called = runtime.call(leave_it_to_a_helper, (), {})
+            assert await asyncio.wait_for(called, timeout=60) == "by a helper"
+            while not codes:
+                await asyncio.sleep(0.01)
+            assert codes == [0]

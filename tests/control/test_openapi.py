@@ -60,6 +60,13 @@ GET POST /api/v1/runs/count_matching
 GET POST /api/v1/runs/search
 GET POST /api/v1/runs/tally
 GET POST /api/v1/runs/watch
+POST     /api/v1/tasks/complete
+POST     /api/v1/tasks/fail
+POST     /api/v1/tasks/heartbeat
+POST     /api/v1/tasks/report_cancelled
+GET POST /api/v1/versions/get
+GET POST /api/v1/versions/reachability
+POST     /api/v1/versions/update
 POST     /api/v1/schedules/backfill
 POST     /api/v1/schedules/create
 POST     /api/v1/schedules/delete

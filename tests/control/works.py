@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from everact.actors import Actor
-from everact.runtime import Registry, task, workflow
+from everact.runtime import Registry, context, task, workflow
 
 REGISTRY = Registry()
 
@@ -85,6 +85,16 @@ class Basket:
         assert only is None or isinstance(only, Size)
         found = [order.size for order in self.orders]
         return [size for size in found if only in (None, size)]
+
+
+@task(registry=REGISTRY, cancellation="wait")
+async def signature(paper: str) -> bool:
+    context().complete_elsewhere()
+
+
+@workflow(registry=REGISTRY)
+async def sign(paper: str) -> bool:
+    return await signature(paper)
 
 
 @REGISTRY.offer

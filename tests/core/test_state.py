@@ -47,7 +47,9 @@ from everact.runtime.core.records import (
     TailCall,
     TaskCompleted,
     TaskFailed,
+    TaskHandedOver,
     TaskOptions,
+    TaskReported,
     TerminateRequested,
     TimerFired,
     Transition,
@@ -76,6 +78,8 @@ NO_TRIES = {
     "due": None,
     "details": (),
     "failure": None,
+    "handed": None,
+    "stopping": None,
 }
 CLOSED = {"calls": {}, "running": 0, "children": 0, "tries": {}, "timers": []}
 
@@ -130,6 +134,8 @@ STALE = [
                 TaskFailed(9, FAILURE),
                 AttemptStarted(9, lost=True),
                 HeartbeatRecorded(9, (b"d",)),
+                TaskHandedOver(9),
+                TaskReported(9),
                 TimerFired(9),
                 ChildStarted(9, "cr"),
                 ChildClosed(9),
@@ -482,6 +488,8 @@ EVERY_EVENT: list[Event] = [
     ChildStarted(1, "cr"),
     ChildClosed(1),
     MessageSent(1),
+    TaskHandedOver(1),
+    TaskReported(1),
     UPDATE,
     MATCHED,
 ]

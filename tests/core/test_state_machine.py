@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 from everact.runtime.core import chain, records
-from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
+from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind, cancelled
 from everact.runtime.core.records import (
     AttemptStarted,
     AwaitEvent,
@@ -29,6 +29,7 @@ from everact.runtime.core.records import (
     CancelCall,
     CancelRequested,
     CancelRun,
+    CancelTask,
     ChildClosed,
     ChildStarted,
     Command,
@@ -50,7 +51,9 @@ from everact.runtime.core.records import (
     TailCall,
     TaskCompleted,
     TaskFailed,
+    TaskHandedOver,
     TaskOptions,
+    TaskReported,
     TerminateRequested,
     TimerFired,
     Transition,
@@ -77,6 +80,7 @@ failures = st.builds(
     non_retryable=st.booleans(),
     retry_after=st.sampled_from([None, 0.0, 3.0]),
 )
+reported = failures | st.just(cancelled("stopped"))
 signals = st.builds(SignalReceived, name=texts, args=st.tuples(payloads))
 starts = st.builds(
     StartOptions,
@@ -93,6 +97,21 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(AttemptStarted, calls, lost=st.booleans()),
     st.builds(HeartbeatRecorded, calls, st.tuples(payloads)),
     st.builds(TimerFired, calls),
+    st.builds(
+        TaskHandedOver, calls, deadline=st.sampled_from([None, NOW + 3, NOW + 9])
+    ),
+    calls.flatmap(
+        lambda call: st.builds(
+            TaskReported,
+            st.just(call),
+            st.integers(0, 1),
+            st.integers(0, 3),
+            st.none()
+            | st.builds(TaskCompleted, st.just(call), payloads)
+            | st.builds(TaskFailed, st.just(call), reported),
+            st.sampled_from([(), (b"d",)]),
+        )
+    ),
     signals,
     st.builds(CancelRequested, texts),
     st.builds(ChildStarted, calls, texts),
@@ -136,7 +155,7 @@ class Replay(RuleBasedStateMachine):
     @rule(event=events, commands=st.data())
     def event_comes(self, event: Event, commands: st.DataObject) -> None:
         self._take(
-            event, commands.draw(st.lists(st.sampled_from("tickxse"), max_size=3))
+            event, commands.draw(st.lists(st.sampled_from("tickwxse"), max_size=3))
         )
 
     @precondition(lambda self: self.live.held is not None)
@@ -214,7 +233,13 @@ class Replay(RuleBasedStateMachine):
     def replayed_rows_show_what_the_program_saw(self) -> None:
         shown = [records.decode(row).events for row in self.live.script]
         assert all(shown)
-        for kind in (Held, AttemptStarted, HeartbeatRecorded):
+        for kind in (
+            Held,
+            AttemptStarted,
+            HeartbeatRecorded,
+            TaskHandedOver,
+            TaskReported,
+        ):
             assert not any(isinstance(e, kind) for row in shown for e in row)
         # The start, which the state has already, is there as `Began`, and first.
         began = [
@@ -248,13 +273,19 @@ class Replay(RuleBasedStateMachine):
         self.rows.append(body)
 
     def _command(self, kind: str) -> Command | None:
+        open_calls = [c for c in self.live.calls if c < self.next_call]
         if kind == "k":
-            open_calls = [c for c in self.live.calls if c < self.next_call]
             return CancelCall(open_calls[0]) if open_calls else None
+        if kind == "w":
+            return CancelTask(open_calls[0]) if open_calls else None
         call, self.next_call = self.next_call, self.next_call + 1
         made: dict[str, Command] = {
             "t": RunTask(
-                call, "t", options=TaskOptions(retry=RetryPolicy(first=2.0, attempts=3))
+                call,
+                "t",
+                options=TaskOptions(
+                    retry=RetryPolicy(first=2.0, attempts=3), heartbeat_timeout=2.5
+                ),
             ),
             "i": StartTimer(call, self.now + call),
             "c": StartChild(call, "child", f"c{call}", f"r{call}"),

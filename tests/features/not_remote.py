@@ -16,6 +16,7 @@ REMOTE_MODULES = frozenset(
         "test_identity",
         "test_interceptors",
         "test_messages",
+        "test_outside",
         "test_schedules",
         "test_cron",
         "test_reuse",
@@ -23,6 +24,7 @@ REMOTE_MODULES = frozenset(
         "test_starting",
         "test_updates",
         "test_visibility",
+        "test_versions",
     }
 )
 
@@ -51,6 +53,9 @@ NOT_REMOTE = {
         "an endpoint that knows the workflow refuses the start, and nothing is stored"
     ),
     "test_a_signal_whose_arguments_do_not_fit_is_dropped_and_said_so": _LOG,
+    "test_queues_that_were_not_looked_at_are_named_and_can_be_asked_for": (
+        "its engine is made with a limit of its own"
+    ),
     "test_handlers_that_still_run_at_the_end_are_named_in_the_log": _LOG,
     "test_a_catch_all_takes_updates_that_no_other_handler_does": _TUPLES,
     "test_asynchronous_tasks_are_interrupted_synchronous_ones_are_not": (

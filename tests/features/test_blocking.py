@@ -15,8 +15,10 @@ from typing import Any, assert_type
 import pytest
 
 from everact.runtime import (
+    AsyncTaskCancelled,
     BlockingHandle,
     BlockingSchedule,
+    BlockingTaskHandle,
     Client,
     InvalidFilter,
     OverlapPolicy,
@@ -38,15 +40,18 @@ from everact.runtime import (
     StartOperation,
     StartWorkflow,
     StoreInUse,
+    TaskHandle,
     TypedSearchAttributes,
     Worker,
     WorkflowAlreadyStarted,
     WorkflowFailure,
+    context,
     task,
     wait_condition,
     workflow,
 )
-from everact.runtime.client.blocking import BlockingClient
+from everact.runtime.client.blocking import BlockingClient, BlockingVersions
+from everact.runtime.client.versions import VersionsClient
 from everact.runtime.threaded import Hosting
 from tests.features.killing import Program
 
@@ -434,6 +439,38 @@ def test_an_interrupt_ends_the_waiting_and_not_the_run(tmp_path: Path) -> None:
     assert program.run("go") == ["waiting", "gone"]
 
 
+@task(registry=REGISTRY, cancellation="wait", retries=1)
+def left_to_others() -> str:
+    context().complete_elsewhere()
+
+
+@workflow(registry=REGISTRY)
+async def leaving() -> str:
+    return await left_to_others()
+
+
+@pytest.mark.feature("AC-05", "AC-06", "AC-07", "AC-08")
+def test_tasks_are_completed_from_outside_without_a_loop(tmp_path: Path) -> None:
+    with RuntimeThread(tmp_path / "a.db", registry=REGISTRY) as runtime:
+        handle = runtime.start(leaving, id="leaving")
+        (pending,) = handle.describe().pending_tasks
+        named = runtime.task_handle(workflow_id="leaving", task_id=pending.task_id)
+        named.heartbeat("so far")
+        named.fail(ValueError("once more"))
+        while handle.describe().pending_tasks[0].state == "retrying":
+            pass
+        named.complete("done")
+        assert handle.result() == "done"
+        second = runtime.start(leaving, id="second")
+        named = runtime.task_handle(workflow_id="second", task_id="1")
+        second.cancel()
+        with pytest.raises(AsyncTaskCancelled):
+            named.heartbeat()
+        named.report_cancellation()
+        with pytest.raises(WorkflowFailure):
+            second.result()
+
+
 @pytest.mark.kill
 def test_a_program_that_ends_without_closing_loses_nothing(tmp_path: Path) -> None:
     program = Program(tmp_path, INTERRUPTED)
@@ -443,7 +480,12 @@ def test_a_program_that_ends_without_closing_loses_nothing(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("blocking", "asynchronous"),
-    [(BlockingClient, Client), (BlockingHandle, RunHandle)],
+    [
+        (BlockingClient, Client),
+        (BlockingHandle, RunHandle),
+        (BlockingTaskHandle, TaskHandle),
+        (BlockingVersions, VersionsClient),
+    ],
 )
 def test_it_has_every_verb_of_the_asynchronous_form(
     blocking: type, asynchronous: type

@@ -816,6 +816,23 @@ async def test_runs_have_ids_of_their_times_and_read_the_result_before(
 
 
 @pytest.mark.feature("SC-23")
+async def test_runs_are_found_by_their_schedule_and_nominal_time(
+    client: Client,
+) -> None:
+    handle = await client.schedules.create("s", every("10s"))
+    await asyncio.sleep(25)
+    first, second = (await handle.describe()).recent_actions
+
+    async def found(query: str) -> set[str]:
+        return {run.workflow_id async for run in client.list(query)}
+
+    assert await found("ScheduleId = 's'") == {first.workflow_id, second.workflow_id}
+    later = f"ScheduleId = 's' AND NominalTime > '{first.nominal_time.isoformat()}'"
+    assert await found(later) == {second.workflow_id}
+    assert await found("ScheduleId = 'other'") == set()
+
+
+@pytest.mark.feature("SC-23")
 async def test_a_run_reads_how_the_one_before_failed(client: Client) -> None:
     action = StartWorkflow(seeing, id="see")
     handle = await client.schedules.create("s", every("5s", action=action))

@@ -348,6 +348,7 @@ async def test_a_memo_is_read_whole_or_by_value(runtime: Client) -> None:
         assert sorted(found.memo) == ["count", "customer"]
         assert found.memo_value("customer", type_hint=Customer) == memo["customer"]
         assert found.memo_value("count", type_hint=int) == 3
+        assert found.memo_value("customer") == found.memo["customer"]
         assert found.memo_value("missing", None) is None
         with pytest.raises(KeyError):
             found.memo_value("missing")

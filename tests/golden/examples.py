@@ -22,6 +22,7 @@ from everact.runtime.core.records import (
     CancelCall,
     CancelRequested,
     CancelRun,
+    CancelTask,
     ChildClosed,
     ChildStarted,
     Command,
@@ -52,7 +53,9 @@ from everact.runtime.core.records import (
     TailCall,
     TaskCompleted,
     TaskFailed,
+    TaskHandedOver,
     TaskOptions,
+    TaskReported,
     TerminateRequested,
     TimerFired,
     Transition,
@@ -115,7 +118,7 @@ START_OPTIONS = StartOptions(
         nominal_time=1_700_000_000.0,
     ),
 )
-TASK_OPTIONS = TaskOptions(RETRY, 1.0, 2.0, 3.0, "gpu")
+TASK_OPTIONS = TaskOptions(RETRY, 1.0, 2.0, 3.0, "gpu", await_cancelled=True)
 ARGS = (b"m\x01", b"p\x80")
 KWARGS = {"k": b"m\x02"}
 
@@ -152,6 +155,8 @@ EVENTS: list[Event] = [
     ChildStarted(6, "run-c"),
     ChildClosed(7, b"m\x01", FAILURE),
     MessageSent(8, FAILURE),
+    TaskHandedOver(9, 2, 1_700_000_090.5),
+    TaskReported(9, 1, 2, TaskFailed(9, FAILURE), ARGS, "me@here"),
     EventMatched(9, "event-1", "user:created", b'j{"name":"Ada"}'),
     RunRenamed("the order of Ada"),
     UpdateAccepted("update-2", "pay", ARGS, KWARGS, "me@here", {"trace": "1"}),
@@ -179,6 +184,7 @@ COMMANDS: list[Command] = [
         "order", ARGS, KWARGS, "slow", 5.0, 6.0, {"m": b"m\x01"}, (SIGNAL, SIGNAL)
     ),
     TailCall("next", ARGS, KWARGS, (SIGNAL,)),
+    CancelTask(7),
     AwaitEvent(7, "paid", "order-1", "amount > 3", 1_700_000_000.0, "payment"),
     RenameRun("order 7, paid"),
     UpsertAttributes(

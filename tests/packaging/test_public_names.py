@@ -18,9 +18,12 @@ PUBLIC = {
         VirtualLoop WrongThreadError run_virtual
     """,
     "everact.runtime": """
+        AddCompatible AddNewDefault MergeSets PromoteBuildId PromoteSet Reachability
+        VersionSets
         AnyOf EventView ReceivedEvent SleepCondition UserEventCondition any_of wait_for
         AddressInUse ApplicationError Arguments AsyncTaskCancelled AttemptLost
-        AuthorizationError BlockingClient BlockingHandle BlockingHttpClient Call
+        AuthorizationError BlockingClient BlockingHandle BlockingHttpClient
+        BlockingTaskHandle Call
         ChildFailure ChildHandle
         Client ClientCall ClientError ClientInterceptor Codec ContinuedAsNew Converter
         DataConverter Duration EndpointError EngineUnreachable Failure FailureConverter
@@ -38,7 +41,8 @@ PUBLIC = {
         RuntimeStateError RuntimeThread ScheduleAlreadyRunning SecretFileError Status
         StoreError
         StoreFull StoreInUse StoreKeyError StoreTampered StoreTooNew TailCall Task
-        TaskCancelled TaskContext TaskTimeout TaskView TimeoutKind UpdateFailed
+        TaskCancelled TaskContext TaskHandle TaskTimeout TaskView TimeoutKind
+        UpdateFailed
         BlockingUpdate StartOperation UpdateHandle UpdateTimedOutOrCancelled UpdateView
         ValueNotStorable Worker Workflow WorkflowAlreadyStarted WorkflowFailure
         all_handlers_finished on_update

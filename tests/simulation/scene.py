@@ -17,6 +17,7 @@ from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.search_attributes import SearchAttributeKey
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import (
+    AsyncTaskCancelled,
     EveractError,
     RPCError,
     RunPutAside,
@@ -26,7 +27,15 @@ from everact.runtime.errors import (
     UpdateTimedOutOrCancelled,
     WorkflowFailure,
 )
+from everact.runtime.operations.tasks import (
+    CompleteTask,
+    FailTask,
+    HeartbeatTask,
+    ReportCancelled,
+    TaskRef,
+)
 from everact.runtime.testing.ledger import Broken
+from everact.runtime.values.outcomes import failure_of
 
 if TYPE_CHECKING:
     from everact.runtime import Runtime
@@ -130,6 +139,49 @@ class Scene:
             await self._handle(id).terminate(reason="simulated")
 
         return await self._told(f"terminate {id}", attempt)
+
+    async def report(self, id: str, call: int, verb: str, *given: Any) -> bool:
+        """Tell of a task from outside, once; False if its attempt is not under way."""
+        key = f"{verb} {call} of {self.id(id)} {given}"
+        row = next(
+            row
+            for row in self.world.image.runs.values()
+            if row.workflow_id == self.id(id)
+        )
+        ref = TaskRef(
+            workflow_id=self.id(id), task_id=f"{row.run_id}/{row.generation}/{call}"
+        )
+        encode = self.runtime.values.encode
+        request: Any
+        match verb:
+            case "complete":
+                result = encode(given[0], "the result")
+                request = CompleteTask(task=ref, result=result, request_id=key)
+            case "fail":
+                failure = failure_of(given[0], values=self.runtime.values)
+                request = FailTask(task=ref, failure=failure, request_id=key)
+            case "heartbeat":
+                request = HeartbeatTask(task=ref)
+            case _:
+                request = ReportCancelled(task=ref, request_id=key)
+
+        async def attempt() -> bool:
+            try:
+                await self.runtime.transport.call(request)
+            except AsyncTaskCancelled:
+                return False
+            except RPCError as error:
+                if error.status is not RPCStatus.NOT_FOUND:
+                    raise
+                return False
+            return True
+
+        if key in self.answers:
+            return True
+        taken: bool = await self._patiently(key, attempt)
+        if taken and verb != "heartbeat":
+            self.answers[key] = taken
+        return taken
 
     async def query(self, id: str, name: str, *args: Any) -> Any:
         """Ask a run; the answer, not remembered."""

@@ -52,6 +52,13 @@ export class Spans {
       case "HeartbeatRecorded":
         span?.marks.push({ time, kind: "beat", text: "heartbeat" });
         break;
+      case "TaskHandedOver":
+        span?.marks.push({ time, kind: "again", text: "goes on elsewhere" });
+        break;
+      case "TaskReported":
+        if (event.outcome) this.happened(event.outcome, time, generation);
+        else span?.marks.push({ time, kind: "beat", text: "heartbeat" });
+        break;
       case "ChildStarted":
         if (span) span.runId = event.run_id || span.runId;
         break;
@@ -93,6 +100,8 @@ export class Spans {
       });
     } else if (kind === "CancelCall") {
       end(this.calls.get(`${generation}.${command.call}`), time, "cancelled");
+    } else if (kind === "CancelTask") {
+      this.calls.get(`${generation}.${command.call}`)?.marks.push({ time, kind: "cancel", text: "asked to stop" });
     } else if (kind === "TailCall") {
       this.messages.push({ time, kind: "next", text: `goes on as ${command.name}` });
     } else {

@@ -63,6 +63,25 @@ async def stubborn() -> str:
     return "too late"
 
 
+@task(registry=CORPUS, retry=retry(first=0.5, attempts=50), heartbeat_timeout=30)
+async def elsewhere(text: str) -> str:
+    """Somebody outside is to complete it."""
+    await perform()
+    context().complete_elsewhere()
+
+
+@task(registry=CORPUS, cancellation="wait", timeout=600)
+async def patient() -> str:
+    await perform()
+    context().complete_elsewhere()
+
+
+@task(registry=CORPUS, timeout=5)
+async def left_alone() -> None:
+    await perform()
+    context().complete_elsewhere()
+
+
 @task(registry=CORPUS)
 async def endless() -> None:
     begin()

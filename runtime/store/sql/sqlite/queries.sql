@@ -3,8 +3,8 @@ insert into runs (
     key, workspace, workflow_id, run_id, first_run_id, root_run_id, parent_key, name,
     queue, kind, code, status, wake_at, aside, generation, inbox_seq, attempt,
     priority, run_name, identity, started_at, closed_at, next_run_id,
-    execution_deadline, owner, epoch
-) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    execution_deadline, owner, epoch, build_id
+) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: change_run
 with given (
@@ -192,6 +192,41 @@ delete from blobs where run_key = ?
 
 -- name: delete_requests
 delete from requests where at < ?
+
+-- name: bind_run
+update runs set build_id = ? where key = ?
+
+-- name: version_sets
+select workspace, queue, body from version_sets
+
+-- name: put_version_sets
+insert into version_sets (workspace, queue, body) values (?, ?, ?)
+on conflict (workspace, queue) do update set body = excluded.body
+
+-- name: bound_runs
+/* whether there are open runs that are bound to a build, and whether closed ones */
+select
+    exists (
+        select 1 from runs
+        where workspace = ?1 and queue = ?2 and build_id = ?3 and build_id <> ''
+            and status = 0
+    ),
+    exists (
+        select 1 from runs
+        where workspace = ?1 and queue = ?2 and build_id = ?3 and build_id <> ''
+            and status <> 0
+    )
+
+-- name: unbound_runs
+select
+    exists (
+        select 1 from runs
+        where workspace = ?1 and queue = ?2 and build_id = '' and status = 0
+    ),
+    exists (
+        select 1 from runs
+        where workspace = ?1 and queue = ?2 and build_id = '' and status <> 0
+    )
 
 -- name: last_key
 select coalesce(max(key), 0) from runs

@@ -1,0 +1,230 @@
+"""Operations on tasks that are completed from outside of their function."""
+
+import asyncio
+import base64
+import binascii
+import math
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from everact.runtime.core import failures
+from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
+from everact.runtime.core.opaque import Payload
+from everact.runtime.core.records import TaskCompleted, TaskFailed, TaskReported
+from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.engine.loading import load_state
+from everact.runtime.engine.outside import AttemptName, named_by, unheeded
+from everact.runtime.errors import RPCError
+from everact.runtime.operations.access import Access
+from everact.runtime.operations.base import Request, operation
+from everact.runtime.operations.runs import served
+from everact.runtime.store.base import RunRow
+
+if TYPE_CHECKING:
+    from everact.runtime.engine.engine import Engine
+
+
+class TaskRef(msgspec.Struct, frozen=True, kw_only=True):
+    """Which task: the token of an attempt as base64url, or the IDs of a task.
+
+    With IDs the attempt that is under way is meant, and without a run ID the open or
+    latest run of the workflow ID. A task ID may be the number of the task's call alone.
+    """
+
+    token: str = ""
+    workflow_id: str = ""
+    run_id: str = ""
+    task_id: str = ""
+    workspace: str = "default"
+
+
+class CompleteTask(Request[None], frozen=True, kw_only=True):
+    """Complete a task in its function's place; without a result, with None."""
+
+    task: TaskRef
+    result: Payload = b""
+    identity: str = ""
+    request_id: str = ""
+
+
+class FailTask(Request[None], frozen=True, kw_only=True):
+    """Fail an attempt; its policy decides what follows.
+
+    `details` are those of a last heartbeat, for the next attempt.
+    """
+
+    task: TaskRef
+    failure: Failure
+    details: tuple[Payload, ...] = ()
+    identity: str = ""
+    request_id: str = ""
+
+
+class HeartbeatTask(Request[None], frozen=True, kw_only=True):
+    """Say that an attempt lives, with details for a later one."""
+
+    task: TaskRef
+    details: tuple[Payload, ...] = ()
+    identity: str = ""
+
+
+class ReportCancelled(Request[None], frozen=True, kw_only=True):
+    """Say that an attempt has stopped because it was asked to."""
+
+    task: TaskRef
+    details: tuple[Payload, ...] = ()
+    identity: str = ""
+    request_id: str = ""
+
+
+def text_of(token: bytes) -> str:
+    """A token as text for an address or a command line: base64url."""
+    return base64.urlsafe_b64encode(token).rstrip(b"=").decode()
+
+
+def token_of(text: str) -> bytes:
+    """The token of such text; ValueError if it is none."""
+    try:
+        padded = text + "=" * (-len(text) % 4)
+        return base64.b64decode(padded, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("a task token is base64url text") from None
+
+
+@operation("tasks.complete", CompleteTask, access=Access.WORK)
+async def complete_task(engine: "Engine", request: CompleteTask) -> None:
+    """Complete a task; durable when answered."""
+    row, name = found(engine, request.task)
+    result = request.result or engine.values.encode(None, "no result")
+    event = _event(name, request.identity, TaskCompleted(name.call, result))
+    await _report(engine, row, event, request.task, request.request_id)
+
+
+@operation("tasks.fail", FailTask, access=Access.WORK)
+async def fail_task(engine: "Engine", request: FailTask) -> None:
+    """Fail an attempt; durable when answered."""
+    wait = request.failure.retry_after
+    if wait is not None and not 0 <= wait < math.inf:
+        raise RPCError(
+            f"failure.retry_after must be 0 or more seconds, not {wait}",
+            RPCStatus.INVALID_ARGUMENT,
+        )
+    row, name = found(engine, request.task)
+    failure = replace(
+        request.failure, kind=FailureKind.APPLICATION, timeout=TimeoutKind.NONE
+    )
+    event = _event(
+        name, request.identity, TaskFailed(name.call, failure), request.details
+    )
+    await _report(engine, row, event, request.task, request.request_id)
+
+
+@operation("tasks.heartbeat", HeartbeatTask, access=Access.WORK)
+async def heartbeat_task(engine: "Engine", request: HeartbeatTask) -> None:
+    """Take a sign of life; AsyncTaskCancelled if the task was asked to stop."""
+    row, name = found(engine, request.task)
+    event = _event(name, request.identity, None, request.details)
+    try:
+        await _report(engine, row, event, request.task)
+    except RPCError as error:
+        if error.status is RPCStatus.NOT_FOUND:
+            _tell_if_cancelled(engine, row, event)
+        raise
+
+
+def _tell_if_cancelled(engine: "Engine", row: RunRow, event: TaskReported) -> None:
+    """AsyncTaskCancelled if the run ended because it was asked to stop."""
+    stored = engine.store.load(row.key)
+    if stored is None or not stored.run.status:
+        return
+    state = load_state(engine.seal, stored).state
+    failure = getattr(state.closing, "failure", None)
+    if failure is not None and failure.kind is FailureKind.CANCELLED:
+        told = unheeded(state, event)
+        if told is not None:
+            raise told
+
+
+@operation("tasks.report_cancelled", ReportCancelled, access=Access.WORK)
+async def report_cancelled(engine: "Engine", request: ReportCancelled) -> None:
+    """Settle a task that was asked to stop; durable when answered."""
+    row, name = found(engine, request.task)
+    failure = failures.cancelled("the task stopped when asked to", request.details)
+    event = _event(name, request.identity, TaskFailed(name.call, failure))
+    await _report(engine, row, event, request.task, request.request_id)
+
+
+def _event(
+    name: AttemptName,
+    identity: str,
+    outcome: TaskCompleted | TaskFailed | None,
+    details: tuple[bytes, ...] = (),
+) -> TaskReported:
+    return TaskReported(
+        name.call, name.generation, name.attempt, outcome, details, identity
+    )
+
+
+async def _report(
+    engine: "Engine",
+    row: RunRow,
+    event: TaskReported,
+    ref: TaskRef,
+    request_id: str = "",
+) -> None:
+    """Give a run what was reported, once for each request ID."""
+    engine.check_open()
+    if request_id and await served(engine, ref.workspace, request_id):
+        return
+    if row.status:
+        raise _unknown(f"run {row.workflow_id!r} ({row.run_id}) of the task is over")
+    now = engine.clock.now()
+    request = (ref.workspace, request_id, now) if request_id else None
+    sending = engine.loop.create_task(engine.deliver(row.key, event, request))
+    if request_id:
+        engine.waiting.serving(ref.workspace, request_id, sending)
+    await asyncio.shield(sending)
+
+
+def found(engine: "Engine", ref: TaskRef) -> tuple[RunRow, AttemptName]:
+    """The run of a task, and which attempt is meant; RPCError NOT_FOUND."""
+    if ref.token:
+        name = _of_token(engine, ref)
+        row = engine.store.find(name.workspace, name.workflow_id, name.run_id)
+        if row is None:
+            raise _unknown("the run of the task is not known any more")
+        return row, name
+    row = engine.store.find(ref.workspace, ref.workflow_id, ref.run_id)
+    if row is None:
+        raise _unknown(f"no run of workflow ID {ref.workflow_id!r} is known")
+    run_id, _, rest = ref.task_id.partition("/")
+    generation, _, call = rest.partition("/")
+    if not rest:
+        run_id, generation, call = row.run_id, str(row.generation), ref.task_id
+    if run_id != row.run_id or not (_is_number(generation) and _is_number(call)):
+        raise _unknown(
+            f"run {row.workflow_id!r} ({row.run_id}) has no task {ref.task_id!r}"
+        )
+    return row, AttemptName(
+        row.workspace, row.workflow_id, row.run_id, int(generation), int(call), 0
+    )
+
+
+def _of_token(engine: "Engine", ref: TaskRef) -> AttemptName:
+    try:
+        name = named_by(engine.seal, token_of(ref.token))
+    except ValueError:
+        name = None
+    if name is None or name.workspace != ref.workspace:
+        raise _unknown("the token names no task of this engine and workspace")
+    return name
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def _unknown(message: str) -> RPCError:
+    return RPCError(message, RPCStatus.NOT_FOUND)
