@@ -1,6 +1,7 @@
 """A real engine with runs in every status, served; run as a child process.
 
-    python -m tests.dashboard.site DATABASE [--token] [--many] [--address HOST:PORT]
+    python -m tests.dashboard.site DATABASE [--token] [--empty | --many]
+        [--address HOST:PORT]
 
 Prints one line of JSON when it is ready: its address, and a token if one was made.
 Ends when its standard input does.
@@ -360,7 +361,7 @@ async def plan(runtime: Runtime) -> None:
     )
 
 
-async def serve(database: str, address: str, guarded: bool, many: bool) -> None:
+async def serve(database: str, address: str, guarded: bool, filled: bool) -> None:
     token = ""
     fresh = not Path(database).exists()
     if guarded:
@@ -370,7 +371,7 @@ async def serve(database: str, address: str, guarded: bool, many: bool) -> None:
         Runtime(database, registry=REGISTRY) as runtime,
         Control(runtime, address) as control,
     ):
-        if fresh and not (guarded or many):
+        if fresh and filled:
             await fill(runtime)
             await found(runtime)
             await plan(runtime)
@@ -384,11 +385,13 @@ def main() -> None:
     parser.add_argument("database")
     parser.add_argument("--address", default="127.0.0.1:0")
     parser.add_argument("--token", action="store_true")
+    parser.add_argument("--empty", action="store_true")
     parser.add_argument("--many", action="store_true")
     given = parser.parse_args()
     if given.many:
         many_runs(Path(given.database).parent)
-    asyncio.run(serve(given.database, given.address, given.token, given.many))
+    filled = not (given.token or given.empty or given.many)
+    asyncio.run(serve(given.database, given.address, given.token, filled))
 
 
 if __name__ == "__main__":

@@ -178,13 +178,14 @@ export function json(value) {
 }
 
 /** Search attributes by name, or null if there are none. */
-export function attributesShown(attributes, { longest = 200 } = {}) {
+export function attributesShown(attributes, { longest = 200, most = 100 } = {}) {
   const found = Object.entries(attributes ?? {});
   if (!found.length) return null;
-  return h("ul", { class: "attributes" }, found.map(([name, { kind, value }]) => {
+  const rest = found.length > most && h("li", {}, `and ${found.length - most} more`);
+  return h("ul", { class: "attributes" }, found.slice(0, most).map(([name, { kind, value }]) => {
     const text = kind === "DATETIME" ? absolute(value) : Array.isArray(value) ? value.join(", ") : String(value);
     return h("li", { title: text.length > longest ? text : null }, h("span", { class: "muted" }, name), " ", text.length > longest ? `${text.slice(0, longest)}…` : text);
-  }));
+  }), rest);
 }
 
 /** A value on one short line. */

@@ -43,9 +43,12 @@ export class Filter {
 
   /** Tell what is wrong if `error` is about the filter, and answer whether it is. */
   refused(error) {
-    const at = /^the filter is wrong at character (\d+)/.exec(error?.message ?? "");
+    const text = error?.message ?? "";
+    const at = /^the filter is wrong at character (\d+)/.exec(text);
+    if (at && text + this.entered === this.told) return true;
+    this.told = text + this.entered;
     this.wrong.hidden = !at;
-    this.input.toggleAttribute("aria-invalid", Boolean(at));
+    this.input.setAttribute("aria-invalid", String(Boolean(at)));
     if (!at) return false;
     const place = Number(at[1]) - 1;
     const letters = Array.from(this.entered);
