@@ -20,6 +20,8 @@ from typing import Any
 
 from everact.actors import Actor
 from everact.runtime import (
+    AddCompatible,
+    AddNewDefault,
     CalendarSpec,
     IntervalSpec,
     OverlapPolicy,
@@ -35,8 +37,10 @@ from everact.runtime import (
     StartWorkflow,
     TypedSearchAttributes,
     UserEventCondition,
+    Worker,
     all_handlers_finished,
     any_of,
+    context,
     continue_as_new,
     retry,
     set_current_details,
@@ -185,6 +189,16 @@ async def pack(parcel: int) -> str:
     return f"parcel {parcel} is packed"
 
 
+@task(registry=REGISTRY)
+async def signature(paper: str) -> str:
+    context().complete_elsewhere()
+
+
+@workflow(registry=REGISTRY)
+async def contract(paper: str) -> str:
+    return f"signed by {await signature(paper)}"
+
+
 @workflow(registry=REGISTRY)
 class Parcel:
     """A parcel: it is found by attributes, updated, and waits for events."""
@@ -302,6 +316,14 @@ async def found(runtime: Runtime) -> None:
         additional_metadata={HOSTILE: HOSTILE},
     )
     await runtime.start(echo, 1, id="cron-echo", cron_schedule="*/5 * * * *")
+    await runtime.start(contract, "lease", id="contract-1")
+    for operation in (
+        AddNewDefault("1.0"),
+        AddNewDefault("2.0"),
+        AddCompatible("2.1", "2.0"),
+    ):
+        await runtime.versions.update("press", operation)
+    await runtime.start(wait_for_ever, id="printing", queue="press")
 
 
 async def plan(runtime: Runtime) -> None:
@@ -368,7 +390,11 @@ async def serve(database: str, address: str, guarded: bool, filled: bool) -> Non
         tokens = TokenFile.beside(database)
         token = tokens.create("page", scope=Scope.ADMIN)[1]
     async with (
-        Runtime(database, registry=REGISTRY) as runtime,
+        Runtime(
+            database,
+            registry=REGISTRY,
+            workers=[Worker(), Worker("press", build_id="2.1")],
+        ) as runtime,
         Control(runtime, address) as control,
     ):
         if fresh and filled:

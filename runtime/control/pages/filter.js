@@ -71,7 +71,7 @@ export class Filter {
   }
 }
 
-export const KINDS = { TEXT: "words", KEYWORD: "text", INT: "integer", FLOAT: "number", BOOL: "true or false", DATETIME: "moment", KEYWORD_LIST: "texts" };
+const KINDS = { TEXT: "words", KEYWORD: "text", INT: "integer", FLOAT: "number", BOOL: "true or false", DATETIME: "moment", KEYWORD_LIST: "texts" };
 
 /** A name as it is written in a filter. */
 function written(name) {
@@ -79,7 +79,7 @@ function written(name) {
 }
 
 function codes(texts) {
-  return texts.map((text, at) => [at ? " " : "", h("code", {}, text)]);
+  return texts.map((text, at) => [at ? ", " : "", h("code", {}, text)]);
 }
 
 function sentence(text) {

@@ -14,7 +14,7 @@ const FLUSH = 250;
 const ATTRIBUTES = 6;
 const FIELDS = [
   "workflow_id", "run_id", "workflow", "status", "queue", "start_time", "execution_time", "close_time", "history_length",
-  "parent_workflow_id", "parent_run_id", "root_run_id", "run_name", "schedule_id", "nominal_time", "build_ids", "put_aside", "metadata.…",
+  "parent_workflow_id", "parent_run_id", "root_run_id", "run_name", "schedule_id", "nominal_time", "build_ids", "put_aside", "metadata.NAME",
 ];
 const EXAMPLES = [
   "status = 'failed' AND start_time > '2026-01-31T12:00:00Z'",
