@@ -104,6 +104,7 @@ async def test_a_refusal_tells_class_status_and_data(http: Http) -> None:
         "workflow_id": "b",
         "workflow_type": "Basket",
         "run_id": started["run_id"],
+        "closed": False,
     }
 
 
