@@ -33,6 +33,7 @@ from everact.runtime import (
     ScheduleSpec,
     ScheduleState,
     SearchAttributeKey,
+    SearchAttributePair,
     SleepCondition,
     StartWorkflow,
     TypedSearchAttributes,
@@ -285,14 +286,14 @@ async def found(runtime: Runtime) -> None:
     """Parcels, with everything that a run can be told apart by."""
     await runtime.search_attributes.add(CUSTOMER, STAGE, TOTAL, TAGS, ODD)
     for number, customer in enumerate(["ada", "bob", "ada"]):
-        attributes = [
+        attributes: list[SearchAttributePair[Any]] = [
             CUSTOMER.value_set(customer),
             TOTAL.value_set(10.5 * number),
             TAGS.value_set(["fragile", "gift"]),
         ]
         handle = await runtime.start(
             Parcel,
-            number,
+            args=[number],
             id=f"parcel-{number}",
             search_attributes=TypedSearchAttributes(attributes),
             priority=3,
@@ -308,7 +309,7 @@ async def found(runtime: Runtime) -> None:
             )
     await runtime.start(
         Parcel,
-        9,
+        args=[9],
         id=f"parcel {HOSTILE}",
         search_attributes=TypedSearchAttributes([ODD.value_set(HOSTILE)]),
         static_summary=HOSTILE,
