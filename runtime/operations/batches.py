@@ -3,16 +3,20 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.errors import EveractError, RPCError, WorkflowAlreadyStarted
+from everact.runtime.filters.parsing import parse
+from everact.runtime.filters.tree import Field
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import typed_start
 from everact.runtime.operations.base import Request, operation
+from everact.runtime.operations.searching import Narrowed, narrowed
 from everact.runtime.operations.starting import (
     StartedRun,
     StartRun,
@@ -20,6 +24,7 @@ from everact.runtime.operations.starting import (
     start_run,
     together,
 )
+from everact.runtime.store.base import Search
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -87,12 +92,13 @@ class RunTally(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TallyRuns(Request[RunTally], frozen=True, kw_only=True):
-    """How many runs match, by status; see `ListRuns`."""
+    """How many runs match, by status; see `ListRuns`, and `SearchRuns` for a query."""
 
     workspace: str = "default"
     workflow: str | None = None
     queue: str | None = None
     id_prefix: str | None = None
+    query: str = ""
 
 
 @operation("runs.start_batch", StartRuns, access=Access.WRITE)
@@ -157,10 +163,33 @@ async def count_runs(engine: "Engine", request: CountRuns) -> RunCount:
 @operation("runs.tally", TallyRuns, access=Access.READ)
 async def tally_runs(engine: "Engine", request: TallyRuns) -> RunTally:
     """Count the index once for all statuses."""
+    if request.query:
+        return _tally_found(engine, request)
     chosen = request.workflow, request.queue, request.id_prefix
     found = engine.store.select("tally_runs", request.workspace, *chosen)
     lines = [tuple(map(int, line.split())) for line in found]
     return RunTally(
         counts={RunStatus(status).name: count for status, count, _ in lines},
         aside=sum(aside for *_, aside in lines),
+    )
+
+
+def _tally_found(engine: "Engine", request: TallyRuns) -> RunTally:
+    """Count what a filter finds, whatever order or groups it has."""
+    by = Narrowed(
+        workflow=request.workflow, queue=request.queue, id_prefix=request.id_prefix
+    )
+    wanted = parse(request.query)
+    declared = engine.visibility.declared(request.workspace)
+
+    def tally(by: Narrowed, group: Field | None) -> list[tuple[Any, int]]:
+        chosen = narrowed(replace(wanted, order=(), group=group), by)
+        return engine.store.tally(Search(request.workspace, chosen, declared))
+
+    return RunTally(
+        counts={
+            RunStatus(status).name: count
+            for status, count in tally(by, Field(("status",)))
+        },
+        aside=sum(count for _, count in tally(replace(by, put_aside=True), None)),
     )

@@ -34,6 +34,7 @@ from everact.runtime.operations.access import Access
 from everact.runtime.operations.base import Name, Request, operation
 from everact.runtime.programs.workflow_loop import decode_arguments
 from everact.runtime.store.base import RunFilter, RunRow
+from everact.runtime.store.searching import attributes_found
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -238,6 +239,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float
     closed_at: float | None
     priority: int = 0
+    attributes: dict[str, Attribute] = {}
 
 
 class ListRuns(Request[tuple[RunSummary, ...]], frozen=True, kw_only=True):
@@ -588,12 +590,17 @@ async def list_runs(engine: "Engine", request: ListRuns) -> tuple[RunSummary, ..
         id_prefix=request.id_prefix,
         aside=request.aside or None,
     )
-    rows = engine.store.list(chosen, request.after, request.limit)
-    return tuple(summary_of(row) for row in rows)
+    return summaries(engine, engine.store.list(chosen, request.after, request.limit))
 
 
-def summary_of(row: RunRow) -> RunSummary:
-    """One line of a list."""
+def summaries(engine: "Engine", rows: list[RunRow]) -> tuple[RunSummary, ...]:
+    """The lines of a list."""
+    keys = msgspec.json.encode([row.key for row in rows]).decode()
+    found = attributes_found(engine.store.rows("attributes_of_runs", keys))
+    return tuple(_summary(row, found.get(row.key, {})) for row in rows)
+
+
+def _summary(row: RunRow, attributes: dict[str, Attribute]) -> RunSummary:
     return RunSummary(
         key=row.key,
         workflow_id=row.workflow_id,
@@ -607,6 +614,7 @@ def summary_of(row: RunRow) -> RunSummary:
         started_at=row.started_at,
         closed_at=row.closed_at,
         priority=row.priority,
+        attributes=attributes,
     )
 
 

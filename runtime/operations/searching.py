@@ -37,12 +37,14 @@ PAGE = 1000
 
 
 class Narrowed(msgspec.Struct, frozen=True, kw_only=True):
-    """What else a filter is joined with; None does not narrow."""
+    """What else a filter is joined with; None and false do not narrow."""
 
     status: RunStatus | None = None
     workflow: str | None = None
     queue: str | None = None
     workflow_id: str | None = None
+    id_prefix: str | None = None
+    put_aside: bool = False
 
 
 class FoundRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,9 +155,14 @@ def narrowed(wanted: Filter, by: Narrowed) -> Filter:
     """A filter with what it is joined with."""
     parts: list[Condition] = [
         Comparison(Field((name,)), Operator.EQUAL, (Literal(str(value)),))
-        for name, value in msgspec.structs.asdict(by).items()
-        if value is not None
+        for name in ("status", "workflow", "queue", "workflow_id")
+        if (value := getattr(by, name)) is not None
     ]
+    if by.id_prefix is not None:
+        prefix = (Literal(by.id_prefix),)
+        parts.append(Comparison(Field(("workflow_id",)), Operator.STARTS_WITH, prefix))
+    if by.put_aside:
+        parts.append(Comparison(Field(("put_aside",)), Operator.IS_NOT_NULL))
     if wanted.condition is not None:
         parts.append(wanted.condition)
     if not parts:

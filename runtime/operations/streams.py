@@ -14,7 +14,7 @@ from everact.runtime.operations.runs import (
     RunSummary,
     find_run,
     read_history,
-    summary_of,
+    summaries,
 )
 from everact.runtime.store.base import RunFilter
 
@@ -109,9 +109,10 @@ async def _changes(
     with engine.waiting.watching() as watcher:
         while True:
             for key in await watcher.next():
-                for row in engine.store.list(chosen, key + 1, 1):
-                    if row.key == key:
-                        yield Item("", summary_of(row))
+                rows = engine.store.list(chosen, key + 1, 1)
+                for summary in summaries(engine, rows):
+                    if summary.key == key:
+                        yield Item("", summary)
             if watcher.missed:
                 raise RPCError(
                     "too many runs changed at once: list them, and watch again",

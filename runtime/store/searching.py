@@ -58,6 +58,7 @@ _FIELDS = {
     ("ParentRunId", "parent_run_id"): Subject("parent_run_id", _TEXT),
     ("RootRunId", "root_run_id"): Subject("root_run_id", _TEXT),
     ("RunName", "run_name"): Subject("run_name", _TEXT),
+    ("PutAside", "put_aside"): Subject("aside", _TEXT),
     ("ScheduleId", "schedule_id"): Subject(SCHEDULE_ID, _TEXT, False),
     ("NominalTime", "nominal_time"): Subject(NOMINAL_TIME, _MOMENT, False),
     ("BuildIds", "build_ids"): Subject(BUILD_IDS, AttributeKind.KEYWORD_LIST, False),

@@ -45,6 +45,7 @@ _EXPRESSIONS: Final = {
         f" and name = '{searching.EXECUTION_TIME}'), runs.started_at)"
     ),
     "run_name": "nullif(runs.run_name, '')",
+    "aside": "iif(runs.status = 0, nullif(runs.aside, ''), null)",
 }
 _PLAIN: Final = frozenset(
     {"workflow_id", "run_id", "root_run_id", "name", "status", "queue"}

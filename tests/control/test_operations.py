@@ -196,3 +196,41 @@ async def test_runs_are_tallied_by_status_and_listed_by_how_their_id_begins(
     status, found = await http.get("/api/v1/runs/list", aside="true")
     assert status == 200
     assert [line["workflow_id"] for line in found["items"]] == ["b-2"]
+
+
+@pytest.mark.feature("VS-07")
+async def test_what_a_filter_finds_is_tallied_narrowed_and_shown_with_attributes(
+    http: Http,
+) -> None:
+    await http.ok("search_attributes/add", keys={"Shop": "KEYWORD"})
+    shop = {"Shop": {"kind": "KEYWORD", "value": "north"}}
+    options = {"extras": {"attributes": shop}}
+    for name, workflow in (("a-1", "Basket"), ("a-2", "nobody_knows")):
+        start = {"workflow": workflow, "workflow_id": name, "options": options}
+        await http.ok("runs/start", **start)
+    await http.ok("runs/start", workflow="nobody_knows", workflow_id="b-1")
+    query = "Shop = 'north' ORDER BY workflow_id"
+    assert await http.ok("runs/tally", query=query) == {
+        "counts": {"RUNNING": 2},
+        "aside": 1,
+    }
+    one = await http.ok("runs/tally", query=query, id_prefix="a-1")
+    assert one == {"counts": {"RUNNING": 1}, "aside": 0}
+    for narrowed, expected in (
+        ({}, ["a-1", "a-2"]),
+        ({"id_prefix": "a-1"}, ["a-1"]),
+        ({"put_aside": True}, ["a-2"]),
+        ({"put_aside": True, "workflow": "Basket"}, []),
+    ):
+        found = await http.ok("runs/search", query=query, narrowed=narrowed)
+        assert [run["workflow_id"] for run in found["runs"]] == expected
+    found = await http.ok("runs/search", query="put_aside != ''")
+    reasons = [run["aside"] for run in found["runs"]]
+    assert len(reasons) == 2 and all(reasons)
+    await http.ok("runs/terminate", run={"workflow_id": "b-1"})
+    found = await http.ok("runs/search", query="PutAside IS NOT NULL")
+    assert [run["workflow_id"] for run in found["runs"]] == ["a-2"]
+    listed = await http.ok("runs/list")
+    assert [line["attributes"] for line in listed["items"]] == [{}, shop, shop]
+    status, fault = await http.post("/api/v1/runs/tally", {"query": "Shop ="})
+    assert status == 400 and "wrong at character 7" in fault["error"]["message"]

@@ -1,6 +1,7 @@
 """A real engine with runs in every status, served; run as a child process.
 
-    python -m tests.dashboard.site DATABASE [--token] [--many] [--address HOST:PORT]
+    python -m tests.dashboard.site DATABASE [--token] [--empty | --many]
+        [--address HOST:PORT]
 
 Prints one line of JSON when it is ready: its address, and a token if one was made.
 Ends when its standard input does.
@@ -18,7 +19,38 @@ from pathlib import Path
 from typing import Any
 
 from everact.actors import Actor
-from everact.runtime import Registry, Runtime, continue_as_new, retry, task, workflow
+from everact.runtime import (
+    AddCompatible,
+    AddNewDefault,
+    CalendarSpec,
+    IntervalSpec,
+    OverlapPolicy,
+    Range,
+    Registry,
+    Runtime,
+    Schedule,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleState,
+    SearchAttributeKey,
+    SearchAttributePair,
+    SleepCondition,
+    StartWorkflow,
+    TypedSearchAttributes,
+    UserEventCondition,
+    Worker,
+    all_handlers_finished,
+    any_of,
+    context,
+    continue_as_new,
+    retry,
+    set_current_details,
+    task,
+    upsert_search_attributes,
+    wait_condition,
+    wait_for,
+    workflow,
+)
 from everact.runtime.control.serving import Control
 from everact.runtime.control.tokens import Scope, TokenFile
 from tests.store.many import many_runs
@@ -26,6 +58,12 @@ from tests.store.many import many_runs
 REGISTRY = Registry()
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
 """What would run in a page that took it for HTML."""
+
+CUSTOMER = SearchAttributeKey.for_keyword("Customer")
+STAGE = SearchAttributeKey.for_keyword("Stage")
+TOTAL = SearchAttributeKey.for_float("Total")
+TAGS = SearchAttributeKey.for_keyword_list("Tags")
+ODD = SearchAttributeKey.for_text(HOSTILE)
 
 
 @task(registry=REGISTRY)
@@ -146,6 +184,58 @@ async def hostile(value: Any) -> Any:
     raise RuntimeError(HOSTILE)
 
 
+@task(registry=REGISTRY)
+async def pack(parcel: int) -> str:
+    await asyncio.sleep(0.05)
+    return f"parcel {parcel} is packed"
+
+
+@task(registry=REGISTRY)
+async def signature(paper: str) -> str:
+    context().complete_elsewhere()
+
+
+@workflow(registry=REGISTRY)
+async def contract(paper: str) -> str:
+    return f"signed by {await signature(paper)}"
+
+
+@workflow(registry=REGISTRY)
+class Parcel:
+    """A parcel: it is found by attributes, updated, and waits for events."""
+
+    def __init__(self) -> None:
+        self.stops: list[str] = []
+        self.insured = asyncio.Event()
+
+    @workflow.run
+    async def run(self, number: int) -> list[str]:
+        await pack(number)
+        upsert_search_attributes(STAGE.value_set("packed"))
+        set_current_details("waits for the courier,\nwho comes on Friday")
+        courier = UserEventCondition("courier", scope=f"parcel-{number}")
+        await wait_for("courier", any_of(courier, SleepCondition("30d")))
+        self.insured.set()
+        await wait_condition(all_handlers_finished)
+        return self.stops
+
+    @workflow.update
+    async def add_stop(self, place: str) -> int:
+        await pack(len(self.stops))
+        self.stops.append(place)
+        return len(self.stops)
+
+    @add_stop.validator
+    def check_stop(self, place: str) -> None:
+        if not place:
+            raise ValueError("a stop has a name")
+
+    @workflow.update
+    async def insure(self, value: int) -> str:
+        await self.insured.wait()
+        return f"insured at {value}"
+
+
 class Tally(Actor):
     """Counts for another."""
 
@@ -192,18 +282,126 @@ async def fill(runtime: Runtime) -> None:
             await run.result()
 
 
-async def serve(database: str, address: str, guarded: bool, many: bool) -> None:
+async def found(runtime: Runtime) -> None:
+    """Parcels, with everything that a run can be told apart by."""
+    await runtime.search_attributes.add(CUSTOMER, STAGE, TOTAL, TAGS, ODD)
+    for number, customer in enumerate(["ada", "bob", "ada"]):
+        attributes: list[SearchAttributePair[Any]] = [
+            CUSTOMER.value_set(customer),
+            TOTAL.value_set(10.5 * number),
+            TAGS.value_set(["fragile", "gift"]),
+        ]
+        handle = await runtime.start(
+            Parcel,
+            args=[number],
+            id=f"parcel-{number}",
+            search_attributes=TypedSearchAttributes(attributes),
+            priority=3,
+            static_summary=f"A parcel for {customer}",
+            static_details="Two cups and a pot.\nThe pot is old.",
+            additional_metadata={"shop": {"region": "north"}},
+            memo={"gift": True},
+        )
+        if number == 1:
+            await handle.update(Parcel.add_stop, "Ghent", id="stop-1")
+            await handle.start_update(
+                Parcel.insure, 100, wait_for="accepted", id="insure-1"
+            )
+    await runtime.start(
+        Parcel,
+        args=[9],
+        id=f"parcel {HOSTILE}",
+        search_attributes=TypedSearchAttributes([ODD.value_set(HOSTILE)]),
+        static_summary=HOSTILE,
+        static_details=HOSTILE,
+        additional_metadata={HOSTILE: HOSTILE},
+    )
+    await runtime.start(echo, 1, id="cron-echo", cron_schedule="*/5 * * * *")
+    await runtime.start(contract, "lease", id="contract-1")
+    for operation in (
+        AddNewDefault("1.0"),
+        AddNewDefault("2.0"),
+        AddCompatible("2.1", "2.0"),
+    ):
+        await runtime.versions.update("press", operation)
+    await runtime.start(wait_for_ever, id="printing", queue="press")
+
+
+async def plan(runtime: Runtime) -> None:
+    """Schedules: a calm one, a busy one, a paused one, a hostile one."""
+    create = runtime.schedules.create
+    await create(
+        "nightly-import",
+        Schedule(
+            StartWorkflow(echo, {"bucket": "invoices"}, id="import-nightly"),
+            ScheduleSpec(
+                cron_expressions=["0 2 * * MON-FRI"], time_zone_name="Europe/Berlin"
+            ),
+            SchedulePolicy(overlap=OverlapPolicy.BUFFER_ONE, pause_on_failure=True),
+            ScheduleState(note="as agreed with the warehouse"),
+        ),
+        search_attributes=TypedSearchAttributes([CUSTOMER.value_set("ada")]),
+        memo={"owner": "billing"},
+        static_summary="Takes in what the shops sent",
+    )
+    await create(
+        "stock",
+        Schedule(
+            StartWorkflow(echo, "stock", id="stock"),
+            ScheduleSpec(
+                intervals=[IntervalSpec("15m", "90s")],
+                skip=[
+                    CalendarSpec(
+                        second=(Range(0, 59),),
+                        minute=(Range(0, 59),),
+                        hour=(Range(0, 5),),
+                    )
+                ],
+                jitter="20s",
+            ),
+        ),
+        trigger_immediately=True,
+    )
+    await create(
+        "reports",
+        Schedule(
+            StartWorkflow(echo, "report", id="report"),
+            ScheduleSpec(calendars=[CalendarSpec(hour=(Range(9, 17),))]),
+            SchedulePolicy(overlap=OverlapPolicy.ALLOW_ALL),
+            ScheduleState(paused=True, note="until the printer is repaired"),
+        ),
+    )
+    await create(
+        HOSTILE,
+        Schedule(
+            StartWorkflow(echo, HOSTILE, id=HOSTILE),
+            ScheduleSpec(cron_expressions=[f"@daily # {HOSTILE}"]),
+            state=ScheduleState(note=HOSTILE),
+        ),
+        trigger_immediately=True,
+        static_details=HOSTILE,
+        memo={HOSTILE: HOSTILE},
+    )
+
+
+async def serve(database: str, address: str, guarded: bool, filled: bool) -> None:
     token = ""
     fresh = not Path(database).exists()
     if guarded:
         tokens = TokenFile.beside(database)
         token = tokens.create("page", scope=Scope.ADMIN)[1]
     async with (
-        Runtime(database, registry=REGISTRY) as runtime,
+        Runtime(
+            database,
+            registry=REGISTRY,
+            workers=[Worker(), Worker("press", build_id="2.1")],
+        ) as runtime,
         Control(runtime, address) as control,
     ):
-        if fresh and not (guarded or many):
+        if fresh and filled:
             await fill(runtime)
+            await found(runtime)
+            await plan(runtime)
             runtime.engine.system.spawn(Counter, name="visitors")
         print(json.dumps({"address": control.address, "token": token}), flush=True)
         await asyncio.to_thread(sys.stdin.read)
@@ -214,11 +412,13 @@ def main() -> None:
     parser.add_argument("database")
     parser.add_argument("--address", default="127.0.0.1:0")
     parser.add_argument("--token", action="store_true")
+    parser.add_argument("--empty", action="store_true")
     parser.add_argument("--many", action="store_true")
     given = parser.parse_args()
     if given.many:
         many_runs(Path(given.database).parent)
-    asyncio.run(serve(given.database, given.address, given.token, given.many))
+    filled = not (given.token or given.empty or given.many)
+    asyncio.run(serve(given.database, given.address, given.token, filled))
 
 
 if __name__ == "__main__":

@@ -43,6 +43,17 @@ def test_queues_workers_and_counts_are_told(visit: Visit) -> None:
     expect(page.get_by_label("Queue")).to_have_value("default")
 
 
+def test_builds_and_search_attributes_are_told(visit: Visit) -> None:
+    page = visit.go("#/actors")
+    line = page.locator("table").nth(1).locator("tr").filter(has_text="press")
+    expect(line.locator(".sets li")).to_have_text(["2.1, 2.0 for new runs", "1.0"])
+    worker = page.locator("table").first.locator("tr").filter(has_text="press")
+    expect(worker).to_contain_text("2.1")
+    keys = page.locator("table.keys tr")
+    expect(keys.filter(has_text="Tags")).to_contain_text("keyword list")
+    expect(keys.filter(has_text="onerror")).to_contain_text("text")
+
+
 def test_a_run_is_started_and_shown(visit: Visit) -> None:
     page = visit.go("#/start")
     page.get_by_label("Workflow", exact=True).select_option("crawl")

@@ -185,3 +185,119 @@ def test_of_a_very_long_journal_the_end_is_drawn(visit: Visit, site: Site) -> No
     expect(page.locator(".timeline .note")).to_contain_text(left_out)
     expect(page.locator("g.lane").filter(has_text="fetch × 8")).to_be_visible()
     expect(page.locator(".range")).to_contain_text(f"of {length:,}")
+
+
+def test_what_a_run_is_for_and_where_it_stands_is_told(visit: Visit) -> None:
+    page = visit.go("#/run/parcel-1")
+    about = page.locator(".panel.summary")
+    for text in (
+        "A parcel for bob",
+        "Two cups and a pot.",
+        "waits for the courier,",
+        "Customer bob",
+        "Tags fragile, gift",
+        "Stage packed",
+        '{"gift":true}',
+        '"region":"north"',
+    ):
+        expect(about).to_contain_text(text)
+    expect(page.locator(".facts")).to_contain_text("Priority3")
+    page = visit.go("#/run/cron-echo")
+    expect(page.locator(".facts")).to_contain_text("Cron*/5 * * * *")
+    page = visit.go("#/run/printing")
+    expect(page.locator(".facts")).to_contain_text("Build ID2.1")
+
+
+def test_a_run_leads_to_its_schedule(visit: Visit, site: Site) -> None:
+    (taken,) = site.ask("schedules/describe", id="stock")["recent"]
+    page = visit.go(f"#/run/{taken['workflow_id']}")
+    expect(page.locator(".facts")).to_contain_text("For")
+    page.locator(".facts").get_by_role("link", name="stock").click()
+    expect(page.locator("h1")).to_have_text("stock")
+    page.locator(".facts").get_by_role("link", name="all that it started").click()
+    expect(page.locator("a.row")).to_have_text([taken["workflow_id"]])
+    assert "schedule_id" in page.get_by_label("Filter", exact=True).input_value()
+
+
+def test_updates_and_waits_for_events_are_told(visit: Visit) -> None:
+    page = visit.go("#/run/parcel-1")
+    updates = page.locator(".updates tbody tr")
+    expect(updates).to_have_count(2)
+    expect(updates.first).to_contain_text("insure-1")
+    expect(updates.first).to_contain_text("accepted")
+    expect(updates.last).to_contain_text("completed")
+    expect(updates.last.locator("code")).to_have_text("1")
+    expect(page.locator(".pending")).to_contain_text("Waits for the event courier.")
+    lanes = page.locator("g.lane")
+    expect(lanes.filter(has_text="update insure").locator(".bar.open")).to_have_count(1)
+    lanes.filter(has_text="event courier").hover()
+    expect(page.locator(".detail")).to_contain_text("waiting, for")
+
+
+def test_an_update_is_sent_answered_and_refused(visit: Visit, site: Site) -> None:
+    site.ask("runs/start", workflow="Parcel", workflow_id="updated", args=[7])
+    page = visit.go("#/run/updated")
+    page.get_by_role("button", name="Update").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Update").fill("add_stop")
+    dialog.get_by_label("Arguments").fill('[""]')
+    dialog.get_by_role("button", name="Send").click()
+    expect(dialog.locator(".trouble")).to_contain_text("a stop has a name")
+    dialog.get_by_label("Arguments").fill('["Bruges"]')
+    dialog.get_by_role("button", name="Send").click()
+    expect(dialog.locator(".answer pre")).to_have_text("1")
+    dialog.get_by_role("button", name="Send").click()  # the same: joins the first
+    expect(dialog.locator(".answer pre")).to_have_text("1")
+    visit.picture("update-dialog", full=False)
+    dialog.get_by_label("Update").fill("insure")
+    dialog.get_by_label("Arguments").fill("[5]")
+    dialog.get_by_label("Wait until").select_option("accepted")
+    dialog.get_by_role("button", name="Send").click()
+    expect(dialog.locator(".told")).to_contain_text("It is accepted.")
+    page.keyboard.press("Escape")
+    updates = page.locator(".updates tbody tr")
+    expect(updates).to_have_count(2)
+    site.ask("events/push", key="courier", scope="parcel-7")
+    expect(page.locator(".head .pill")).to_have_text("Completed")
+    expect(updates.first).to_contain_text("insured at 5")
+    expect(page.locator(".journal")).to_contain_text("Event matched")
+
+
+def test_a_task_is_completed_from_outside(visit: Visit, site: Site) -> None:
+    site.ask("runs/start", workflow="contract", workflow_id="deed", args=["deed"])
+    page = visit.go("#/run/deed")
+    pending = page.locator(".pending")
+    expect(pending).to_contain_text("to be completed from outside")
+    expect(pending.locator("code")).to_contain_text("/0/1")
+    expect(page.locator("g.lane .bar.waiting")).to_have_count(1)
+    visit.picture("elsewhere")
+    dialog = page.get_by_role("dialog")
+    pending.get_by_role("button", name="Complete").click()
+    dialog.get_by_label("Result").fill("Ada")
+    dialog.get_by_role("button", name="Complete").click()
+    expect(dialog.locator(".trouble")).to_contain_text("not JSON")
+    dialog.get_by_label("Result").fill('"Ada"')
+    dialog.get_by_role("button", name="Complete").click()
+    expect(page.locator(".outcome pre")).to_have_text('"signed by Ada"')
+    expect(page.locator("g.lane .bar.done")).to_have_count(1)
+    site.ask("runs/start", workflow="contract", workflow_id="will", args=["will"])
+    page = visit.go("#/run/will")
+    pending.get_by_role("button", name="Fail").click()
+    dialog.get_by_label("Reason").fill("nobody signs it")
+    dialog.get_by_role("button", name="Fail the attempt").click()
+    expect(page.locator("article")).to_contain_text("nobody signs it")
+
+
+def test_records_that_the_page_does_not_know_do_not_break_it(visit: Visit) -> None:
+    page = visit.go()
+    found = page.evaluate(
+        """async () => {
+            const { Spans } = await import("/pages/spans.js");
+            const spans = new Spans();
+            const entry = { generation: 0, seq: 0, time: 1, run_id: "" };
+            spans.add({ ...entry, events: [{ type: "Teleported", call: 7 }],
+                        commands: [{ type: "Levitate", call: 1, name: "x" }] });
+            return [spans.closed, spans.list(new Map()).length];
+        }"""
+    )
+    assert found == [None, 0]

@@ -6,6 +6,7 @@ import re
 import socket
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -111,13 +112,94 @@ def test_the_page_outlasts_its_engine(browser: Browser, tmp_path: Path) -> None:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     database = tmp_path / "shop.db"
     with ExitStack() as stack:
-        with serving(database, "--address", address, "--many", "3") as first:
+        with serving(database, "--address", address, "--empty") as first:
             visit = stack.enter_context(visiting(browser, first))
             page = visit.go()
-            expect(page.locator("a.row")).to_have_count(3)
+            expect(page.locator(".nothing")).to_be_visible()
             expect(page.locator("#link")).to_have_text("Live")
         expect(page.locator("#link")).to_have_text("No answer")
         with serving(database, "--address", address) as second:
             expect(page.locator("#link")).to_have_text("Live", timeout=20_000)
             second.ask("runs/start", workflow="echo", workflow_id="after", args=[1])
             expect(page.locator("a.row").first).to_have_text("after", timeout=20_000)
+
+
+def test_runs_are_found_by_a_filter_that_can_be_kept(visit: Visit, site: Site) -> None:
+    page = visit.go()
+    ids = page.locator("a.row")
+    box = page.get_by_label("Filter", exact=True)
+    expect(page.locator("td.ids").filter(has_text="parcel-1")).to_contain_text(
+        "Customer bob"
+    )
+    box.fill("Customer = 'ada' ORDER BY Total")
+    page.keyboard.press("Enter")
+    expect(ids).to_have_text(["parcel-0", "parcel-2"])
+    expect(page.locator("td.ids").first).to_contain_text("Stage packed")
+    expect(page.locator(".chip[data-status=''] .count")).to_have_text("2")
+    page.locator(".chip[data-status=FAILED]").click()
+    expect(page.locator(".nothing")).to_have_text("No run matches.")
+    page.locator(".chip[data-status=RUNNING]").click()
+    expect(ids).to_have_count(2)
+    page.get_by_label("ID begins with").fill("parcel-2")
+    expect(ids).to_have_text(["parcel-2"])
+    page.reload()
+    expect(ids).to_have_text(["parcel-2"])
+    expect(box).to_have_value("Customer = 'ada' ORDER BY Total")
+    expect(page.locator(".range")).to_have_text("1–1 of 1")
+
+
+def test_a_wrong_filter_is_told_where(visit: Visit) -> None:
+    page = visit.go("#/runs?filter=Customr%20%3D%20'ada'")
+    wrong = page.locator(".filter .trouble")
+    expect(wrong).to_contain_text("wrong at character 1: there is no field 'Customr'")
+    expect(page.locator(".nothing")).to_contain_text("cannot be read")
+    box = page.get_by_label("Filter", exact=True)
+    expect(box).to_have_attribute("aria-invalid", "true")
+    expect(page.locator(".chip[data-status=''] .count")).to_have_text("")
+    box.fill("Customer = ")
+    page.get_by_role("button", name="Apply").click()
+    expect(wrong).to_contain_text("wrong at character 11: the end does not fit")
+    visit.picture("filter-wrong", full=False)
+    page.get_by_text("What can be written").click()
+    expect(page.locator(".help")).to_contain_text("Total (number)")
+    expect(page.locator(".help")).to_contain_text("workflow_id")
+    visit.picture("filter-help", full=False)
+    box.fill("")
+    expect(wrong).to_be_hidden()
+    expect(page.locator("a.row").first).to_be_visible()
+
+
+def test_a_filter_goes_with_put_aside_and_stays_live(visit: Visit, site: Site) -> None:
+    page = visit.go("#/runs?filter=workflow_id%20STARTS_WITH%20'found-'&status=RUNNING")
+    expect(page.locator(".nothing")).to_be_visible()
+    site.ask("runs/start", workflow="Order", workflow_id="found-1", args=[7, []])
+    site.ask("runs/start", workflow="Order", workflow_id="other-1", args=[7, []])
+    expect(page.locator("a.row")).to_have_text(["found-1"])
+    site.ask("runs/signal", run={"workflow_id": "found-1"}, name="pay")
+    expect(page.locator(".nothing")).to_be_visible()
+    expect(page.locator(".chip[data-status=COMPLETED] .count")).to_have_text("1")
+    page = visit.go("#/runs?filter=status%20%3D%20'running'&status=ASIDE")
+    expect(page.locator("a.row")).to_have_text(["parcel-aside"])
+    page = visit.go("#/runs?filter=put_aside%20IS%20NOT%20NULL")
+    expect(page.locator("a.row")).to_have_text(["parcel-aside"])
+    expect(page.locator(".chip[data-status=ASIDE] .count")).to_have_text("1")
+
+
+def test_a_filtered_list_is_read_page_by_page(visit: Visit, site: Site) -> None:
+    starts = [
+        {"workflow": "echo", "workflow_id": f"paged-{n:03}", "args": [n]}
+        for n in range(101)
+    ]
+    site.ask("runs/start_batch", starts=starts)
+    where = quote("workflow_id STARTS_WITH 'paged-' ORDER BY workflow_id")
+    page = visit.go(f"#/runs?filter={where}")
+    ids = page.locator("a.row")
+    expect(page.locator(".range")).to_have_text("1–50 of 101")
+    page.get_by_role("link", name="Next").click()
+    expect(ids.first).to_have_text("paged-050")
+    page.get_by_role("link", name="Next").click()
+    expect(ids).to_have_text(["paged-100"])
+    expect(page.get_by_role("link", name="Next")).to_have_count(0)
+    page.get_by_role("link", name="Before").click()
+    expect(ids.first).to_have_text("paged-050")
+    expect(page.locator(".range")).to_have_text("51–100 of 101")

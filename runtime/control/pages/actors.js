@@ -1,4 +1,5 @@
-// The engine: what it is, its queues and workers, and the tree of its actors.
+// The engine: what it is, its queues and workers with their builds, what runs are found
+// by, and the tree of its actors.
 
 import { access, ask } from "./api.js";
 import { duration, h, put, trouble, runLink } from "./dom.js";
@@ -20,11 +21,13 @@ class EnginePage {
     this.whole = new Set();
     this.facts = h("dl", { class: "facts" });
     this.workers = h("div");
+    this.keys = h("div");
     this.tree = h("div", { class: "tree" });
     this.told = h("div");
     this.element = h("article", { class: "engine-view" },
       h("h1", {}, "Engine"), this.told, this.facts,
       h("section", { class: "panel", "aria-label": "Queues and workers" }, h("h2", {}, "Queues and workers"), this.workers),
+      h("section", { class: "panel", "aria-label": "Search attributes" }, h("h2", {}, "Search attributes"), this.keys),
       h("section", { class: "panel", "aria-label": "Actors" }, h("h2", {}, "Actors"), this.tree));
   }
 
@@ -35,8 +38,14 @@ class EnginePage {
       const engine = await ask("engine/info", {}, { signal });
       this.showFacts(engine);
       const queues = [...new Set(engine.workers.flatMap((worker) => worker.queues))];
-      const running = await Promise.all(queues.map((queue) => ask("runs/count", { queue, status: "RUNNING", workspace: access.workspace }, { signal })));
-      this.showWorkers(engine.workers, queues.map((queue, at) => ({ queue, running: running[at].count })));
+      const { workspace } = access;
+      const [{ keys }, running, builds] = await Promise.all([
+        ask("search_attributes/list", { workspace }, { signal }),
+        Promise.all(queues.map((queue) => ask("runs/count", { queue, status: "RUNNING", workspace }, { signal }))),
+        Promise.all(queues.map((queue) => ask("versions/get", { queue, workspace }, { signal }))),
+      ]);
+      this.showKeys(keys);
+      this.showWorkers(engine.workers, queues.map((queue, at) => ({ queue, running: running[at].count, sets: builds[at].sets })));
     } catch (error) {
       told.push(error);
     }
@@ -70,18 +79,29 @@ class EnginePage {
     }
   }
 
+  showKeys(keys) {
+    if (!this.changed("keys", JSON.stringify(keys))) return;
+    const names = Object.keys(keys);
+    put(this.keys, names.length
+      ? h("table", { class: "keys" }, h("thead", {}, h("tr", {}, ["Name", "Type"].map((text) => h("th", { scope: "col" }, text)))),
+        h("tbody", {}, names.map((name) => h("tr", {}, h("td", {}, name), h("td", {}, keys[name].toLowerCase().replaceAll("_", " "))))))
+      : h("p", { class: "muted" }, "None is declared in this workspace."));
+  }
+
   showWorkers(workers, queues) {
     if (!this.changed("workers", JSON.stringify([workers, queues]))) return;
     const head = (...texts) => h("thead", {}, h("tr", {}, texts.map((text) => h("th", { scope: "col" }, text))));
     put(this.workers,
-      h("table", {}, head("Worker", "Queues", "Slots in use", "Threads in use"), h("tbody", {}, workers.map((worker) => h("tr", {},
-        h("td", {}, h("b", {}, worker.name), h("small", {}, worker.build_id)),
+      h("table", {}, head("Worker", "Build ID", "Queues", "Slots in use", "Threads in use"), h("tbody", {}, workers.map((worker) => h("tr", {},
+        h("td", {}, h("b", {}, worker.name)),
+        h("td", {}, worker.build_id || h("span", { class: "muted" }, "–")),
         h("td", {}, worker.queues.join(", ")),
         h("td", {}, used(worker.busy, worker.slots, "slots")), h("td", {}, used(worker.busy_threads, worker.threads, "threads")))))),
-      h("table", {}, head("Queue", "Running runs", "Workers"), h("tbody", {}, queues.map(({ queue, running }) => h("tr", {},
+      h("table", {}, head("Queue", "Running runs", "Workers", "Build sets, newest first"), h("tbody", {}, queues.map(({ queue, running, sets }) => h("tr", {},
         h("td", {}, h("a", { href: `#/runs?${new URLSearchParams({ queue })}` }, queue)),
         h("td", {}, running.toLocaleString("en")),
-        h("td", {}, String(workers.filter((worker) => worker.queues.includes(queue)).length)))))));
+        h("td", {}, String(workers.filter((worker) => worker.queues.includes(queue)).length)),
+        h("td", {}, setsShown(sets)))))));
   }
 
   showTree(tree) {
@@ -130,6 +150,13 @@ class EnginePage {
     }, summary, this.nodes(children, place, tree));
     return h("li", {}, opened);
   }
+}
+
+/** Sets of builds that may take each other's runs; the last set and ID are the default. */
+function setsShown(sets) {
+  if (!sets.length) return h("span", { class: "muted" }, "–");
+  return h("ol", { class: "sets" }, [...sets].reverse().map((ids, at) => h("li", {},
+    [...ids].reverse().map((id, nth) => [nth ? ", " : "", h("code", {}, id)]), at ? null : h("span", { class: "muted" }, " for new runs"))));
 }
 
 function used(busy, all, what) {

@@ -10,10 +10,13 @@ import { accessDialog } from "./dialogs.js";
 import { h, put, setClock } from "./dom.js";
 import { runView } from "./run.js";
 import { runsView } from "./runs.js";
+import { scheduleView } from "./schedule.js";
+import { schedulesView } from "./schedules.js";
 import { startView } from "./start.js";
 
-const VIEWS = { runs: runsView, run: runView, actors: actorsView, start: startView };
-const TITLES = { runs: "Runs", actors: "Engine", start: "Start a run" };
+const VIEWS = { runs: runsView, run: runView, schedules: schedulesView, schedule: scheduleView, actors: actorsView, start: startView };
+const TITLES = { runs: "Runs", schedules: "Schedules", actors: "Engine", start: "Start a run" };
+const ABOVE = { run: "runs", schedule: "schedules" };
 const FORGOTTEN = 60_000;
 const main = document.getElementById("main");
 const link = document.getElementById("link");
@@ -35,7 +38,7 @@ function show() {
   const view = Object.hasOwn(VIEWS, name) ? VIEWS[name] : null;
   document.title = `${TITLES[name] ?? place[1] ?? ""} · everact`;
   for (const shown of document.querySelectorAll("nav a")) {
-    const here = shown.dataset.view === name || (name === "run" && shown.dataset.view === "runs");
+    const here = shown.dataset.view === (ABOVE[name] ?? name);
     if (here) shown.setAttribute("aria-current", "page");
     else shown.removeAttribute("aria-current");
   }

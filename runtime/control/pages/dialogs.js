@@ -2,11 +2,12 @@
 
 import { access, ask, parse, repeatable } from "./api.js";
 import { h, json, put, say, trouble } from "./dom.js";
+import { failureText } from "./spans.js";
 
 let count = 0;
 
-/** A labelled input; `kind` "json" is for JSON text. */
-export function field(label, { name, kind = "text", value = "", hint = "", list = [], required = false } = {}) {
+/** A labelled input; `kind` "json" is for JSON text, "select" for one of `choices`. */
+export function field(label, { name, kind = "text", value = "", hint = "", list = [], choices = [], required = false } = {}) {
   const id = `field-${(count += 1)}`;
   const attributes = {
     id, name, required, autocomplete: "off", spellcheck: "false",
@@ -16,8 +17,10 @@ export function field(label, { name, kind = "text", value = "", hint = "", list 
   if (kind === "json") {
     input = h("textarea", { ...attributes, rows: "3", class: "code" });
     input.value = value;
+  } else if (kind === "select") {
+    input = h("select", attributes, choices.map(([given, text]) => h("option", { value: given, selected: given === value }, text)));
   } else {
-    input = h("input", { ...attributes, type: kind, list: list.length ? `${id}-list` : null });
+    input = h("input", { ...attributes, type: kind, step: kind === "datetime-local" ? "1" : null, list: list.length ? `${id}-list` : null });
     input.value = value;
   }
   const offered = list.length && h("datalist", { id: `${id}-list` }, list.map((text) => h("option", { value: text })));
@@ -125,6 +128,27 @@ export function queryDialog(run, known) {
   });
 }
 
+export function updateDialog(run, known) {
+  const once = repeatable();
+  return dialog("Send an update", {
+    about: "The run answers it. Sent again as it is, it joins the one that was sent before.",
+    fields: [
+      field("Update", { name: "name", list: known?.updates ?? [], value: known?.updates.length === 1 ? known.updates[0] : "", required: true }),
+      field("Arguments", { name: "arguments", kind: "json", hint: "JSON: a list, or an object of named arguments" }),
+      field("Wait until it is", { name: "wait_for", kind: "select", choices: [["completed", "answered"], ["accepted", "accepted"]] }),
+    ],
+    action: "Send",
+    work: async (data) => {
+      const { request_id: update_id, ...update } = once({ name: data.get("name"), ...argumentsOf(data.get("arguments")) });
+      const found = await ask("updates/send", { run, update: { update_id, ...update }, wait_for: data.get("wait_for"), wait: 5 });
+      if (!found) return h("p", {}, "There is no answer yet. Sending it again waits on.");
+      if (found.failure) throw new Error(`The update failed: ${failureText(found.failure)}`);
+      if (found.stage !== "completed") return h("p", {}, `It is ${found.stage}.`);
+      return h("div", { class: "answer" }, h("strong", {}, "Answer"), json(found.result ?? null));
+    },
+  });
+}
+
 export function cancelDialog(run) {
   const once = repeatable();
   return dialog("Cancel this run?", {
@@ -151,4 +175,46 @@ export function terminateDialog(run) {
       say("The run was terminated.");
     },
   });
+}
+
+// -- on a task that others complete ------------------------------------------------
+
+function taskOf(run, task) {
+  return { workflow_id: run.workflow_id, run_id: run.run_id, workspace: run.workspace, task_id: task.task_id };
+}
+
+export function completeDialog(run, task) {
+  const once = repeatable();
+  dialog("Complete the task", {
+    about: `Task ${task.name} waits for somebody to complete it.`,
+    fields: [field("Result", { name: "result", kind: "json", hint: "JSON, as the task would return it; empty for none" })],
+    action: "Complete",
+    work: async (data) => {
+      const text = data.get("result").trim();
+      await ask("tasks/complete", once({ task: taskOf(run, task), ...(text ? { result: value(text) } : {}) }));
+      say("The task was completed.");
+    },
+  });
+}
+
+export function failDialog(run, task) {
+  const once = repeatable();
+  dialog("Fail the attempt?", {
+    about: `This attempt of task ${task.name} fails. Its policy decides whether it is tried again.`,
+    fields: [field("Reason", { name: "message", required: true })],
+    action: "Fail the attempt",
+    danger: true,
+    work: async (data) => {
+      await ask("tasks/fail", once({ task: taskOf(run, task), failure: { kind: "APPLICATION", type: "Rejected", message: data.get("message") } }));
+      say("The attempt has failed.");
+    },
+  });
+}
+
+function value(text) {
+  try {
+    return parse(text);
+  } catch (error) {
+    throw new Error(`The result is not JSON: ${error.message}`);
+  }
 }

@@ -61,11 +61,11 @@ export const STATUSES = {
   TIMED_OUT: "Timed out",
   CONTINUED_AS_NEW: "Continued",
 };
+const WORDS = { ...STATUSES, ASIDE: "Put aside", ACTIVE: "Active", PAUSED: "Paused" };
 
 export function pill(status, aside = "") {
   const shown = aside && status === "RUNNING" ? "ASIDE" : status;
-  const text = shown === "ASIDE" ? "Put aside" : STATUSES[status] ?? status;
-  return h("span", { class: `pill ${shown.toLowerCase()}`, title: aside || null }, text);
+  return h("span", { class: `pill ${shown.toLowerCase()}`, title: aside || null }, WORDS[shown] ?? shown);
 }
 
 // -- times -------------------------------------------------------------------------
@@ -88,6 +88,35 @@ const UNITS = [["year", 31556952], ["month", 2629746], ["day", 86400], ["hour", 
 
 export function absolute(at) {
   return absoluteForm.format(at * 1000);
+}
+
+/** A moment by the clock of this browser, and by others. */
+export function local(at) {
+  return zoned(at, undefined);
+}
+
+export function utc(at) {
+  return `${zoned(at, "UTC")} UTC`;
+}
+
+/** The zone of this browser, or nothing where that is UTC. */
+export function elsewhere() {
+  const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+  return ["UTC", "Etc/UTC"].includes(timeZone) ? "" : timeZone;
+}
+
+/** A moment by the clock of this browser and, below it, by UTC. */
+export function both(at) {
+  return [elsewhere() && local(at), h("small", {}, utc(at))];
+}
+
+/** Null if the browser does not know the zone. */
+export function zoned(at, timeZone) {
+  try {
+    return new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZone }).format(at * 1000);
+  } catch {
+    return null;
+  }
 }
 
 export function clockTime(at) {
@@ -146,6 +175,17 @@ export function json(value) {
   const more = h("button", { type: "button", class: "quiet", onclick: () => put(shown, text) },
     `Show all ${text.length.toLocaleString()} characters`);
   return put(shown, text.slice(0, LONGEST), "…\n", more);
+}
+
+/** Search attributes by name, or null if there are none. */
+export function attributesShown(attributes, { longest = 200, most = 100 } = {}) {
+  const found = Object.entries(attributes ?? {});
+  if (!found.length) return null;
+  const rest = found.length > most && h("li", {}, `and ${found.length - most} more`);
+  return h("ul", { class: "attributes" }, found.slice(0, most).map(([name, { kind, value }]) => {
+    const text = kind === "DATETIME" ? absolute(value) : Array.isArray(value) ? value.join(", ") : String(value);
+    return h("li", { title: text.length > longest ? text : null }, h("span", { class: "muted" }, name), " ", text.length > longest ? `${text.slice(0, longest)}…` : text);
+  }), rest);
 }
 
 /** A value on one short line. */

@@ -7,6 +7,7 @@ import { failureText } from "./spans.js";
 const PAGE = 50;
 const SHOWN = 8;
 const OWN = new Set(["type", "call", "name"]);
+const CODED = ["result", "payload", "attributes"];
 
 export class Journal {
   constructor(run, signal) {
@@ -103,10 +104,12 @@ function rest(records) {
 
 function summary(found) {
   if (found.failure) return failureText(found.failure).slice(0, 120);
-  if (found.result !== undefined) return brief(found.result);
+  if (found.outcome) return summary(found.outcome);
+  const coded = CODED.find((name) => found[name] !== undefined);
+  if (coded) return brief(found[coded]);
   if (found.args?.length) return brief(found.args);
   if (found.due !== undefined) return absolute(found.due);
-  return found.reason ?? found.workflow_id ?? "";
+  return found.reason ?? found.workflow_id ?? found.text ?? found.key ?? "";
 }
 
 function empty(value) {

@@ -1,13 +1,25 @@
 // The list of runs: one page of it, kept live by the stream of changes.
 //
 // Only the page that is shown is in the document, however many runs there are. Older
-// pages are reached by the key of the last run; the way back is remembered in `trail`.
+// pages are reached by the key of the last run, or by the token that came with it where
+// there is a filter; the way back is remembered in `trail`. Only the engine knows which
+// runs a filter finds: so a filtered page is read again when any run changes.
 
 import { access, ask, follow } from "./api.js";
-import { STATUSES, address, h, moment, pill, put, runAddress, say, soon, trouble } from "./dom.js";
+import { Filter } from "./filter.js";
+import { STATUSES, address, attributesShown, h, moment, pill, put, runAddress, say, soon, trouble } from "./dom.js";
 
 const SIZES = ["50", "100", "200"];
 const FLUSH = 250;
+const ATTRIBUTES = 6;
+const FIELDS = [
+  "workflow_id", "run_id", "workflow", "status", "queue", "start_time", "execution_time", "close_time", "history_length",
+  "parent_workflow_id", "parent_run_id", "root_run_id", "run_name", "schedule_id", "nominal_time", "build_ids", "put_aside", "metadata.NAME",
+];
+const EXAMPLES = [
+  "status = 'failed' AND start_time > '2026-01-31T12:00:00Z'",
+  "workflow_id STARTS_WITH 'order-' ORDER BY start_time DESC",
+];
 const trail = new Map();
 
 /** The element of the view; it keeps itself up to date until `signal`. */
@@ -26,6 +38,8 @@ class RunList {
     this.read(query);
     // Counting reads the whole index: with many runs it is done less often.
     this.counting = 0;
+    this.searching = 0;
+    this.again = soon(() => this.load({ quietly: true }), () => Math.max(1000, 20 * this.searching));
     this.tally = soon(() => this.count(), () => Math.max(2000, 40 * this.counting));
     this.flush = soon(() => this.take(), FLUSH);
     this.build();
@@ -42,8 +56,9 @@ class RunList {
       workflow: query.get("workflow") ?? "",
       queue: query.get("queue") ?? "",
       prefix: query.get("prefix") ?? "",
+      filter: query.get("filter") ?? "",
       size: SIZES.includes(size) ? size : "",
-      after: /^\d+$/.test(query.get("after") ?? "") ? query.get("after") : "",
+      after: (query.get("filter") ? /^[\w-]+$/ : /^\d+$/).test(query.get("after") ?? "") ? query.get("after") : "",
       from: /^\d+$/.test(query.get("from") ?? "") ? query.get("from") : "",
     };
   }
@@ -57,11 +72,15 @@ class RunList {
     this.body = h("tbody");
     this.pager = h("nav", { class: "pager", "aria-label": "Pages" });
     this.told = h("div");
+    this.box = new Filter(this.asked.filter, {
+      fields: FIELDS, examples: EXAMPLES, signal: this.signal,
+      changed: (filter) => this.go({ filter }),
+    });
     this.table = h("table", { class: "runs" },
       h("thead", {}, h("tr", {}, ["Workflow ID", "Status", "Workflow", "Queue", "Started", "Closed"].map((text) => h("th", { scope: "col" }, text)))),
       this.body);
     this.element = h("section", { class: "runs-view" },
-      h("h1", {}, "Runs"), this.chips, this.filters(), this.told, this.table, this.pager);
+      h("h1", {}, "Runs"), this.chips, this.filters(), this.box.element, this.told, this.table, this.pager);
     this.showChips();
   }
 
@@ -122,7 +141,7 @@ class RunList {
   go(changes) {
     const next = this.address(changes);
     if (next === this.address(this.asked)) return;
-    history[("after" in changes || "status" in changes) ? "pushState" : "replaceState"](null, "", next);
+    history[["after", "status", "filter"].some((name) => name in changes) ? "pushState" : "replaceState"](null, "", next);
     const streamed = [this.asked.workflow, this.asked.queue].join("\n");
     this.read(new URLSearchParams(next.split("?")[1] ?? ""));
     this.going = true;
@@ -153,33 +172,62 @@ class RunList {
 
   async load({ quietly = false } = {}) {
     const turn = (this.turn = Symbol());
-    const { status, after } = this.asked;
     try {
-      const found = await ask("runs/list", {
-        ...this.filter(), aside: status === "ASIDE",
-        status: status && status !== "ASIDE" ? status : null,
-        after: after ? Number(after) : null, limit: this.size + 1,
-      }, { signal: this.signal });
+      const items = await (this.asked.filter ? this.search() : this.list());
       if (turn !== this.turn) return;
       put(this.told);
+      this.box.refused(null);
       this.going = false;
-      this.more = found.items.length > this.size;
-      this.show(found.items.slice(0, this.size));
+      this.show(items, quietly && this.asked.filter !== "");
       if (!quietly) say(`${this.rows.size} runs are shown.`);
       this.count();
     } catch (error) {
       if (this.signal.aborted || turn !== this.turn) return;
+      if (this.box.refused(error)) {
+        this.going = this.more = false;
+        this.counts = this.total = undefined;
+        this.showChips();
+        this.show([]);
+        return;
+      }
       put(this.told, trouble(error));
       if (!error.status) setTimeout(() => this.signal.aborted || this.load({ quietly: true }), 2000);
     }
   }
 
-  show(items) {
+  async list() {
+    const { status, after } = this.asked;
+    const { items } = await ask("runs/list", {
+      ...this.filter(), aside: status === "ASIDE",
+      status: status && status !== "ASIDE" ? status : null,
+      after: after ? Number(after) : null, limit: this.size + 1,
+    }, { signal: this.signal });
+    this.more = items.length > this.size;
+    this.next = String(items[this.size - 1]?.key ?? "");
+    return items.slice(0, this.size);
+  }
+
+  async search() {
+    const { status, after, filter } = this.asked;
+    const { workspace, ...narrowed } = this.filter();
+    const begun = performance.now();
+    const found = await ask("runs/search", {
+      workspace, query: filter,
+      narrowed: { ...narrowed, put_aside: status === "ASIDE", status: status && status !== "ASIDE" ? status : null },
+      page_size: this.size, next_page_token: after,
+    }, { signal: this.signal });
+    this.searching = performance.now() - begun;
+    this.next = found.next_page_token;
+    this.more = this.next !== "";
+    return found.runs;
+  }
+
+  show(items, flash = false) {
     const before = this.rows;
     this.rows = new Map();
     for (const item of items) {
       const row = before.get(item.run_id) ?? new Row();
-      row.show(item);
+      row.show(item, flash);
       this.rows.set(item.run_id, row);
     }
     this.arrange();
@@ -200,8 +248,9 @@ class RunList {
   }
 
   nothing() {
-    const { status, workflow, queue, prefix, after } = this.asked;
-    const text = status || workflow || queue || prefix || after ? "No run matches." : "No run was started yet.";
+    const { size: _, from: __, ...asked } = this.asked;
+    const matches = Object.values(asked).some(Boolean) ? "No run matches." : "No run was started yet.";
+    const text = this.box.wrong.hidden ? matches : "Nothing is shown for a filter that cannot be read.";
     return h("tr", { class: "nothing" }, h("td", { colspan: "6" }, text));
   }
 
@@ -209,16 +258,16 @@ class RunList {
     if (this.going) return; // the rows are not yet those that were asked for
     const { after } = this.asked;
     const from = Number(this.asked.from || 0);
-    const last = [...this.rows.values()].at(-1)?.item.key;
+    const beyond = this.asked.filter === "" || this.total === undefined || this.total > from + this.rows.size;
     const parts = [];
-    if (after) parts.push(this.link("Newest", { after: "", from: "" }));
+    if (after) parts.push(this.link(this.asked.filter ? "First" : "Newest", { after: "", from: "" }));
     if (trail.has(after)) {
       const newer = trail.get(after);
-      parts.push(this.link("Newer", { after: newer, from: newer ? String(Math.max(0, from - this.size)) : "" }));
+      parts.push(this.link(this.asked.filter ? "Before" : "Newer", { after: newer, from: newer ? String(Math.max(0, from - this.size)) : "" }));
     }
-    if (this.more && last !== undefined) {
-      trail.set(String(last), after);
-      parts.push(this.link("Older", { after: String(last), from: String(from + this.size) }, { rel: "next" }));
+    if (this.more && beyond && this.rows.size) {
+      trail.set(this.next, after);
+      parts.push(this.link(this.asked.filter ? "Next" : "Older", { after: this.next, from: String(from + this.size) }, { rel: "next" }));
     }
     const count = this.rows.size;
     const total = this.total === undefined ? "" : ` of ${this.total.toLocaleString("en")}`;
@@ -235,9 +284,11 @@ class RunList {
 
   async count() {
     const begun = performance.now();
+    const { filter } = this.asked;
     try {
-      const found = await ask("runs/tally", this.filter(), { signal: this.signal });
+      const found = await ask("runs/tally", { ...this.filter(), query: filter }, { signal: this.signal });
       this.counting = performance.now() - begun;
+      if (filter !== this.asked.filter) return;
       this.counts = { ...found.counts, ASIDE: found.aside };
     } catch {
       return; // the list tells what is wrong
@@ -273,7 +324,11 @@ class RunList {
     const { workspace, workflow, queue } = this.filter();
     try {
       await follow("runs/watch", { workspace, workflow, queue },
-        (item) => { this.changes.set(item.key, item); this.flush(); },
+        (item) => {
+          if (this.asked.filter) { this.again(); return; }
+          this.changes.set(item.key, item);
+          this.flush();
+        },
         { signal: watching.signal, again: () => this.load({ quietly: true }) });
     } catch (error) {
       if (!this.signal.aborted) put(this.told, trouble(error));
@@ -281,7 +336,7 @@ class RunList {
   }
 
   take() {
-    if (this.signal.aborted) return;
+    if (this.signal.aborted || this.asked.filter) { this.changes.clear(); return; }
     if (this.going) { this.flush(); return; }
     const changed = [...this.changes.values()].sort((a, b) => a.key - b.key);
     this.changes.clear();
@@ -295,6 +350,7 @@ class RunList {
     if (fresh.length) {
       const items = [...fresh.reverse(), ...[...this.rows.values()].map((row) => row.item)];
       this.more ||= items.length > this.size;
+      this.next = String(items.slice(0, this.size).at(-1).key);
       this.show(items.slice(0, this.size));
     }
     this.tally();
@@ -313,15 +369,17 @@ class Row {
   }
 
   show(item, flash = false) {
-    const text = JSON.stringify(item);
+    const { history_length: _, ...told } = item;
+    const text = JSON.stringify(told);
     if (text === this.text) return;
+    flash &&= this.text !== undefined;
     const { element } = this;
     const focused = element.contains(document.activeElement);
     this.text = text;
     this.item = item;
     const link = h("a", { class: "row", href: runAddress(item.workflow_id, item.run_id) }, item.workflow_id);
     put(element,
-      h("td", { class: "ids" }, link, h("small", {}, item.run_name)),
+      h("td", { class: "ids" }, link, h("small", {}, item.run_name), attributesShown(item.attributes, { longest: 40, most: ATTRIBUTES })),
       h("td", { class: "status" }, pill(item.status, item.aside)),
       h("td", { class: "name" }, item.workflow),
       h("td", { class: "queue" }, item.queue),

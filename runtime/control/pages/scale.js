@@ -40,7 +40,7 @@ export function scaleOf({ from, to, left, right, list, moments, folding }) {
 /** The gaps without a task that are long against all that is left when they are gone. */
 function longWaits(from, to, list, moments) {
   const busy = list.filter((span) => span.what === "task").map((span) => {
-    const until = span.state === "waiting" ? span.marks.at(-1)?.time ?? span.start : span.end ?? to;
+    const until = span.handed !== undefined ? span.handed : span.state === "waiting" ? span.marks.at(-1)?.time ?? span.start : span.end ?? to;
     return [Math.max(span.start, from), Math.min(until, to)];
   }).filter(([a, b]) => b >= a).sort((p, q) => p[0] - q[0]);
   const edges = [from, ...moments.filter((time) => time > from && time < to), to].sort((p, q) => p - q);

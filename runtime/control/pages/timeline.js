@@ -12,6 +12,7 @@ const AXIS = 26;
 const FOLD_ABOVE = 30;
 const LANES = 60;
 const UNFOLDED = 100;
+const PATIENT = new Set(["timer", "event"]);
 const WORDS = { open: "running", waiting: "waiting for its next attempt", done: "done", failed: "failed", cancelled: "cancelled", left: "still open when the run closed" };
 
 export class Timeline {
@@ -262,11 +263,11 @@ export class Timeline {
 
 function legend() {
   const sign = (name, text) => h("span", {}, s("svg", { viewBox: "0 0 18 10", "aria-hidden": "true" }, s("rect", { class: `bar ${name}`, width: 18, height: 10, rx: 2 })), text);
-  return h("div", { class: "legend" }, sign("task done", "task"), sign("task open", "running"), sign("task waiting", "waits to be tried again"), sign("task failed", "failed"), sign("task cancelled", "cancelled"), sign("timer done", "timer"), sign("child done", "child, message"));
+  return h("div", { class: "legend" }, sign("task done", "task"), sign("task open", "running"), sign("task waiting", "waits to be tried again, or completed elsewhere"), sign("task failed", "failed"), sign("task cancelled", "cancelled"), sign("timer done", "timer, event"), sign("child done", "child, message, update"));
 }
 
 function laneOf(span) {
-  return { key: `${span.generation}.${span.call}`, label: span.name, spans: [span], marks: span.marks };
+  return { key: `${span.what === "update" ? "update " : ""}${span.generation}.${span.call}`, label: span.name, spans: [span], marks: span.marks };
 }
 
 /** One path for each state, however many spans there are. */
@@ -301,14 +302,20 @@ function describe(lane) {
   }
   const [span] = lane.spans;
   const took = duration((span.end ?? now()) - span.start);
-  const lines = [`${span.name} · ${span.what} ${span.call}`, `${WORDS[span.state]}, ${span.end ? "took" : "for"} ${took}`, `from ${absolute(span.start)}`];
+  const lines = [`${span.name} · ${span.what} ${span.call}`, `${state(span)}, ${span.end ? "took" : "for"} ${took}`, `from ${absolute(span.start)}`];
   if (span.what === "task" && span.attempts > 1) lines.push(`${span.attempts} attempts`);
   if (span.what === "timer" && span.due !== null && !span.end) lines.push(`due ${relative(span.due)}, ${absolute(span.due)}`);
+  if (span.update?.args?.length) lines.push(brief(span.update.args));
   if (span.task?.next_attempt_at) lines.push(`next attempt ${relative(span.task.next_attempt_at)}`);
   if (span.what === "child" || span.what === "message") lines.push(`run ${span.workflowId}`);
   if (span.failure) lines.push(failureText(span.failure).slice(0, 300));
   else if (span.marks.length) lines.push(span.marks.at(-1).text.slice(0, 300));
   return lines;
+}
+
+function state(span) {
+  if (span.task?.state === "elsewhere") return "waiting to be completed from outside";
+  return PATIENT.has(span.what) && span.state === "open" ? "waiting" : WORDS[span.state];
 }
 
 function niceStep(least) {
