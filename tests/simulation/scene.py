@@ -347,7 +347,7 @@ class Scene:
                 raise
             else:
                 await self._only_alive()
-                world.trace("answer", self.name, key, answer)
+                world.trace("answer", self.name, key, repr(answer))
                 return answer
             await self._only_alive()
             await asyncio.sleep(PATIENCE)
