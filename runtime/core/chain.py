@@ -14,6 +14,7 @@ from everact.runtime.core.records import (
     Complete,
     CompleteUpdate,
     ContinueAsNew,
+    Extras,
     Fail,
     Previous,
     SignalReceived,
@@ -56,6 +57,7 @@ def successor(
             or options.task_timeout,
             memo=options.memo if command.memo is None else command.memo,
             run_deadline=None,
+            extras=_without_event(options.extras),
         )
         return replace(
             start,
@@ -91,6 +93,13 @@ def successor(
         inbox_seq=0,
         previous=previous,
     )
+
+
+def _without_event(extras: Extras | None) -> Extras | None:
+    """The extras of a run that no event starts: its arguments are its own."""
+    if extras is None or not extras.event_id:
+        return extras
+    return replace(extras, event_id="", event_key="")
 
 
 def cron_of(options: StartOptions) -> str:

@@ -671,7 +671,8 @@ class RunState:
         self.calls = {}
         self.running = self.children = 0
         self.tries = self.timers = self.unsettled = None
-        self.pending = []
+        if self.pending:  # what was for any code is for the run that follows, if any
+            self.pending = [e for e in self.pending if type(e) is SignalReceived]
         self.status = closing_status(command)
 
     def _tail_call(self, command: TailCall) -> None:

@@ -523,16 +523,21 @@ class Engine:
         if run.in_flight:
             self.leaving.add(run.row.key)
         else:
+            self._not_opening(run)
             self.loop.call_soon(self._reload, run.row.key)
 
     def left(self, run: RunActor) -> None:
         """All that a discarded run did is durable, or refused: it can be read back."""
         if run.row.key in self.leaving:
             self.leaving.discard(run.row.key)
-            start = run.state.start
-            if self._opening.get((start.workspace, start.workflow_id)) is run:
-                del self._opening[start.workspace, start.workflow_id]
+            self._not_opening(run)
             self.loop.call_soon(self._reload, run.row.key)
+
+    def _not_opening(self, run: RunActor) -> None:
+        start = run.state.start
+        place = (start.workspace, start.workflow_id)
+        if self._opening.get(place) is run:
+            del self._opening[place]
 
     def _reload(self, key: int) -> None:
         if not self.stopping and self.resident(key) is None:
@@ -680,7 +685,11 @@ class Engine:
         run = self.system.launch(RunActor, self, row, RunState(started))
         self.runs[key] = run
         self._opening[started.workspace, started.workflow_id] = run
-        self._begin(run, asked, within)
+        try:
+            self._begin(run, asked, within)
+        except Exception as bug:  # what is not durable must not be found
+            self.discard(run, bug)
+            raise
         return run
 
     def _begin(self, run: RunActor, asked: Asked | None, within: Write | None) -> None:
@@ -761,13 +770,14 @@ class Engine:
             self._aside.pop(key, None)
             self.waiting.closed(Closed(key, RunStatus.TERMINATED, command, ""))
             self.schedules.look(row.workspace, row.workflow_id, row.first_run_id)
-            self.updates.changed(key)
+            self.updates.gone(key)
+            self.relations.tell_parent(row)
             if answer is not None:
                 settle(answer, None)
 
         sealed = self.seal.row(key, row.run_id, generation, seq, body)
         write = Write(sealed, done, change=row, within=within)
-        write.also = (("close_waits", (key,)),)
+        write.also, write.wake = (("close_waits", (key,)),), row.parent_key
         write.effects = ((), (), None)
         self.commits.add(write)
 
@@ -950,10 +960,10 @@ class Engine:
                 self.waiting.closed(Closed(key, RunStatus(status), command, next_run))
                 row = stored.run
                 self.schedules.look(row.workspace, row.workflow_id, row.first_run_id)
-                self.updates.changed(key)
+                self.updates.gone(key)
             elif stored is None:
                 self.waiting.failed(key, _copy_error(error))
-                self.updates.changed(key)
+                self.updates.gone(key)
 
     @staticmethod
     def _fail_replies(run: RunActor, error: BaseException) -> None:

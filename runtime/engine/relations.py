@@ -137,7 +137,8 @@ class Relations:
     ) -> RunActor | None:
         """The open run of an ID (of the chain that begins with `run_id`), loaded."""
         run = self._engine.starting(workspace, workflow_id)
-        if run is not None and not run.state.status:
+        named = run is not None and run_id in ("", run.row.first_run_id)
+        if run is not None and named and not run.state.status:
             return run
         row = self._engine.store.find(workspace, workflow_id, "", run_id)
         if row is None or row.status:

@@ -214,6 +214,12 @@ class Updates:
             for waiter in waiters:
                 reply(waiter, None)
 
+    def gone(self, key: int) -> None:
+        """The run was found closed, or is not there: what waits for it must not."""
+        for asked in self.admitted.pop(key, ()):
+            asked.fail(RPCError(f"run {key} is not open", RPCStatus.NOT_FOUND))
+        self.changed(key)
+
     def closed(self, run: "RunActor") -> None:
         """The end of the run is durable: nobody is to wait for it any more."""
         for asked in self.admitted.pop(run.row.key, ()):

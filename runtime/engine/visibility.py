@@ -229,7 +229,11 @@ def _of_start(key: int, options: StartOptions) -> Iterator[Statement]:
         yield from put(key, name, attribute)
     yield from _of_schedule(key, extras)
     if extras.metadata:
-        yield from _of_metadata(key, msgspec.json.decode(extras.metadata))
+        try:
+            found = list(_of_metadata(key, msgspec.json.decode(extras.metadata)))
+        except RecursionError:  # nested as deep as may be: it is kept, and not found
+            return
+        yield from found
 
 
 def _of_schedule(key: int, extras: Extras) -> Iterator[Statement]:

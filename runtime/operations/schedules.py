@@ -196,6 +196,7 @@ async def create_schedule(engine: "Engine", request: CreateSchedule) -> None:
     _check(schedules.check_new, request.schedule)
     _check_backfills(request.backfills)
     _check_attributes(request.attributes)
+    _check_action(engine, request)
     now = engine.clock.now()
     schedule = Schedule(
         workspace=request.workspace,
@@ -252,6 +253,8 @@ async def update_schedule(engine: "Engine", request: UpdateSchedule) -> None:
     """Replace the definition that the caller saw, and no other."""
     _check(schedules.check, request.schedule)
     _check_attributes(request.attributes or {})
+    if not request.keep_action:
+        _check_action(engine, request)
 
     def update(schedule: Schedule, present: Present) -> list[Order]:
         if schedule.serial != request.serial:
@@ -382,6 +385,13 @@ def _check_attributes(attributes: Attributes) -> None:
         typed_attributes(attributes)
     except (TypeError, ValueError, OverflowError) as error:
         raise RPCError(str(error), RPCStatus.INVALID_ARGUMENT) from None
+
+
+def _check_action(engine: "Engine", request: CreateSchedule | UpdateSchedule) -> None:
+    """Refuse what a start of the action would be refused for."""
+    extras = request.schedule.action.options.extras
+    if extras is not None and extras.attributes:
+        engine.visibility.check(request.workspace, extras.attributes)
 
 
 def _check_backfills(backfills: tuple[Backfill, ...]) -> None:

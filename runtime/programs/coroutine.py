@@ -63,7 +63,6 @@ from everact.runtime.programs.base import StateChanged
 from everact.runtime.programs.compare import same, shown
 from everact.runtime.programs.loop import SLICE, OrderedTask, WaitedCall
 from everact.runtime.programs.workflow_loop import WorkflowLoop, encode_arguments
-from everact.runtime.values.json_payloads import JSON_TAG
 from everact.runtime.values.outcomes import exception_of, failure_of
 from everact.runtime.values.payloads import Converter
 
@@ -235,10 +234,9 @@ class CoroutineProgram:
     def _arguments(self, start: Started) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments of a start; TypeError for an event whose payload misfits."""
         extras = start.options.extras
-        if extras is not None and extras.event_id:
-            first = start.args[0] if start.args else b""
-            if first[:1] == JSON_TAG:  # a run that continues it has its own
-                return (self.definition.received(json.decode(first[1:])),), {}
+        if extras is not None and extras.event_id and not self.loop.generation:
+            (payload,) = start.args
+            return (self.definition.received(json.decode(payload[1:])),), {}
         signature = self.definition.signature
         return self.loop.decode(start.args, start.kwargs, signature)
 

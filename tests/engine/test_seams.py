@@ -1,0 +1,243 @@
+"""Where the parts of the engine meet: what one does to the runs of another."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from everact.actors import VirtualClock, VirtualLoop
+from everact.runtime import (
+    ChildFailure,
+    OverlapPolicy,
+    Registry,
+    Reset,
+    RPCError,
+    RPCStatus,
+    RunStatus,
+    Runtime,
+    Schedule,
+    SchedulePolicy,
+    ScheduleUpdate,
+    SearchAttributeKey,
+    StartWorkflow,
+    StoreError,
+    TypedSearchAttributes,
+    Worker,
+    continue_as_new,
+    execute_child,
+    retry,
+    wait_condition,
+    workflow,
+)
+from everact.runtime.core.records import Started
+from everact.runtime.store.base import Outcome, Write
+from everact.runtime.values.converter import DataConverter
+from tests.features.support import turns
+
+REGISTRY = Registry()
+
+
+@workflow(registry=REGISTRY)
+class Inbox:
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    @workflow.run
+    async def run(self) -> list[str]:
+        await wait_condition(lambda: bool(self.found))
+        return self.found
+
+    @workflow.signal
+    def put(self, text: str) -> None:
+        self.found.append(text)
+
+    @workflow.update
+    def add(self, text: str) -> str:
+        self.found.append(text)
+        return text
+
+
+def opened(folder: Path, *queues: str, **options: Any) -> Runtime:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    workers = tuple(Worker(queue) for queue in queues) or None
+    clock = VirtualClock(loop)
+    return Runtime(
+        folder / "a.db", registry=REGISTRY, clock=clock, workers=workers, **options
+    )
+
+
+@pytest.mark.parametrize("chain", ["retry", "cron_schedule"])
+async def test_a_signal_that_no_code_has_seen_goes_to_the_run_that_follows(
+    tmp_path: Path, chain: str
+) -> None:
+    again: dict[str, Any] = {
+        "retry": retry(attempts=3, first="20s"),
+        "cron_schedule": "* * * * *",
+    }
+    async with opened(tmp_path, "default") as runtime:
+        handle = await runtime.start(
+            Inbox,
+            id="a",
+            queue="served later",
+            run_timeout="5s",
+            **{chain: again[chain]},
+        )
+        if chain == "cron_schedule":
+            await asyncio.sleep(60 - runtime.engine.now() % 60)
+        await handle.signal("put", "kept")
+        await asyncio.sleep(6)
+        runtime.engine.add_worker(Worker("served later"))
+        await asyncio.sleep(60)
+        ended = [run.status.name async for run in runtime.list()]
+    assert sorted(ended)[:1] == ["COMPLETED"]
+    assert ended.count("TIMED_OUT") == 1
+
+
+async def test_a_schedule_ends_its_own_run_and_not_the_one_in_its_place(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as runtime:
+        await runtime.schedules.create(
+            "s",
+            Schedule(
+                StartWorkflow(Inbox, id="x"),
+                policy=SchedulePolicy(overlap=OverlapPolicy.TERMINATE_OTHER),
+            ),
+            trigger_immediately=True,
+        )
+        handle = runtime.schedules.handle("s")
+        (taken,) = (await handle.describe()).running_actions
+        mine, _ = await asyncio.gather(
+            runtime.start(
+                Inbox, id=taken.workflow_id, on_conflict="terminate_existing"
+            ),
+            handle.trigger(),
+        )
+        await turns()
+        assert (await mine.describe()).status is RunStatus.RUNNING
+
+
+@workflow(registry=REGISTRY)
+async def parent() -> str:
+    try:
+        await execute_child(Inbox, id="child", queue="nobody's")
+    except ChildFailure as failed:
+        return type(failed.__cause__).__name__
+    return "completed"
+
+
+def damage(database: Path, workflow_id: str) -> None:
+    """Change a run's journal, so that it is not what was written."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(
+            "update journal set body = cast(body || x'00' as blob) where run_key ="
+            " (select key from runs where workflow_id = ?)",
+            (workflow_id,),
+        )
+
+
+async def test_a_parent_is_told_of_a_child_that_was_ended_unread(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path, "default") as runtime:
+        await runtime.start(parent, id="parent")
+        await turns()
+    damage(tmp_path / "a.db", "child")
+    async with opened(tmp_path, "default") as runtime:
+        await runtime.handle("child").terminate("it cannot be read")
+        async with asyncio.timeout(60):
+            assert await runtime.handle("parent").result() == "RunTerminated"
+
+
+async def test_an_update_that_waits_for_code_hears_of_an_end_found_in_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path, "default") as runtime:
+        handle = await runtime.start(Inbox, id="a", queue="nobody's")
+        sending = asyncio.ensure_future(handle.update("add", "b"))
+        await turns()
+        store = runtime.engine.store
+        commit = store.commit
+
+        def unsure(writes: Sequence[Write], done: Callable[[Outcome], object]) -> None:
+            commit(writes, lambda _: done(StoreError("nobody knows")))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "commit", unsure)
+            with pytest.raises(StoreError):
+                await handle.terminate()
+        with pytest.raises(RPCError) as told:
+            async with asyncio.timeout(60):
+                await sending
+        assert told.value.status is RPCStatus.NOT_FOUND
+
+
+async def test_a_schedule_is_refused_whose_runs_would_be(tmp_path: Path) -> None:
+    key = SearchAttributeKey.for_int("Level")
+    found_by = TypedSearchAttributes([key.value_set(1)])
+    schedule = Schedule(StartWorkflow(Inbox, id="x", search_attributes=found_by))
+    async with opened(tmp_path) as runtime:
+        with pytest.raises(RPCError, match="not declared") as refused:
+            await runtime.schedules.create("s", schedule)
+        assert refused.value.status is RPCStatus.INVALID_ARGUMENT
+        handle = await runtime.schedules.create("s", Schedule(StartWorkflow(Inbox)))
+        with pytest.raises(RPCError, match="not declared"):
+            await handle.update(lambda _: ScheduleUpdate(schedule))
+        await runtime.search_attributes.add(key)
+        await handle.update(lambda _: ScheduleUpdate(schedule))
+
+
+@workflow(registry=REGISTRY, on_events=["counted"])
+async def counting(start: dict[str, int], rounds: int = 0) -> list[int]:
+    if not rounds:
+        raise Reset(counting, start, 1)
+    if rounds == 1:
+        continue_as_new(start, 2)
+    return [start["from"], rounds]
+
+
+@pytest.mark.parametrize("values", [DataConverter.default, DataConverter.json])
+async def test_what_an_event_started_goes_on_with_arguments_of_its_own(
+    tmp_path: Path, values: DataConverter
+) -> None:
+    async with opened(tmp_path, data_converter=values) as runtime:
+        event_id = await runtime.events.push("counted", {"from": 5})
+        async with asyncio.timeout(60):
+            assert await runtime.handle(f"{event_id}/counting").result() == [5, 2]
+
+
+async def test_metadata_is_nested_as_deep_as_a_client_can(tmp_path: Path) -> None:
+    nested: dict[str, Any] = {}
+    for _ in range(880):
+        nested = {"a": nested}
+    started = []
+    async with opened(tmp_path) as runtime:
+        with pytest.raises(RecursionError, match="serializing an object"):
+            while True:
+                nested = {"a": nested}
+                id = f"{len(started)}"
+                await runtime.start(Inbox, id=id, additional_metadata=nested)
+                started.append(id)
+        assert {run.workflow_id async for run in runtime.list()} == {*started}
+
+
+async def test_a_start_that_comes_to_nothing_does_not_hold_its_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise LookupError("a bug")
+
+    async with opened(tmp_path) as runtime:
+        with monkeypatch.context() as patched:
+            patched.setitem(runtime.engine.beside, Started, fails)
+            with pytest.raises(LookupError):
+                await runtime.start(Inbox, id="a")
+        again = await runtime.start(Inbox, id="a", on_conflict="use_existing")
+        assert (await again.describe()).status is RunStatus.RUNNING
