@@ -661,8 +661,11 @@ class Engine:
         options, parent = started.options, started.parent
         now = self.clock.now()
         priority = options.extras.priority if options.extras else 0
-        if not priority and started.name in self.registry.workflows:
-            priority = self.registry.workflows[started.name].priority
+        if not priority:
+            known = self.registry.workflows.get(started.name)
+            if known is None:  # a task, or code that only a worker has
+                known = self.code_of(started.name).workflows.get(started.name)
+            priority = 0 if known is None else known.priority
         row = RunRow(
             key=key,
             workspace=started.workspace,

@@ -82,6 +82,9 @@ class Relations:
             reply.set_result(None)
             return
         run = self._addressed(start.workspace, command.workflow_id, command.run_id)
+        if run is None and self._engine.leaving:  # it may be one of them: ask again
+            reply.set_exception(StoreError("a run is being read back"))
+            return
         if run is None:
             reply.set_exception(
                 RPCError(

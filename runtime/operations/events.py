@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from everact.runtime.core.opaque import Document, Payload
 from everact.runtime.core.records import Extras, Started, StartOptions
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.definitions.workflows import WorkflowDefinition
 from everact.runtime.engine.events import UserEvent
 from everact.runtime.errors import RPCError
 from everact.runtime.operations.access import Access
@@ -131,7 +133,7 @@ def _starts(engine: "Engine", event: UserEvent) -> tuple[Started, ...]:
     """A start for each subscriber. Its ID is made from the event's and its name."""
     options = StartOptions(extras=Extras(event_id=event.id, event_key=event.key))
     found = []
-    for workflow in engine.registry.subscribers(event.key):
+    for workflow in _subscribers(engine, event.key):
         workflow_id, run_id = f"{event.id}/{workflow.name}", engine.new_id()
         if engine.open_run(event.workspace, workflow_id) is None:
             start = Started(
@@ -146,6 +148,13 @@ def _starts(engine: "Engine", event: UserEvent) -> tuple[Started, ...]:
             )
             found.append(start)
     return tuple(found)
+
+
+def _subscribers(engine: "Engine", key: str) -> Iterable[WorkflowDefinition]:
+    """The workflows that subscribe to a key, each once, however many know it."""
+    known = [w.registry for w in engine.workers.all if w.registry is not None]
+    registries = (engine.registry, *known)
+    return {w.name: w for r in registries for w in r.subscribers(key)}.values()
 
 
 @operation("events.get", GetEvent, access=Access.READ)

@@ -32,13 +32,14 @@ from everact.runtime import (
     continue_as_new,
     execute_child,
     retry,
+    signal_run,
     wait_condition,
     workflow,
 )
-from everact.runtime.core.records import Started
+from everact.runtime.core.records import SignalReceived, Started
 from everact.runtime.store.base import Outcome, Write
 from everact.runtime.values.converter import DataConverter
-from tests.features.support import turns
+from tests.features.support import kinds, turns
 
 REGISTRY = Registry()
 
@@ -217,7 +218,7 @@ async def test_metadata_is_nested_as_deep_as_a_client_can(tmp_path: Path) -> Non
     nested: dict[str, Any] = {}
     for _ in range(880):
         nested = {"a": nested}
-    started = []
+    started: list[str] = []
     async with opened(tmp_path) as runtime:
         with pytest.raises(RecursionError, match="serializing an object"):
             while True:
@@ -241,3 +242,44 @@ async def test_a_start_that_comes_to_nothing_does_not_hold_its_id(
                 await runtime.start(Inbox, id="a")
         again = await runtime.start(Inbox, id="a", on_conflict="use_existing")
         assert (await again.describe()).status is RunStatus.RUNNING
+
+
+async def test_code_that_only_a_worker_has_is_started_by_events_at_its_priority(
+    tmp_path: Path,
+) -> None:
+    own = Registry()
+
+    @workflow(name="hurry", registry=own, on_events=["urgent"], priority=3)
+    async def hurry(found: str) -> str:
+        return found
+
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    async with Runtime(
+        tmp_path / "a.db",
+        registry=REGISTRY,
+        clock=VirtualClock(loop),
+        workers=[Worker(registry=own)],
+    ) as runtime:
+        handle = runtime.handle(f"{await runtime.events.push('urgent', 'now')}/hurry")
+        assert await handle.result() == "now"
+        assert (await handle.describe()).priority == 3
+
+
+@workflow(registry=REGISTRY)
+async def sender() -> None:
+    await signal_run("busy", "put", "sent")
+
+
+async def test_a_signal_reaches_a_run_that_is_about_to_be_read_back(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as runtime:
+        busy = await runtime.start(Inbox, id="busy", queue="nobody's")
+        (run,) = runtime.engine.runs.values()
+        run.take(SignalReceived("put", (), {}), None)
+        runtime.engine.discard(run, None)
+        handle = await runtime.start(sender)
+        async with asyncio.timeout(60):
+            await handle.result()
+        assert (await kinds(busy))["SignalReceived"] == 2
