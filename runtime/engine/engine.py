@@ -543,6 +543,7 @@ class Engine:
     def _reload(self, key: int) -> None:
         if not self.stopping and self.resident(key) is None:
             self.refusals.pop(key, None)
+            self._reload_or_tell(key, StoreError("the start of the run was refused"))
 
     def put_aside(self, run: RunActor, reason: str) -> None:
         """The run is held with `reason`: remember it, and tell who waits."""

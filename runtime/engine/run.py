@@ -803,7 +803,7 @@ class RunActor(Actor):
             asked.settle(self)
         if engine.waiting.followers:
             engine.waiting.transitioned(self.row.key)
-        if engine.updates.admitted:
+        if engine.updates.admitted and not self.dropped:
             engine.updates.go_on(self)
         if self.after_commit and not self.in_flight:
             self._reply_all()

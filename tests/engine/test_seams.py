@@ -283,3 +283,37 @@ async def test_a_signal_reaches_a_run_that_is_about_to_be_read_back(
         async with asyncio.timeout(60):
             await handle.result()
         assert (await kinds(busy))["SignalReceived"] == 2
+
+
+async def test_an_update_that_waits_is_taken_by_the_run_that_is_read_back(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path, "default") as runtime:
+        handle = await runtime.start(Inbox, id="a", queue="served later")
+        adding = asyncio.ensure_future(handle.update("add", "kept"))
+        await turns()
+        (run,) = runtime.engine.runs.values()
+        runtime.engine.add_worker(Worker("served later"))
+        assert run.in_flight
+        runtime.engine.discard(run, None)
+        async with asyncio.timeout(60):
+            assert await adding == "kept"
+
+
+async def test_the_end_of_a_run_that_was_dropped_reaches_those_who_wait(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as runtime:
+        schedule = Schedule(StartWorkflow(Inbox, id="x"))
+        made = await runtime.schedules.create("s", schedule, trigger_immediately=True)
+        (run,) = runtime.engine.runs.values()
+        handle = runtime.handle(run.row.workflow_id)
+        result = asyncio.ensure_future(handle.result())
+        await turns()
+        run.take(SignalReceived("put", (b"m\xa1b",)), None)
+        assert run.state.status is RunStatus.COMPLETED
+        runtime.engine.discard(run, None)
+        async with asyncio.timeout(60):
+            assert await result == ["b"]
+        await asyncio.sleep(1)  # the schedule's own change is a commit
+        assert not (await made.describe()).running_actions
