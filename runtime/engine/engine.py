@@ -260,7 +260,8 @@ class Engine:
             handle.cancel()
             self._on_idle = None
         for run in self.runs.values():
-            for attempt in run.attempts.values():
+            attempts, run.attempts = run.attempts, {}  # nothing they say counts now
+            for attempt in attempts.values():
                 attempt.stop_now()
         await asyncio.sleep(0)
 

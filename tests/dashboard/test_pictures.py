@@ -21,10 +21,8 @@ VIEWS = {
     "large": ("#/run/crawl-large", "g.lane"),
     "schedules": ("#/schedules", "table.schedules a.row"),
     "schedule": ("#/schedule/nightly-import", ".upcoming td"),
-    "acted": ("#/schedule/stock", ".recent .pill"),
     "parcel": ("#/run/parcel-1", "g.lane"),
     "found": ("#/runs?filter=Customer%20IS%20NOT%20NULL", "table.runs a.row"),
-    "contract": ("#/run/contract-1", ".pending code"),
     "engine": ("#/actors", ".tree summary"),
     "start": ("#/start", "select[name=workflow]"),
 }

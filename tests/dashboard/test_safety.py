@@ -49,16 +49,19 @@ def test_the_token_is_typed_kept_in_the_tab_and_sent_as_a_header(
 
 @pytest.mark.real_time
 def test_what_looks_like_html_is_shown_as_text(visit: Visit, site: Site) -> None:
-    page = visit.go("#/runs")
-    hostile = page.locator("a.row").filter(has_text="onerror")
-    expect(hostile).to_have_count(3)
-    expect(hostile.last).to_have_text(HOSTILE)
+    page = visit.go(f"#/runs?prefix={quote('parcel <')}")
+    expect(page.locator("td.ids .attributes")).to_contain_text(HOSTILE)
+    page = visit.go(f"#/runs?prefix={quote(HOSTILE)}")
+    expect(page.locator("a.row").last).to_have_text(HOSTILE)
     page = visit.go(f"#/run/{quote(HOSTILE, safe='')}")
     expect(page.locator("h1")).to_have_text(HOSTILE)
     expect(page.locator(".outcome")).to_contain_text(HOSTILE)
     expect(page.locator(".input")).to_contain_text("onerror")
     expect(page.locator(".journal")).to_contain_text("onerror")
     visit.picture("hostile")
+    page = visit.go(f"#/run/{quote(f'parcel {HOSTILE}', safe='')}")
+    expect(page.locator(".summary .said").first).to_have_text(HOSTILE)
+    assert page.locator("main img, main script").count() == 0
     for place in (
         "#/start",
         "#/actors",

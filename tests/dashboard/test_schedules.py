@@ -77,6 +77,7 @@ def test_schedules_are_filtered_and_a_wrong_filter_is_told_where(visit: Visit) -
     page.keyboard.press("Enter")
     expect(page.locator(".filter .trouble")).to_contain_text("wrong at character 10")
     expect(page.locator("mark")).to_have_text("t")
+    expect(page.get_by_label("Filter", exact=True)).to_be_focused()
     page.go_back()
     expect(ids).to_have_text(["reports"])
 

@@ -30,6 +30,6 @@ def test_the_program_of_the_page_runs(tmp_path: Path) -> None:
 
 def test_its_pictures_are_there_and_small() -> None:
     pictures = re.findall(r"!\[.+?\]\((.+?)\)", PAGE)
-    assert len(pictures) == 2
+    assert len(pictures) == 3
     for name in pictures:
         assert 10_000 < (DOCS / name).stat().st_size < 150_000

@@ -9,10 +9,14 @@ import { specWords } from "./words.js";
 const EVERY = 5000;
 const PAGE = 50;
 const trail = new Map();
+let typing = false;
 
 export function schedulesView(_, query, signal) {
   const list = new ScheduleList(query, signal);
   list.round();
+  // What was typed leads to another view; the box that it was typed into is a new one.
+  if (typing) queueMicrotask(() => list.box.input.focus());
+  typing = false;
   return list.element;
 }
 
@@ -31,7 +35,7 @@ class ScheduleList {
     this.box = new Filter(this.filter, {
       fields: ["ScheduleId", "WorkflowType", "Paused", "Note"], signal,
       examples: ["Paused = true", "WorkflowType = 'import' AND Note STARTS_WITH 'until'"],
-      changed: (text) => { location.hash = address(["schedules"], { filter: text }); },
+      changed: (text) => { typing = true; location.hash = address(["schedules"], { filter: text }); },
     });
     this.element = h("section", { class: "schedules-view" },
       h("div", { class: "head" }, h("h1", {}, "Schedules"),

@@ -412,7 +412,7 @@ async def test_each_scope_may_do_what_it_is_for_and_the_unsaid_is_for_administra
         "admin": ("POST", "/api/v1/limits/set"),
     }
     allowed = {}
-    for scope in Scope:
+    for scope in (Scope.USER, Scope.RUNNER, Scope.ADMIN):  # those of tasks are not kept
         token = guarded.token(scope)
         for name, (method, path) in asked.items():
             body = b"{}" if method == "POST" else b""
