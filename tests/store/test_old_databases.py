@@ -1,0 +1,71 @@
+"""Databases that earlier versions wrote are opened, migrated and gone on with.
+
+`old/schema-N.sql` is what a version with schema N left behind: a run that is done, and
+one that sleeps for an hour and has a signal that it has not read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from everact.actors import VirtualClock, VirtualLoop
+from everact.runtime import Registry, RunStatus, Runtime, receive, sleep, task, workflow
+from everact.runtime.store import catalogue
+
+OLD = Path(__file__).parent / "old"
+REGISTRY = Registry()
+
+
+@task(registry=REGISTRY)
+async def double(number: int) -> int:
+    return 2 * number
+
+
+@workflow(registry=REGISTRY)
+async def patient(number: int) -> int:
+    first = await double(number)
+    await sleep(3600)
+    added: int = await receive("add")
+    return await double(first) + added
+
+
+@workflow(registry=REGISTRY)
+async def quick(number: int) -> int:
+    return await double(number)
+
+
+def restored(number: int, path: Path) -> None:
+    """Make the database that a version with schema `number` left behind."""
+    script = (OLD / f"schema-{number}.sql").read_text(encoding="utf-8")
+    key = script.partition("\n")[0].rpartition(" ")[2]
+    connection = sqlite3.connect(path)
+    connection.executescript(script)
+    connection.close()
+    Path(f"{path}.key").write_text(key + "\n", encoding="ascii")
+
+
+def test_there_is_a_database_of_every_earlier_schema() -> None:
+    numbers = sorted(int(p.stem.rpartition("-")[2]) for p in OLD.glob("schema-*.sql"))
+    assert numbers == list(range(1, len(catalogue.migrations("sqlite"))))
+
+
+@pytest.mark.feature("RC-01")
+@pytest.mark.parametrize("number", range(1, len(catalogue.migrations("sqlite"))))
+async def test_runs_of_an_earlier_schema_go_on(number: int, tmp_path: Path) -> None:
+    restored(number, tmp_path / "everact.db")
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    async with Runtime(
+        tmp_path / "everact.db", registry=REGISTRY, clock=VirtualClock(loop)
+    ) as runtime:
+        done = await runtime.handle("quick-1").describe()
+        assert (done.status, done.memo) == (RunStatus.COMPLETED, {"for": "ada"})
+        assert await runtime.handle("quick-1").result() == 8
+        found = [run.workflow_id async for run in runtime.list("status = 'completed'")]
+        assert found == ["quick-1"]
+        assert await runtime.handle("patient-1").result() == 21
+        assert (await runtime.count("workflow = 'patient'")).count == 1
