@@ -17,6 +17,8 @@ from everact.runtime import Registry, RunStatus, Runtime, receive, sleep, task, 
 from everact.runtime.store import catalogue
 
 OLD = Path(__file__).parent / "old"
+WRITTEN = 1_795_982_400.0
+"""About when they were written, in epoch seconds."""
 REGISTRY = Registry()
 
 
@@ -60,7 +62,9 @@ async def test_runs_of_an_earlier_schema_go_on(number: int, tmp_path: Path) -> N
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     async with Runtime(
-        tmp_path / "everact.db", registry=REGISTRY, clock=VirtualClock(loop)
+        tmp_path / "everact.db",
+        registry=REGISTRY,
+        clock=VirtualClock(loop, epoch=WRITTEN),
     ) as runtime:
         done = await runtime.handle("quick-1").describe()
         assert (done.status, done.memo) == (RunStatus.COMPLETED, {"for": "ada"})
