@@ -53,8 +53,8 @@ export async function follow(operation, body, take, { signal, again = () => {} }
   while (!signal.aborted) {
     try {
       const answer = await send(operation, body, signal, cursor ? { "Last-Event-ID": cursor } : {});
-      if (pause !== 500) again();
-      pause = 501;
+      again(); // the first time too: what happened since the page was read
+      pause = 500;
       for await (const event of events(answer.body, signal)) {
         if (event.id) cursor = event.id;
         if (event.name === "end") return;
