@@ -32,6 +32,7 @@ __all__ = [
     "QueryRejected",
     "RPCError",
     "ReadOnlyError",
+    "RequestIdReused",
     "RunCancelled",
     "RunPutAside",
     "RunTerminated",
@@ -298,6 +299,24 @@ class WorkflowAlreadyStarted(_Carrying):
         self.workflow_type = workflow_type
         self.run_id = run_id
         self.closed = closed
+
+
+class RequestIdReused(_Carrying):
+    """One request ID was given to two requests; the second one changed nothing.
+
+    `first` and `second` tell the operation and the target of each; they are the same
+    where the rest of what was asked differs.
+    """
+
+    def __init__(self, request_id: str, first: str, second: str) -> None:
+        told = "the same with other values" if first == second else second
+        super().__init__(
+            f"request ID {request_id!r} was used for {first}, and now for {told}, "
+            "which was not carried out: give every request an ID of its own"
+        )
+        self.request_id = request_id
+        self.first = first
+        self.second = second
 
 
 class QueryRejected(_Carrying):

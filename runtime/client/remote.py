@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, TypeVar
-from uuid import uuid4
 
 from msgspec.structs import replace
 
@@ -30,6 +29,7 @@ from everact.runtime.errors import (
 )
 from everact.runtime.operations.base import OPERATIONS, Request
 from everact.runtime.operations.batches import StartRuns, StartTogether
+from everact.runtime.operations.requests import automatic_id, check_id
 
 A = TypeVar("A")
 
@@ -222,10 +222,16 @@ _REFUSED: Final = frozenset({RPCStatus.UNAVAILABLE, RPCStatus.RESOURCE_EXHAUSTED
 
 
 def identified(request: Request[A]) -> Request[A]:
-    """`request` with a request ID of its own, if it takes one and has none."""
+    """`request` with a request ID of its own, if it takes one and has none.
+
+    RPCError for one that is not a user's to give.
+    """
     found: Any = request
-    if getattr(found, "request_id", None) == "":
-        found = replace(found, request_id=uuid4().hex)
+    request_id = getattr(found, "request_id", None)
+    if request_id:
+        check_id(request_id)
+    elif request_id is not None:
+        found = replace(found, request_id=automatic_id())
     elif isinstance(found, _BATCHES):
         found = replace(found, starts=tuple(identified(one) for one in found.starts))
     given: Request[A] = found

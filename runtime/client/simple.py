@@ -7,7 +7,6 @@ import random
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
 from urllib.parse import urlencode, urlsplit
-from uuid import uuid4
 
 from everact.runtime.client.blocking import LoopThread, refuse_on_loop
 from everact.runtime.client.credentials import find_token, save_token
@@ -19,6 +18,7 @@ from everact.runtime.errors import (
     EngineUnreachable,
     RuntimeStateError,
 )
+from everact.runtime.operations.requests import automatic_id
 
 if TYPE_CHECKING:  # loading the HTTP library is put off until it is needed
     from everact.runtime.client.connection import Answer, Connection
@@ -149,7 +149,7 @@ class HttpClient:
         if body is not None:
             sent |= {
                 "content-type": "application/json",
-                "idempotency-key": uuid4().hex,
+                "idempotency-key": automatic_id(),
             }
         given = options.get("headers") or {}
         sent |= {name.lower(): value for name, value in given.items()}

@@ -12,6 +12,7 @@ from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import RPCError
 from everact.runtime.operations import runs
 from everact.runtime.operations.base import OPERATIONS, Request
+from everact.runtime.operations.requests import carry_out, check_id
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -58,8 +59,9 @@ class InProcess:
             raise self._affinity.refusal()
         if rpc:
             return await self._limited(request, rpc)
-        answer: A = await OPERATIONS[type(request)].handler(self.engine, request)
-        return answer
+        if getattr(request, "request_id", ""):
+            check_id(request.request_id)  # type: ignore[attr-defined]
+        return await carry_out(self.engine, request)
 
     async def close(self) -> None:
         """Refuse any other call; what waits is the engine's to answer."""

@@ -40,6 +40,7 @@ from everact.runtime.engine.identifiers import make_ids
 from everact.runtime.engine.loading import closing_of, load_state
 from everact.runtime.engine.ranks import Line
 from everact.runtime.engine.relations import Relations
+from everact.runtime.engine.requests import Requests
 from everact.runtime.engine.run import (
     WAITING,
     Asked,
@@ -69,7 +70,7 @@ from everact.runtime.errors import (
 from everact.runtime.programs.attended import make_program
 from everact.runtime.programs.coroutine import CoroutineProgram
 from everact.runtime.programs.loop import GeneratorHooks
-from everact.runtime.store.base import RunRow, Statement, Store, Write
+from everact.runtime.store.base import Remembered, RunRow, Statement, Store, Write
 from everact.runtime.values.converter import DataConverter
 
 logger = logging.getLogger("everact.engine")
@@ -180,7 +181,8 @@ class Engine:
         self.seal = Seal(self.store.key())
         self.system = ActorSystem("everact", clock=self.clock)
         await self.system.__aenter__()
-        self.waiting = Waiting(self.store, self.loop)
+        self.waiting = Waiting(self.loop)
+        self.requests = Requests(self)
         self.commits = GroupCommit(
             self.store, self.clock, partial(steps.release, self), self._lost
         )
@@ -619,7 +621,7 @@ class Engine:
     def start(
         self,
         started: Started,
-        request: tuple[str, str, float] | None = None,
+        request: Remembered | None = None,
         within: Write | None = None,
     ) -> tuple[RunActor, "asyncio.Future[Any]"]:
         """Make a run; the future is done when the start is durable, or refused.
@@ -727,7 +729,7 @@ class Engine:
         self,
         key: int,
         event: Any,
-        request: tuple[str, str, float] | None = None,
+        request: Remembered | None = None,
         *,
         follow: bool = False,
     ) -> Any:

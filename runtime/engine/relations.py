@@ -73,12 +73,12 @@ class Relations:
         self, sender: RunActor, command: SignalRun | CancelRun, write: Write | None
     ) -> None:
         start = sender.state.start
-        request_id = f"{start.run_id}/{sender.state.generation}/{command.call}"
+        call = f"{start.run_id}/{sender.state.generation}/{command.call}"
+        requests = self._engine.requests
+        request = requests.of_run(start.workspace, call)
         reply: asyncio.Future[Any] = self._engine.loop.create_future()
         reply.add_done_callback(lambda done: self._sent(sender, command.call, done))
-        if write is None and self._engine.store.select(
-            "request", start.workspace, request_id
-        ):
+        if write is None and requests.was_sent(start.workspace, call):
             reply.set_result(None)
             return
         run = self._addressed(start.workspace, command.workflow_id, command.run_id)
@@ -99,13 +99,14 @@ class Relations:
                 command.name,
                 command.args,
                 command.kwargs,
-                request_id,
+                request.request_id,
                 start.run_id,
                 command.headers,
             )
         else:
-            event = CancelRequested("asked by another run", start.run_id, request_id)
-        request = (start.workspace, request_id, self._engine.clock.now())
+            event = CancelRequested(
+                "asked by another run", start.run_id, request.request_id
+            )
         asked = Asked(event, reply, request, follow=True)
         if run.paused is not None or run is sender:
             run.post(asked)

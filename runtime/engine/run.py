@@ -69,7 +69,7 @@ from everact.runtime.errors import (
     RuntimeStateError,
 )
 from everact.runtime.programs.base import Program
-from everact.runtime.store.base import RunRow, Statement, Write
+from everact.runtime.store.base import Remembered, RunRow, Statement, Write
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -98,7 +98,7 @@ class Asked(msgspec.Struct, eq=False):
 
     event: Event
     reply: "asyncio.Future[Any]"
-    request: tuple[str, str, float] | None = None
+    request: Remembered | None = None
     follow: bool = False
 
     def settle(self, value: Any = None) -> None:
@@ -335,7 +335,7 @@ class RunActor(Actor):
         return self.state.put_off and not chained
 
     async def begin_with(
-        self, signal: SignalReceived, request: tuple[str, str, float] | None
+        self, signal: SignalReceived, request: Remembered | None
     ) -> None:
         """Take a signal and begin, in one transaction; returns when it is durable."""
         reply: asyncio.Future[Any] = self.engine.loop.create_future()

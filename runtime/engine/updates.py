@@ -20,6 +20,7 @@ from everact.runtime.engine.run import Asked
 from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.errors import ReadOnlyError, RPCError, RuntimeStateError
 from everact.runtime.programs.base import Program
+from everact.runtime.store.base import Remembered
 from everact.runtime.values.outcomes import failure_of
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Updates:
     # -- letting in ----------------------------------------------------------------
 
     def send(
-        self, key: int, event: UpdateAccepted, request: tuple[str, str, float] | None
+        self, key: int, event: UpdateAccepted, request: Remembered | None
     ) -> "asyncio.Future[Sent]":
         """Give an update to that very run; the future is done when it is recorded.
 

@@ -31,9 +31,9 @@ from everact.runtime.errors import (
     RPCError,
 )
 from everact.runtime.operations.access import Access
-from everact.runtime.operations.base import Name, Request, operation
+from everact.runtime.operations.base import Asked, Name, Request, operation
 from everact.runtime.programs.workflow_loop import decode_arguments
-from everact.runtime.store.base import RunFilter, RunRow
+from everact.runtime.store.base import Remembered, RunFilter, RunRow
 from everact.runtime.store.searching import attributes_found
 
 if TYPE_CHECKING:
@@ -63,6 +63,11 @@ class RunRef(msgspec.Struct, frozen=True, kw_only=True):
     first_run_id: str = ""
     workspace: str = "default"
     key: int = 0
+
+    @property
+    def named(self) -> tuple[str, str, str]:
+        """What it says of which run is meant."""
+        return self.workflow_id, self.run_id, self.first_run_id
 
 
 class RunClosed(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +175,11 @@ class SignalRun(Request[None], frozen=True, kw_only=True):
     identity: str = ""
     headers: dict[str, str] = {}
 
+    @property
+    def asked(self) -> Asked:
+        """What makes it the same signal as another."""
+        return Asked((*self.run.named, self.name), (self.args, self.kwargs))
+
 
 class QueryRun(Request[Payload], frozen=True, kw_only=True):
     """Ask a read-only question; the answer is a payload."""
@@ -190,6 +200,11 @@ class CancelRun(Request[None], frozen=True, kw_only=True):
     identity: str = ""
     request_id: str = ""
 
+    @property
+    def asked(self) -> Asked:
+        """What makes it the same as another."""
+        return Asked(self.run.named, (self.reason,))
+
 
 class TerminateRun(Request[None], frozen=True, kw_only=True):
     """End a run without running its code."""
@@ -199,6 +214,11 @@ class TerminateRun(Request[None], frozen=True, kw_only=True):
     details: tuple[Payload, ...] = ()
     identity: str = ""
     request_id: str = ""
+
+    @property
+    def asked(self) -> Asked:
+        """What makes it the same as another."""
+        return Asked(self.run.named, (self.reason, self.details))
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -443,9 +463,6 @@ def _unreadable(row: RunRow, reason: str) -> RunDescription:
 async def signal_run(engine: "Engine", request: SignalRun) -> None:
     """Store a signal."""
     engine.check_open()
-    workspace, now = request.run.workspace, engine.clock.now()
-    if request.request_id and await served(engine, workspace, request.request_id):
-        return
     row = find_run(engine, request.run)
     event = SignalReceived(
         request.name,
@@ -455,47 +472,28 @@ async def signal_run(engine: "Engine", request: SignalRun) -> None:
         request.identity,
         request.headers,
     )
-    await _deliver(engine, request.run, row, event, request.request_id, now)
+    await _deliver(engine, request.run, row, event, request.request_id)
 
 
 @operation("runs.cancel", CancelRun, access=Access.WRITE)
 async def cancel_run(engine: "Engine", request: CancelRun) -> None:
     """Store a request to stop."""
     engine.check_open()
-    workspace, now = request.run.workspace, engine.clock.now()
-    if request.request_id and await served(engine, workspace, request.request_id):
-        return
     row = find_run(engine, request.run)
     event = CancelRequested(request.reason, request.identity, request.request_id)
-    await _deliver(engine, request.run, row, event, request.request_id, now)
+    await _deliver(engine, request.run, row, event, request.request_id)
 
 
 @operation("runs.terminate", TerminateRun, access=Access.WRITE)
 async def terminate_run(engine: "Engine", request: TerminateRun) -> None:
     """Close a run from outside."""
-    workspace, now = request.run.workspace, engine.clock.now()
-    if request.request_id and await served(engine, workspace, request.request_id):
-        return
     row = find_run(engine, request.run)
     event = TerminateRequested(request.reason, request.details, request.identity)
-    await _deliver(engine, request.run, row, event, request.request_id, now)
-
-
-async def served(engine: "Engine", workspace: str, request_id: str) -> bool:
-    """Whether a request of that ID has taken effect; waits for one under way."""
-    known = engine.waiting.served(workspace, request_id)
-    if isinstance(known, asyncio.Future):
-        await asyncio.shield(known)
-    return known is not None
+    await _deliver(engine, request.run, row, event, request.request_id)
 
 
 async def _deliver(
-    engine: "Engine",
-    ref: RunRef,
-    row: RunRow,
-    event: Any,
-    request_id: str,
-    now: float,
+    engine: "Engine", ref: RunRef, row: RunRow, event: Any, request_id: str
 ) -> None:
     if row.status:
         raise RPCError(
@@ -503,11 +501,9 @@ async def _deliver(
             "not open",
             RPCStatus.NOT_FOUND,
         )
-    request = (ref.workspace, request_id, now) if request_id else None
-    sending = engine.loop.create_task(_delivered(engine, ref, row, event, request))
-    if request_id:
-        engine.waiting.serving(ref.workspace, request_id, sending)
-    await asyncio.shield(sending)
+    request = engine.requests.row(ref.workspace, request_id)
+    delivering = _delivered(engine, ref, row, event, request)
+    await asyncio.shield(engine.loop.create_task(delivering))
 
 
 async def _delivered(
@@ -515,7 +511,7 @@ async def _delivered(
     ref: RunRef,
     row: RunRow,
     event: Any,
-    request: tuple[str, str, float] | None,
+    request: Remembered | None,
 ) -> Any:
     """Deliver to the run of `row`, or to the one that took its place meanwhile."""
     while True:

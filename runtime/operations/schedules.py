@@ -27,8 +27,9 @@ from everact.runtime.engine.schedules import Fold
 from everact.runtime.errors import RPCError
 from everact.runtime.filters.parsing import parse
 from everact.runtime.operations.access import Access
-from everact.runtime.operations.base import Name, Request, operation
+from everact.runtime.operations.base import Asked, Name, Request, operation
 from everact.runtime.operations.runs import Limit
+from everact.runtime.store.base import Remembered
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -110,6 +111,19 @@ class CreateSchedule(Request[None], frozen=True, kw_only=True):
     request_id: str = ""
     workspace: str = "default"
 
+    @property
+    def asked(self) -> Asked:
+        """What makes it the same as another."""
+        rest = (
+            self.schedule,
+            self.trigger_immediately,
+            self.backfills,
+            self.memo,
+            self.attributes,
+            (self.static_summary, self.static_details),
+        )
+        return Asked((self.id,), rest)
+
 
 class DescribeSchedule(Request[ScheduleDescription], frozen=True, kw_only=True):
     """Describe one schedule."""
@@ -133,6 +147,12 @@ class UpdateSchedule(Request[None], frozen=True, kw_only=True):
     request_id: str = ""
     workspace: str = "default"
 
+    @property
+    def asked(self) -> Asked:
+        """What makes it the same as another."""
+        rest = (self.schedule, self.serial, self.keep_action, self.attributes)
+        return Asked((self.id,), rest)
+
 
 class PauseSchedule(Request[None], frozen=True, kw_only=True):
     """Let a schedule act only when it is asked to."""
@@ -141,6 +161,11 @@ class PauseSchedule(Request[None], frozen=True, kw_only=True):
     note: str = ""
     request_id: str = ""
     workspace: str = "default"
+
+    @property
+    def asked(self) -> Asked:
+        """What makes it the same as another."""
+        return Asked((self.id,), (self.note,))
 
 
 class ResumeSchedule(Request[None], frozen=True, kw_only=True):
@@ -151,6 +176,11 @@ class ResumeSchedule(Request[None], frozen=True, kw_only=True):
     request_id: str = ""
     workspace: str = "default"
 
+    @property
+    def asked(self) -> Asked:
+        """What makes it the same as another."""
+        return Asked((self.id,), (self.note,))
+
 
 class TriggerSchedule(Request[None], frozen=True, kw_only=True):
     """Have a schedule take an action now, paused or not."""
@@ -159,6 +189,11 @@ class TriggerSchedule(Request[None], frozen=True, kw_only=True):
     overlap: OverlapPolicy | None = None
     request_id: str = ""
     workspace: str = "default"
+
+    @property
+    def asked(self) -> Asked:
+        """What makes it the same as another."""
+        return Asked((self.id,), (self.overlap,))
 
 
 class BackfillSchedule(Request[None], frozen=True, kw_only=True):
@@ -169,6 +204,11 @@ class BackfillSchedule(Request[None], frozen=True, kw_only=True):
     request_id: str = ""
     workspace: str = "default"
 
+    @property
+    def asked(self) -> Asked:
+        """What makes it the same as another."""
+        return Asked((self.id,), (self.backfills,))
+
 
 class DeleteSchedule(Request[None], frozen=True, kw_only=True):
     """Forget a schedule; runs that it started go on."""
@@ -176,6 +216,11 @@ class DeleteSchedule(Request[None], frozen=True, kw_only=True):
     id: Name
     request_id: str = ""
     workspace: str = "default"
+
+    @property
+    def asked(self) -> Asked:
+        """What makes it the same as another."""
+        return Asked((self.id,))
 
 
 class ListSchedules(Request[ScheduleList], frozen=True, kw_only=True):
@@ -218,7 +263,7 @@ async def create_schedule(engine: "Engine", request: CreateSchedule) -> None:
             orders += schedule.trigger(None, present)
         return orders + schedule.advance(present)
 
-    await engine.schedules.create(schedule, begin, request.request_id)
+    await engine.schedules.create(schedule, begin, _remembered(engine, request))
 
 
 @operation("schedules.describe", DescribeSchedule, access=Access.READ)
@@ -312,7 +357,7 @@ async def backfill_schedule(engine: "Engine", request: BackfillSchedule) -> None
 async def delete_schedule(engine: "Engine", request: DeleteSchedule) -> None:
     """Forget it."""
     place = (request.workspace, request.id)
-    await engine.schedules.delete(place, request.request_id)
+    await engine.schedules.delete(place, _remembered(engine, request))
 
 
 @operation("schedules.list", ListSchedules, access=Access.READ)
@@ -370,7 +415,11 @@ def _filtered(schedule: Schedule) -> dict[str, Any]:
 
 async def _change(engine: "Engine", request: Any, fold: Fold) -> None:
     place = (request.workspace, request.id)
-    await engine.schedules.change(place, fold, request.request_id)
+    await engine.schedules.change(place, fold, _remembered(engine, request))
+
+
+def _remembered(engine: "Engine", request: Any) -> Remembered | None:
+    return engine.requests.row(request.workspace, request.request_id)
 
 
 def _check(check: Any, definition: Definition) -> None:

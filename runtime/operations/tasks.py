@@ -18,8 +18,7 @@ from everact.runtime.engine.loading import load_state
 from everact.runtime.engine.outside import AttemptName, named_by, unheeded
 from everact.runtime.errors import RPCError
 from everact.runtime.operations.access import Access
-from everact.runtime.operations.base import Request, operation
-from everact.runtime.operations.runs import served
+from everact.runtime.operations.base import Asked, Request, operation
 from everact.runtime.store.base import RunRow
 
 if TYPE_CHECKING:
@@ -39,6 +38,11 @@ class TaskRef(msgspec.Struct, frozen=True, kw_only=True):
     task_id: str = ""
     workspace: str = "default"
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """What it says of which task is meant."""
+        return self.workflow_id, self.run_id, self.task_id, self.token
+
 
 class CompleteTask(Request[None], frozen=True, kw_only=True):
     """Complete a task in its function's place; without a result, with None."""
@@ -47,6 +51,11 @@ class CompleteTask(Request[None], frozen=True, kw_only=True):
     result: Payload = b""
     identity: str = ""
     request_id: str = ""
+
+    @property
+    def asked(self) -> Asked:
+        """What makes it the same report as another."""
+        return Asked(self.task.named, (self.result,))
 
 
 class FailTask(Request[None], frozen=True, kw_only=True):
@@ -60,6 +69,11 @@ class FailTask(Request[None], frozen=True, kw_only=True):
     details: tuple[Payload, ...] = ()
     identity: str = ""
     request_id: str = ""
+
+    @property
+    def asked(self) -> Asked:
+        """What makes it the same report as another."""
+        return Asked(self.task.named, (self.failure, self.details))
 
 
 class HeartbeatTask(Request[None], frozen=True, kw_only=True):
@@ -77,6 +91,11 @@ class ReportCancelled(Request[None], frozen=True, kw_only=True):
     details: tuple[Payload, ...] = ()
     identity: str = ""
     request_id: str = ""
+
+    @property
+    def asked(self) -> Asked:
+        """What makes it the same report as another."""
+        return Asked(self.task.named, (self.details,))
 
 
 def text_of(token: bytes) -> str:
@@ -174,17 +193,12 @@ async def _report(
     ref: TaskRef,
     request_id: str = "",
 ) -> None:
-    """Give a run what was reported, once for each request ID."""
+    """Give a run what was reported."""
     engine.check_open()
-    if request_id and await served(engine, ref.workspace, request_id):
-        return
     if row.status:
         raise _unknown(f"run {row.workflow_id!r} ({row.run_id}) of the task is over")
-    now = engine.clock.now()
-    request = (ref.workspace, request_id, now) if request_id else None
+    request = engine.requests.row(ref.workspace, request_id)
     sending = engine.loop.create_task(engine.deliver(row.key, event, request))
-    if request_id:
-        engine.waiting.serving(ref.workspace, request_id, sending)
     await asyncio.shield(sending)
 
 

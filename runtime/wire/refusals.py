@@ -38,6 +38,7 @@ HTTP_STATUS: Final = {
 STATUS: Final[dict[type[BaseException], RPCStatus]] = {
     errors.WorkflowAlreadyStarted: RPCStatus.ALREADY_EXISTS,
     errors.ScheduleAlreadyRunning: RPCStatus.ALREADY_EXISTS,
+    errors.RequestIdReused: RPCStatus.ALREADY_EXISTS,
     errors.QueryRejected: RPCStatus.FAILED_PRECONDITION,
     errors.QueryFailed: RPCStatus.FAILED_PRECONDITION,
     errors.UpdateFailed: RPCStatus.FAILED_PRECONDITION,

@@ -1,35 +1,43 @@
-"""A request ID is one request, whatever is asked with it, also while it is served."""
+"""A request ID names one request: the same again gets the same answer, and another one
+under it is refused, also while the first is under way and after a restart.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from everact.actors import VirtualClock
-from everact.runtime import Registry, Runtime, receive, workflow
+from everact.runtime import (
+    Client,
+    Registry,
+    RequestIdReused,
+    RPCError,
+    Runtime,
+    RunStatus,
+    Schedule,
+    ScheduleAction,
+    ScheduleBackfill,
+    ScheduleSpec,
+    StartOperation,
+    receive,
+    signal,
+    sleep,
+    update,
+    workflow,
+)
+from everact.runtime.core.requests import AUTOMATIC, OF_RUNS
+from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.operations.batches import StartRuns, StartTogether
+from everact.runtime.operations.starting import StartRun
+from everact.runtime.operations.table import OPERATIONS
+from tests.features.test_tasks_outside import outside  # noqa: F401
 
 registry = Registry()
-
-
-@workflow(registry=registry)
-async def listener() -> str:
-    heard: str = await receive("say")
-    return heard
-
-
-@pytest.mark.parametrize("pause", [0, 200])
-async def test_a_start_with_the_id_of_a_signal_gives_the_run_it_reached(
-    tmp_path: Path, pause: int
-) -> None:
-    clock = VirtualClock(asyncio.get_running_loop())  # type: ignore[arg-type]
-    async with Runtime(tmp_path / "a.db", registry=registry, clock=clock) as runtime:
-        handle = await runtime.start(listener, id="a")
-        signal = asyncio.ensure_future(handle.signal("say", "hello", request_id="r"))
-        for _ in range(pause + 1):
-            await asyncio.sleep(0)
-        again = await runtime.start(listener, id="b", request_id="r")
-        await signal
-        assert (again.id, await again.result()) == ("a", "hello")
-        assert [line.workflow_id async for line in runtime.list()] == ["a"]
