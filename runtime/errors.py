@@ -304,14 +304,12 @@ class WorkflowAlreadyStarted(_Carrying):
 class RequestIdReused(_Carrying):
     """One request ID was given to two requests; the second one changed nothing.
 
-    `first` and `second` tell the operation and the target of each; they are the same
-    where the rest of what was asked differs.
+    `first` and `second` tell the operation and the target of each.
     """
 
     def __init__(self, request_id: str, first: str, second: str) -> None:
-        told = "the same with other values" if first == second else second
         super().__init__(
-            f"request ID {request_id!r} was used for {first}, and now for {told}, "
+            f"request ID {request_id!r} was used for {first}, and now for {second}, "
             "which was not carried out: give every request an ID of its own"
         )
         self.request_id = request_id

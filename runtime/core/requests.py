@@ -20,22 +20,14 @@ KEPT: Final = 24 * 3600.0
 
 
 class RequestName(NamedTuple):
-    """What a request ID names.
+    """What a request ID names: an operation and its target, as `what_of` gives them.
 
-    `what` is the operation and its target as JSON, `digest` of the rest that was asked;
-    both are empty where an earlier version did not note them.
+    The values that go with them are not compared: those of the first time count.
     """
 
     workspace: str
     request_id: str
     what: str = ""
-    digest: bytes = b""
-
-    def is_another(self, what: str, digest: bytes) -> bool:
-        """Whether a request remembered with these is not the one that this names."""
-        if not (what and self.what):
-            return False
-        return what != self.what or digest != self.digest
 
 
 def what_of(operation: str, target: tuple[str, ...]) -> str:

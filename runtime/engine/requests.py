@@ -63,8 +63,8 @@ class Requests:
         found = self._remembered(name.workspace, name.request_id)
         if found is None or found[1] <= self._engine.clock.now() - KEPT:
             return None
-        key, _, what, digest, answer = found
-        if name.is_another(what, digest):
+        key, _, what, answer = found
+        if what not in ("", name.what):  # earlier versions did not note it
             raise RequestIdReused(name.request_id, shown(what), shown(name.what))
         return Known(key, answer)
 
@@ -93,11 +93,10 @@ class Requests:
         if not request_id:
             return None
         begun = self._under_way.get((workspace, request_id))
-        name = begun.name if begun else RequestName(workspace, request_id)
+        what = begun.name.what if begun else ""
         told = b"" if answer is None else msgspec.json.encode(answer)
-        return Remembered(
-            workspace, request_id, self._engine.clock.now(), *name[2:], told
-        )
+        now = self._engine.clock.now()
+        return Remembered(workspace, request_id, now, what, told)
 
     async def remember(self, row: Remembered) -> None:
         """Store the ID of a request that changed nothing; durable when it returns."""

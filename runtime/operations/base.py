@@ -31,15 +31,11 @@ Q = TypeVar("Q", bound="Request[Any]")
 
 Handler: TypeAlias = Callable[["Engine", Any], Awaitable[Any]]
 
+Target: TypeAlias = Callable[[Any], tuple[str, ...]]
+"""What a request is for."""
+
 Again: TypeAlias = Callable[["Engine", Any, Known], Awaitable[Any]]
 """Answers a request whose ID is known."""
-
-
-class Asked(NamedTuple):
-    """What makes a request the same as another one: its target, and all the rest."""
-
-    target: tuple[str, ...]
-    rest: tuple[Any, ...] = ()
 
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1)]
@@ -57,13 +53,20 @@ class Request(msgspec.Struct, Generic[A], frozen=True, kw_only=True):
     """Base of all requests; the parameter is the type of the answer."""
 
 
+async def _done(_: "Engine", __: Any, ___: Known) -> None:
+    """A repeated request that is answered with no more than that it is done."""
+
+
 class Operation(NamedTuple):
     """One row of the table. `access` is what a caller over the network needs for it.
 
     `waits` says that the answer may take as long as a run does, `streams` that the
-    handler answers with an iterator of `Item`, each holding one answer. `again` answers
-    a request that was carried out before. `rejoins` says that a repetition need not
-    wait for the request that is under way: the handler finds it.
+    handler answers with an iterator of `Item`, each holding one answer.
+
+    `target` gives what a request is for, where requests carry an ID: the same operation
+    with the same target is the same request. `again` answers one that was carried out
+    before. `rejoins` says that a repetition need not wait for the request that is under
+    way: the handler finds it.
     """
 
     name: str
@@ -72,13 +75,9 @@ class Operation(NamedTuple):
     access: Access = Access.ADMIN
     waits: bool = False
     streams: bool = False
-    again: Again | None = None
+    target: Target | None = None
+    again: Again = _done
     rejoins: bool = False
-
-    @property
-    def once(self) -> bool:
-        """Whether its requests carry an ID, under which they take effect once."""
-        return self.again is not None
 
     @property
     def reads(self) -> bool:
@@ -102,6 +101,7 @@ def operation(
     access: Access = Access.ADMIN,
     waits: bool = False,
     streams: bool = False,
+    target: Target | None = None,
     again: Again | None = None,
     rejoins: bool = False,
 ) -> Callable[
@@ -109,28 +109,21 @@ def operation(
 ]:
     """Register a handler under a dotted name, ``noun.verb``.
 
-    What declares no `access` is for administrators only. A request with a
-    `request_id` says in a property `asked` what makes it the same as another one, and
-    `again` how it is answered if it was carried out before: with its first answer, if
-    that is nothing but "done".
+    What declares no `access` is for administrators only. Requests with a `request_id`
+    need a `target`, and `again` unless the answer is nothing but "done".
     """
 
     def register(
         handler: Callable[["Engine", Q], Awaitable[Any]],
     ) -> Callable[["Engine", Q], Awaitable[Any]]:
-        once = "request_id" in request.__struct_fields__
-        if once != hasattr(request, "asked"):
-            raise TypeError(f"{request.__name__}: `asked` goes with `request_id`")
-        row = Operation(name, request, handler, access, waits, streams)
-        if once:
-            row = row._replace(again=again or _done, rejoins=rejoins)
-            if again is None and row.answer is not type(None):
-                raise TypeError(f"{name} must say how it answers a repeated request")
-        OPERATIONS[request] = row
+        if ("request_id" in request.__struct_fields__) != (target is not None):
+            raise TypeError(f"{name}: a target and a request ID go together")
+        row = Operation(
+            name, request, handler, access, waits, streams, target, again or _done
+        )
+        if target and not again and row.answer is not type(None):
+            raise TypeError(f"{name} must say how it answers a repeated request")
+        OPERATIONS[request] = row._replace(rejoins=rejoins)
         return handler
 
     return register
-
-
-async def _done(_: "Engine", __: Any, ___: Known) -> None:
-    """A repeated request that is answered with no more than that it is done."""

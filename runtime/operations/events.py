@@ -15,7 +15,7 @@ from everact.runtime.engine.events import UserEvent
 from everact.runtime.engine.requests import Known
 from everact.runtime.errors import RPCError
 from everact.runtime.operations.access import Access
-from everact.runtime.operations.base import Asked, Name, Request, operation
+from everact.runtime.operations.base import Name, Request, operation
 from everact.runtime.operations.runs import Limit
 from everact.runtime.values.json_payloads import JSON_TAG
 
@@ -51,11 +51,6 @@ class PushEvent(Request[PushedEvent], frozen=True, kw_only=True):
     request_id: str = ""
     workspace: str = "default"
 
-    @property
-    def asked(self) -> Asked:
-        """What makes it the same event as another."""
-        return Asked((self.key, self.scope or ""), (self.payload, self.metadata))
-
 
 class EventDescription(msgspec.Struct, frozen=True, kw_only=True):
     """An event. `at` is epoch seconds, `seq` the cursor of a page that ends here."""
@@ -86,6 +81,10 @@ class ListEvents(Request[tuple[EventDescription, ...]], frozen=True, kw_only=Tru
     workspace: str = "default"
 
 
+def _pushed(request: PushEvent) -> tuple[str, ...]:
+    return request.key, request.scope or ""
+
+
 async def _pushed_again(_: "Engine", request: PushEvent, known: Known) -> PushedEvent:
     if known.answer:
         return msgspec.json.decode(known.answer, type=PushedEvent)
@@ -93,7 +92,9 @@ async def _pushed_again(_: "Engine", request: PushEvent, known: Known) -> Pushed
     return PushedEvent(event_id=str(uuid.uuid5(_IDS, name)))
 
 
-@operation("events.push", PushEvent, access=Access.WRITE, again=_pushed_again)
+@operation(
+    "events.push", PushEvent, access=Access.WRITE, target=_pushed, again=_pushed_again
+)
 async def push_event(engine: "Engine", request: PushEvent) -> PushedEvent:
     """Store an event with what it starts."""
     engine.check_open()

@@ -1,33 +1,20 @@
-"""One request, carried out once: the way from a request to its handler.
-
-What makes two requests the same is their operation, their target and whatever else was
-asked; who asks, trace headers and how long the caller waits are left out of it. Of the
-values that users pass those are compared that are plain data. A pickle of an equal
-value may differ, and so does what a codec makes of it: such values are not compared.
-"""
+"""One request, carried out once: the way from a request to its handler."""
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
-
-import msgspec
 
 from everact.runtime.core.requests import AUTOMATIC, RESERVED, RequestName, what_of
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.requests import UnderWay
 from everact.runtime.errors import RPCError
 from everact.runtime.operations.base import OPERATIONS, Operation, Request
-from everact.runtime.values.payloads import HARMLESS, JSON_TAG
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
 
 A = TypeVar("A")
-
-_INCIDENTAL: Final = frozenset({"headers", "identity"})
-"""Fields that say who asks and from where, not what for."""
 
 
 async def carry_out(
@@ -48,7 +35,7 @@ async def carry_out(
         answer: A = await operation.handler(engine, given)
         return answer
 
-    name = named(request) if operation.once else None
+    name = named(request)
     if name is None:
         return await do()
     while True:
@@ -56,7 +43,6 @@ async def carry_out(
         if found is None:
             return await _begun(engine, operation, name, do)
         if not isinstance(found, UnderWay):
-            assert operation.again is not None
             again: A = await operation.again(engine, request, found)
             return again
         if found.name == name and operation.rejoins:
@@ -100,16 +86,14 @@ def under_way(engine: "Engine", begun: UnderWay, doing: Any) -> None:
 
 def named(request: Any) -> RequestName | None:
     """What the ID of a request names; None without one. RPCError for one of ours."""
-    request_id = id_of(request)
-    if not request_id:
+    operation = OPERATIONS[type(request)]
+    request_id = id_of(request) if operation.target is not None else ""
+    if not request_id or operation.target is None:
         return None
-    target, rest = request.asked
-    digest = b""
-    if not request_id.startswith(AUTOMATIC):  # those are never used again
+    if not request_id.startswith(AUTOMATIC):
         check_id(request_id)
-        digest = _digest(rest)
-    what = what_of(OPERATIONS[type(request)].name, target)
-    return RequestName(_workspace(request), request_id, what, digest)
+    what = what_of(operation.name, operation.target(request))
+    return RequestName(_workspace(request), request_id, what)
 
 
 def id_of(request: Any) -> str:
@@ -142,37 +126,3 @@ def _workspace(request: Any) -> str:
             break
     workspace: str = request.workspace
     return workspace
-
-
-def _digest(rest: tuple[Any, ...]) -> bytes:
-    plain = msgspec.json.encode(_compared(rest), order="sorted")
-    return hashlib.blake2b(plain, digest_size=16).digest()
-
-
-def _compared(value: Any) -> Any:
-    """What is compared of something that was asked, as plain data."""
-    if isinstance(value, msgspec.Struct):
-        return {
-            name: _compared(getattr(value, name))
-            for name in value.__struct_fields__
-            if name not in _INCIDENTAL
-        }
-    if isinstance(value, dict):
-        return {str(name): _compared(one) for name, one in value.items()}
-    if isinstance(value, tuple | list):
-        return [_compared(one) for one in value]
-    if isinstance(value, set | frozenset):
-        return sorted(map(str, value))
-    return _of_payload(value) if isinstance(value, bytes) else value
-
-
-def _of_payload(payload: bytes) -> Any:
-    """JSON by what it says, other plain data by its bytes, the rest by its kind."""
-    tag = payload[:1]
-    if tag in (JSON_TAG, b"{"):
-        body = payload[1:] if tag == JSON_TAG else payload
-        try:
-            return msgspec.json.decode(body)
-        except (msgspec.DecodeError, RecursionError):
-            return payload
-    return payload if tag in HARMLESS else tag

@@ -26,12 +26,10 @@ from everact.runtime.core.records import (
 )
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.engine.loading import load_state
-from everact.runtime.errors import (
-    QueryRejected,
-    RPCError,
-)
+from everact.runtime.engine.requests import Known
+from everact.runtime.errors import QueryRejected, RequestIdReused, RPCError
 from everact.runtime.operations.access import Access
-from everact.runtime.operations.base import Asked, Name, Request, operation
+from everact.runtime.operations.base import Name, Request, operation
 from everact.runtime.programs.workflow_loop import decode_arguments
 from everact.runtime.store.base import Remembered, RunFilter, RunRow
 from everact.runtime.store.searching import attributes_found
@@ -63,11 +61,6 @@ class RunRef(msgspec.Struct, frozen=True, kw_only=True):
     first_run_id: str = ""
     workspace: str = "default"
     key: int = 0
-
-    @property
-    def named(self) -> tuple[str, str, str]:
-        """What it says of which run is meant."""
-        return self.workflow_id, self.run_id, self.first_run_id
 
 
 class RunClosed(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,11 +168,6 @@ class SignalRun(Request[None], frozen=True, kw_only=True):
     identity: str = ""
     headers: dict[str, str] = {}
 
-    @property
-    def asked(self) -> Asked:
-        """What makes it the same signal as another."""
-        return Asked((*self.run.named, self.name), (self.args, self.kwargs))
-
 
 class QueryRun(Request[Payload], frozen=True, kw_only=True):
     """Ask a read-only question; the answer is a payload."""
@@ -200,11 +188,6 @@ class CancelRun(Request[None], frozen=True, kw_only=True):
     identity: str = ""
     request_id: str = ""
 
-    @property
-    def asked(self) -> Asked:
-        """What makes it the same as another."""
-        return Asked(self.run.named, (self.reason,))
-
 
 class TerminateRun(Request[None], frozen=True, kw_only=True):
     """End a run without running its code."""
@@ -214,11 +197,6 @@ class TerminateRun(Request[None], frozen=True, kw_only=True):
     details: tuple[Payload, ...] = ()
     identity: str = ""
     request_id: str = ""
-
-    @property
-    def asked(self) -> Asked:
-        """What makes it the same as another."""
-        return Asked(self.run.named, (self.reason, self.details))
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -459,7 +437,38 @@ def _unreadable(row: RunRow, reason: str) -> RunDescription:
     )
 
 
-@operation("runs.signal", SignalRun, access=Access.WRITE)
+def _signalled(request: SignalRun) -> tuple[str, ...]:
+    return request.run.workflow_id, request.name
+
+
+def _ended(request: CancelRun | TerminateRun) -> tuple[str, ...]:
+    return (request.run.workflow_id,)
+
+
+async def told_again(
+    engine: "Engine", request: "SignalRun | CancelRun | TerminateRun", known: Known
+) -> None:
+    """The run had it; RequestIdReused if now another run of the ID is named."""
+    check_reached(engine, request.run, request.request_id, known)
+
+
+def check_reached(engine: "Engine", ref: RunRef, request_id: str, known: Known) -> None:
+    """Refuse a repetition that names another run than the one that was reached."""
+    stored = engine.store.load(known.run_key)
+    if stored is None:
+        return
+    reached = stored.run
+    for named, run_id in (
+        (ref.run_id, reached.run_id),
+        (ref.first_run_id, reached.first_run_id),
+    ):
+        if named not in ("", run_id):
+            raise RequestIdReused(request_id, f"run {run_id}", f"run {named}")
+
+
+@operation(
+    "runs.signal", SignalRun, access=Access.WRITE, target=_signalled, again=told_again
+)
 async def signal_run(engine: "Engine", request: SignalRun) -> None:
     """Store a signal."""
     engine.check_open()
@@ -475,7 +484,9 @@ async def signal_run(engine: "Engine", request: SignalRun) -> None:
     await _deliver(engine, request.run, row, event, request.request_id)
 
 
-@operation("runs.cancel", CancelRun, access=Access.WRITE)
+@operation(
+    "runs.cancel", CancelRun, access=Access.WRITE, target=_ended, again=told_again
+)
 async def cancel_run(engine: "Engine", request: CancelRun) -> None:
     """Store a request to stop."""
     engine.check_open()
@@ -484,7 +495,9 @@ async def cancel_run(engine: "Engine", request: CancelRun) -> None:
     await _deliver(engine, request.run, row, event, request.request_id)
 
 
-@operation("runs.terminate", TerminateRun, access=Access.WRITE)
+@operation(
+    "runs.terminate", TerminateRun, access=Access.WRITE, target=_ended, again=told_again
+)
 async def terminate_run(engine: "Engine", request: TerminateRun) -> None:
     """Close a run from outside."""
     row = find_run(engine, request.run)

@@ -27,7 +27,7 @@ from everact.runtime.engine.schedules import Fold
 from everact.runtime.errors import RPCError
 from everact.runtime.filters.parsing import parse
 from everact.runtime.operations.access import Access
-from everact.runtime.operations.base import Asked, Name, Request, operation
+from everact.runtime.operations.base import Name, Request, operation
 from everact.runtime.operations.runs import Limit
 from everact.runtime.store.base import Remembered
 
@@ -111,19 +111,6 @@ class CreateSchedule(Request[None], frozen=True, kw_only=True):
     request_id: str = ""
     workspace: str = "default"
 
-    @property
-    def asked(self) -> Asked:
-        """What makes it the same as another."""
-        rest = (
-            self.schedule,
-            self.trigger_immediately,
-            self.backfills,
-            self.memo,
-            self.attributes,
-            (self.static_summary, self.static_details),
-        )
-        return Asked((self.id,), rest)
-
 
 class DescribeSchedule(Request[ScheduleDescription], frozen=True, kw_only=True):
     """Describe one schedule."""
@@ -147,12 +134,6 @@ class UpdateSchedule(Request[None], frozen=True, kw_only=True):
     request_id: str = ""
     workspace: str = "default"
 
-    @property
-    def asked(self) -> Asked:
-        """What makes it the same as another."""
-        rest = (self.schedule, self.serial, self.keep_action, self.attributes)
-        return Asked((self.id,), rest)
-
 
 class PauseSchedule(Request[None], frozen=True, kw_only=True):
     """Let a schedule act only when it is asked to."""
@@ -161,11 +142,6 @@ class PauseSchedule(Request[None], frozen=True, kw_only=True):
     note: str = ""
     request_id: str = ""
     workspace: str = "default"
-
-    @property
-    def asked(self) -> Asked:
-        """What makes it the same as another."""
-        return Asked((self.id,), (self.note,))
 
 
 class ResumeSchedule(Request[None], frozen=True, kw_only=True):
@@ -176,11 +152,6 @@ class ResumeSchedule(Request[None], frozen=True, kw_only=True):
     request_id: str = ""
     workspace: str = "default"
 
-    @property
-    def asked(self) -> Asked:
-        """What makes it the same as another."""
-        return Asked((self.id,), (self.note,))
-
 
 class TriggerSchedule(Request[None], frozen=True, kw_only=True):
     """Have a schedule take an action now, paused or not."""
@@ -189,11 +160,6 @@ class TriggerSchedule(Request[None], frozen=True, kw_only=True):
     overlap: OverlapPolicy | None = None
     request_id: str = ""
     workspace: str = "default"
-
-    @property
-    def asked(self) -> Asked:
-        """What makes it the same as another."""
-        return Asked((self.id,), (self.overlap,))
 
 
 class BackfillSchedule(Request[None], frozen=True, kw_only=True):
@@ -204,11 +170,6 @@ class BackfillSchedule(Request[None], frozen=True, kw_only=True):
     request_id: str = ""
     workspace: str = "default"
 
-    @property
-    def asked(self) -> Asked:
-        """What makes it the same as another."""
-        return Asked((self.id,), (self.backfills,))
-
 
 class DeleteSchedule(Request[None], frozen=True, kw_only=True):
     """Forget a schedule; runs that it started go on."""
@@ -216,11 +177,6 @@ class DeleteSchedule(Request[None], frozen=True, kw_only=True):
     id: Name
     request_id: str = ""
     workspace: str = "default"
-
-    @property
-    def asked(self) -> Asked:
-        """What makes it the same as another."""
-        return Asked((self.id,))
 
 
 class ListSchedules(Request[ScheduleList], frozen=True, kw_only=True):
@@ -235,7 +191,11 @@ class ListSchedules(Request[ScheduleList], frozen=True, kw_only=True):
     workspace: str = "default"
 
 
-@operation("schedules.create", CreateSchedule, access=Access.WRITE)
+def _changed(request: Any) -> tuple[str, ...]:
+    return (request.id,)
+
+
+@operation("schedules.create", CreateSchedule, access=Access.WRITE, target=_changed)
 async def create_schedule(engine: "Engine", request: CreateSchedule) -> None:
     """Make it, and do at once what was asked for."""
     _check(schedules.check_new, request.schedule)
@@ -293,7 +253,7 @@ async def describe_schedule(
     )
 
 
-@operation("schedules.update", UpdateSchedule, access=Access.WRITE)
+@operation("schedules.update", UpdateSchedule, access=Access.WRITE, target=_changed)
 async def update_schedule(engine: "Engine", request: UpdateSchedule) -> None:
     """Replace the definition that the caller saw, and no other."""
     _check(schedules.check, request.schedule)
@@ -318,21 +278,21 @@ async def update_schedule(engine: "Engine", request: UpdateSchedule) -> None:
     await _change(engine, request, update)
 
 
-@operation("schedules.pause", PauseSchedule, access=Access.WRITE)
+@operation("schedules.pause", PauseSchedule, access=Access.WRITE, target=_changed)
 async def pause_schedule(engine: "Engine", request: PauseSchedule) -> None:
     """Pause it."""
     note = request.note or PAUSED
     await _change(engine, request, lambda schedule, _: schedule.pause(note))
 
 
-@operation("schedules.resume", ResumeSchedule, access=Access.WRITE)
+@operation("schedules.resume", ResumeSchedule, access=Access.WRITE, target=_changed)
 async def resume_schedule(engine: "Engine", request: ResumeSchedule) -> None:
     """Resume it."""
     note = request.note or RESUMED
     await _change(engine, request, lambda schedule, _: schedule.resume(note))
 
 
-@operation("schedules.trigger", TriggerSchedule, access=Access.WRITE)
+@operation("schedules.trigger", TriggerSchedule, access=Access.WRITE, target=_changed)
 async def trigger_schedule(engine: "Engine", request: TriggerSchedule) -> None:
     """Take one action."""
     overlap = request.overlap
@@ -341,7 +301,7 @@ async def trigger_schedule(engine: "Engine", request: TriggerSchedule) -> None:
     )
 
 
-@operation("schedules.backfill", BackfillSchedule, access=Access.WRITE)
+@operation("schedules.backfill", BackfillSchedule, access=Access.WRITE, target=_changed)
 async def backfill_schedule(engine: "Engine", request: BackfillSchedule) -> None:
     """Note what is to be made up for, and begin with it."""
     _check_backfills(request.backfills)
@@ -353,7 +313,7 @@ async def backfill_schedule(engine: "Engine", request: BackfillSchedule) -> None
     await _change(engine, request, backfill)
 
 
-@operation("schedules.delete", DeleteSchedule, access=Access.WRITE)
+@operation("schedules.delete", DeleteSchedule, access=Access.WRITE, target=_changed)
 async def delete_schedule(engine: "Engine", request: DeleteSchedule) -> None:
     """Forget it."""
     place = (request.workspace, request.id)

@@ -30,7 +30,7 @@ from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.engine.requests import Known, UnderWay
 from everact.runtime.errors import RPCError, WorkflowAlreadyStarted
 from everact.runtime.operations.access import Access
-from everact.runtime.operations.base import Asked, Name, Request, operation
+from everact.runtime.operations.base import Name, Request, operation
 from everact.runtime.operations.requests import under_way
 from everact.runtime.store.base import Remembered, RunRow, Write
 
@@ -89,16 +89,6 @@ class StartRun(Request[StartedRun], frozen=True, kw_only=True):
     request_id: str = ""
     workspace: str = "default"
     must_be_known: bool = False
-
-    @property
-    def asked(self) -> Asked:
-        """What makes it the same start as another."""
-        signal = self.signal
-        target = (self.workflow, self.workflow_id, signal.name if signal else "")
-        moments = (self.start_delay, self.begin_at)
-        policies = (self.on_conflict, self.on_reuse)
-        rest = (self.args, self.kwargs, self.options, moments, policies, signal)
-        return Asked(target, rest)
 
 
 class Resolution(NamedTuple):
@@ -314,7 +304,13 @@ def _received(request: StartRun, signal: StartSignal) -> SignalReceived:
     )
 
 
-async def _started_again(engine: "Engine", _: StartRun, known: Known) -> StartedRun:
+def started_by(request: StartRun) -> tuple[str, ...]:
+    """What a start is for."""
+    signal = request.signal
+    return request.workflow, request.workflow_id, signal.name if signal else ""
+
+
+async def started_again(engine: "Engine", _: StartRun, known: Known) -> StartedRun:
     """What the request was answered before."""
     if known.answer:
         answer = msgspec.json.decode(known.answer, type=StartedRun)
@@ -325,7 +321,9 @@ async def _started_again(engine: "Engine", _: StartRun, known: Known) -> Started
     return await Resolution(stored.run).answer()
 
 
-@operation("runs.start", StartRun, access=Access.WRITE, again=_started_again)
+@operation(
+    "runs.start", StartRun, access=Access.WRITE, target=started_by, again=started_again
+)
 async def start_run(engine: "Engine", request: StartRun) -> StartedRun:
     """Start a run, or answer with the one that is there."""
     engine.check_open()
@@ -393,7 +391,7 @@ async def together(
             await Resolution(row, run, in_the_way=True).answer()
     within = transaction(engine)
     answers = [
-        _started_again(engine, start, one)
+        started_again(engine, start, one)
         if one is not None
         else _resolved(engine, start, name, within)
         for start, name, one in zip(starts, names, known, strict=True)

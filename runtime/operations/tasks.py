@@ -18,7 +18,7 @@ from everact.runtime.engine.loading import load_state
 from everact.runtime.engine.outside import AttemptName, named_by, unheeded
 from everact.runtime.errors import RPCError
 from everact.runtime.operations.access import Access
-from everact.runtime.operations.base import Asked, Request, operation
+from everact.runtime.operations.base import Request, operation
 from everact.runtime.store.base import RunRow
 
 if TYPE_CHECKING:
@@ -52,11 +52,6 @@ class CompleteTask(Request[None], frozen=True, kw_only=True):
     identity: str = ""
     request_id: str = ""
 
-    @property
-    def asked(self) -> Asked:
-        """What makes it the same report as another."""
-        return Asked(self.task.named, (self.result,))
-
 
 class FailTask(Request[None], frozen=True, kw_only=True):
     """Fail an attempt; its policy decides what follows.
@@ -69,11 +64,6 @@ class FailTask(Request[None], frozen=True, kw_only=True):
     details: tuple[Payload, ...] = ()
     identity: str = ""
     request_id: str = ""
-
-    @property
-    def asked(self) -> Asked:
-        """What makes it the same report as another."""
-        return Asked(self.task.named, (self.failure, self.details))
 
 
 class HeartbeatTask(Request[None], frozen=True, kw_only=True):
@@ -92,11 +82,6 @@ class ReportCancelled(Request[None], frozen=True, kw_only=True):
     identity: str = ""
     request_id: str = ""
 
-    @property
-    def asked(self) -> Asked:
-        """What makes it the same report as another."""
-        return Asked(self.task.named, (self.details,))
-
 
 def text_of(token: bytes) -> str:
     """A token as text for an address or a command line: base64url."""
@@ -112,7 +97,11 @@ def token_of(text: str) -> bytes:
         raise ValueError("a task token is base64url text") from None
 
 
-@operation("tasks.complete", CompleteTask, access=Access.WORK)
+def _reported(request: CompleteTask | FailTask | ReportCancelled) -> tuple[str, ...]:
+    return request.task.named
+
+
+@operation("tasks.complete", CompleteTask, access=Access.WORK, target=_reported)
 async def complete_task(engine: "Engine", request: CompleteTask) -> None:
     """Complete a task; durable when answered."""
     row, name = found(engine, request.task)
@@ -121,7 +110,7 @@ async def complete_task(engine: "Engine", request: CompleteTask) -> None:
     await _report(engine, row, event, request.task, request.request_id)
 
 
-@operation("tasks.fail", FailTask, access=Access.WORK)
+@operation("tasks.fail", FailTask, access=Access.WORK, target=_reported)
 async def fail_task(engine: "Engine", request: FailTask) -> None:
     """Fail an attempt; durable when answered."""
     wait = request.failure.retry_after
@@ -166,7 +155,9 @@ def _tell_if_cancelled(engine: "Engine", row: RunRow, event: TaskReported) -> No
             raise told
 
 
-@operation("tasks.report_cancelled", ReportCancelled, access=Access.WORK)
+@operation(
+    "tasks.report_cancelled", ReportCancelled, access=Access.WORK, target=_reported
+)
 async def report_cancelled(engine: "Engine", request: ReportCancelled) -> None:
     """Settle a task that was asked to stop; durable when answered."""
     row, name = found(engine, request.task)

@@ -16,9 +16,9 @@ from everact.runtime.engine.updates import Refused, Sent
 from everact.runtime.errors import RPCError
 from everact.runtime.operations import starting
 from everact.runtime.operations.access import Access
-from everact.runtime.operations.base import Asked, Name, Request, operation
+from everact.runtime.operations.base import Name, Request, operation
 from everact.runtime.operations.requests import id_of
-from everact.runtime.operations.runs import RunRef, _delivered, find_run
+from everact.runtime.operations.runs import RunRef, _delivered, check_reached, find_run
 from everact.runtime.operations.starting import Resolution, StartedRun, StartRun
 from everact.runtime.store.base import Remembered
 
@@ -87,11 +87,6 @@ class SendUpdate(Request[UpdateState], frozen=True, kw_only=True):
     wait_for: Stage = COMPLETED
     request_id: str = ""
 
-    @property
-    def asked(self) -> Asked:
-        """What makes it the same update as another; how long to wait does not."""
-        return _asked(self.run.named, self.update)
-
 
 class StartedUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """The run that was started or found, and how far its update has come."""
@@ -116,18 +111,6 @@ class SendWithStart(Request[StartedUpdate], frozen=True, kw_only=True):
     update: Update
     request_id: str = ""
 
-    @property
-    def asked(self) -> Asked:
-        """What makes it the same start and update as another."""
-        start = self.start.asked
-        asked = _asked(start.target, self.update)
-        return asked._replace(rest=(*start.rest, *asked.rest))
-
-
-def _asked(target: tuple[str, ...], update: Update) -> Asked:
-    named = (*target, update.name, update.update_id)
-    return Asked(named, (update.args, update.kwargs))
-
 
 class AwaitUpdate(Request[UpdateState], frozen=True, kw_only=True):
     """Wait for the answer to an update that was sent before."""
@@ -136,9 +119,14 @@ class AwaitUpdate(Request[UpdateState], frozen=True, kw_only=True):
     update_id: Name
 
 
+def _sent(request: SendUpdate) -> tuple[str, ...]:
+    return request.run.workflow_id, request.update.name, request.update.update_id
+
+
 async def _sent_again(
     engine: "Engine", request: SendUpdate, known: Known
 ) -> UpdateState:
+    check_reached(engine, request.run, request.request_id, known)
     update_id = request.update.update_id
     return await state_of(engine, known.run_key, update_id, request.wait_for)
 
@@ -148,6 +136,7 @@ async def _sent_again(
     SendUpdate,
     access=Access.WRITE,
     waits=True,
+    target=_sent,
     again=_sent_again,
     rejoins=True,
 )
@@ -219,6 +208,11 @@ def _told(row: Any, update_id: str, answer: CompleteUpdate | None) -> UpdateStat
     )
 
 
+def _started_by(request: SendWithStart) -> tuple[str, ...]:
+    named = request.update.name, request.update.update_id
+    return (*starting.started_by(request.start), *named)
+
+
 async def _started_again(
     engine: "Engine", request: SendWithStart, known: Known
 ) -> StartedUpdate:
@@ -226,7 +220,9 @@ async def _started_again(
     stored = engine.store.load(known.run_key)
     if stored is None:
         raise RPCError("the run of that request is gone", RPCStatus.NOT_FOUND)
-    return await _into(engine, Resolution(stored.run), request.update, None)
+    run = await starting.started_again(engine, request.start, known)
+    found = await _into(engine, Resolution(stored.run), request.update, None)
+    return replace(found, run=run)
 
 
 @operation(
@@ -234,6 +230,7 @@ async def _started_again(
     SendWithStart,
     access=Access.WRITE,
     waits=True,
+    target=_started_by,
     again=_started_again,
 )
 async def send_with_start(engine: "Engine", request: SendWithStart) -> StartedUpdate:

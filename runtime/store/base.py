@@ -74,16 +74,16 @@ class CheckpointRow(NamedTuple):
 
 
 class Remembered(NamedTuple):
-    """A request ID, with what was asked and answered under it; see `RequestName`.
+    """A request ID, with what was asked and answered under it.
 
-    `at` is epoch seconds. `answer` is JSON, empty if "done" was all.
+    `at` is epoch seconds, `what` is as `RequestName` has it, `answer` is JSON, empty if
+    "done" was all.
     """
 
     workspace: str
     request_id: str
     at: float
     what: str = ""
-    digest: bytes = b""
     answer: bytes = b""
 
     def parameters(self, run_key: int) -> tuple[Any, ...]:

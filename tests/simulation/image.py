@@ -2,8 +2,9 @@
 
 It survives crashes. Rows go in and come out as copies, so that nothing in memory can
 change what is durable. What is written beside the runs (`Write.also`, request IDs) is
-in a database in memory, by the adapter's own statements. It keeps the promises that the store port
-makes of a database: one open run of an ID, journal rows that are never written twice.
+in a database in memory, by the adapter's own statements. It keeps the promises that the
+store port makes of a database: one open run of an ID, journal rows that are never
+written twice.
 """
 
 import sqlite3

@@ -623,11 +623,11 @@ class StoreConformance:
         await commit(store, old, young)
         for id in ("old", "young"):
             again = start(3 if id == "old" else 4)
-            again.request = Remembered("default", id, NOW, "what", b"d", b"answer")
+            again.request = Remembered("default", id, NOW, "what", b"answer")
             await commit(store, again)
-        anew = (3, NOW, "what", b"d", b"answer")
+        anew = (3, NOW, "what", b"answer")
         assert store.rows("request", "default", "old") == [anew]
-        kept = (2, NOW - DAY + 1, "", b"", b"")
+        kept = (2, NOW - DAY + 1, "", b"")
         assert store.rows("request", "default", "young") == [kept]
 
 

@@ -1,7 +1,8 @@
 """Databases that earlier versions wrote are opened, migrated and gone on with.
 
 `old/schema-N.sql` is what a version with schema N left behind: a run that is done, and
-one that sleeps for an hour and has a signal that it has not read.
+one that sleeps for an hour and has a signal that it has not read. In those of schema 2
+the start, the signal and an event have request IDs.
 """
 
 from __future__ import annotations
@@ -73,3 +74,23 @@ async def test_runs_of_an_earlier_schema_go_on(number: int, tmp_path: Path) -> N
         assert found == ["quick-1"]
         assert await runtime.handle("patient-1").result() == 21
         assert (await runtime.count("workflow = 'patient'")).count == 1
+
+
+@pytest.mark.feature("ID-11", "RC-01")
+async def test_a_request_that_an_earlier_version_served_is_not_served_again(
+    tmp_path: Path,
+) -> None:
+    restored(2, tmp_path / "everact.db")
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    clock = VirtualClock(loop, epoch=WRITTEN + 60)
+    async with Runtime(
+        tmp_path / "everact.db", registry=REGISTRY, clock=clock
+    ) as runtime:
+        again = await runtime.start(quick, 4, id="quick-1", request_id="start-1")
+        (first,) = [line async for line in runtime.list("workflow = 'quick'")]
+        assert again.result_run_id == first.run_id
+        await runtime.handle("patient-1").signal("add", 100, request_id="add-1")
+        pushed = await runtime.events.push("tick", {"n": 1}, request_id="push-1")
+        assert [event.id async for event in runtime.events.list()] == [pushed]
+        assert await runtime.handle("patient-1").result() == 21

@@ -37,12 +37,12 @@ delete from checkpoints where run_key = ? and generation < ?
 
 -- name: insert_request
 /* one that is remembered stays, unless it is from before the last parameter */
-insert into requests (workspace, request_id, run_key, at, what, digest, answer)
-values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+insert into requests (workspace, request_id, run_key, at, what, answer)
+values (?1, ?2, ?3, ?4, ?5, ?6)
 on conflict (workspace, request_id) do update set
     run_key = excluded.run_key, at = excluded.at, what = excluded.what,
-    digest = excluded.digest, answer = excluded.answer
-where requests.at <= ?8
+    answer = excluded.answer
+where requests.at <= ?7
 
 -- name: run_by_key
 select * from runs where key = ?
@@ -96,7 +96,7 @@ where child.status = 0 and parent.status <> 0 and child.parent_key is not null
 order by child.key
 
 -- name: request
-select run_key, at, what, digest, answer from requests
+select run_key, at, what, answer from requests
 where workspace = ? and request_id = ?
 
 -- name: count_open
