@@ -108,7 +108,11 @@ class _Held(NamedTuple):
 
 
 class Engine:
-    """Runs workflows of one store in one process; all methods on its loop."""
+    """Runs workflows of one store in one process; all methods on its loop.
+
+    One that does not recover answers from a store that is otherwise at rest: it brings
+    nothing back by itself, and leaves to the next one how the last one ended.
+    """
 
     def __init__(
         self,
@@ -124,8 +128,10 @@ class Engine:
         reachability_queues: int = SCANNED,
         interceptors: Iterable[object] = (),
         declare_search_attributes: bool = False,
+        recovers: bool = True,
     ) -> None:
         self.store = store
+        self.recovers = recovers
         self.clock = clock
         self.now = clock.now
         self.registry = registry
@@ -175,6 +181,7 @@ class Engine:
         opened = self.store.open()
         self.epoch = opened.epoch
         self._next_key = opened.last_key + 1
+        self._leaves_clean = opened.clean or self.recovers
         self._crashed_before = 0 if opened.clean else self._next_key
         self.events.open()
         self.seal = Seal(self.store.key())
@@ -200,8 +207,9 @@ class Engine:
             garbage.ease()
             self._undo.append(garbage.restore)
         try:
-            with self.workers.recovering():
-                await self._recover()
+            if self.recovers:
+                with self.workers.recovering():
+                    await self._recover()
         except BaseException:
             await self.close(0.0)
             raise
@@ -241,7 +249,7 @@ class Engine:
         self.threads.close()
         self.watchdog.stop()
         await self.system.stop()
-        self.store.close(clean=not left)
+        self.store.close(clean=not left and self._leaves_clean)
 
     async def _let_finish(self, grace: float) -> None:
         """Wait for attempts; those that are left then are cut off, not lost."""
