@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import ssl
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,17 +11,29 @@ from typing import Any, Final, TypeVar
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from everact.runtime.cli.exits import Mistake, NotYet
 from everact.runtime.cli.output import Output
+from everact.runtime.cli.unserved import Unserved
 from everact.runtime.client.client import Client
 from everact.runtime.client.connecting import ADDRESS
-from everact.runtime.client.settings import Target, TLSConfig, parse_target
+from everact.runtime.client.remote import HttpTransport
+from everact.runtime.client.settings import (
+    KeepAliveConfig,
+    Target,
+    TLSConfig,
+    parse_target,
+)
 from everact.runtime.control.settings import DEFAULT_HOST, DEFAULT_PORT
 from everact.runtime.core.durations import seconds
 
 T = TypeVar("T")
 Command = Callable[..., Any]
+
+KEEP_ALIVE: Final = KeepAliveConfig(interval=10.0, timeout=35.0)
+"""A silent engine is given up as late as by other clients, and probed sooner, so that
+whoever waits at the terminal is told of the silence."""
 
 DEFAULT_ADDRESS: Final = f"{DEFAULT_HOST}:{DEFAULT_PORT}"
 
@@ -63,15 +76,29 @@ class Remote:
         """Do `work` with a client; NotYet if it takes more than `limit` seconds."""
         return asyncio.run(self._call(work, limit))
 
+    def _tell_of_silence(self, silent: float) -> None:
+        if sys.stderr.isatty():
+            click.echo(
+                f"no answer from {self.address} for {silent:.0f} s, still trying",
+                err=True,
+            )
+
     async def _call(
         self, work: Callable[[Client], Awaitable[T]], limit: float | None
     ) -> T:
         with bad_input():
             opening = Client.connect(
-                self.address, namespace=self.workspace, tls=self.tls
+                self.address,
+                namespace=self.workspace,
+                tls=self.tls,
+                keep_alive_config=KEEP_ALIVE,
+                lazy=True,
             )
             client = await opening
         async with client:
+            assert isinstance(client.transport, HttpTransport)
+            client.transport.connection.on_silence = self._tell_of_silence
+            await client.transport.reach()
             waiting = asyncio.timeout(limit)
             try:
                 async with waiting:
@@ -97,8 +124,12 @@ def remote(function: Command) -> Command:
         tls_ca: str | None,
         tls_certificate: str | None,
         tls_key: str | None,
+        database: str | None = None,
         **options: Any,
     ) -> Any:
+        if database is not None:
+            _check_alone(database)
+            return function(*args, engine=Unserved(database, workspace), **options)
         chosen: bool | TLSConfig = tls
         with bad_input():
             target = parse_target(address, "--address")
@@ -143,6 +174,27 @@ def remote(function: Command) -> Command:
     ):
         option(call)
     return common(call)
+
+
+def unserved(function: Command) -> Command:
+    """Let a command for an engine take a file that no engine has, in its place."""
+    return remote(
+        click.option(
+            "--database",
+            type=click.Path(exists=True, dir_okay=False),
+            metavar="FILE",
+            help="Work on this database, which no engine has; runs no code of yours.",
+        )(function)
+    )
+
+
+def _check_alone(database: str) -> None:
+    context = click.get_current_context()
+    if context.get_parameter_source("address") is ParameterSource.COMMANDLINE:
+        raise Mistake(
+            f"--address and --database exclude each other: leave out --database "
+            f"{database} if an engine has the file"
+        )
 
 
 def _address(target: Target) -> str:

@@ -36,7 +36,8 @@ PUBLIC = {
         TypedSearchAttributes current_details memo_value set_current_details
         upsert_search_attributes
         HistoryItem NonDeterminismError QueryFailed QueryRejected RPCError RPCStatus
-        ReadOnlyError Registry RequestIdReused Reset RetryPolicy RunCancelled RunHandle RunInfo
+        ReadOnlyError Registry RequestIdReused
+        Reset RetryPolicy RunCancelled RunHandle RunInfo
         RunLine RunPutAside RunStatus RunTerminated RunTimedOut RunView Runtime
         RuntimeStateError RuntimeThread ScheduleAlreadyRunning SecretFileError Status
         StoreError
