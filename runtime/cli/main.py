@@ -3,6 +3,7 @@
 import io
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -107,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # whatever text comes, it is shown
             stream.reconfigure(errors="backslashreplace")
+    warnings.showwarning = _show
     try:
         code = everact.main(
             given,
@@ -122,6 +124,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = exit_of(error)
         tell(error, code, as_json="--json" in ours)
     sys.exit(code if isinstance(code, int) else Exit.OK)
+
+
+def _show(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning as a line on stderr: its place in our code is nothing to a caller."""
+    Output(False).notes.print(plain(f"warning: {message}", "yellow"), soft_wrap=True)
 
 
 def tell(error: BaseException, code: Exit, *, as_json: bool) -> None:

@@ -47,6 +47,18 @@ def test_a_schedule_is_created_looked_at_used_and_deleted(engine: Shell) -> None
 
 
 @pytest.mark.real_time
+@pytest.mark.feature("SC-10")
+def test_a_pasted_crontab_that_means_something_else_here_is_warned_about(
+    engine: Shell,
+) -> None:
+    made = engine("schedules", "create", "s", "squares", "1", "--cron", "0 0 13 * FRI")
+    assert made.code == 0, made
+    said = "".join(made.err.split("\n"))
+    assert said.startswith("warning: cron '0 0 13 * FRI' restricts day of month"), said
+    assert ".py" not in said
+
+
+@pytest.mark.real_time
 @pytest.mark.feature("SC-10", "CR-01", "CR-04")
 def test_what_makes_no_sense_is_a_mistake(engine: Shell) -> None:
     for wrong in (
