@@ -108,14 +108,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # whatever text comes, it is shown
             stream.reconfigure(errors="backslashreplace")
-    warnings.showwarning = _show
     try:
-        code = everact.main(
-            given,
-            prog_name="everact",
-            standalone_mode=False,
-            complete_var=COMPLETE_VARIABLE,
-        )
+        with warnings.catch_warnings():
+            warnings.showwarning = _show
+            code = everact.main(
+                given,
+                prog_name="everact",
+                standalone_mode=False,
+                complete_var=COMPLETE_VARIABLE,
+            )
     except BaseException as error:
         if isinstance(error, (SystemExit, GeneratorExit)):
             raise
