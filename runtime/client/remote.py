@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, TypeVar
+from uuid import uuid4
 
 from msgspec.structs import replace
 
@@ -20,6 +21,7 @@ from everact.runtime.client.rpc import NO_METADATA, RPC, checked_metadata
 from everact.runtime.client.settings import TRANSIENT, RetryConfig
 from everact.runtime.client.transport import deadline_exceeded, waits
 from everact.runtime.core.durations import optional_seconds
+from everact.runtime.core.requests import AUTOMATIC
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import (
     EngineUnreachable,
@@ -29,7 +31,7 @@ from everact.runtime.errors import (
 )
 from everact.runtime.operations.base import OPERATIONS, Request
 from everact.runtime.operations.batches import StartRuns, StartTogether
-from everact.runtime.operations.requests import automatic_id, check_id
+from everact.runtime.operations.requests import check_id
 
 A = TypeVar("A")
 
@@ -231,7 +233,7 @@ def identified(request: Request[A]) -> Request[A]:
     if request_id:
         check_id(request_id)
     elif request_id is not None:
-        found = replace(found, request_id=automatic_id())
+        found = replace(found, request_id=AUTOMATIC + uuid4().hex)
     elif isinstance(found, _BATCHES):
         found = replace(found, starts=tuple(identified(one) for one in found.starts))
     given: Request[A] = found

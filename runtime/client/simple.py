@@ -7,10 +7,12 @@ import random
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
 from urllib.parse import urlencode, urlsplit
+from uuid import uuid4
 
 from everact.runtime.client.blocking import LoopThread, refuse_on_loop
 from everact.runtime.client.credentials import find_token, save_token
 from everact.runtime.client.settings import RetryConfig, parse_target
+from everact.runtime.core.requests import AUTOMATIC
 from everact.runtime.definitions.context import current_attempt
 from everact.runtime.errors import (
     AuthorizationError,
@@ -18,7 +20,6 @@ from everact.runtime.errors import (
     EngineUnreachable,
     RuntimeStateError,
 )
-from everact.runtime.operations.requests import automatic_id
 
 if TYPE_CHECKING:  # loading the HTTP library is put off until it is needed
     from everact.runtime.client.connection import Answer, Connection
@@ -149,7 +150,7 @@ class HttpClient:
         if body is not None:
             sent |= {
                 "content-type": "application/json",
-                "idempotency-key": automatic_id(),
+                "idempotency-key": AUTOMATIC + uuid4().hex,
             }
         given = options.get("headers") or {}
         sent |= {name.lower(): value for name, value in given.items()}

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
-from uuid import uuid4
 
 from everact.runtime.core.requests import AUTOMATIC, RESERVED, RequestName, what_of
 from everact.runtime.core.statuses import RPCStatus
@@ -101,11 +100,6 @@ def id_of(request: Any) -> str:
     start = getattr(request, "start", None)
     found: str = (start.request_id if start is not None else "") or request.request_id
     return found
-
-
-def automatic_id() -> str:
-    """An ID for all tries of one call, made by a client."""
-    return AUTOMATIC + uuid4().hex
 
 
 def check_id(request_id: str) -> None:

@@ -92,5 +92,5 @@ async def test_a_request_that_an_earlier_version_served_is_not_served_again(
         assert again.result_run_id == first.run_id
         await runtime.handle("patient-1").signal("add", 100, request_id="add-1")
         pushed = await runtime.events.push("tick", {"n": 1}, request_id="push-1")
-        assert [event.id async for event in runtime.events.list()] == [pushed]
+        assert [event.event_id async for event in runtime.events.list()] == [pushed]
         assert await runtime.handle("patient-1").result() == 21
