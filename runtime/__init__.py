@@ -95,6 +95,7 @@ from everact.runtime.definitions.author import (
     uuid4,
     wait_condition,
 )
+from everact.runtime.definitions.calling import call
 from everact.runtime.definitions.combinators import all as all
 from everact.runtime.definitions.combinators import any as any
 from everact.runtime.definitions.combinators import gather, race
@@ -307,6 +308,7 @@ __all__ = [
     "WorkflowFailure",
     "all_handlers_finished",
     "any_of",
+    "call",
     "cancel_reason",
     "cancel_run",
     "context",

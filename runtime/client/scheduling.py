@@ -213,6 +213,8 @@ class ScheduleView:
     running_actions: tuple[ScheduledRun, ...]
     recent_actions: tuple[ScheduledRun, ...]
     next_times: tuple[datetime, ...]
+    identity: str
+    """Of whoever asked last for a change, or for an action."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +346,7 @@ def schedule_view(
         _runs(found.running),
         _runs(found.recent),
         tuple(_moment(time) for time in found.upcoming),
+        found.identity,
     )
 
 

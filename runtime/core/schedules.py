@@ -181,6 +181,8 @@ class Schedule(msgspec.Struct, array_like=True, kw_only=True):
     missed: int = 0
     skipped: int = 0
     previous: Previous | None = None
+    identity: str = ""
+    """Of whoever asked last for a change, or for an action."""
 
     # -- what happens ----------------------------------------------------------------
 

@@ -88,6 +88,7 @@ class WorkflowDefinition:
         self.cls = cls
         self.priority = 0
         """Of its runs that are given none; 0 is no priority."""
+        self.registry: Registry | None = None
         self.signature = Signature(function, bound=cls is not None)
         self.signals: dict[str, Handler] = {}
         self.queries: dict[str, Handler] = {}

@@ -551,7 +551,7 @@ async def query_run(engine: "Engine", request: QueryRun) -> bytes:
         RunStatus.COMPLETED,
     ):
         raise QueryRejected(status)
-    definition = engine.registry.workflows.get(row.name)
+    definition = engine.code_of(row.name).workflows.get(row.name)
     handler = definition.queries.get(request.name) if definition else None
     signature = handler.signature if handler else None
     given = decode_arguments(engine.values, request.args, request.kwargs, signature)

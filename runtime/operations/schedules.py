@@ -51,7 +51,8 @@ class ScheduleDescription(msgspec.Struct, frozen=True, kw_only=True):
 
     Cron texts are shown as calendars and intervals. `serial` changes with the
     definition: an update names the one that it was made from. `waiting` are actions
-    that wait for a run to end.
+    that wait for a run to end. `identity` is of whoever asked last for a change, or for
+    an action.
     """
 
     id: str
@@ -70,6 +71,7 @@ class ScheduleDescription(msgspec.Struct, frozen=True, kw_only=True):
     running: tuple[Taken, ...]
     recent: tuple[Taken, ...]
     upcoming: tuple[float, ...]
+    identity: str = ""
 
 
 class ScheduleSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +112,7 @@ class CreateSchedule(Request[None], frozen=True, kw_only=True):
     static_details: str = ""
     request_id: str = ""
     workspace: str = "default"
+    identity: str = ""
 
 
 class DescribeSchedule(Request[ScheduleDescription], frozen=True, kw_only=True):
@@ -133,6 +136,7 @@ class UpdateSchedule(Request[None], frozen=True, kw_only=True):
     attributes: Attributes | None = None
     request_id: str = ""
     workspace: str = "default"
+    identity: str = ""
 
 
 class PauseSchedule(Request[None], frozen=True, kw_only=True):
@@ -142,6 +146,7 @@ class PauseSchedule(Request[None], frozen=True, kw_only=True):
     note: str = ""
     request_id: str = ""
     workspace: str = "default"
+    identity: str = ""
 
 
 class ResumeSchedule(Request[None], frozen=True, kw_only=True):
@@ -151,6 +156,7 @@ class ResumeSchedule(Request[None], frozen=True, kw_only=True):
     note: str = ""
     request_id: str = ""
     workspace: str = "default"
+    identity: str = ""
 
 
 class TriggerSchedule(Request[None], frozen=True, kw_only=True):
@@ -160,6 +166,7 @@ class TriggerSchedule(Request[None], frozen=True, kw_only=True):
     overlap: OverlapPolicy | None = None
     request_id: str = ""
     workspace: str = "default"
+    identity: str = ""
 
 
 class BackfillSchedule(Request[None], frozen=True, kw_only=True):
@@ -169,6 +176,7 @@ class BackfillSchedule(Request[None], frozen=True, kw_only=True):
     backfills: Annotated[tuple[Backfill, ...], Meta(min_length=1)]
     request_id: str = ""
     workspace: str = "default"
+    identity: str = ""
 
 
 class DeleteSchedule(Request[None], frozen=True, kw_only=True):
@@ -215,6 +223,7 @@ async def create_schedule(engine: "Engine", request: CreateSchedule) -> None:
         static_summary=request.static_summary,
         static_details=request.static_details,
         backfills=request.backfills,
+        identity=request.identity,
     )
 
     def begin(schedule: Schedule, present: Present) -> list[Order]:
@@ -250,6 +259,7 @@ async def describe_schedule(
         running=found.running,
         recent=found.recent,
         upcoming=found.upcoming(engine.clock.now(), UPCOMING),
+        identity=found.identity,
     )
 
 
@@ -373,8 +383,14 @@ def _filtered(schedule: Schedule) -> dict[str, Any]:
     }
 
 
-async def _change(engine: "Engine", request: Any, fold: Fold) -> None:
+async def _change(engine: "Engine", request: Any, change: Fold) -> None:
     place = (request.workspace, request.id)
+
+    def fold(schedule: Schedule, present: Present) -> list[Order]:
+        orders = change(schedule, present)
+        schedule.identity = request.identity or schedule.identity
+        return orders
+
     await engine.schedules.change(place, fold, _remembered(engine, request))
 
 

@@ -49,7 +49,7 @@ from everact.runtime.definitions.control import (
     TailCall,
     WorkflowControl,
 )
-from everact.runtime.definitions.registry import Registry
+from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.waits import ReceivedEvent
 from everact.runtime.definitions.workflows import (
     UNFINISHED,
@@ -604,6 +604,11 @@ class Loop(WorkflowLoop):
         super().__init__(start, generation, values)
         self._program: CoroutineProgram | None = program
 
+    @property
+    def registry(self) -> Registry:
+        assert self._program is not None
+        return self._program.definition.registry or default_registry()
+
     def let_go(self) -> None:
         """Forget everything that leads back to the loop."""
         self._tasks = []
@@ -632,6 +637,7 @@ def definition_for(registry: Registry, name: str) -> WorkflowDefinition | None:
         if task is None:
             return None
         definition = WorkflowDefinition(name, task)
+        definition.registry = registry
     return definition
 
 

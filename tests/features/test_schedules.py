@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from itertools import pairwise
 from typing import Any
 
@@ -695,6 +698,39 @@ async def test_an_update_that_returns_nothing_changes_nothing(client: Client) ->
     assert after.updated_at == before.updated_at
     with pytest.raises(TypeError, match="ScheduleUpdate or None, not str"):
         await handle.update(lambda _: "nonsense")  # type: ignore[arg-type,return-value]
+
+
+@pytest.mark.feature("CX-13")
+async def test_a_schedule_tells_who_asked_last(site: Site) -> None:
+    async with site.up(identity="alice") as alice:
+        handle = await alice.schedules.create("s", every("1h"))
+        bob = Client(**(alice.config() | {"identity": "bob"}))
+        theirs = bob.schedules.handle("s")
+
+        async def last() -> str:
+            return (await handle.describe()).identity
+
+        assert await last() == "alice"
+        once = ScheduleBackfill(datetime.now(UTC), datetime.now(UTC))
+        changes: list[Callable[[], Awaitable[None]]] = [
+            theirs.pause,
+            theirs.resume,
+            theirs.trigger,
+            lambda: theirs.update(lambda view: view.schedule),
+            lambda: theirs.backfill(once),
+        ]
+        for change in changes:
+            await change()
+            assert await last() == "bob"
+            await handle.pause("mine")
+            assert await last() == "alice"
+        await handle.resume()
+        await asyncio.sleep(3600)
+        assert await last() == "alice"
+    async with site.up() as somebody:
+        await somebody.schedules.handle("s").pause()
+        view = await somebody.schedules.handle("s").describe()
+        assert version("everact") in view.identity and str(os.getpid()) in view.identity
 
 
 @pytest.mark.feature("SC-19")

@@ -15,9 +15,9 @@ import pytest
 from everact.runtime import (
     Call,
     Client,
+    ClientError,
     Registry,
     RPCError,
-    RPCStatus,
     RunHandle,
     RunStatus,
     RuntimeThread,
@@ -678,11 +678,17 @@ async def test_a_repeated_batch_is_the_same_runs(site: Site) -> None:
     assert ids[0] == ids[1] == ids[2]
 
 
-@pytest.mark.feature("ST-19")
-async def test_an_unknown_function_is_named(runtime: Client) -> None:
-    with pytest.raises(RPCError, match="never heard of") as refused:
-        await runtime.dispatch([Call("double", 1), Call("never heard of", 2)])
-    assert refused.value.status is RPCStatus.NOT_FOUND
+@pytest.mark.feature("ST-19", "ER-02")
+async def test_what_is_refused_of_a_dispatch_is_the_client_error(
+    runtime: Client,
+) -> None:
+    unknown = Call("never heard of", 2)
+    for calls in (unknown, [Call("double", 1), unknown]):
+        with pytest.raises(ClientError, match="never heard of") as refused:
+            await runtime.dispatch(calls)
+        assert type(refused.value) is ClientError
+        assert (refused.value.status, refused.value.code) == (404, "NOT_FOUND")
+    assert (await runtime.count()).count == 0
 
 
 @pytest.mark.feature("ST-10")

@@ -47,7 +47,7 @@ PUBLIC = {
         BlockingUpdate StartOperation UpdateHandle UpdateTimedOutOrCancelled UpdateView
         ValueNotStorable Worker Workflow WorkflowAlreadyStarted WorkflowFailure
         all_handlers_finished on_update
-        cancel_reason cancel_run context continue_as_new default_registry
+        call cancel_reason cancel_run context continue_as_new default_registry
         execute_child function gather is_retried now on_query on_signal race random
         receive register_status rename_current_execution retry run_info signal_run
         sleep start_child
