@@ -62,9 +62,11 @@ if importlib.util.find_spec("everact") is None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each test its time limit; when cores are shared, what is slow goes first."""
     for item in items:
-        for marker, seconds in LIMITS.items():
-            if item.get_closest_marker(marker) and not item.get_closest_marker("timeout"):
-                item.add_marker(pytest.mark.timeout(seconds))
+        seconds = [
+            LIMITS[mark.name] for mark in item.iter_markers() if mark.name in LIMITS
+        ]
+        if seconds and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(max(seconds)))
     if "PYTEST_XDIST_WORKER" in os.environ:
         slow = {_turn(item.nodeid) for item in items if item.get_closest_marker("slow")}
         items.sort(key=lambda item: _turn(item.nodeid) not in slow)
@@ -82,11 +84,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """How `pytest -n` shares out the tests: whole turns, in the order of collection."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class Turns(LoadScopeScheduling):
+    class Turns(LoadScopeScheduling):  # type: ignore[misc]  # has no types
         def _split_scope(self, nodeid: str) -> str:
             return _turn(nodeid)
 
-        def remove_node(self, node: Any) -> str | None:
+        def remove_node(self, node: Any) -> Any:
             """What brought its process down is not begun again, but the rest is."""
             for turn in self.assigned_work[node].values():
                 for nodeid, ended in turn.items():

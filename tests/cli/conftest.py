@@ -47,7 +47,7 @@ class Done(NamedTuple):
 
 
 class Shell:
-    """Runs commands in a folder, each a process, with nothing of this machine's user."""
+    """Runs commands in a folder, each a process, nothing of this user."""
 
     def __init__(self, folder: Path, **variables: str) -> None:
         self.folder = folder

@@ -51,7 +51,9 @@ asyncio.run(main())
 
 
 @pytest.mark.feature("CT-03")
-def test_a_program_without_settings_runs_beside_a_local_engine(processes: Shell) -> None:
+def test_a_program_without_settings_runs_beside_a_local_engine(
+    processes: Shell,
+) -> None:
     (processes.folder / "program.py").write_text(TEN_LINES)
     done = processes("exec", "program.py", "--its", "--json")
     assert (done.code, done.out, done.err) == (0, "42 --its --json\n", "")
@@ -73,7 +75,9 @@ def test_any_command_gets_address_key_and_endpoint(processes: Shell) -> None:
 
 
 def test_a_program_keeps_its_exit_code(processes: Shell) -> None:
-    assert processes("exec", "--", sys.executable, "-c", "raise SystemExit(9)").code == 9
+    assert (
+        processes("exec", "--", sys.executable, "-c", "raise SystemExit(9)").code == 9
+    )
     assert processes("exec", "no-such-program").code == Exit.USAGE
 
 
@@ -163,9 +167,7 @@ def test_a_module_that_cannot_be_imported_is_a_mistake(
     assert len(done.err.splitlines()) == 1
 
 
-def test_what_cannot_be_served_changes_nothing(
-    shell: Shell, processes: Shell
-) -> None:
+def test_what_cannot_be_served_changes_nothing(shell: Shell, processes: Shell) -> None:
     for command in ("serve nothing", "run works.py", "serve ../x.py", "run x:y"):
         assert shell(*command.split()).code == Exit.USAGE
     everywhere = processes("serve", WORKS, "--address", "0.0.0.0:0")

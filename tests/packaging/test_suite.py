@@ -1,4 +1,4 @@
-"""The suite itself: however it is started it ends, and says which test took too long."""
+"""The suite itself: however it is started it ends, and names what takes too long."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def suite(test: Path, *options: str, deaf: bool = False) -> str:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "-c", ROOT / "setup.cfg"),
-            *("--rootdir", ROOT, "-p", "tests.conftest", "-p", "no:cacheprovider"),
-            *("-q", *options, test),
+            *(sys.executable, "-m", "pytest", "-c", str(ROOT / "setup.cfg")),
+            *("--rootdir", str(ROOT), "-p", "tests.conftest", "-p", "no:cacheprovider"),
+            *("-q", *options, str(test)),
         ],
         cwd=ROOT,
         env=kept,
