@@ -92,7 +92,7 @@ class Shell:
     def json(self, *arguments: str) -> Any:
         """Run a command that must succeed; its answer as JSON."""
         done = self(*arguments, "--json")
-        assert (done.code, done.err) == (0, "")
+        assert (done.code, done.err) == (0, ""), done.err
         return done.data
 
     @contextmanager
