@@ -612,7 +612,7 @@ async def test_many_calls_are_started_together_in_order(site: Site) -> None:
 @pytest.mark.parametrize(
     ("malformed", "error"),
     [
-        (Call("never heard of", 1), RPCError),
+        (Call("never heard of", 1), ClientError),
         (Call("double", "x" * 100_000_000), Exception),
         ("double", TypeError),
         (None, TypeError),
