@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from everact.runtime.core.bounds import Count, Moment, Seconds
 from everact.runtime.core.calendars import Spec, Times
 from everact.runtime.core.cron import compiled, times_of
 from everact.runtime.core.failures import FailureKind
@@ -48,6 +49,9 @@ MOST_OPEN = 1000
 """Open runs of a schedule beside which a backfill starts no more: it goes on as they
 end.
 """
+
+MOST_PARTS = 100
+"""Calendars, intervals and cron texts of a specification, excluded ones included."""
 
 LONGEST_BUFFER = 1000
 """Actions that may wait for a run to end; those beyond are skipped."""
@@ -99,7 +103,7 @@ class Policy(Record, frozen=True):
     """
 
     overlap: OverlapPolicy = OverlapPolicy.SKIP
-    catchup_window: float = 365 * 86400.0
+    catchup_window: Seconds = 365 * 86400.0
     pause_on_failure: bool = False
 
 
@@ -112,14 +116,14 @@ class Definition(Record, frozen=True, kw_only=True):
     paused: bool = False
     note: str = ""
     limited_actions: bool = False
-    remaining_actions: int = 0
+    remaining_actions: Count = 0
 
 
 class Backfill(Record, frozen=True):
     """The times later than `after`, up to and with `until`, as if they came now."""
 
-    after: float
-    until: float
+    after: Moment
+    until: Moment
     overlap: OverlapPolicy | None = None
 
 
@@ -215,7 +219,7 @@ class Schedule(msgspec.Struct, array_like=True, kw_only=True):
         return orders
 
     def catch_up(self, present: Present) -> list[Order]:
-        """Deal with the times that have come, `BATCH` at most; the rest is due at once."""
+        """Deal with the times that have come, `BATCH` at most; the rest stays due."""
         orders: list[Order] = []
         now, times, left = present.now, self.times, BATCH
         if not self._acts:  # these times are nobody's any more
@@ -415,8 +419,14 @@ class Schedule(msgspec.Struct, array_like=True, kw_only=True):
 
 def check(definition: Definition) -> None:
     """ValueError if a definition is none that can be kept."""
-    times_of(definition.spec)
     spec, policy = definition.spec, definition.policy
+    parts = (*spec.calendars, *spec.intervals, *spec.crons, *spec.excluded)
+    if len(parts) > MOST_PARTS:
+        raise ValueError(
+            f"a specification has {MOST_PARTS} calendars, intervals and cron texts "
+            f"at most, not {len(parts)}"
+        )
+    times_of(spec)
     if spec.jitter < 0:
         raise ValueError(f"jitter must not be negative: {spec.jitter} s")
     if policy.catchup_window < LEAST_CATCHUP:

@@ -1,7 +1,6 @@
 """Operations on schedules: create, look at, change, act now, forget."""
 
 import asyncio
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -9,6 +8,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from everact.runtime.core import schedules
+from everact.runtime.core.bounds import moment_of
 from everact.runtime.core.calendars import Spec
 from everact.runtime.core.cron import compiled, times_of
 from everact.runtime.core.opaque import Payload
@@ -370,7 +370,7 @@ def _filtered(schedule: Schedule) -> dict[str, Any]:
     """What a filter finds in a schedule."""
     found: dict[str, Any] = {
         name: (
-            datetime.fromtimestamp(attribute.value, UTC)  # type: ignore[arg-type]
+            moment_of(attribute.value)  # type: ignore[arg-type]
             if attribute.kind is AttributeKind.DATETIME
             else attribute.value
         )
