@@ -22,6 +22,7 @@ from msgspec import Meta
 
 from everact.runtime.engine.requests import Known
 from everact.runtime.operations.access import Access
+from everact.runtime.operations.bounds import checker
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -104,13 +105,16 @@ def operation(
     target: Target | None = None,
     again: Again | None = None,
     rejoins: bool = False,
+    apart: tuple[str, ...] = (),
 ) -> Callable[
     [Callable[["Engine", Q], Awaitable[Any]]], Callable[["Engine", Q], Awaitable[Any]]
 ]:
     """Register a handler under a dotted name, ``noun.verb``.
 
     What declares no `access` is for administrators only. Requests with a `request_id`
-    need a `target`, and `again` unless the answer is nothing but "done".
+    need a `target`, and `again` unless the answer is nothing but "done". What is asked
+    is checked first (see `operations.bounds`), except for the fields that `apart`
+    names: their elements are requests that are handled, and so checked, one by one.
     """
 
     def register(
@@ -118,12 +122,18 @@ def operation(
     ) -> Callable[["Engine", Q], Awaitable[Any]]:
         if ("request_id" in request.__struct_fields__) != (target is not None):
             raise TypeError(f"{name}: a target and a request ID go together")
+        check = checker(request, apart)
+
+        def checked(engine: "Engine", asked: Q) -> Awaitable[Any]:
+            check(asked)
+            return handler(engine, asked)
+
         row = Operation(
-            name, request, handler, access, waits, streams, target, again or _done
+            name, request, checked, access, waits, streams, target, again or _done
         )
         if target and not again and row.answer is not type(None):
             raise TypeError(f"{name} must say how it answers a repeated request")
         OPERATIONS[request] = row._replace(rejoins=rejoins)
-        return handler
+        return checked
 
     return register
