@@ -370,7 +370,7 @@ async def test_no_queue_of_a_worker_starves_behind_another(tmp_path: Path) -> No
 def test_the_default_is_documented_and_nonsense_is_refused() -> None:
     assert Worker().slots == DEFAULT_SLOTS == 1000
     for slots in (0, -1):
-        with pytest.raises(ValueError, match="at least one slot"):
+        with pytest.raises(ValueError, match="slots of a worker"):
             Worker(slots=slots)
     with pytest.raises(ValueError, match="at least one queue"):
         Worker([])
