@@ -42,7 +42,6 @@ from everact.runtime.engine.ranks import Line
 from everact.runtime.engine.relations import Relations
 from everact.runtime.engine.run import (
     WAITING,
-    Asked,
     Question,
     RunActor,
 )
@@ -50,6 +49,7 @@ from everact.runtime.engine.schedules import Schedules
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
+from everact.runtime.engine.turn import Asked
 from everact.runtime.engine.updates import Updates
 from everact.runtime.engine.versions import SCANNED, Versions
 from everact.runtime.engine.visibility import Visibility
@@ -485,7 +485,8 @@ class Engine:
         unread: tuple[Any, ...] = tuple(queue or ())
         if run.paused is not None:
             paused = run.paused
-            asked = () if paused.asked is None else (paused.asked,)
+            left = paused.turn.asked
+            asked = () if left is None else (left,)
             unread = (*asked, *paused.deferred, *unread)
         for message in unread:
             self.loop.call_soon(self._hand_on, run, message)
