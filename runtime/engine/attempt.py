@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -660,6 +660,10 @@ async def _contained(
         return await function(*args, **kwargs)
     except SystemExit as error:
         raise _Exited(error) from error
+
+
+ATTEMPT: Final = _contained.__code__
+"""The frame that an attempt's function runs in: it holds the attempt as `attempt`."""
 
 
 class TaskStarter:

@@ -33,7 +33,7 @@ from everact.runtime.definitions.context import EndpointAccess
 from everact.runtime.definitions.interceptors import around
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.engine import garbage, outside, steps
-from everact.runtime.engine.attempt import Outcome, TaskStarter
+from everact.runtime.engine.attempt import ATTEMPT, Outcome, TaskStarter
 from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.engine.events import Events
 from everact.runtime.engine.identifiers import make_ids
@@ -55,7 +55,7 @@ from everact.runtime.engine.versions import SCANNED, Versions
 from everact.runtime.engine.visibility import Visibility
 from everact.runtime.engine.waiting import Closed, Waiting, fail
 from everact.runtime.engine.waiting import reply as settle
-from everact.runtime.engine.watchdog import Watchdog
+from everact.runtime.engine.watchdog import OVERRUNS, Overran, Watchdog
 from everact.runtime.engine.workers import Worker, Workers
 from everact.runtime.errors import (
     EveractError,
@@ -191,7 +191,7 @@ class Engine:
         self.commits = GroupCommit(
             self.store, self.clock, partial(steps.release, self), self._lost
         )
-        self.watchdog = Watchdog()
+        self.watchdog = Watchdog(ATTEMPT)
         self.threads = TaskThreads()
         self.start_task = TaskStarter(self.loop)
         self.timers = self.system.launch(
@@ -835,9 +835,17 @@ class Engine:
             raise RPCError(code.removeprefix(WAITING), RPCStatus.DEADLINE_EXCEEDED)
         program = self.program(state.start, state.generation, code)
         assert program is not None
-        try:
+
+        def look() -> Any:
             program.replay(state.script)
             return program.query(name, args, kwargs, headers)
+
+        who = f"run {stored.run.workflow_id!r} ({stored.run.run_id})"
+        try:
+            limit = state.start.options.task_timeout
+            return self.watchdog.within(who, OVERRUNS * limit, look)
+        except Overran as over:
+            raise QueryFailed(f"query {name!r}: {over}") from over
         finally:
             program.close()
 
