@@ -16,7 +16,7 @@ from everact.runtime.core.state import LOST_LIMIT
 from everact.runtime.core.statuses import RETRIED
 from everact.runtime.definitions.author import ON_PARENT_CLOSE
 from everact.runtime.definitions.tasks import FUNCTION_RETRY
-from everact.runtime.engine import attempt, engine, ranks, retention, run, workers
+from everact.runtime.engine import attempt, engine, ranks, retention, watchdog, workers
 from everact.runtime.values import payloads
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -123,7 +123,7 @@ def test_numbers_of_the_guide_are_those_of_the_code() -> None:
     assert "(10,240)" in said
     assert LOST_LIMIT == 3
     assert "lost three times in a row" in said
-    assert run.OVERRUNS == 3
+    assert watchdog.OVERRUNS == 3
     assert "puts the run aside the third time" in said
     assert TASK_TIMEOUT.total_seconds() == 10
     assert "interrupts it after 10 s" in said
