@@ -37,7 +37,7 @@ from everact.runtime.definitions.context import (
 from everact.runtime.definitions.control import CompleteElsewhere
 from everact.runtime.definitions.interceptors import Invocation, through
 from everact.runtime.definitions.tasks import Task
-from everact.runtime.engine import outside
+from everact.runtime.engine import outside, telling
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import TaskCancelled, ValueNotStorable
 from everact.runtime.programs.workflow_loop import decode_arguments
@@ -153,6 +153,8 @@ class TaskActor(Actor):
             self._settle_failed(failure_of(error, values=engine.values))
             self._ended()
             return
+        if engine.debugs:
+            telling.attempt_began(self)
         options = command.options
         if options is not None and (options.timeout or options.heartbeat_timeout):
             self.limits().start(options.timeout, options.heartbeat_timeout)

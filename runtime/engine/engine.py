@@ -32,7 +32,7 @@ from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.definitions.context import EndpointAccess
 from everact.runtime.definitions.interceptors import around
 from everact.runtime.definitions.registry import Registry
-from everact.runtime.engine import garbage, outside, steps
+from everact.runtime.engine import garbage, outside, steps, telling
 from everact.runtime.engine.attempt import ATTEMPT, Outcome, TaskStarter
 from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.engine.events import Events
@@ -138,7 +138,9 @@ class Engine:
         self.registry = registry
         self.values = values or DataConverter.default
         self.around = around(interceptors)
-        self.long_way = self.values.hinted or bool(self.around.tasks)
+        self.debugs = telling.debugs()
+        """Whether starts and ends are logged."""
+        self.long_way = self.values.hinted or bool(self.around.tasks) or self.debugs
         self.workers = Workers(workers)
         self.runs: dict[int, RunActor] = {}
         self.steps: list[Any] = []  # taken, and recorded before the turn is over
@@ -730,6 +732,8 @@ class Engine:
         place = (start.workspace, start.workflow_id)
         if self._opening.get(place) is run:
             del self._opening[place]
+        if self.debugs:
+            telling.run_began(run)
         if self.waiting.watchers:
             self.waiting.changed(run.row.key, RunStatus.RUNNING)
 
@@ -892,6 +896,8 @@ class Engine:
         if self._on_idle is not None:
             settle(self._on_idle, None)
         assert state.closing is not None
+        if state.status is not RunStatus.COMPLETED or self.debugs:
+            telling.run_ended(run)
         self.waiting.closed(Closed(key, state.status, state.closing, row.next_run_id))
         if self.updates.awaited:
             self.updates.closed(run)

@@ -59,7 +59,7 @@ from everact.runtime.core.state import (
     Shown,
 )
 from everact.runtime.core.statuses import RPCStatus, RunStatus
-from everact.runtime.engine import outside, steps
+from everact.runtime.engine import outside, steps, telling
 from everact.runtime.engine.attempt import Outcome, TaskActor, attempt_of, start
 from everact.runtime.engine.interrupting import ActivationOverrun
 from everact.runtime.engine.turn import Asked, Turn
@@ -203,6 +203,8 @@ class RunActor(Actor):
             if type(event) is not TaskCompleted:
                 self._keep_details(attempt)
             self.take(event, None)
+            if type(event) is not TaskCompleted or self.engine.debugs:
+                telling.attempt_ended(attempt, event)
 
     def _settle_early(self, early: list[Any]) -> None:
         """Take what came in while effects were released, in its place in the line."""
@@ -290,9 +292,12 @@ class RunActor(Actor):
         if self.engine.stopping:
             return
         obstacle = self.engine.obstacle(self)
+        held = self.state.held
         if obstacle is None:
+            if held and not held.startswith(WAITING):
+                telling.goes_on(self, held)
             self.take(Began(), None)
-        elif self.state.held != obstacle:
+        elif held != obstacle:
             self.take(Held(obstacle), None)
             self.engine.put_aside(self, obstacle)
 
