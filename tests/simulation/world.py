@@ -102,6 +102,7 @@ class World:
         self.runtime: LifeRuntime | None = None
         self._full = 0
         self._epoch = EPOCH
+        self.store = MemoryStore(self, self.image)
         self._loop: LifeLoop
 
     @property
@@ -153,8 +154,9 @@ class World:
 
     async def _main(self) -> bool:
         """Open, let scripts act, see every run to its end; False for another life."""
+        self.store = MemoryStore(self, self.image)
         runtime = self.runtime = LifeRuntime(
-            store=MemoryStore(self, self.image),
+            store=self.store,
             clock=self.clock,
             registry=self.registry,
             generator=self.chance.ids,
@@ -211,6 +213,7 @@ class World:
             self.trace("crash", why)
             self.crashed = True
             self.crashes += 1
+            self.store.crash()
             self._loop.stop()
 
     def _turn(self, turn: int) -> None:
@@ -325,6 +328,7 @@ _EXPECTED = (
     "disk is full",
     "its next transition is refused by the database",
     "cannot act, it tries again",
+    "the process ended",
 )
 
 
