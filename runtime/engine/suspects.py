@@ -14,9 +14,11 @@ from everact.actors import TimerHandle
 from everact.runtime.core import blame, failures
 from everact.runtime.core.blame import CODE, Place, Plan
 from everact.runtime.core.records import RunTask, TaskFailed
-from everact.runtime.engine.run import WAITING, Asked
+from everact.runtime.engine.run import WAITING
 from everact.runtime.engine.stage import Stage
+from everact.runtime.engine.turn import Asked
 from everact.runtime.store.base import Opened
+from everact.runtime.store.scratch import Volatile
 
 if TYPE_CHECKING:
     from everact.runtime.engine.attempt import TaskActor
@@ -41,8 +43,13 @@ class Suspects:
         """Attempts on trial: they tell `ended`."""
 
     def open(self, opened: Opened, key: bytes) -> Stage:
-        """Judge what the last life left, if it did not end in good order."""
-        stage = Stage(self._engine.store.scratch(), key)
+        """Judge what the last life left, if it did not end in good order.
+
+        An engine that only looks leaves that to the next one, as it is.
+        """
+        only_looks = not self._engine.recovers
+        scratch = Volatile() if only_looks else self._engine.store.scratch()
+        stage = Stage(scratch, key)
         left = None if opened.clean else stage.read(opened.epoch)
         records = {} if left is None else blame.judge(*left)
         stage.begin(opened.epoch, records)
