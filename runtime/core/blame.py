@@ -20,7 +20,7 @@ it. The protocol, all of it decided here:
 5. A process that is killed from outside looks the same from inside. So whoever has been
    charged is not tried again before a *silence* in which nothing begins: a process that
    ends in it was ended by something else, and by rule 2 all charges are dropped. The
-   silence is longer than a first trial: kills at short or regular intervals cannot hit
+   silence is longer than the trial was: kills at short or regular intervals cannot hit
    trial after trial and spare every silence.
 6. A run whose own code was on the loop is kept from it for a moment in the next life,
    with the same effect: a series of quick kills does not find it there again. Found on
@@ -50,8 +50,8 @@ TRIAL = 2.0
 LONGEST_TRIAL = 60.0
 """Seconds that any trial may take."""
 
-SILENCE = 4.0
-"""Seconds in which nothing begins, before somebody who was charged is tried again."""
+SILENCE = 2.0
+"""Times its trial: so long nothing begins before whoever was charged is tried again."""
 
 PAUSE = 1.0
 """Seconds for which a run is kept from its code that was on the loop at an end."""
@@ -138,12 +138,12 @@ def plan_of(records: Mapping[Place, Record]) -> Plan:
         if place[1] != CODE and record.ends >= ENDS and place not in guilty
     ]
     tried.sort(key=lambda place: -records[place].charges)
-    charged = bool(tried) and records[tried[0]].charges > 0
+    first = records[tried[0]] if tried else Record()
     return Plan(
         guilty,
         {key: ends for key, ends in code.items() if ends >= ENDS},
         tuple(key for key, ends in code.items() if ends < ENDS),
-        SILENCE if charged else 0.0,
+        SILENCE * _longest(first) if first.charges else 0.0,
         tuple(
             (group, max(_longest(records[place]) for place in group))
             for group in _groups(tried)

@@ -73,6 +73,9 @@ current: ContextVar["World"] = ContextVar("world")
 class World:
     """Everything of one simulation; `run` plays it to its end or raises Broken."""
 
+    playing: "World"
+    """For workflow code, which sees none of the variables of its engine's context."""
+
     def __init__(
         self,
         chance: Chance,
@@ -115,6 +118,7 @@ class World:
     def run(self) -> None:
         """Play life after life until every script is done and every run closed."""
         token = current.set(self)
+        World.playing = self
         try:
             with _Listener(self), _parts_of_real_time_replaced():
                 while not self._live():
