@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from everact.runtime.core.bounds import moment_of
 from everact.runtime.core.failures import Failure
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.definitions.search_attributes import (
@@ -27,12 +28,15 @@ _MISSING: Any = object()
 
 def moment(seconds: float | None) -> datetime | None:
     """Epoch seconds as an aware datetime in UTC."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    return None if seconds is None else moment_of(seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """A task that is not done: queued, running (here or elsewhere), or retrying."""
+    """A task that is not done: queued, running (here or elsewhere), or retrying.
+
+    `waits_for` says what its attempt waits for: a slot of a queue, the end of a run.
+    """
 
     name: str
     attempt: int
@@ -42,6 +46,7 @@ class TaskView:
     lost_attempts: int
     worker: str
     task_id: str
+    waits_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +288,7 @@ def history_items(
         HistoryItem(
             entry.generation,
             entry.seq,
-            datetime.fromtimestamp(entry.time, UTC),
+            moment_of(entry.time),
             type(record).__name__,
             {
                 name: _shown(value, values)
@@ -305,6 +310,7 @@ def _task_view(task: PendingTask) -> TaskView:
         task.lost_attempts,
         task.worker,
         task.task_id,
+        task.waits_for,
     )
 
 
