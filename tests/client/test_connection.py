@@ -143,10 +143,12 @@ async def test_without_keep_alive_nothing_is_probed() -> None:
         connected(peer, keep_alive=None) as connection,
         connected(probed, keep_alive=QUICK) as watched,
     ):
+        for each in (connection, watched):
+            await ask(each)
         waiting = [asyncio.create_task(ask(c, "/never")) for c in (connection, watched)]
         while probed.asked.count(SIGN_OF_LIFE) < 3:
             await probed.next_request()
-        assert peer.asked == ["/never"]
+        assert peer.asked == ["/", "/never"]
         peer.answering.clear()
         slow = asyncio.create_task(ask(connection, "/slow"))
         while probed.asked.count(SIGN_OF_LIFE) < 6:
@@ -157,7 +159,7 @@ async def test_without_keep_alive_nothing_is_probed() -> None:
         for task in waiting:
             task.cancel()
         await asyncio.wait(waiting)
-    assert peer.asked == ["/never", "/slow"]
+    assert peer.asked == ["/", "/never", "/slow"]
 
 
 @pytest.mark.feature("CX-22")

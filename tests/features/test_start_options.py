@@ -710,7 +710,7 @@ async def test_a_warning_points_at_the_line_that_calls(runtime: Client) -> None:
         lines.append(_line() - 1)
         await asyncio.gather(runtime.start(begun_at, search_attributes=OLD))
         lines.append(_line() - 1)
-        await runtime.start(begun_at, signal="go", search_attributes=OLD)
+        await runtime.start(begun_at, start_signal="go", search_attributes=OLD)
         lines.append(_line() - 1)
         await runtime.start(begun_at, search_attributes=TypedSearchAttributes())
         start = StartOperation(begun_at, on_conflict="fail", search_attributes=OLD)

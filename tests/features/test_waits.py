@@ -246,7 +246,7 @@ async def test_with_ten_thousand_real_sleepers_each_wakes_within_a_quarter_secon
     tmp_path: Path,
 ) -> None:
     """On a real clock. A machine that others keep busy may try again."""
-    tries = []
+    tries: list[float] = []
     while not tries or (tries[-1] > 0.25 and len(tries) < 4):
         tries.append(await latest_of(tmp_path / f"{len(tries)}.db"))
     assert tries[-1] <= 0.25, tries
