@@ -272,8 +272,8 @@ class Client:
         is an instance, or plain data that one is made of.
 
         Raises WorkflowAlreadyStarted, ValueNotStorable naming the argument, TypeError
-        for arguments that do not fit and options that nobody knows, ValueError for bad options; nothing is stored
-        then.
+        for arguments that do not fit and options that nobody knows, ValueError for bad
+        options; nothing is stored then.
         """
         if options:
             warn_of_options(options)

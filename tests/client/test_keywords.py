@@ -258,7 +258,7 @@ def test_a_policy_that_is_none_is_refused_by_the_decorator(give: Any) -> None:
 async def test_a_policy_that_is_none_is_refused_by_a_start(tmp_path: Path) -> None:
     async with Runtime(tmp_path / "a.db", registry=REGISTRY) as runtime:
         with pytest.raises(TypeError, match="retry takes a policy"):
-            await runtime.start(sleeper, retry=3)  # type: ignore[arg-type]
+            await runtime.start(sleeper, retry=3)  # type: ignore[call-overload]
         assert (await runtime.count()).count == 0
 
 
