@@ -471,7 +471,7 @@ class Client:
             query=checked_query(query),
             narrowed=narrowed(filters),
         )
-        return run_count(await self.transport.call(request, filters))
+        return run_count(await self.transport.call(request, rpc_of(filters)))
 
     @property
     def search_attributes(self) -> SearchAttributeKeys:
