@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 from msgspec.structs import replace
 
 from everact.actors import ActorSystem, Clock
+from everact.runtime import isolation
 from everact.runtime.core import chain, failures, records
 from everact.runtime.core.records import (
     Began,
@@ -192,7 +193,7 @@ class Engine:
         )
         hooks = GeneratorHooks()
         hooks.install()
-        self._undo = [hooks.remove]
+        self._undo = [hooks.remove, isolation.mark_interrupts()]
         self.listen(self.registry)
         self.beside[Began] = self.versions.bind
         self.versions.open()
@@ -519,7 +520,8 @@ class Engine:
     def discard(self, run: RunActor, error: BaseException | None) -> None:
         """Drop a run whose memory is not to be trusted, and load it again."""
         if error is not None:
-            logger.error("%s is loaded again after an error", run, exc_info=error)
+            text = "%s is loaded again after an error"
+            isolation.log(logger, logging.ERROR, error, text, run)
         self._let_go(run)
         if run.in_flight:
             self.leaving.add(run.row.key)

@@ -19,6 +19,7 @@ from everact.runtime.engine.loading import load_state
 from everact.runtime.engine.run import Asked
 from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.errors import ReadOnlyError, RPCError, RuntimeStateError
+from everact.runtime.isolation import contained
 from everact.runtime.programs.base import Program
 from everact.runtime.values.outcomes import failure_of
 
@@ -121,8 +122,8 @@ class Updates:
     def _verdict(self, program: Program, event: UpdateAccepted) -> Failure | None:
         try:
             program.validate(event)
-        except Exception as error:
-            return failure_of(error, values=self._engine.values)
+        except BaseException as error:
+            return failure_of(contained(error), values=self._engine.values)
         return None
 
     def _admit(self, run: "RunActor", asked: Asked) -> None:

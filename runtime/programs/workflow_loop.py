@@ -42,6 +42,7 @@ from everact.runtime.definitions.workflows import (
     name_of,
 )
 from everact.runtime.errors import ValueNotStorable
+from everact.runtime.isolation import is_coroutine
 from everact.runtime.programs.loop import (
     DeterministicLoop,
     OrderedFuture,
@@ -259,7 +260,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
     ) -> None:
         """Run a signal handler: a sync one at once, an async one as a task."""
         outcome = handler.function(*args, **kwargs)
-        if asyncio.iscoroutine(outcome):
+        if is_coroutine(outcome):
             task = self.begin_handler("signal", handler, outcome)
             task.add_done_callback(self.handler_done)
 
