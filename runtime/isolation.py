@@ -24,6 +24,7 @@ from types import CodeType, CoroutineType, FrameType
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 LONGEST_TEXT: Final = 64 * 1024
 """Characters of a message of author code that are kept."""
@@ -60,7 +61,7 @@ def contained(error: BaseException) -> BaseException:
     return error
 
 
-def read(look: Callable[[], T], otherwise: T) -> T:
+def read(look: Callable[[], T], otherwise: U) -> T | U:
     """What `look` finds out about something of the author's; `otherwise` if it raises.
 
     Only for what is not worth a failure of its own, as the text of an error is.

@@ -298,7 +298,9 @@ class TaskActor(Actor):
     def _stopped(self, error: BaseException) -> Failure:
         """The failure of a function that was cancelled, with what it says to that."""
         values = self.run.engine.values
-        details = read(lambda: error.args, ()) if self.cancelled else ()
+        details: tuple[Any, ...] = ()
+        if self.cancelled:
+            details = read(lambda: error.args, ())
         encoded = tuple(detail_of(detail, values) for detail in details)
         return failures.cancelled("the task was cancelled", encoded)
 

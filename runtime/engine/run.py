@@ -69,6 +69,7 @@ from everact.runtime.errors import (
     RPCError,
     RuntimeStateError,
 )
+from everact.runtime.isolation import contained, is_a, is_interrupt, shown
 from everact.runtime.programs.base import Program
 from everact.runtime.store.base import RunRow, Statement, Write
 
@@ -355,15 +356,15 @@ class RunActor(Actor):
     def interrupted(self, turn: Turn, error: BaseException) -> None:
         """An activation did not come to its end."""
         self.engine.watchdog.leave()  # it may have come in the middle of leaving
-        if isinstance(error, ActivationOverrun):
+        if is_a(error, ActivationOverrun):
             self.activated(turn, None, True)
-        elif isinstance(error, Exception):
-            if turn.insert:
-                turn = self._record_start(turn)
-            self._put_aside(turn, f"its values cannot be loaded: {error!r}")
-        else:  # KeyboardInterrupt, SystemExit
+        elif is_interrupt(error):
             self.engine.discard(self, None)
             raise error
+        else:
+            if turn.insert:
+                turn = self._record_start(turn)
+            self._put_aside(turn, f"its values cannot be loaded: {shown(error)}")
 
     def activated(self, turn: Turn, commands: list[Command] | None, over: bool) -> None:
         """An activation ended with commands, wants another slice, or is over time."""
@@ -921,8 +922,8 @@ class RunActor(Actor):
             over = True
         except NonDeterminismError as error:
             reason = str(error)
-        except Exception as error:
-            reason = f"its recorded values cannot be loaded: {error!r}"
+        except BaseException as error:
+            reason = f"its recorded values cannot be loaded: {shown(contained(error))}"
         if over:
             reason = (
                 "its code does not come to a wait when it is replayed (the log says "

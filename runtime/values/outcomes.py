@@ -137,7 +137,8 @@ def _recorded(
     non_retryable, type_name, message = False, class_name(error), text_of(error)
     if is_a(error, errors.ApplicationError):
         given: Any = error
-        details = tuple(detail_of(d, values) for d in read(lambda: given.details, ()))
+        told: tuple[Any, ...] = read(lambda: tuple(given.details), ())
+        details = tuple(detail_of(d, values) for d in told)
         non_retryable = read(lambda: bool(given.non_retryable), False)
         message = text_of(read(lambda: given.message, message))
         chosen = text_of(read(lambda: given.type, type_name))

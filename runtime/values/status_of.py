@@ -75,10 +75,11 @@ def status_of(error: BaseException) -> Status:
     """The status that `error` stands for; TEMPORARY_ERROR if nothing maps it."""
     found = _look_up(_of_exception, error)
     if found is None and is_a(error, errors.ApplicationError):
-        if error.non_retryable:
+        ours: Any = error
+        if ours.non_retryable:
             found = Status.PERMANENT_ERROR
-        elif error.original is not None:
-            found = status_of(error.original)
+        elif ours.original is not None:
+            found = status_of(ours.original)
     return found or Status.TEMPORARY_ERROR
 
 

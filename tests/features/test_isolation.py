@@ -7,8 +7,6 @@ restart. The worst are played in processes of their own in `test_hostile_process
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,6 @@ from everact.runtime import (
     Runtime,
     UpdateFailed,
     WorkflowFailure,
-    on_signal,
     receive,
     retry,
     sleep,
@@ -31,172 +28,10 @@ from everact.runtime import (
     wait_condition,
     workflow,
 )
+from tests import hostile
 
 HOSTILE = Registry()
-
-
-class Lying(Exception):
-    """Says by its `__class__` that it is something else."""
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> Any:
-        return asyncio.CancelledError
-
-
-class Exiting(Exception):
-    """Exits whenever anybody looks at what it is."""
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> Any:
-        sys.exit(11)
-
-
-class Mute(Exception):
-    def __str__(self) -> str:
-        sys.exit(12)
-
-    __repr__ = __str__
-
-
-class Interrupting(Exception):
-    def __str__(self) -> str:
-        raise KeyboardInterrupt
-
-    __repr__ = __str__
-
-
-class Patient(Exception):
-    @property
-    def retry_after(self) -> float:
-        sys.exit(13)
-
-
-class Reduced(Exception):
-    def __reduce__(self) -> Any:
-        sys.exit(14)
-
-
-class Loaded(Exception):
-    """Exits when it is read back."""
-
-    def __reduce__(self) -> Any:
-        return sys.exit, (15,)
-
-
-class Noted(Exception):
-    @property
-    def __notes__(self) -> list[str]:
-        sys.exit(16)
-
-
-class Caused(Exception):
-    @property
-    def __cause__(self) -> Any:  # type: ignore[override]
-        sys.exit(17)
-
-    __context__ = __traceback__ = __suppress_context__ = __cause__  # type: ignore[assignment]
-
-
-class Told(ApplicationError):
-    """One of ours, whose parts exit."""
-
-    @property
-    def details(self) -> Any:  # type: ignore[override]
-        sys.exit(18)
-
-    @details.setter
-    def details(self, _: Any) -> None:
-        return
-
-    @property
-    def non_retryable(self) -> Any:  # type: ignore[override]
-        sys.exit(19)
-
-    @non_retryable.setter
-    def non_retryable(self, _: Any) -> None:
-        return
-
-
-class Endless(Exception):
-    """Pickles as a list that has no end."""
-
-    def __reduce__(self) -> Any:
-        def more() -> Iterator[str]:
-            while True:
-                yield "more and more" * 1000
-
-        return list, (), None, more()
-
-
-class Meta(type):
-    def __getattribute__(cls, name: str) -> Any:
-        sys.exit(20)
-
-
-class Unnamed(Exception, metaclass=Meta):
-    pass
-
-
-def circle() -> BaseException:
-    one, other = ValueError("one"), ValueError("other")
-    one.__cause__, other.__cause__ = other, one
-    return one
-
-
-def nested() -> BaseException:
-    group: Exception = ValueError("innermost")
-    for _ in range(5000):
-        group = ExceptionGroup("deep", [group])
-    return group
-
-
-def recursing() -> BaseException:
-    def deeper(n: int) -> int:
-        return deeper(n + 1) + 1
-
-    try:
-        deeper(0)
-    except RecursionError as error:
-        return error
-    raise AssertionError
-
-
-class Boolish:
-    def __bool__(self) -> bool:
-        sys.exit(21)
-
-    __eq__ = __hash__ = __repr__ = __bool__  # type: ignore[assignment]
-
-
-ERRORS: dict[str, Callable[[], BaseException]] = {
-    "SystemExit": lambda: SystemExit(3),
-    "KeyboardInterrupt": lambda: KeyboardInterrupt("typed by nobody"),
-    "GeneratorExit": GeneratorExit,
-    "StopIteration": lambda: StopIteration(1),
-    "StopAsyncIteration": StopAsyncIteration,
-    "MemoryError": MemoryError,
-    "RecursionError": recursing,
-    "BaseException": lambda: BaseException("base"),
-    "Lying": Lying,
-    "Exiting": Exiting,
-    "Mute": Mute,
-    "Interrupting": Interrupting,
-    "Patient": Patient,
-    "Reduced": Reduced,
-    "Loaded": Loaded,
-    "Noted": Noted,
-    "Caused": Caused,
-    "Told": Told,
-    "Endless": Endless,
-    "Unnamed": Unnamed,
-    "circle": circle,
-    "nested": nested,
-    "argument": lambda: KeyError(Boolish()),
-    "long": lambda: ValueError("x" * 50_000_000),
-    "group": lambda: BaseExceptionGroup("group", [SystemExit(1), Mute()]),
-    "cancelled": lambda: asyncio.CancelledError(Boolish()),
-}
-NAMES = list(ERRORS)
+NAMES = list(hostile.ERRORS)
 
 
 @workflow(registry=HOSTILE)
@@ -207,25 +42,25 @@ async def innocent() -> str:
 
 @task(registry=HOSTILE, retry=retry(first=1, attempts=2))
 async def failing(name: str) -> None:
-    raise ERRORS[name]()
+    raise hostile.error(name)
 
 
 @task(registry=HOSTILE, retry=retry(first=1, attempts=2))
 async def failing_later(name: str) -> None:
     await asyncio.sleep(1)
-    raise ERRORS[name]()
+    raise hostile.error(name)
 
 
 @task(registry=HOSTILE)
 def failing_in_thread(name: str) -> None:
-    raise ERRORS[name]()
+    raise hostile.error(name)
 
 
 @workflow(registry=HOSTILE)
 async def raises(name: str, when: float) -> None:
     if when:
         await sleep(when)
-    raise ERRORS[name]()
+    raise hostile.error(name)
 
 
 @workflow(registry=HOSTILE)
@@ -256,29 +91,29 @@ class Handlers:
 
     @workflow.signal
     def signalled(self, name: str) -> None:
-        raise ERRORS[name]()
+        raise hostile.error(name)
 
     @workflow.signal
     async def signalled_later(self, name: str) -> None:
         await sleep(1)
-        raise ERRORS[name]()
+        raise hostile.error(name)
 
     @workflow.query
     def asked(self, name: str) -> None:
-        raise ERRORS[name]()
+        raise hostile.error(name)
 
     @workflow.query
     def answers(self) -> object:
-        return Boolish()
+        return hostile.Touchy()
 
     @workflow.update
     def updated(self, name: str) -> None:
-        raise ERRORS[name]()
+        raise hostile.error(name)
 
     @workflow.update
     async def updated_later(self, name: str) -> None:
         await sleep(1)
-        raise ERRORS[name]()
+        raise hostile.error(name)
 
     @workflow.update
     def checked(self, name: str) -> None:
@@ -286,7 +121,7 @@ class Handlers:
 
     @checked.validator
     def check(self, name: str) -> None:
-        raise ERRORS[name]()
+        raise hostile.error(name)
 
 
 def open_runtime(path: Path, **options: Any) -> Runtime:
@@ -305,62 +140,139 @@ async def runtime(tmp_path: Path) -> Any:
         assert await opened.handle("innocent").result() == "innocent"
 
 
-@pytest.mark.parametrize("when", [0.0, 5.0], ids=["at once", "later"])
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_run_fails_alone_whatever_its_code_raises(
-    runtime: Runtime, name: str, when: float
+    runtime: Runtime, name: str
 ) -> None:
-    handle = await runtime.start(raises, args=(name, when))
-    with pytest.raises(WorkflowFailure):
-        await handle.result()
-    view = await handle.describe()
-    assert str(view.status) == "FAILED"
-    with pytest.raises(WorkflowFailure):  # read again, as every waiter does
-        await handle.result()
+    for when in (0.0, 5.0):
+        handle = await runtime.start(raises, args=(name, when))
+        for _ in range(2):  # as every waiter reads it
+            with pytest.raises(WorkflowFailure):
+                await handle.result()
+        assert str((await handle.describe()).status) == "failed"
 
 
-@pytest.mark.parametrize("how", ["at once", "later", "thread"])
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_task_fails_alone_whatever_it_raises(
-    runtime: Runtime, name: str, how: str
+    runtime: Runtime, name: str
 ) -> None:
-    if how == "thread" and name == "long":
-        pytest.skip("takes long")
-    told = await runtime.execute(raises_in_task, args=(name, how))
-    assert told != "nothing"
+    for how in ("at once", "later", "thread"):
+        assert await runtime.execute(raises_in_task, args=(name, how)) != "nothing"
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_query_fails_alone(runtime: Runtime, name: str) -> None:
+async def test_a_handler_fails_alone_whatever_it_raises(
+    runtime: Runtime, name: str
+) -> None:
     handle = await runtime.start(Handlers)
+    for verb in ("updated", "updated_later", "checked"):
+        with pytest.raises(UpdateFailed):
+            await handle.update(verb, name)
     with pytest.raises(QueryFailed):
         await handle.query("asked", name)
     await handle.signal("end")
     assert await handle.result() == "done"
-    with pytest.raises(QueryFailed):
+    with pytest.raises(QueryFailed):  # of a closed run
         await handle.query("asked", name)
 
 
-@pytest.mark.parametrize("verb", ["updated", "updated_later", "checked"])
-@pytest.mark.parametrize("name", NAMES)
-async def test_an_update_fails_alone(runtime: Runtime, name: str, verb: str) -> None:
-    handle = await runtime.start(Handlers)
-    with pytest.raises(UpdateFailed):
-        await handle.update(verb, name)
-    await handle.signal("end")
-    assert await handle.result() == "done"
-
-
-@pytest.mark.parametrize("verb", ["signalled", "signalled_later"])
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_signal_handler_fails_its_run_alone(
-    runtime: Runtime, name: str, verb: str
+    runtime: Runtime, name: str
 ) -> None:
-    handle = await runtime.start(Handlers)
-    await handle.signal(verb, name)
-    if name in ("cancelled",) and verb == "signalled_later":
-        await handle.signal("end")  # a task that is cancelled has not failed
-        assert await handle.result() == "done"
-        return
-    with pytest.raises(WorkflowFailure):
+    for verb in ("signalled", "signalled_later"):
+        handle = await runtime.start(Handlers)
+        await handle.signal(verb, name)
+        if name == "cancelled" and verb == "signalled_later":
+            await handle.signal("end")  # a task that is cancelled has not failed
+            assert await handle.result() == "done"
+            continue
+        with pytest.raises(WorkflowFailure):
+            await handle.result()
+
+
+async def test_what_exits_is_named_by_the_failure(runtime: Runtime) -> None:
+    with pytest.raises(WorkflowFailure) as failed:
+        await runtime.execute(raises, args=("SystemExit", 0.0))
+    cause = failed.value.cause
+    assert isinstance(cause, ApplicationError)
+    assert (cause.type, cause.message) == ("SystemExit", "3")
+    assert "raise hostile.error(name)" in cause.traceback
+    with pytest.raises(WorkflowFailure) as failed:
+        await runtime.execute(raises, args=("long", 0.0))
+    cause = failed.value.cause
+    assert isinstance(cause, ApplicationError)
+    assert len(cause.message) < 100_000
+
+
+# -- values ---------------------------------------------------------------------------
+
+
+@task(registry=HOSTILE)
+async def gives(name: str) -> Any:
+    return hostile.value(name)
+
+
+@task(registry=HOSTILE)
+async def takes(_: Any) -> str:
+    return "taken"
+
+
+@workflow(registry=HOSTILE)
+async def awaits_value(name: str, how: str) -> Any:
+    if how == "returned":
+        return hostile.value(name)
+    if how == "given":
+        return await takes(hostile.value(name))
+    if how == "condition":
+        return await wait_condition(lambda: hostile.value(name))
+    await gives(name)
+    return "got"
+
+
+@workflow(registry=HOSTILE)
+async def receives() -> str:
+    await receive("value")
+    return "received"
+
+
+@workflow(registry=HOSTILE)
+async def given(_: Any) -> str:
+    await sleep(1)
+    return "given"
+
+
+async def settled(handle: Any) -> str:
+    """How a run stands that is over, or put aside."""
+    try:
         await handle.result()
+    except RunPutAside:
+        await handle.terminate()
+        return "aside"
+    except WorkflowFailure:
+        return "failed"
+    except ValueError:
+        return "unreadable"
+    return "done"
+
+
+@pytest.mark.parametrize("name", hostile.VALUES)
+async def test_a_value_harms_nobody_who_does_not_ask_for_it(
+    runtime: Runtime, name: str
+) -> None:
+    ends = {}
+    for how in ("returned", "given", "condition", "task"):
+        handle = await runtime.start(awaits_value, args=(name, how))
+        if how == "condition" and name not in ("Touchy", "Numberless"):
+            assert await handle.result() is None  # whatever it is, it is true
+            continue
+        ends[how] = await settled(handle)
+    reads = name == "Unpickled"
+    assert ends["returned"] in (("unreadable",) if reads else ("failed", "done"))
+    assert ends["task"] in (("aside",) if reads else ("failed", "done"))
+    if name == "Unpickled":
+        handle = await runtime.start(receives)
+        await handle.signal("value", hostile.value(name))
+        assert await settled(handle) == "aside"
+        handle = await runtime.start(given, args=(hostile.value(name),))
+        assert await settled(handle) == "aside"
