@@ -16,11 +16,12 @@ itself.) Classes are told by `type`, never by `isinstance`, which asks the objec
 """
 
 import logging
+import opcode
 import signal
 import threading
 from collections.abc import Callable, Coroutine
 from functools import partial
-from types import CodeType, CoroutineType, FrameType
+from types import CodeType, CoroutineType, FrameType, TracebackType
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
@@ -36,6 +37,7 @@ _CAUSE: Any = BaseException.__dict__["__cause__"]
 _CONTEXT: Any = BaseException.__dict__["__context__"]
 _SUPPRESSED: Any = BaseException.__dict__["__suppress_context__"]
 _TRACEBACK: Any = BaseException.__dict__["__traceback__"]
+_RAISE_STATEMENT: Final = opcode.opmap["RAISE_VARARGS"]
 _QUALNAME: Any = type.__dict__["__qualname__"]
 
 
@@ -88,13 +90,13 @@ def is_interrupt(error: BaseException) -> bool:
     codes = {_interrupt.__code__, *filter(None, map(_code_of, handlers))}
     unmarked = handlers[0] is signal.default_int_handler
     for one in _chain(error):
-        if unmarked and issubclass(type(one), KeyboardInterrupt):
-            return True  # it leaves no frame: see `mark_interrupts`
-        trace = _TRACEBACK.__get__(one)
+        trace = last = _TRACEBACK.__get__(one)
         while trace is not None:
             if trace.tb_frame.f_code in codes:
                 return True
-            trace = trace.tb_next
+            last, trace = trace, trace.tb_next
+        if unmarked and issubclass(type(one), KeyboardInterrupt) and not _raised(last):
+            return True  # Python's own handler leaves no frame: see `mark_interrupts`
     return False
 
 
@@ -216,6 +218,14 @@ def _code_of(handler: Any) -> CodeType | None:
     if found is None and callable(handler):
         found = getattr(type(handler).__call__, "__code__", None)
     return found if type(found) is CodeType else None
+
+
+def _raised(place: TracebackType | None) -> bool:
+    """Whether a ``raise`` statement is at a place where something came from."""
+    return (
+        place is not None
+        and place.tb_frame.f_code.co_code[place.tb_lasti] == _RAISE_STATEMENT
+    )
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -3,6 +3,7 @@
 from tests.simulation.corpus import (
     asyncio_works,
     event_works,
+    hostile_works,
     lifecycle_works,
     message_works,
     outside_works,
@@ -27,4 +28,7 @@ ENTRIES = (
     *event_works.WORKS,
 )
 
-__all__ = ["CORPUS", "ENTRIES"]
+HOSTILE = hostile_works.WORKS
+"""Apart from the others, so that a seed goes on playing what it always played."""
+
+__all__ = ["CORPUS", "ENTRIES", "HOSTILE"]
