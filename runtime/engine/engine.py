@@ -33,7 +33,7 @@ from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.definitions.context import EndpointAccess
 from everact.runtime.definitions.interceptors import around
 from everact.runtime.definitions.registry import Registry
-from everact.runtime.engine import garbage, outside, steps
+from everact.runtime.engine import branches, garbage, outside, steps
 from everact.runtime.engine.attempt import Outcome, TaskStarter
 from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.engine.events import Events
@@ -201,6 +201,7 @@ class Engine:
         hooks = GeneratorHooks()
         hooks.install()
         self._undo = [hooks.remove, isolation.mark_interrupts()]
+        self._undo.append(branches.contain(self.loop))
         self.listen(self.registry)
         self.beside[Began] = self.versions.bind
         self.versions.open()

@@ -362,9 +362,13 @@ class RunActor(Actor):
             self.engine.discard(self, None)
             raise error
         else:
-            if turn.insert:
-                turn = self._record_start(turn)
-            self._put_aside(turn, f"its values cannot be loaded: {shown(error)}")
+            self._put_back(turn, f"its values cannot be loaded: {shown(error)}")
+
+    def _put_back(self, turn: Turn, reason: str) -> None:
+        """Hold a run whose turn cannot be recorded; its start must be all the same."""
+        if turn.insert:
+            turn = self._record_start(turn)
+        self._put_aside(turn, reason)
 
     def activated(self, turn: Turn, commands: list[Command] | None, over: bool) -> None:
         """An activation ended with commands, wants another slice, or is over time."""
@@ -377,7 +381,11 @@ class RunActor(Actor):
             self._overrun(turn)
             return
         assert commands is not None
-        self._record(turn, tuple(commands))
+        try:
+            self._record(turn, tuple(commands))
+        except _Unrecordable as error:
+            self._put_back(turn, f"what it asks for cannot be recorded: {error}")
+            return
         if not commands and not self.state.calls and not self.state.status:
             self._check_stuck()
 
@@ -395,7 +403,7 @@ class RunActor(Actor):
         if engine.steps:
             steps.record(engine, self)
         transition = Transition(now, events, commands)
-        body = records.encode(transition)
+        body = _encoded(transition)
         seq = state.seq
         closes = bool(commands) and type(commands[-1]) in _CLOSING
         children = self._left_children(commands, closes) if state.children else ()
@@ -937,6 +945,17 @@ class RunActor(Actor):
         for body in self.state.script:
             self.engine.watchdog.enter(self, limit)
             yield body
+
+
+class _Unrecordable(Exception):
+    """Commands hold a name or an option of the author's that no row can have."""
+
+
+def _encoded(transition: Transition) -> bytes:
+    try:
+        return records.encode(transition)
+    except Exception as error:
+        raise _Unrecordable(shown(error)) from error
 
 
 def _urgent(message: Any) -> bool:

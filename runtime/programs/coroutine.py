@@ -411,7 +411,9 @@ class CoroutineProgram:
                     return Complete(self.values.encode(root.result(), name))
             control = _control(error)
             if control is not None:
-                return self._control_command(control)
+                command = self._control_command(control)
+                records.check(command)
+                return command
         except BaseException as misuse:  # a value or an option that is none
             error = contained(misuse)
         try:

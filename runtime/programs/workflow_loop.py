@@ -121,9 +121,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             raise
         named = {}
         if kwargs:
-            named = {
-                k: encode(a, f"argument {k!r} of {name}") for k, a in kwargs.items()
-            }
+            named = encode_arguments(self.values, (), kwargs, name)[1]
         if self.read_only or self.closing:
             self.next_call()  # which refuses it
         self.last_call = call = self.last_call + 1
@@ -454,7 +452,12 @@ def encode_arguments(
         tuple(
             [values.encode(a, f"argument {n} of {name}") for n, a in enumerate(args, 1)]
         ),
-        {k: values.encode(a, f"argument {k!r} of {name}") for k, a in kwargs.items()},
+        {
+            checked_text(k, f"the name of argument {k!r} of {name}"): values.encode(
+                a, f"argument {k!r} of {name}"
+            )
+            for k, a in kwargs.items()
+        },
     )
 
 

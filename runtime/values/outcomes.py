@@ -12,6 +12,8 @@ from asyncio import CancelledError
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from everact.runtime import errors
 from everact.runtime.core import failures
 from everact.runtime.core.durations import seconds
@@ -93,7 +95,7 @@ def failure_of(
     except BaseException as raised:
         contained(raised)
     else:
-        if type(made) is Failure:
+        if type(converter) is FailureConverter or _fits(made):
             return made
     return _recorded(error, values, status, 0)
 
@@ -123,6 +125,15 @@ def _made(
         return otherwise(failure, values)
     fits = is_a(made, BaseException) and not is_a(made, _ENDING)
     return made if fits else otherwise(failure, values)
+
+
+def _fits(made: object) -> bool:
+    """Whether what an application's converter made can be recorded, and read again."""
+    return read(lambda: _decode_failure(_encode_failure(made)) == made, False)
+
+
+_encode_failure = msgspec.msgpack.Encoder().encode
+_decode_failure = msgspec.msgpack.Decoder(Failure).decode
 
 
 def _failures(values: Converter) -> FailureConverter:

@@ -7,6 +7,8 @@ restart. The worst are played in processes of their own in `test_hostile_process
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,18 @@ import pytest
 from everact.actors import VirtualClock
 from everact.runtime import (
     ApplicationError,
+    Arguments,
+    Call,
+    DataConverter,
+    FailureConverter,
     QueryFailed,
     Registry,
     RunPutAside,
     Runtime,
+    TailCall,
     UpdateFailed,
     WorkflowFailure,
+    continue_as_new,
     receive,
     retry,
     sleep,
@@ -276,3 +284,95 @@ async def test_a_value_harms_nobody_who_does_not_ask_for_it(
         assert await settled(handle) == "aside"
         handle = await runtime.start(given, args=(hostile.value(name),))
         assert await settled(handle) == "aside"
+
+
+# -- what cannot be recorded ----------------------------------------------------------
+
+
+@task(registry=HOSTILE)
+async def named(**_: Any) -> None:
+    return None
+
+
+@workflow(registry=HOSTILE)
+async def asks_badly(how: str) -> None:
+    await sleep(1)
+    match how:
+        case "keyword":
+            await named(**{"a\ud800": 1})
+        case "queue":
+            continue_as_new(how, queue="\ud800")
+        case "no text":
+            continue_as_new(how, queue=object())  # type: ignore[arg-type]
+        case "tail call":
+            raise TailCall(Call("named", Arguments((), {"\ud800": 1})))
+
+
+@pytest.mark.parametrize("how", ["keyword", "queue", "no text", "tail call"])
+async def test_a_run_that_asks_for_what_cannot_be_recorded_fails(
+    runtime: Runtime, how: str
+) -> None:
+    """It was loaded again for ever, or took the steps of others with it."""
+    with pytest.raises(WorkflowFailure):
+        await runtime.execute(asks_badly, how)
+
+
+@workflow(registry=HOSTILE)
+async def leaves_a_generator() -> str:
+    async def numbers() -> AsyncIterator[int]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            raise SystemExit(26)
+
+    async def take() -> None:
+        async for _ in numbers():
+            await sleep(1000)
+
+    taking = asyncio.create_task(take())
+    await sleep(1)
+    return f"left {taking.done()}"
+
+
+async def test_clean_up_of_what_a_run_leaves_harms_nobody(tmp_path: Path) -> None:
+    async with open_runtime(tmp_path) as runtime:
+        assert await runtime.execute(leaves_a_generator) == "left False"
+
+
+class Failing(FailureConverter):
+    """Makes no failures and no exceptions, but exits."""
+
+    def to_failure(self, error: BaseException, *_: Any, **__: Any) -> Any:
+        return sys.exit(27) if "exit" in str(error) else f"no failure: {error}"
+
+    def to_exception(self, *_: Any, **__: Any) -> Any:
+        sys.exit(28)
+
+    def to_cause(self, *_: Any, **__: Any) -> Any:
+        return "no exception"
+
+
+@pytest.mark.parametrize("text", ["exit", "other"])
+async def test_a_converter_of_failures_that_goes_astray_loses_none(
+    tmp_path: Path, text: str
+) -> None:
+    converter = DataConverter(failures=Failing())
+    async with open_runtime(tmp_path, data_converter=converter) as runtime:
+        with pytest.raises(WorkflowFailure) as failed:
+            await runtime.execute(lets_through, text)
+        assert isinstance(failed.value.cause, ApplicationError)
+        assert (failed.value.cause.type, failed.value.cause.message) == (
+            "OSError",
+            text,
+        )
+
+
+@task(registry=HOSTILE)
+async def breaks(text: str) -> None:
+    raise OSError(text)
+
+
+@workflow(registry=HOSTILE)
+async def lets_through(text: str) -> None:
+    await breaks(text)
