@@ -38,6 +38,7 @@ from everact.runtime.engine.attempt import Outcome, TaskStarter
 from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.engine.events import Events
 from everact.runtime.engine.identifiers import make_ids
+from everact.runtime.engine.lending import slot_lent
 from everact.runtime.engine.loading import closing_of, load_state
 from everact.runtime.engine.ranks import Line
 from everact.runtime.engine.relations import Relations
@@ -48,6 +49,7 @@ from everact.runtime.engine.run import (
 )
 from everact.runtime.engine.schedules import Schedules
 from everact.runtime.engine.seal import Seal
+from everact.runtime.engine.suspects import Suspects
 from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
 from everact.runtime.engine.turn import Asked
@@ -158,14 +160,13 @@ class Engine:
         """Who is told of commands of a kind once they are durable."""
         self.updates = Updates(self)
         self.events = Events(self)
-        self._read_back: set[int] = set()
         self.leaving: set[int] = set()
         """Runs that were dropped, and whose last transitions are not durable yet."""
         self._asking: set[asyncio.Task[None]] = set()
         self._next_key = 1
         self._nested = 0
         self.refusals: dict[int, int] = {}
-        self._crashed_before = 0
+        self.suspects = Suspects(self)
         self._loader: Any = None
         self._loader_at = float("inf")
         self._tune_gc = tune_gc
@@ -183,9 +184,10 @@ class Engine:
         self.epoch = opened.epoch
         self._next_key = opened.last_key + 1
         self._leaves_clean = opened.clean or self.recovers
-        self._crashed_before = 0 if opened.clean else self._next_key
         self.events.open()
         self.seal = Seal(self.store.key())
+        self.stage = self.suspects.open(opened, self.store.key())
+        self.on_loop = self.stage.on_loop
         self.system = ActorSystem("everact", clock=self.clock)
         await self.system.__aenter__()
         self.waiting = Waiting(self.store, self.loop)
@@ -208,10 +210,11 @@ class Engine:
         if self._tune_gc:
             garbage.ease()
             self._undo.append(garbage.restore)
+        self.workers.hold()
         try:
             if self.recovers:
-                with self.workers.recovering():
-                    await self._recover()
+                await self._recover()
+            self.suspects.begin()
         except BaseException:
             await self.close(0.0)
             raise
@@ -248,9 +251,11 @@ class Engine:
         self.updates.close()
         for undo in reversed(self._undo):
             undo()
+        self.suspects.close()
         self.threads.close()
         self.watchdog.stop()
         await self.system.stop()
+        self.stage.close()
         self.store.close(clean=not left and self._leaves_clean)
 
     async def _let_finish(self, grace: float) -> None:
@@ -364,8 +369,7 @@ class Engine:
             if reason is not None:
                 held_now = True
                 self._hold_loaded(run, reason)
-        unclean = key < self._crashed_before and key not in self._read_back
-        run.release_open(unclean=unclean, begin=begin and not held_now)
+        run.release_open(begin=begin and not held_now)
         self.updates.loaded(run)
         if not run.attempts:
             self.idle(run)
@@ -416,6 +420,9 @@ class Engine:
 
     def code(self, row: RunRow, state: RunState) -> Registry | str:
         """The code for a run; why there is none here and now, as text."""
+        obstacle = self.suspects.obstacle(row.key)
+        if obstacle is not None:
+            return obstacle
         if self.versions.active:
             return self.versions.code(row, state)
         return self._no_code(state.start) or self.registry
@@ -494,8 +501,7 @@ class Engine:
             self.loop.call_soon(self._hand_on, run, message)
 
     def _let_go(self, run: RunActor) -> None:
-        """Forget a run that will be read back; no attempt of it is lost by a crash."""
-        self._read_back.add(run.row.key)
+        """Forget a run that will be read back."""
         parent = run.state.start.parent
         if parent is not None:
             self.relations.told(parent.key, parent.call)
@@ -609,11 +615,11 @@ class Engine:
                 if run is not None:
                     line.join(_Held(key, run.row.name, run.row.priority))
                 else:
-                    self._retry(key)
+                    self.go_on(key)
             while line.waits():
-                self._retry(line.pop().key)
+                self.go_on(line.pop().key)
 
-    def _retry(self, key: int) -> None:
+    def go_on(self, key: int) -> None:
         """Let a run that was held go on, if it can."""
         run = self.resident(key)
         if run is None:
@@ -807,6 +813,7 @@ class Engine:
         headers: dict[str, str],
     ) -> Any:
         """Put a query to an open run in memory or not; see `Program.query`."""
+        await self.suspects.ready(key)
         run = self.resident(key)
         if run is None:
             return await self._ask_closed(key, name, args, kwargs, headers)
@@ -860,7 +867,7 @@ class Engine:
         reason = self.aside_reason(key)
         if reason is not None:
             raise RunPutAside(row.workflow_id, row.run_id, reason)
-        return await self.waiting.result(key)
+        return await slot_lent(self, self.waiting.result(key), key)
 
     # -- what runs ask of each other -----------------------------------------------
 

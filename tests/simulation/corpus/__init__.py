@@ -2,6 +2,7 @@
 
 from tests.simulation.corpus import (
     asyncio_works,
+    blame_works,
     event_works,
     hostile_works,
     lifecycle_works,
@@ -26,6 +27,7 @@ ENTRIES = (
     *update_works.WORKS,
     *starting_works.WORKS,
     *event_works.WORKS,
+    *blame_works.WORKS,
 )
 
 HOSTILE = hostile_works.WORKS
