@@ -20,10 +20,12 @@ from aiohttp.abc import AbstractAccessLogger
 from everact.runtime.control.guard import Guard
 from everact.runtime.control.refusals import Refusal
 from everact.runtime.control.settings import ControlSettings, authority
+from everact.runtime.control.standing_in import StandIn
 from everact.runtime.control.tokens import PREFIX
 from everact.runtime.core.durations import seconds
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import AddressInUse, EndpointError
+from everact.runtime.isolation import log
 
 LOG: Final = logging.getLogger("everact.control")
 ACCESS_LOG: Final = logging.getLogger("everact.control.access")
@@ -36,10 +38,12 @@ LINGER_SECONDS: Final = 1.0
 
 
 class Listener:
-    """An open endpoint."""
+    """An open endpoint, and who answers there while the loop does not turn."""
 
     def __init__(self, settings: ControlSettings, sockets: list[socket.socket]) -> None:
         host, self.port = sockets[0].getsockname()[:2]
+        tls = settings.tls.context() if settings.tls else None
+        self.stand_in = StandIn(sockets, tls)
         self.address = authority(host, self.port)
         self.url = f"{settings.scheme}://{self.address}"
 
@@ -144,7 +148,7 @@ class Connection(web.RequestHandler):
         message: str | None = None,  # may hold what the peer sent, a header included
     ) -> web.StreamResponse:
         if status >= 500:
-            LOG.error("error while a request was answered", exc_info=exc)
+            log(LOG, logging.ERROR, exc, "error while a request was answered")
         else:
             LOG.info("%s sent what is not HTTP: %s", request.remote, _kind(exc))
         if request.writer.output_size > 0:
