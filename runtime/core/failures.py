@@ -58,6 +58,12 @@ class Failure(msgspec.Struct, frozen=True, array_like=True):
     value: bytes | None = None
     cause: "Failure | None" = None
 
+    @property
+    def title(self) -> str:
+        """Its type and message, on one line."""
+        text = self.message.partition("\n")[0]
+        return f"{self.type}: {text}" if text else self.type
+
 
 def cancelled(reason: str = "", details: tuple[bytes, ...] = ()) -> Failure:
     """The failure of something that was asked to stop."""
