@@ -221,7 +221,7 @@ async def test_a_run_whose_code_was_on_the_loop_is_put_aside_until_an_orderly_st
     async with open_runtime(copy) as runtime:
         with pytest.raises(RunPutAside, match="2 times in a row while the code of"):
             await runtime.handle("l").result()
-        assert "repair the code" in (await runtime.handle("l").describe()).aside
+        assert "repair the code" in str((await runtime.handle("l").describe()).aside)
         assert left_by(runtime)[0] == {(1, CODE): Record(2, 0)}
         again = dead(runtime, tmp_path / "again", (1, CODE))
     assert "is put aside" in caplog.text
@@ -244,7 +244,7 @@ async def test_a_run_on_the_loop_at_one_end_goes_on_after_a_moment(
         copy = dead(runtime, tmp_path / "copy", (1, CODE), before=0)
     async with open_runtime(copy) as runtime:
         handle = runtime.handle("l")
-        assert "goes on in 1 s" in (await handle.describe()).aside
+        assert "goes on in 1 s" in str((await handle.describe()).aside)
         assert await handle.query("here") == "here"  # a caller waits for it
         assert not (await handle.describe()).aside
         await handle.signal("go", "on")
