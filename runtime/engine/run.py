@@ -317,8 +317,23 @@ class RunActor(Actor):
     ) -> None:
         """Take a signal and begin, in one transaction; returns when it is durable."""
         reply: asyncio.Future[Any] = self.engine.loop.create_future()
-        self.take(signal, Asked(signal, reply, request))
-        self.begin()
+        asked, state = Asked(signal, reply, request), self.state
+        if self.dropped or self.paused is not None or not state.put_off:
+            self.take(signal, asked)
+            await reply
+            return
+        obstacle = self.engine.obstacle(self)
+        second: Event = Began() if obstacle is None else Held(obstacle)
+        now = max(self.engine.clock.now(), state.time)
+        state.apply(signal, now)
+        answer = state.apply(second, now)
+        assert answer is not None
+        turn = Turn((signal, second), answer.shown, now, asked)
+        if obstacle is None:
+            self._activate(turn)
+        else:
+            self._record(turn)
+            self.engine.put_aside(self, obstacle)
         await reply
 
     def moment(self, number: int, due: float) -> None:
