@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from everact.actors import ActorSystem, Clock
 from everact.runtime import isolation
 from everact.runtime.core import chain, failures, records
+from everact.runtime.core.blame import CODE
 from everact.runtime.core.records import (
     Began,
     CancelTask,
@@ -49,6 +50,7 @@ from everact.runtime.engine.run import (
 )
 from everact.runtime.engine.schedules import Schedules
 from everact.runtime.engine.seal import Seal
+from everact.runtime.engine.stage import on_stage
 from everact.runtime.engine.suspects import Suspects
 from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
@@ -851,8 +853,9 @@ class Engine:
         assert program is not None
 
         def look() -> Any:
-            program.replay(state.script)
-            return program.query(name, args, kwargs, headers)
+            with on_stage(self.on_loop, (key, CODE)):
+                program.replay(state.script)
+                return program.query(name, args, kwargs, headers)
 
         who = f"run {stored.run.workflow_id!r} ({stored.run.run_id})"
         try:
