@@ -36,6 +36,7 @@ from everact.runtime.engine import garbage, outside, steps
 from everact.runtime.engine.attempt import Outcome, TaskStarter
 from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.engine.events import Events
+from everact.runtime.engine.giving_up import give_up
 from everact.runtime.engine.identifiers import make_ids
 from everact.runtime.engine.loading import closing_of, load_state
 from everact.runtime.engine.ranks import Line
@@ -163,6 +164,9 @@ class Engine:
         self._loader_at = float("inf")
         self._tune_gc = tune_gc
         self._closing: asyncio.Task[None] | None = None
+        self.lost: StoreError | None = None
+        """Why it gave up by itself, if it did; see `giving_up`."""
+        self.giving_up: asyncio.Task[None] | None = None
         self.endpoint: Callable[[str], EndpointAccess] | None = None
         self._undo: list[Callable[[], None]] = []
 
@@ -172,11 +176,13 @@ class Engine:
         """Open the store and bring back every run that must be in memory."""
         self.loop = asyncio.get_running_loop()
         self.opened_at = self.clock.monotonic()
+        self.failed: asyncio.Future[StoreError] = self.loop.create_future()
+        """Done when the engine has given up and is closed."""
         opened = self.store.open()
+        self.store.watch(partial(give_up, self))
         self.epoch = opened.epoch
         self._next_key = opened.last_key + 1
         self._crashed_before = 0 if opened.clean else self._next_key
-        self.events.open()
         self.seal = Seal(self.store.key())
         self.system = ActorSystem("everact", clock=self.clock)
         await self.system.__aenter__()
@@ -200,6 +206,7 @@ class Engine:
             garbage.ease()
             self._undo.append(garbage.restore)
         try:
+            await self.events.open(opened.unsigned)
             with self.workers.recovering():
                 await self._recover()
         except BaseException:
@@ -223,7 +230,9 @@ class Engine:
             self._loader.cancel()
         await self._let_finish(grace)
         left = await self.commits.finish()
-        not_stored = StoreError("the runtime was closed while the disk was full")
+        not_stored = self.lost or StoreError(
+            "the runtime was closed while the disk was full"
+        )
         for write in left:
             if write.row is None:
                 write.done(write, _copy_error(not_stored))
@@ -234,7 +243,7 @@ class Engine:
         for run in list(self.runs.values()):
             self._fail_replies(run, not_stored)
             self._forget(run)
-        self.waiting.close()
+        self.waiting.close(self.lost)
         self.updates.close()
         for undo in reversed(self._undo):
             undo()
@@ -633,6 +642,8 @@ class Engine:
 
     def check_open(self) -> None:
         """Raise what tells a caller that no new work is taken."""
+        if self.lost is not None:
+            raise _copy_error(self.lost)
         if self.stopping:
             raise RuntimeStateError("the runtime is closed or closing")
         if self.commits.full is not None:
@@ -759,6 +770,8 @@ class Engine:
         stored = self.store.load(key)
         if stored is None or stored.run.status:
             raise RPCError(f"run {key} is not open", RPCStatus.NOT_FOUND)
+        if stored.unreadable is not None:
+            raise stored.unreadable
         last = stored.rows[-1] if stored.rows else stored.checkpoint
         generation, seq = (last.generation, last.seq + 1) if last else (0, 0)
         now = self.clock.now()
@@ -990,7 +1003,8 @@ class Engine:
 
 def _copy_error(error: BaseException) -> BaseException:
     """An error of its own for each who is told: tracebacks must not pile up."""
-    made = StoreError(str(error)) if isinstance(error, EveractError) else error
+    kind = type(error) if isinstance(error, StoreError) else StoreError
+    made = kind(str(error)) if isinstance(error, EveractError) else error
     if made is not error:
         made.__cause__ = error
     return made

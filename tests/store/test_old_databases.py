@@ -47,7 +47,9 @@ def restored(number: int, path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.executescript(script)
     connection.close()
-    Path(f"{path}.key").write_text(key + "\n", encoding="ascii")
+    file = Path(f"{path}.key")
+    file.touch(0o600)
+    file.write_text(key + "\n", encoding="ascii")
 
 
 def test_there_is_a_database_of_every_earlier_schema() -> None:

@@ -25,7 +25,8 @@ from everact.runtime import (
 )
 from everact.runtime.store import catalogue
 from everact.runtime.store.base import RunFilter, Store
-from everact.runtime.store.sqlite import SqliteStore, key_id
+from everact.runtime.store.keyfile import key_id
+from everact.runtime.store.sqlite import SqliteStore
 from tests.store.conformance import (
     DurableStoreConformance,
     StoreConformance,

@@ -101,7 +101,7 @@ def test_what_belongs_to_no_workspace_and_shows_runs_is_not_for_every_token() ->
         for operation in OPERATIONS.values()
         if operation.access is Access.INFO
     }
-    assert told == {"actors.list", "clock.now", "engine.definitions", "engine.info"}
+    assert told == {"clock.now", "engine.definitions", "engine.info"}
 
 
 @pytest.mark.feature("CT-05", "AU-01")
