@@ -43,7 +43,6 @@ from everact.runtime.engine.ranks import Line
 from everact.runtime.engine.relations import Relations
 from everact.runtime.engine.run import (
     WAITING,
-    Asked,
     Question,
     RunActor,
 )
@@ -51,6 +50,7 @@ from everact.runtime.engine.schedules import Schedules
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
+from everact.runtime.engine.turn import Asked
 from everact.runtime.engine.updates import Updates
 from everact.runtime.engine.versions import SCANNED, Versions
 from everact.runtime.engine.visibility import Visibility
@@ -109,7 +109,11 @@ class _Held(NamedTuple):
 
 
 class Engine:
-    """Runs workflows of one store in one process; all methods on its loop."""
+    """Runs workflows of one store in one process; all methods on its loop.
+
+    One that does not recover answers from a store that is otherwise at rest: it brings
+    nothing back by itself, and leaves to the next one how the last one ended.
+    """
 
     def __init__(
         self,
@@ -125,8 +129,10 @@ class Engine:
         reachability_queues: int = SCANNED,
         interceptors: Iterable[object] = (),
         declare_search_attributes: bool = False,
+        recovers: bool = True,
     ) -> None:
         self.store = store
+        self.recovers = recovers
         self.clock = clock
         self.now = clock.now
         self.registry = registry
@@ -182,6 +188,7 @@ class Engine:
         self.store.watch(partial(give_up, self))
         self.epoch = opened.epoch
         self._next_key = opened.last_key + 1
+        self._leaves_clean = opened.clean or self.recovers
         self._crashed_before = 0 if opened.clean else self._next_key
         self.seal = Seal(self.store.key())
         self.system = ActorSystem("everact", clock=self.clock)
@@ -207,8 +214,9 @@ class Engine:
             self._undo.append(garbage.restore)
         try:
             await self.events.open(opened.unsigned)
-            with self.workers.recovering():
-                await self._recover()
+            if self.recovers:
+                with self.workers.recovering():
+                    await self._recover()
         except BaseException:
             await self.close(0.0)
             raise
@@ -250,7 +258,7 @@ class Engine:
         self.threads.close()
         self.watchdog.stop()
         await self.system.stop()
-        self.store.close(clean=not left)
+        self.store.close(clean=not left and self._leaves_clean)
 
     async def _let_finish(self, grace: float) -> None:
         """Wait for attempts; those that are left then are cut off, not lost."""
@@ -486,7 +494,8 @@ class Engine:
         unread: tuple[Any, ...] = tuple(queue or ())
         if run.paused is not None:
             paused = run.paused
-            asked = () if paused.asked is None else (paused.asked,)
+            left = paused.turn.asked
+            asked = () if left is None else (left,)
             unread = (*asked, *paused.deferred, *unread)
         for message in unread:
             self.loop.call_soon(self._hand_on, run, message)
