@@ -867,6 +867,8 @@ class Engine:
             if row.status:
                 command = closing_of(self.seal, stored)
                 return Closed(key, RunStatus(row.status), command, row.next_run_id)
+            if stored.unreadable is not None:
+                raise stored.unreadable
         reason = self.aside_reason(key)
         if reason is not None:
             raise RunPutAside(row.workflow_id, row.run_id, reason)

@@ -253,3 +253,18 @@ def test_a_start_says_what_to_do_about_the_run_of_its_id(engine: Shell) -> None:
 def test_a_result_without_a_json_form_is_named(engine: Shell) -> None:
     found = engine.json("start", "opaque", "--wait")
     assert found["result"] == {"$python": "builtins.type"}
+
+
+def test_a_served_engine_whose_database_is_deleted_ends_and_says_what_to_do(
+    shell: Shell,
+) -> None:
+    place = ("--database", "shop.db", "--address", "127.0.0.1:0")
+    with shell.begin("serve", WORKS, *place, "--json") as command:
+        assert command.stdout is not None
+        assert command.stdout.readline()
+        (shell.folder / "shop.db").unlink()
+        _, said = command.communicate(timeout=60)
+    assert command.returncode == Exit.SETUP
+    assert "was deleted while it was open" in said and "shop.db.rescued" in said
+    again = shell("serve", WORKS, *place)
+    assert again.code == Exit.SETUP and "shop.db.rescued" in again.err
