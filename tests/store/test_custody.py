@@ -53,7 +53,8 @@ async def quick(number: int) -> int:
 @workflow(registry=REGISTRY)
 async def patient(text: str) -> str:
     """Hold something large, and wait."""
-    return text + await receive("more")
+    more: str = await receive("more")
+    return text + more
 
 
 @pytest.fixture
