@@ -1,4 +1,4 @@
-"""The program whose power is cut: runs are started, signalled and awaited, over and over.
+"""The program whose power is cut: runs are started, signalled and awaited, in turn.
 
 What the engine acknowledges is said into the file "said", which the recording of writes
 puts in its place among them.
