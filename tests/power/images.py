@@ -117,8 +117,8 @@ class Disk:
             case Kind.UNLINKED | Kind.RENAMED:
                 self._named(event, None)
             case Kind.SYNCED if event.name == ".":
-                for change, file in self._pending_names:
-                    _rename(self._durable_names, change, file)
+                for change, made in self._pending_names:
+                    _rename(self._durable_names, change, made)
                 self._pending_names = []
             case Kind.SYNCED:
                 self._files[event.inode].sync()

@@ -51,8 +51,8 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     built = tmp_path_factory.mktemp("shim") / "shim.so"
     source = Path(__file__).with_name("shim.c")
     assert COMPILER is not None
-    command = [COMPILER, "-shared", "-fPIC", "-O1", "-o", built, source, "-ldl"]
-    subprocess.run(command, check=True)
+    command = [COMPILER, "-shared", "-fPIC", "-O1", "-o", str(built)]
+    subprocess.run([*command, str(source), "-ldl"], check=True)
     return built
 
 
