@@ -32,12 +32,13 @@ from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.definitions.context import EndpointAccess
 from everact.runtime.definitions.interceptors import around
 from everact.runtime.definitions.registry import Registry
-from everact.runtime.engine import garbage, outside, steps
-from everact.runtime.engine.attempt import Outcome, TaskStarter
+from everact.runtime.engine import garbage, outside, steps, telling
+from everact.runtime.engine.attempt import ATTEMPT, Outcome, TaskStarter
 from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.engine.events import Events
 from everact.runtime.engine.giving_up import give_up
 from everact.runtime.engine.identifiers import make_ids
+from everact.runtime.engine.lending import slot_lent
 from everact.runtime.engine.loading import closing_of, load_state
 from everact.runtime.engine.ranks import Line
 from everact.runtime.engine.relations import Relations
@@ -48,6 +49,7 @@ from everact.runtime.engine.run import (
 )
 from everact.runtime.engine.schedules import Schedules
 from everact.runtime.engine.seal import Seal
+from everact.runtime.engine.suspects import Suspects
 from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
 from everact.runtime.engine.turn import Asked
@@ -56,7 +58,7 @@ from everact.runtime.engine.versions import SCANNED, Versions
 from everact.runtime.engine.visibility import Visibility
 from everact.runtime.engine.waiting import Closed, Waiting, fail
 from everact.runtime.engine.waiting import reply as settle
-from everact.runtime.engine.watchdog import Watchdog
+from everact.runtime.engine.watchdog import OVERRUNS, Overran, Watchdog
 from everact.runtime.engine.workers import Worker, Workers
 from everact.runtime.errors import (
     EveractError,
@@ -138,7 +140,9 @@ class Engine:
         self.registry = registry
         self.values = values or DataConverter.default
         self.around = around(interceptors)
-        self.long_way = self.values.hinted or bool(self.around.tasks)
+        self.debugs = telling.debugs()
+        """Whether starts and ends are logged."""
+        self.long_way = self.values.hinted or bool(self.around.tasks) or self.debugs
         self.workers = Workers(workers)
         self.runs: dict[int, RunActor] = {}
         self.steps: list[Any] = []  # taken, and recorded before the turn is over
@@ -158,14 +162,13 @@ class Engine:
         """Who is told of commands of a kind once they are durable."""
         self.updates = Updates(self)
         self.events = Events(self)
-        self._read_back: set[int] = set()
         self.leaving: set[int] = set()
         """Runs that were dropped, and whose last transitions are not durable yet."""
         self._asking: set[asyncio.Task[None]] = set()
         self._next_key = 1
         self._nested = 0
         self.refusals: dict[int, int] = {}
-        self._crashed_before = 0
+        self.suspects = Suspects(self)
         self._loader: Any = None
         self._loader_at = float("inf")
         self._tune_gc = tune_gc
@@ -189,15 +192,16 @@ class Engine:
         self.epoch = opened.epoch
         self._next_key = opened.last_key + 1
         self._leaves_clean = opened.clean or self.recovers
-        self._crashed_before = 0 if opened.clean else self._next_key
         self.seal = Seal(self.store.key())
+        self.stage = self.suspects.open(opened, self.store.key())
+        self.on_loop = self.stage.on_loop
         self.system = ActorSystem("everact", clock=self.clock)
         await self.system.__aenter__()
         self.waiting = Waiting(self.store, self.loop)
         self.commits = GroupCommit(
             self.store, self.clock, partial(steps.release, self), self._lost
         )
-        self.watchdog = Watchdog()
+        self.watchdog = Watchdog(ATTEMPT)
         self.threads = TaskThreads()
         self.start_task = TaskStarter(self.loop)
         self.timers = self.system.launch(
@@ -212,11 +216,12 @@ class Engine:
         if self._tune_gc:
             garbage.ease()
             self._undo.append(garbage.restore)
+        self.workers.hold()
         try:
             await self.events.open(opened.unsigned)
             if self.recovers:
-                with self.workers.recovering():
-                    await self._recover()
+                await self._recover()
+            self.suspects.begin()
         except BaseException:
             await self.close(0.0)
             raise
@@ -255,9 +260,11 @@ class Engine:
         self.updates.close()
         for undo in reversed(self._undo):
             undo()
+        self.suspects.close()
         self.threads.close()
         self.watchdog.stop()
         await self.system.stop()
+        self.stage.close()
         self.store.close(clean=not left and self._leaves_clean)
 
     async def _let_finish(self, grace: float) -> None:
@@ -371,8 +378,7 @@ class Engine:
             if reason is not None:
                 held_now = True
                 self._hold_loaded(run, reason)
-        unclean = key < self._crashed_before and key not in self._read_back
-        run.release_open(unclean=unclean, begin=begin and not held_now)
+        run.release_open(begin=begin and not held_now)
         self.updates.loaded(run)
         if not run.attempts:
             self.idle(run)
@@ -423,6 +429,9 @@ class Engine:
 
     def code(self, row: RunRow, state: RunState) -> Registry | str:
         """The code for a run; why there is none here and now, as text."""
+        obstacle = self.suspects.obstacle(row.key)
+        if obstacle is not None:
+            return obstacle
         if self.versions.active:
             return self.versions.code(row, state)
         return self._no_code(state.start) or self.registry
@@ -501,8 +510,7 @@ class Engine:
             self.loop.call_soon(self._hand_on, run, message)
 
     def _let_go(self, run: RunActor) -> None:
-        """Forget a run that will be read back; no attempt of it is lost by a crash."""
-        self._read_back.add(run.row.key)
+        """Forget a run that will be read back."""
         parent = run.state.start.parent
         if parent is not None:
             self.relations.told(parent.key, parent.call)
@@ -615,11 +623,11 @@ class Engine:
                 if run is not None:
                     line.join(_Held(key, run.row.name, run.row.priority))
                 else:
-                    self._retry(key)
+                    self.go_on(key)
             while line.waits():
-                self._retry(line.pop().key)
+                self.go_on(line.pop().key)
 
-    def _retry(self, key: int) -> None:
+    def go_on(self, key: int) -> None:
         """Let a run that was held go on, if it can."""
         run = self.resident(key)
         if run is None:
@@ -740,6 +748,8 @@ class Engine:
         place = (start.workspace, start.workflow_id)
         if self._opening.get(place) is run:
             del self._opening[place]
+        if self.debugs:
+            telling.run_began(run)
         if self.waiting.watchers:
             self.waiting.changed(run.row.key, RunStatus.RUNNING)
 
@@ -817,6 +827,7 @@ class Engine:
         headers: dict[str, str],
     ) -> Any:
         """Put a query to an open run in memory or not; see `Program.query`."""
+        await self.suspects.ready(key)
         run = self.resident(key)
         if run is None:
             return await self._ask_closed(key, name, args, kwargs, headers)
@@ -848,9 +859,17 @@ class Engine:
             raise RPCError(code.removeprefix(WAITING), RPCStatus.DEADLINE_EXCEEDED)
         program = self.program(state.start, state.generation, code)
         assert program is not None
-        try:
+
+        def look() -> Any:
             program.replay(state.script)
             return program.query(name, args, kwargs, headers)
+
+        who = f"run {stored.run.workflow_id!r} ({stored.run.run_id})"
+        try:
+            limit = state.start.options.task_timeout
+            return self.watchdog.within(who, OVERRUNS * limit, look)
+        except Overran as over:
+            raise QueryFailed(f"query {name!r}: {over}") from over
         finally:
             program.close()
 
@@ -872,7 +891,7 @@ class Engine:
         reason = self.aside_reason(key)
         if reason is not None:
             raise RunPutAside(row.workflow_id, row.run_id, reason)
-        return await self.waiting.result(key)
+        return await slot_lent(self, self.waiting.result(key), key)
 
     # -- what runs ask of each other -----------------------------------------------
 
@@ -898,6 +917,8 @@ class Engine:
         if self._on_idle is not None:
             settle(self._on_idle, None)
         assert state.closing is not None
+        if state.status is not RunStatus.COMPLETED or self.debugs:
+            telling.run_ended(run)
         self.waiting.closed(Closed(key, state.status, state.closing, row.next_run_id))
         if self.updates.awaited:
             self.updates.closed(run)

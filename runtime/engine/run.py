@@ -9,6 +9,7 @@ asks for: attempts, timers, messages, answers.
 import asyncio
 import logging
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,9 +17,9 @@ from msgspec.structs import replace
 
 from everact.actors import Actor
 from everact.runtime.core import chain, records
+from everact.runtime.core.blame import CODE
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.records import (
-    AttemptStarted,
     AwaitEvent,
     Began,
     CancelCall,
@@ -58,10 +59,12 @@ from everact.runtime.core.state import (
     Shown,
 )
 from everact.runtime.core.statuses import RPCStatus, RunStatus
-from everact.runtime.engine import outside, steps
+from everact.runtime.engine import outside, steps, telling
 from everact.runtime.engine.attempt import Outcome, TaskActor, attempt_of, start
+from everact.runtime.engine.interrupting import ActivationOverrun
+from everact.runtime.engine.stage import on_stage
 from everact.runtime.engine.turn import Asked, Turn
-from everact.runtime.engine.watchdog import ActivationOverrun
+from everact.runtime.engine.watchdog import OVERRUNS, Overran
 from everact.runtime.errors import (
     EveractError,
     NonDeterminismError,
@@ -80,13 +83,11 @@ logger = logging.getLogger("everact.engine")
 WAITING = "waiting: "
 """How the reason of a run begins that is held for want of a worker or of its code."""
 
-OVERRUNS = 3
-"""Activations over their limit after which a run is put aside."""
+AGAIN = 0.05
+"""Seconds until code that took too long is run again: others have their turn first."""
 
 _CLOSING = frozenset({Complete, Fail, ContinueAsNew, TailCall})
-_FOLLOWED = frozenset(
-    {TaskFailed, AttemptStarted, Started, TaskHandedOver, TaskReported}
-)
+_FOLLOWED = frozenset({TaskFailed, Started, TaskHandedOver, TaskReported})
 _MESSAGES = frozenset({StartChild, SignalRun, CancelRun})
 """Commands that concern another run: done in the same transaction."""
 
@@ -201,6 +202,8 @@ class RunActor(Actor):
             if type(event) is not TaskCompleted:
                 self._keep_details(attempt)
             self.take(event, None)
+            if type(event) is not TaskCompleted or self.engine.debugs:
+                telling.attempt_ended(attempt, event)
 
     def _settle_early(self, early: list[Any]) -> None:
         """Take what came in while effects were released, in its place in the line."""
@@ -285,10 +288,15 @@ class RunActor(Actor):
         """Show the program what is kept for it, if there is a program and a worker."""
         if self.dropped or self.state.status or self.state.held is None:
             return
+        if self.engine.stopping:
+            return
         obstacle = self.engine.obstacle(self)
+        held = self.state.held
         if obstacle is None:
+            if held and not held.startswith(WAITING):
+                telling.goes_on(self, held)
             self.take(Began(), None)
-        elif self.state.held != obstacle:
+        elif held != obstacle:
             self.take(Held(obstacle), None)
             self.engine.put_aside(self, obstacle)
 
@@ -340,14 +348,19 @@ class RunActor(Actor):
         """Show events to the code, and record what it answers."""
         program, watchdog = self.program, self.engine.watchdog
         assert program is not None
+        on_loop = self.engine.on_loop
+        before = on_loop[0], on_loop[1]
+        on_loop[0], on_loop[1] = self.row.key, CODE
         watchdog.enter(self, self.state.start.options.task_timeout)
         try:
             if resumed:
                 commands = program.resume()
             else:
                 commands = program.activate(turn.shown, turn.now)
+            on_loop[0], on_loop[1] = before
             over = watchdog.leave()
         except BaseException as error:
+            on_loop[0], on_loop[1] = before
             self.interrupted(turn, error)
         else:
             self.activated(turn, commands, over)
@@ -373,7 +386,7 @@ class RunActor(Actor):
         if self.paused is not None:
             self._unpause()
         if over:
-            self._overrun(turn)
+            self._overrun(turn, self.engine.watchdog.place)
             return
         assert commands is not None
         self._record(turn, tuple(commands))
@@ -573,7 +586,8 @@ class RunActor(Actor):
                 self.state.held, self.state.began = None, True
         if monotonic - paused.since > self.state.start.options.task_timeout:
             self._unpause()
-            self._overrun(paused.turn)
+            assert self.program is not None
+            self._overrun(paused.turn, self.program.where())
         else:
             self.engine.loop.call_soon(self._go_on)
 
@@ -598,36 +612,30 @@ class RunActor(Actor):
         for message in paused.deferred:
             self.post(message)
 
-    def _overrun(self, turn: Turn) -> None:
-        """Abandon the activation and do it again; put the run aside in the end."""
+    def _overrun(self, turn: Turn, where: str) -> None:
+        """Abandon the activation, keep its events, and do it again; put the run aside
+        in the end.
+        """
         self.overruns += 1
-        limit = self.state.start.options.task_timeout
-        assert self.program is not None
-        where = self.program.where()
+        took = f"longer than {self.state.start.options.task_timeout:g} s, at {where}"
         logger.warning(
-            "%s: an activation took longer than %g s, at %s (%d of %d before it is "
-            "put aside)",
+            "%s: an activation took %s (%d of %d before it is put aside)",
             self,
-            limit,
-            where,
+            took,
             self.overruns,
             OVERRUNS,
         )
-        insert = turn.insert
-        if insert:
+        if turn.insert:
             turn = self._record_start(turn)
-        elif self.overruns < OVERRUNS and self._rebuild():
-            self._activate(replace(turn, within=None))
-            return
-        if self.overruns >= OVERRUNS:
-            reason = (
-                f"its code does not come to a wait within {limit:g} s, at {where}; "
-                "do long or blocking work in a @task"
+        if self.overruns < OVERRUNS:
+            self._hold(turn, f"{WAITING}its code took {took}; it is tried again")
+            self.engine.clock.call_later(AGAIN, self.begin)
+        else:
+            self._put_aside(
+                turn,
+                f"its code does not come to a wait: it took {took}; do long or "
+                "blocking work in a @task",
             )
-            self._put_aside(turn, reason)
-        elif insert and self._rebuild():
-            self._unshow(turn.shown)
-            self.take(Began(), None)
 
     def _unshow(self, shown: Shown) -> None:
         """What the program was to be shown is kept for later."""
@@ -713,6 +721,7 @@ class RunActor(Actor):
             self._settle_early(early)
         else:
             self.rest()
+        engine.on_loop[0] = 0
 
     def rest(self) -> None:
         """If the run only waits now, it may be put away."""
@@ -748,8 +757,6 @@ class RunActor(Actor):
             kind in (TaskHandedOver, TaskReported) and outside.arms(self, event)
         ):
             self._arm_retry(event.call)
-        elif kind is AttemptStarted:
-            self._announced(event)
         else:
             self.engine.opened(self)
             state = self.state
@@ -792,14 +799,15 @@ class RunActor(Actor):
         self.drop_program()
         self.engine.run_closed(self)
 
-    def dispatch(self, command: RunTask, announce: bool = False) -> None:
+    def dispatch(self, command: RunTask) -> None:
         """Start an attempt of an open task, as soon as a slot is free."""
         call, state, engine = command.call, self.state, self.engine
         if engine.stopping or call in self.attempts:
             return
+        if engine.suspects.convicts(self, command):
+            return
         number = 1 if state.tries is None else state.attempt(call)
         attempt = attempt_of(self, command, number)
-        attempt.announce = announce
         self.attempts[call] = attempt
         options, queue = command.options, self.row.queue
         if options is not None:
@@ -808,21 +816,11 @@ class RunActor(Actor):
                 attempt.queued(options.queue_timeout)
         if engine.versions.active:
             queue = engine.versions.place(attempt)
-        engine.workers.admit(attempt, queue)
+        if not engine.suspects.keeps(attempt, queue):
+            engine.workers.admit(attempt, queue)
         if not attempt.over:
             attempt.enlisted = True
             self.system.adopt(attempt, self)
-
-    def _announced(self, event: AttemptStarted) -> None:
-        attempt = self.attempts.get(event.call)
-        if attempt is None:
-            return
-        if event.call in self.state.calls:
-            attempt.begin()
-        else:  # it was lost too often
-            del self.attempts[event.call]
-            attempt.stop_now()
-            attempt.begin()
 
     def _keep_details(self, attempt: TaskActor) -> None:
         """Record the last heartbeat of an attempt that failed, before its failure."""
@@ -854,9 +852,21 @@ class RunActor(Actor):
         assert program is not None
         answer: Any
         try:
-            answer = program.query(
-                question.name, question.args, question.kwargs, question.headers
-            )
+            with on_stage(self.engine.on_loop, (self.row.key, CODE)):
+                answer = self.engine.watchdog.within(
+                    self,
+                    self.state.start.options.task_timeout,
+                    partial(
+                        program.query,
+                        question.name,
+                        question.args,
+                        question.kwargs,
+                        question.headers,
+                    ),
+                )
+        except Overran as over:
+            answer = QueryFailed(f"query {question.name!r}: {over}")
+            self._rebuild()
         except QueryFailed as failed:
             answer = failed
             if "changed" in failed.message:
@@ -874,11 +884,10 @@ class RunActor(Actor):
 
     # -- coming back ---------------------------------------------------------------
 
-    def release_open(self, *, unclean: bool, begin: bool) -> None:
+    def release_open(self, *, begin: bool) -> None:
         """After loading: release again all that is recorded as open.
 
-        `unclean` says that attempts may have died with the engine before, `begin`
-        that its code may go on if it was held.
+        `begin` says that its code may go on if it was held.
         """
         state = self.state
         if type(state.closing) is TailCall:
@@ -892,7 +901,7 @@ class RunActor(Actor):
                 if outside.kept_from_dispatch(tries):
                     outside.stop(self, command.call)
                 elif due is None or due <= self.engine.clock.now():
-                    self.dispatch(command, announce=unclean)
+                    self.dispatch(command)
             elif type(command) in _MESSAGES:
                 self.engine.relations.send(self, command, None)
             elif type(command) is AwaitEvent:
@@ -913,7 +922,8 @@ class RunActor(Actor):
         reason: str | None = None
         try:
             try:
-                self.program.replay(self._watched_script())
+                with on_stage(self.engine.on_loop, (self.row.key, CODE)):
+                    self.program.replay(self._watched_script())
             finally:
                 over = watchdog.leave()
         except ActivationOverrun:
@@ -925,8 +935,8 @@ class RunActor(Actor):
             reason = f"its recorded values cannot be loaded: {error!r}"
         if over:
             reason = (
-                "its code does not come to a wait when it is replayed (the log says "
-                "where); do long or blocking work in a @task"
+                "its code does not come to a wait when it is replayed, at "
+                f"{watchdog.place}; do long or blocking work in a @task"
             )
         return reason
 

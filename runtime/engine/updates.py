@@ -8,16 +8,21 @@ An answer is part of its run's state, for whoever asks later.
 """
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from everact.runtime.core import chain
+from everact.runtime.core.blame import CODE
 from everact.runtime.core.failures import Failure
 from everact.runtime.core.records import CompleteUpdate, Started, UpdateAccepted
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.engine.lending import slot_lent
 from everact.runtime.engine.loading import load_state
+from everact.runtime.engine.stage import on_stage
 from everact.runtime.engine.turn import Asked
 from everact.runtime.engine.waiting import fail, reply
+from everact.runtime.engine.watchdog import Overran
 from everact.runtime.errors import ReadOnlyError, RPCError, RuntimeStateError
 from everact.runtime.programs.base import Program
 from everact.runtime.values.outcomes import failure_of
@@ -84,11 +89,12 @@ class Updates:
         elif run.program is None or state.held is not None:
             self._admit(run, asked)
         else:
-            failure = self._verdict(run.program, event)
+            with on_stage(self._engine.on_loop, (run.row.key, CODE)):
+                failure = self._verdict(run, run.state.start, run.program, event)
             if failure is None:
                 run.take(event, asked)
                 return
-            if failure.type == ReadOnlyError.__name__:
+            if failure.type in (ReadOnlyError.__name__, Overran.__name__):
                 run._rebuild()
             run._when_durable(asked.reply, Refused(run, failure))
         run.rest()
@@ -114,13 +120,17 @@ class Updates:
         program = engine.program(started, 0)
         assert program is not None
         try:
-            return self._verdict(program, event)
+            who = f"run {started.workflow_id!r} of {started.name!r}"
+            return self._verdict(who, started, program, event)
         finally:
             program.close()
 
-    def _verdict(self, program: Program, event: UpdateAccepted) -> Failure | None:
+    def _verdict(
+        self, run: object, started: Started, program: Program, event: UpdateAccepted
+    ) -> Failure | None:
+        limit = started.options.task_timeout
         try:
-            program.validate(event)
+            self._engine.watchdog.within(run, limit, partial(program.validate, event))
         except Exception as error:
             return failure_of(error, values=self._engine.values)
         return None
@@ -169,7 +179,7 @@ class Updates:
             waiting = self._waiting.setdefault(key, {})
             waiting.setdefault(update_id, []).append(waiter)
             try:
-                found = await waiter
+                found = await slot_lent(self._engine, waiter, key)
             finally:
                 self._leave(key, update_id, waiter)
             if found is not None:

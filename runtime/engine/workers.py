@@ -7,7 +7,7 @@ Waiting durably (a sleep, a child, a message) holds no slot.
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 from everact.runtime.core.bounds import whole
@@ -84,6 +84,12 @@ class Worker:
         if self.on_free is not None:
             self.on_free(self)
 
+    def take_back(self, threaded: bool) -> None:
+        """A task that lent its slot has it again, over the number if need be."""
+        self.busy += 1
+        if threaded:
+            self.busy_threads += 1
+
     def __repr__(self) -> str:
         return f"<Worker {self.name} {self.busy}/{self.slots}>"
 
@@ -97,14 +103,18 @@ class Workers:
     """The workers of one engine, and the lines before them.
 
     Tasks that need a thread stand in a line of their own, so that they do not hold
-    up those that need none. `ranks` says in which order a line is served.
+    up those that need none. Of the lines that a slot can serve, the one goes first
+    whose first place is oldest, so none starves; `ranks` says who takes that place.
     """
 
     def __init__(self, workers: Iterable[Worker]) -> None:
         self._serving: dict[str, list[Worker]] = {}
         self._at_once = self._serving
         self._lines: dict[tuple[str, bool], Line[Slotted]] = {}
-        self._recovering = False
+        self._places = count()
+        self.held = False
+        """Whether all tasks stand in line until `let_go`."""
+        self._each = False
         self.all: list[Worker] = []
         for worker in workers:
             self.add(worker)
@@ -132,6 +142,7 @@ class Workers:
 
     def place_each(self) -> None:
         """From now on `free` gives none: which worker a task may go to is decided."""
+        self._each = True
         self._at_once = {}
 
     def free(self, queue: str) -> Worker | None:
@@ -149,10 +160,11 @@ class Workers:
             found[queue] = found.get(queue, 0) + len(line)
         return found
 
-    def admit(self, task: Slotted, queue: str) -> None:
+    def admit(self, task: Slotted, queue: str, *, held: bool = True) -> None:
         """Give `task` a slot of a worker of `queue`, now or when one is free.
 
-        Also of a lane of a queue, and of its workers only.
+        Also of a lane of a queue, and of its workers only. With `held=False` it need
+        not wait until others may begin.
         """
         threaded = task.threaded
         serving = self._serving.get(queue)
@@ -160,12 +172,12 @@ class Workers:
             name, _, build_id = queue.partition("\0")
             found = self._serving.get(name, ())
             serving = [worker for worker in found if worker.build_id == build_id]
-        for worker in serving if not self._recovering else ():
+        for worker in () if held and self.held else serving:
             if worker.take(task, threaded):
                 return
         line = self._lines.get((queue, threaded))
         if line is None:
-            line = self._lines[queue, threaded] = Line()
+            line = self._lines[queue, threaded] = Line(self._places)
         line.join(task)
         for worker in serving:
             worker.on_free = self._free
@@ -178,31 +190,47 @@ class Workers:
                 task = line.pop()
                 self.admit(task, place(task))
 
-    @contextmanager
-    def recovering(self) -> Iterator[None]:
-        """Let all tasks stand in line, and give slots at the end: by priority."""
-        self._recovering = True
-        try:
-            yield
-        finally:
-            self._recovering = False
-            for worker in self.all:
-                self._free(worker)
+    def hold(self) -> None:
+        """Let all tasks stand in line, until `let_go` gives slots: by priority."""
+        self.held = True
+        self._at_once = {}
+
+    def let_go(self) -> None:
+        """Give slots again."""
+        self.held = False
+        if not self._each:
+            self._at_once = self._serving
+        for worker in self.all:
+            self._free(worker)
 
     def _free(self, worker: Worker) -> None:
         """Fill the free slots of `worker`; with nobody in line it need not say more."""
         worker.on_free = None
-        left = False
+        if self.held:
+            return
+        while worker.busy < worker.slots:
+            line = self._next(worker)
+            if line is None:
+                break
+            task = line.pop()
+            worker.take(task, task.threaded)
+        if any(line.waits() for line, _ in self._before(worker)):
+            worker.on_free = self._free
+
+    def _next(self, worker: Worker) -> Line[Slotted] | None:
+        """The line whose first place is oldest, of those that a slot can serve."""
+        found: Line[Slotted] | None = None
+        for line, threaded in self._before(worker):
+            if threaded and worker.busy_threads >= worker.threads:
+                continue
+            if line.waits() and (found is None or line.oldest < found.oldest):
+                found = line
+        return found
+
+    def _before(self, worker: Worker) -> Iterator[tuple[Line[Slotted], bool]]:
+        """The lines before `worker`, and whether they are of tasks for threads."""
         for queue in worker.lanes:
             for threaded in (False, True):
                 line = self._lines.get((queue, threaded))
-                while line is not None and line.waits():
-                    if worker.busy < worker.slots and not (
-                        threaded and worker.busy_threads >= worker.threads
-                    ):
-                        worker.take(line.pop(), threaded)
-                    else:
-                        left = True
-                        break
-        if left:
-            worker.on_free = self._free
+                if line is not None:
+                    yield line, threaded

@@ -24,6 +24,7 @@ from everact.runtime.core.records import (
     TerminateRequested,
     decode,
 )
+from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.engine.loading import load_state
 from everact.runtime.errors import (
@@ -37,6 +38,7 @@ from everact.runtime.store.base import RunFilter, RunRow
 from everact.runtime.store.searching import attributes_found
 
 if TYPE_CHECKING:
+    from everact.runtime.engine.attempt import TaskActor
     from everact.runtime.engine.engine import Engine
     from everact.runtime.engine.run import RunActor
 
@@ -86,7 +88,11 @@ class AwaitRun(Request[RunClosed], frozen=True, kw_only=True):
 
 
 class PendingTask(msgspec.Struct, frozen=True, kw_only=True):
-    """A task that is not done. `next_attempt_at` is epoch seconds while it waits."""
+    """A task that is not done. `next_attempt_at` is epoch seconds while it waits.
+
+    `waits_for` says in words what an attempt that is queued or running waits for: a
+    slot of a queue, or the end of a run that it awaits.
+    """
 
     call: int
     name: str
@@ -97,6 +103,7 @@ class PendingTask(msgspec.Struct, frozen=True, kw_only=True):
     lost_attempts: int = 0
     worker: str = ""
     task_id: str = ""
+    waits_for: str = ""
 
 
 class PendingUpdate(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,12 +161,17 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     attributes: dict[str, Attribute] = {}
     current_details: str = ""
     pending_updates: tuple[PendingUpdate, ...] = ()
+    args: tuple[Payload, ...] = ()
+    kwargs: dict[str, Payload] = {}
+    result: Payload | None = None
+    failure: Failure | None = None
 
 
 class DescribeRun(Request[RunDescription], frozen=True, kw_only=True):
-    """Describe one run."""
+    """Describe one run; with `values` its arguments, result and failure too."""
 
     run: RunRef
+    values: bool = False
 
 
 class SignalRun(Request[None], frozen=True, kw_only=True):
@@ -335,7 +347,7 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
         memo=options.memo,
         headers=options.headers,
         pending_tasks=tuple(
-            _pending(state, run, command)
+            _pending(engine, state, run, command)
             for command in state.calls.values()
             if isinstance(command, RunTask)
         ),
@@ -368,7 +380,19 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
             PendingUpdate(update_id=update.update_id, name=update.name)
             for update in (() if row.status else state.open_updates)
         ),
+        **(_values(state) if request.values else {}),
     )
+
+
+def _values(state: RunState) -> dict[str, Any]:
+    """What a run was given, and what came of it."""
+    closing, start = state.closing, state.start
+    return {
+        "args": start.args,
+        "kwargs": start.kwargs,
+        "result": closing.result if isinstance(closing, Complete) else None,
+        "failure": closing.failure if isinstance(closing, Fail) else None,
+    }
 
 
 async def _looked_at(engine: "Engine", ref: RunRef) -> "tuple[RunRow, RunActor | None]":
@@ -386,7 +410,9 @@ async def _looked_at(engine: "Engine", ref: RunRef) -> "tuple[RunRow, RunActor |
             return row, run
 
 
-def _pending(state: Any, run: "RunActor | None", command: RunTask) -> PendingTask:
+def _pending(
+    engine: "Engine", state: Any, run: "RunActor | None", command: RunTask
+) -> PendingTask:
     tries = state.tries.get(command.call) if state.tries else None
     elsewhere = tries is not None and tries.handed is not None
     attempt = run.attempts.get(command.call) if run is not None else None
@@ -404,7 +430,28 @@ def _pending(state: Any, run: "RunActor | None", command: RunTask) -> PendingTas
         lost_attempts=tries.lost if tries else 0,
         worker=attempt.worker_name if attempt is not None else "",
         task_id=f"{state.start.run_id}/{state.generation}/{command.call}",
+        waits_for="" if attempt is None else _waits_for(engine, attempt),
     )
+
+
+def _waits_for(engine: "Engine", attempt: "TaskActor") -> str:
+    """What an attempt waits for before it begins, or goes on; empty if for nothing."""
+    if attempt.worker is None and not attempt.over:
+        options = attempt.command.options
+        queue = (options.queue if options else "") or attempt.run.row.queue
+        return f"a slot of queue {queue!r}"
+    awaited = (_row_of(engine, key) for key in attempt.awaits or ())
+    return ", ".join(
+        f"the end of run {row.workflow_id!r} ({row.run_id})" for row in awaited if row
+    )
+
+
+def _row_of(engine: "Engine", key: int) -> RunRow | None:
+    run = engine.runs.get(key)
+    if run is not None:
+        return run.row
+    stored = engine.store.load(key)
+    return None if stored is None else stored.run
 
 
 def _unreadable(row: RunRow, reason: str) -> RunDescription:
