@@ -20,14 +20,13 @@ from typing import (
     overload,
 )
 
-from msgspec import ValidationError
-
 from everact.runtime.definitions.active import active
 from everact.runtime.definitions.durable import durable_loop
 from everact.runtime.definitions.extras import checked_priority
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.updates import UpdateMethod
+from everact.runtime.isolation import text_of
 from everact.runtime.values.json_payloads import as_type
 from everact.runtime.values.payloads import checked_text
 
@@ -112,10 +111,10 @@ class WorkflowDefinition:
             hints = {}
         try:
             return as_type(payload, hints.get(parameter.name, Any))
-        except ValidationError as error:
+        except Exception as error:
             raise TypeError(
                 f"the payload of the event does not fit {parameter.name!r} of "
-                f"{self.name}: {error}"
+                f"{self.name}: {text_of(error)}"
             ) from None
 
     def __repr__(self) -> str:
