@@ -76,7 +76,6 @@ def test_there_is_a_database_of_every_earlier_schema() -> None:
     assert numbers == list(range(1, len(catalogue.migrations("sqlite"))))
 
 
-@pytest.mark.feature("RC-01")
 @pytest.mark.parametrize("number", range(1, len(catalogue.migrations("sqlite"))))
 async def test_runs_of_an_earlier_schema_go_on(number: int, tmp_path: Path) -> None:
     restored(number, tmp_path / "everact.db")
