@@ -4,9 +4,10 @@ usage: mutants.py [--list] [--seconds N] [NAME ...]
 
 A mutant replaces a text of one file by another, in a copy of this checkout; the tests
 that must find it run there under a time limit. "killed" is what is wanted; "SURVIVED"
-means that a promise has no test. A text that is not there exactly once is an error:
-the code has moved on, and its mutant must follow. Prints a table for
-docs/testing-of-everact.md. Run it with the Python of the environment `dev`.
+means that a promise has no test, "UNDECIDED" that the limit was too short. A text that
+is not there exactly once is an error: the code has moved on, and its mutant must
+follow. Prints a table for docs/testing-of-everact.md. Run it with the Python of the
+environment `dev`.
 """
 
 import argparse
@@ -280,7 +281,7 @@ MUTANTS = (
 
 
 def main() -> int:
-    """Try the mutants that are named, or all; 1 if one survived or does not fit."""
+    """Try the mutants that are named, or all; 1 unless every one was killed."""
     parser = argparse.ArgumentParser(description="Plant bugs; see them found.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="parts of names")
     parser.add_argument("--list", action="store_true", help="only check that they fit")
@@ -308,7 +309,7 @@ def _table(copy: Path, chosen: Iterable[Mutant], seconds: float) -> int:
     for mutant in chosen:
         begun = time.monotonic()
         outcome, finder = _try(copy, mutant, seconds)
-        survived += outcome == "SURVIVED"
+        survived += outcome != "killed"
         took = time.monotonic() - begun
         print(
             f"| {mutant.name} | {mutant.file} | {outcome} | {took:.0f} | {finder} |",
@@ -360,7 +361,7 @@ def _try(copy: Path, mutant: Mutant, seconds: float) -> tuple[str, str]:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return "killed", "the time limit"
+        return "UNDECIDED", "the time limit came first: give more --seconds"
     finally:
         file.write_text(sound, "utf-8")
     if done.returncode == 0:

@@ -12,6 +12,7 @@ import msgspec
 
 from everact.runtime.core.records import AttributeKind
 from everact.runtime.core.requests import KEPT
+from everact.runtime.errors import StoreError
 from everact.runtime.filters.tree import Filter
 from everact.runtime.store.scratch import Scratch
 
@@ -135,14 +136,21 @@ class Stored(NamedTuple):
     run: RunRow
     checkpoint: CheckpointRow | None
     rows: list[JournalRow]
+    unreadable: StoreError | None = None
+    """Why the rest could not be read."""
 
 
 class Opened(NamedTuple):
-    """What opening found: the last run key given out, and how the last engine ended."""
+    """What opening found: the last run key given out, and how the last engine ended.
+
+    `unsigned` if an earlier version stored user events, which carry no code: what is
+    to be written when all of them have got one.
+    """
 
     last_key: int
     clean: bool
     epoch: int
+    unsigned: Statement | None = None
 
 
 class RunFilter(NamedTuple):
@@ -194,6 +202,11 @@ class Store(Protocol):
 
     def open(self) -> Opened:
         """Open and migrate; StoreInUse, StoreTooNew or StoreKeyError if refused."""
+
+    def watch(self, lost: Callable[[StoreError], object]) -> None:
+        """Have `lost` told on this loop, once, when the database is no longer the one
+        that was opened, or is damaged: every commit is answered with that then.
+        """
 
     def key(self) -> bytes:
         """The secret that rows are sealed with."""

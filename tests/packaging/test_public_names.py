@@ -40,7 +40,7 @@ PUBLIC = {
         Reset RetryPolicy RunCancelled RunHandle RunInfo
         RunLine RunPutAside RunStatus RunTerminated RunTimedOut RunView Runtime
         RuntimeStateError RuntimeThread ScheduleAlreadyRunning SecretFileError Status
-        StoreError
+        StoreError StoreDamaged StoreLost
         StoreFull StoreInUse StoreKeyError StoreTampered StoreTooNew TailCall Task
         TaskCancelled TaskContext TaskHandle TaskTimeout TaskView TimeoutKind
         UpdateFailed
