@@ -3,6 +3,7 @@
 Starts from outside and those of child runs take the same options.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,15 +60,39 @@ def checked_priority(given: int | None) -> int:
 
 
 def json_object(value: Any, what: str) -> bytes:
-    """A dictionary as a JSON object, empty for None; TypeError if it cannot be one."""
+    """A dictionary as a JSON object, empty for None; TypeError if it cannot be one.
+
+    What would come back as another value is refused: NaN, bytes, sets, dates, objects,
+    and keys that are no text. A tuple comes back as a list.
+    """
     if value is None:
         return b""
     if not isinstance(value, dict):
         raise TypeError(f"{what} must be a dictionary, not {type(value).__name__}")
     try:
+        _check_json(value, what)
         return msgspec.json.encode(value)
+    except RecursionError as error:
+        raise TypeError(f"{what} must be JSON-able: it is nested too deep") from error
     except (TypeError, ValueError, msgspec.EncodeError) as error:
         raise TypeError(f"{what} must be JSON-able: {error}") from error
+
+
+def _check_json(value: Any, path: str) -> None:
+    """TypeError, naming the place, for what JSON cannot give back as it is."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"a key of {path} is no text: {key!r}")
+            _check_json(one, f"{path}[{key!r}]")
+    elif isinstance(value, (list, tuple)):
+        for number, one in enumerate(value):
+            _check_json(one, f"{path}[{number}]")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise TypeError(f"{path} is {value}, which JSON cannot say")
+    elif value is not None and not isinstance(value, (str, int)):
+        raise TypeError(f"{path} is of type {type(value).__name__}")
 
 
 def _merged(inherited: bytes, given: Any) -> bytes:

@@ -18,11 +18,13 @@ from everact.actors import Actor
 from everact.runtime.core import chain, records
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.records import (
+    RULES,
     AttemptStarted,
     AwaitEvent,
     Began,
     CancelCall,
     CancelRun,
+    CancelTask,
     ChildClosed,
     ChildStarted,
     Command,
@@ -60,6 +62,7 @@ from everact.runtime.core.state import (
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.engine import outside, steps
 from everact.runtime.engine.attempt import Outcome, TaskActor, attempt_of, start
+from everact.runtime.engine.restarting import begins_anew
 from everact.runtime.engine.watchdog import ActivationOverrun
 from everact.runtime.errors import (
     EveractError,
@@ -86,6 +89,7 @@ _CLOSING = frozenset({Complete, Fail, ContinueAsNew, TailCall})
 _FOLLOWED = frozenset(
     {TaskFailed, AttemptStarted, Started, TaskHandedOver, TaskReported}
 )
+_CANCELS = frozenset({CancelCall, CancelTask})
 _MESSAGES = frozenset({StartChild, SignalRun, CancelRun})
 """Commands that concern another run: done in the same transaction."""
 
@@ -298,7 +302,7 @@ class RunActor(Actor):
         state, now = self.state, self.engine.clock.now()
         started = state.start
         state.apply(started, now)
-        second: Event | None = Began() if hold is None else None
+        second: Event | None = Began(RULES) if hold is None else None
         if hold:
             second = Held(hold)
         events: tuple[Event, ...] = (started,) if second is None else (started, second)
@@ -318,7 +322,11 @@ class RunActor(Actor):
             return
         obstacle = self.engine.obstacle(self)
         if obstacle is None:
-            self.take(Began(), None)
+            if self.engine.updates.admitted:
+                self.engine.updates.before_begin(self)
+            self.take(Began(RULES), None)
+        elif begins_anew(self.engine, self, obstacle):
+            return
         elif self.state.held != obstacle:
             self.take(Held(obstacle), None)
             self.engine.put_aside(self, obstacle)
@@ -359,7 +367,8 @@ class RunActor(Actor):
                 else:
                     self.dispatch(command)
         elif number == BEGIN:
-            self.begin()
+            if state.begins_in_time:  # else it waits for the end of its time
+                self.begin()
         elif number == RUN_DEADLINE:
             self.post(RunTimedOut(TimeoutKind.RUN))
         elif number == EXECUTION_DEADLINE:
@@ -566,14 +575,14 @@ class RunActor(Actor):
     def _left_children(
         self, commands: tuple[Command, ...], closes: bool
     ) -> list[tuple[StartChild, bool]]:
-        """The children that `commands` leave: all open ones, or those cancelled."""
+        """The children that `commands` leave: all open ones, or those asked to stop."""
         calls = self.state.calls
         left: list[tuple[Command | None, bool]]
         if closes:
             left = [(c, False) for c in (*calls.values(), *commands)]
         else:
             left = [
-                (calls.get(c.call), True) for c in commands if type(c) is CancelCall
+                (calls.get(c.call), True) for c in commands if type(c) in _CANCELS
             ]
         return [(c, cancel) for c, cancel in left if type(c) is StartChild]
 
@@ -642,7 +651,7 @@ class RunActor(Actor):
                 # The start must not wait for code that never waits.
                 self._unshow(shown)
                 self._record(events[:1], (), (), now, asked, insert=True, within=within)
-                paused.asked, paused.events = None, (Began(),)
+                paused.asked, paused.events = None, (Began(RULES),)
                 self.state.held, self.state.began, self.state.pending = None, True, []
         if monotonic - paused.since > self.state.start.options.task_timeout:
             self._unpause()
@@ -699,7 +708,7 @@ class RunActor(Actor):
         if insert:
             self._unshow(shown)
             self._record(events[:1], (), (), now, asked, insert=True, within=within)
-            asked, events = None, (Began(),)
+            asked, events = None, (Began(RULES),)
         elif self.overruns < OVERRUNS and self._rebuild():
             self._activate(events, shown, now, asked)
             return
@@ -711,7 +720,7 @@ class RunActor(Actor):
             self._put_aside(events, shown, now, asked, reason)
         elif insert and self._rebuild():
             self.state.held = ""
-            self.take(Began(), asked)
+            self.take(Began(RULES), asked)
 
     def _unshow(self, shown: Shown) -> None:
         """What the program was to be shown is kept for later."""

@@ -83,15 +83,21 @@ class Updates:
             run.refuse(event, asked)
         elif run.program is None or state.held is not None:
             self._admit(run, asked)
-        else:
-            failure = self._verdict(run.program, event)
-            if failure is None:
-                run.take(event, asked)
-                return
-            if failure.type == ReadOnlyError.__name__:
-                run._rebuild()
-            run._when_durable(asked.reply, Refused(run, failure))
+        elif self._let_in(run, asked):
+            return
         run.rest()
+
+    def _let_in(self, run: "RunActor", asked: Asked) -> bool:
+        """Put an update to the run's code: it is recorded, or else refused."""
+        assert run.program is not None
+        failure = self._verdict(run.program, asked.event)
+        if failure is None:
+            run.take(asked.event, asked)
+            return True
+        if failure.type == ReadOnlyError.__name__:
+            run._rebuild()
+        run._when_durable(asked.reply, Refused(run, failure))
+        return False
 
     def begins_with(self, started: Started, event: UpdateAccepted) -> Failure | None:
         """Whether a run that is about to start can take `event` before its first step.
@@ -104,9 +110,8 @@ class Updates:
         begin_at = started.options.begin_at
         if (
             definition is None
-            or definition.cls is None
+            or not definition.takes(event.name)
             or engine.versions.active
-            or not (definition.any_update or event.name in definition.updates)
             or (begin_at is not None and begin_at > engine.clock.now())
             or engine._no_code(started) is not None
         ):
@@ -137,6 +142,19 @@ class Updates:
             fail(asked.reply, RPCError(text, RPCStatus.RESOURCE_EXHAUSTED))
             return
         line.append(asked)
+
+    def before_begin(self, run: "RunActor") -> None:
+        """The run begins: its code gets first what came before, if it declares it.
+
+        Updates that waited come after the signals, which were stored when they came.
+        """
+        if run.state.began or run.program is None:
+            return
+        for asked in tuple(self.admitted.get(run.row.key, ())):
+            event: Any = asked.event
+            if run.program.takes(event.name):
+                self.admitted[run.row.key].remove(asked)
+                self._let_in(run, asked)
 
     def go_on(self, run: "RunActor") -> None:
         """Something of the run became durable: it may take what waits for it now."""

@@ -103,11 +103,16 @@ class CallFuture(asyncio.Future[Any]):
 
 
 class WaitedCall(CallFuture):
-    """A call that, when it is cancelled, waits for what becomes of its task."""
+    """A call that, when it is cancelled, waits for what becomes of its task or child.
+
+    `asked` is whether that was asked to stop.
+    """
 
     __slots__ = ("asked",)
 
-    asked: bool
+    def __init__(self, *, loop: "DeterministicLoop") -> None:
+        super().__init__(loop=loop)
+        self.asked = False
 
     def cancel(self, msg: Any = None) -> bool:
         loop = self.get_loop()
@@ -202,6 +207,14 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
             ready.clear()
             if self.waits is None or not self._settle_waits():
                 return True
+
+    def step_now(self) -> None:
+        """Run the first step of the task that was made last, before all that is ready.
+
+        Only where no task runs.
+        """
+        step = self._ready.pop()
+        step._context.run(step._callback, *step._args)
 
     def resolve(self, call: int, value: Any, error: BaseException | None) -> None:
         """Settle the future or fire the timer of `call`, if anyone still waits."""
