@@ -91,6 +91,12 @@ class NotYet(click.ClickException):
     exit_code = Exit.NOT_YET
 
 
+class Taken(click.ClickException):
+    """Another process has the database."""
+
+    exit_code = Exit.SETUP
+
+
 def exit_of(error: BaseException) -> Exit:
     """The exit code that tells of an error."""
     if isinstance(error, click.ClickException):

@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 from rich.text import Text
 
-from everact.runtime.cli.options import Remote, remote
+from everact.runtime.cli.options import Remote, remote, unserved
 from everact.runtime.cli.output import (
     Output,
     facts,
@@ -19,6 +19,7 @@ from everact.runtime.cli.output import (
     took,
 )
 from everact.runtime.cli.runs import addressed, handle_of
+from everact.runtime.cli.unserved import Unserved
 from everact.runtime.client.client import Client
 from everact.runtime.client.listing import RunIterator
 from everact.runtime.client.views import (
@@ -62,9 +63,9 @@ def filtered(function: Any) -> Any:
     help="At most so many.",
 )
 @click.option("--after", metavar="TOKEN", help="Go on after a page: its `next`.")
-@remote
+@unserved
 def list_runs(
-    engine: Remote,
+    engine: Remote | Unserved,
     out: Output,
     query: str | None,
     status_name: str | None,
@@ -122,9 +123,9 @@ def _row(line: RunLine) -> tuple[Any, ...]:
 @click.command()
 @click.argument("query", required=False)
 @filtered
-@remote
+@unserved
 def count(
-    engine: Remote,
+    engine: Remote | Unserved,
     out: Output,
     query: str | None,
     status_name: str | None,
@@ -160,8 +161,10 @@ def count(
 
 @click.command()
 @addressed
-@remote
-def describe(engine: Remote, out: Output, workflow_id: str, run_id: str | None) -> None:
+@unserved
+def describe(
+    engine: Remote | Unserved, out: Output, workflow_id: str, run_id: str | None
+) -> None:
     """Show what is known of the run ID: its state, what it waits for, why.
 
     \b

@@ -10,9 +10,11 @@ from typing import Any, Final, TypeVar
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from everact.runtime.cli.exits import Mistake, NotYet
 from everact.runtime.cli.output import Output
+from everact.runtime.cli.unserved import Unserved
 from everact.runtime.client.client import Client
 from everact.runtime.client.connecting import ADDRESS
 from everact.runtime.client.settings import Target, TLSConfig, parse_target
@@ -97,8 +99,12 @@ def remote(function: Command) -> Command:
         tls_ca: str | None,
         tls_certificate: str | None,
         tls_key: str | None,
+        database: str | None = None,
         **options: Any,
     ) -> Any:
+        if database is not None:
+            _check_alone(database)
+            return function(*args, engine=Unserved(database, workspace), **options)
         chosen: bool | TLSConfig = tls
         with bad_input():
             target = parse_target(address, "--address")
@@ -143,6 +149,27 @@ def remote(function: Command) -> Command:
     ):
         option(call)
     return common(call)
+
+
+def unserved(function: Command) -> Command:
+    """Let a command for an engine take a file that no engine has, in its place."""
+    return remote(
+        click.option(
+            "--database",
+            type=click.Path(exists=True, dir_okay=False),
+            metavar="FILE",
+            help="Work on this database, which no engine has; runs no code of yours.",
+        )(function)
+    )
+
+
+def _check_alone(database: str) -> None:
+    context = click.get_current_context()
+    if context.get_parameter_source("address") is ParameterSource.COMMANDLINE:
+        raise Mistake(
+            f"--address and --database exclude each other: leave out --database "
+            f"{database} if an engine has the file"
+        )
 
 
 def _address(target: Target) -> str:

@@ -12,9 +12,11 @@ from everact.runtime.cli.options import (
     json_values,
     named_values,
     remote,
+    unserved,
 )
 from everact.runtime.cli.output import Output, value_shown
 from everact.runtime.cli.starting import more_of_a_start, said
+from everact.runtime.cli.unserved import Unserved
 from everact.runtime.cli.waiting import wait_for
 from everact.runtime.client.client import Client
 from everact.runtime.client.handle import RunHandle
@@ -299,9 +301,13 @@ def update(
 @click.command()
 @addressed
 @click.option("--reason", default="", help="Why; it is shown in the run's history.")
-@remote
+@unserved
 def cancel(
-    engine: Remote, out: Output, workflow_id: str, run_id: str | None, reason: str
+    engine: Remote | Unserved,
+    out: Output,
+    workflow_id: str,
+    run_id: str | None,
+    reason: str,
 ) -> None:
     """Ask the run ID to stop; its code may clean up first.
 
@@ -321,9 +327,13 @@ def cancel(
 @click.command()
 @addressed
 @click.option("--reason", default="", help="Why; whoever waits for the run is told.")
-@remote
+@unserved
 def terminate(
-    engine: Remote, out: Output, workflow_id: str, run_id: str | None, reason: str
+    engine: Remote | Unserved,
+    out: Output,
+    workflow_id: str,
+    run_id: str | None,
+    reason: str,
 ) -> None:
     """End the run ID at once, without running its code.
 

@@ -41,7 +41,9 @@ class InProcess:
     """Hands requests to an engine on the same loop.
 
     Nothing lies between that could fail for a moment, so nothing is ever repeated,
-    and nobody asks for an API key; it is kept for whoever reads it.
+    and nobody asks for an API key; it is kept for whoever reads it. What is answered
+    from memory gives the loop a turn all the same, refusals too: a program may ask in
+    a row until something is so, and the loop is what makes it so.
     """
 
     def __init__(self, engine: "Engine") -> None:
@@ -58,7 +60,16 @@ class InProcess:
             raise self._affinity.refusal()
         if rpc:
             return await self._limited(request, rpc)
-        answer: A = await OPERATIONS[type(request)].handler(self.engine, request)
+        commits = self.engine.commits
+        before = commits.answered
+        try:
+            answer: A = await OPERATIONS[type(request)].handler(self.engine, request)
+        except Exception:
+            if commits.answered == before:
+                await asyncio.sleep(0)
+            raise
+        if commits.answered == before:  # else it waited for a commit
+            await asyncio.sleep(0)
         return answer
 
     async def close(self) -> None:

@@ -58,6 +58,8 @@ class GroupCommit:
         self._announced = False
         self._idle: asyncio.Future[None] | None = None
         self.full: StoreFull | None = None
+        self.answered = 0
+        """Commits that were answered; each answer was a turn of the loop."""
         self.stopped = False
         self.observer: CommitObserver | None = None
 
@@ -103,6 +105,7 @@ class GroupCommit:
         self._store.commit(self._in_flight, self._committed)
 
     def _committed(self, outcome: Outcome) -> None:
+        self.answered += 1
         self._clock.release()
         if self.observer is not None:
             self.observer.ended()

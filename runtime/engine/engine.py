@@ -43,7 +43,6 @@ from everact.runtime.engine.relations import Relations
 from everact.runtime.engine.restarting import begins_anew
 from everact.runtime.engine.run import (
     WAITING,
-    Asked,
     Question,
     RunActor,
 )
@@ -51,6 +50,7 @@ from everact.runtime.engine.schedules import Schedules
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
+from everact.runtime.engine.turn import Asked
 from everact.runtime.engine.updates import Updates
 from everact.runtime.engine.versions import SCANNED, Versions
 from everact.runtime.engine.visibility import Visibility
@@ -109,7 +109,11 @@ class _Held(NamedTuple):
 
 
 class Engine:
-    """Runs workflows of one store in one process; all methods on its loop."""
+    """Runs workflows of one store in one process; all methods on its loop.
+
+    One that does not recover answers from a store that is otherwise at rest: it brings
+    nothing back by itself, and leaves to the next one how the last one ended.
+    """
 
     def __init__(
         self,
@@ -125,8 +129,10 @@ class Engine:
         reachability_queues: int = SCANNED,
         interceptors: Iterable[object] = (),
         declare_search_attributes: bool = False,
+        recovers: bool = True,
     ) -> None:
         self.store = store
+        self.recovers = recovers
         self.clock = clock
         self.now = clock.now
         self.registry = registry
@@ -176,6 +182,7 @@ class Engine:
         opened = self.store.open()
         self.epoch = opened.epoch
         self._next_key = opened.last_key + 1
+        self._leaves_clean = opened.clean or self.recovers
         self._crashed_before = 0 if opened.clean else self._next_key
         self.events.open()
         self.seal = Seal(self.store.key())
@@ -201,8 +208,9 @@ class Engine:
             garbage.ease()
             self._undo.append(garbage.restore)
         try:
-            with self.workers.recovering():
-                await self._recover()
+            if self.recovers:
+                with self.workers.recovering():
+                    await self._recover()
         except BaseException:
             await self.close(0.0)
             raise
@@ -242,7 +250,7 @@ class Engine:
         self.threads.close()
         self.watchdog.stop()
         await self.system.stop()
-        self.store.close(clean=not left)
+        self.store.close(clean=not left and self._leaves_clean)
 
     async def _let_finish(self, grace: float) -> None:
         """Wait for attempts; those that are left then are cut off, not lost."""
@@ -477,7 +485,8 @@ class Engine:
         unread: tuple[Any, ...] = tuple(queue or ())
         if run.paused is not None:
             paused = run.paused
-            asked = () if paused.asked is None else (paused.asked,)
+            left = paused.turn.asked
+            asked = () if left is None else (left,)
             unread = (*asked, *paused.deferred, *unread)
         for message in unread:
             self.loop.call_soon(self._hand_on, run, message)

@@ -30,7 +30,8 @@ from everact.runtime.core.records import (
 )
 from everact.runtime.core.statuses import RPCStatus, Status
 from everact.runtime.engine.loading import closing_of
-from everact.runtime.engine.run import Asked, RunActor
+from everact.runtime.engine.run import RunActor
+from everact.runtime.engine.turn import Asked
 from everact.runtime.errors import RPCError, StoreError
 from everact.runtime.store.base import RunRow, Write
 from everact.runtime.values.outcomes import child_failure

@@ -63,6 +63,7 @@ from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.engine import outside, steps
 from everact.runtime.engine.attempt import Outcome, TaskActor, attempt_of, start
 from everact.runtime.engine.restarting import begins_anew
+from everact.runtime.engine.turn import Asked, Turn
 from everact.runtime.engine.watchdog import ActivationOverrun
 from everact.runtime.errors import (
     EveractError,
@@ -94,28 +95,6 @@ _MESSAGES = frozenset({StartChild, SignalRun, CancelRun})
 """Commands that concern another run: done in the same transaction."""
 
 
-class Asked(msgspec.Struct, eq=False):
-    """An event whose sender waits until it is durable, or refused.
-
-    With `follow` it is for the successor of a run that has continued, as signals are.
-    """
-
-    event: Event
-    reply: "asyncio.Future[Any]"
-    request: tuple[str, str, float] | None = None
-    follow: bool = False
-
-    def settle(self, value: Any = None) -> None:
-        """The event is durable."""
-        if not self.reply.done():
-            self.reply.set_result(value)
-
-    def fail(self, error: BaseException) -> None:
-        """The event will never be durable."""
-        if not self.reply.done():
-            self.reply.set_exception(error)
-
-
 class Question:
     """A query, answered once the state that it saw is durable."""
 
@@ -136,25 +115,12 @@ class Question:
         self.reply = reply
 
 
-class Paused:
+class Paused(msgspec.Struct, eq=False):
     """An activation that was interrupted to give others a turn."""
 
-    __slots__ = ("asked", "deferred", "events", "now", "shown", "since")
-
-    def __init__(
-        self,
-        events: tuple[Event, ...],
-        shown: Shown,
-        now: float,
-        asked: Asked | None,
-        since: float,
-    ) -> None:
-        self.events = events
-        self.shown = shown
-        self.now = now
-        self.asked = asked
-        self.since = since
-        self.deferred: list[Any] = []
+    turn: Turn
+    since: float
+    deferred: list[Any] = []
 
 
 class RunActor(Actor):
@@ -287,10 +253,12 @@ class RunActor(Actor):
             answer = state.apply(event, now)
         if answer is None:
             self.refuse(event, asked)
-        elif answer.shown:
-            self._activate((event,), answer.shown, now, asked, within=within)
+            return
+        turn = Turn((event,), answer.shown, now, asked, within)
+        if answer.shown:
+            self._activate(turn)
         else:
-            self._record((event,), (), answer.commands, now, asked, within=within)
+            self._record(turn, answer.commands)
 
     def begin_new(
         self, asked: Asked | None, within: Write | None, *, hold: str | None
@@ -311,10 +279,11 @@ class RunActor(Actor):
             answer = state.apply(second, now)
             assert answer is not None
             shown = answer.shown
+        turn = Turn(events, shown, now, asked, within, insert=True)
         if shown:
-            self._activate(events, shown, now, asked, insert=True, within=within)
+            self._activate(turn)
         else:
-            self._record(events, (), (), now, asked, insert=True, within=within)
+            self._record(turn)
 
     def begin(self) -> None:
         """Show the program what is kept for it, if there is a program and a worker."""
@@ -376,93 +345,60 @@ class RunActor(Actor):
 
     # -- one transition ------------------------------------------------------------
 
-    def _activate(
-        self,
-        events: tuple[Event, ...],
-        shown: Shown,
-        now: float,
-        asked: Asked | None,
-        *,
-        insert: bool = False,
-        within: Write | None = None,
-        resumed: bool = False,
-    ) -> None:
+    def _activate(self, turn: Turn, *, resumed: bool = False) -> None:
         """Show events to the code, and record what it answers."""
         program, watchdog = self.program, self.engine.watchdog
         assert program is not None
         watchdog.enter(self, self.state.start.options.task_timeout)
         try:
-            commands = program.resume() if resumed else program.activate(shown, now)
+            if resumed:
+                commands = program.resume()
+            else:
+                commands = program.activate(turn.shown, turn.now)
             over = watchdog.leave()
         except BaseException as error:
-            self.interrupted(error, events, shown, now, asked, insert, within)
+            self.interrupted(turn, error)
         else:
-            self.activated(commands, over, events, shown, now, asked, insert, within)
+            self.activated(turn, commands, over)
 
-    def interrupted(
-        self,
-        error: BaseException,
-        events: tuple[Event, ...],
-        shown: Shown,
-        now: float,
-        asked: Asked | None,
-        insert: bool,
-        within: Write | None,
-    ) -> None:
+    def interrupted(self, turn: Turn, error: BaseException) -> None:
         """An activation did not come to its end."""
         self.engine.watchdog.leave()  # it may have come in the middle of leaving
         if isinstance(error, ActivationOverrun):
-            self.activated(None, True, events, shown, now, asked, insert, within)
+            self.activated(turn, None, True)
         elif isinstance(error, Exception):
-            if insert:
-                self._unshow(shown)
-                self._record(events[:1], (), (), now, asked, insert=True, within=within)
-                events, shown, asked = (), tuple(self.state.pending), None
-                self.state.pending = []
-            reason = f"its values cannot be loaded: {error!r}"
-            self._put_aside(events, shown, now, asked, reason)
+            if turn.insert:
+                turn = self._record_start(turn)
+            self._put_aside(turn, f"its values cannot be loaded: {error!r}")
         else:  # KeyboardInterrupt, SystemExit
             self.engine.discard(self, None)
             raise error
 
-    def activated(
-        self,
-        commands: list[Command] | None,
-        over: bool,
-        events: tuple[Event, ...],
-        shown: Shown,
-        now: float,
-        asked: Asked | None,
-        insert: bool,
-        within: Write | None,
-    ) -> None:
+    def activated(self, turn: Turn, commands: list[Command] | None, over: bool) -> None:
         """An activation ended with commands, wants another slice, or is over time."""
         if commands is None and not over:
-            self._pause(events, shown, now, asked, insert, within)
+            self._pause(turn)
             return
         if self.paused is not None:
             self._unpause()
         if over:
-            self._overrun(events, shown, now, asked, insert, within)
+            self._overrun(turn)
             return
         assert commands is not None
-        self._record(
-            events, shown, tuple(commands), now, asked, insert=insert, within=within
-        )
+        self._record(turn, tuple(commands))
         if not commands and not self.state.calls and not self.state.status:
             self._check_stuck()
 
-    def _record(
-        self,
-        events: tuple[Event, ...],
-        shown: Shown,
-        commands: tuple[Command, ...],
-        now: float,
-        asked: Asked | None,
-        *,
-        insert: bool = False,
-        within: Write | None = None,
-    ) -> None:
+    def _record_start(self, turn: Turn) -> Turn:
+        """Record a start that must not wait for its code; the turn that is left."""
+        self._unshow(turn.shown)
+        self._record(replace(turn, events=turn.events[:1], shown=()))
+        shown, self.state.pending = tuple(self.state.pending), []
+        return Turn((), shown, turn.now)
+
+    def _record(self, turn: Turn, commands: tuple[Command, ...] = ()) -> None:
+        events, shown, now, asked = turn.events, turn.shown, turn.now, turn.asked
+        insert, within = turn.insert, turn.within
         engine, state, row = self.engine, self.state, self.row
         if engine.steps:
             steps.record(engine, self)
@@ -633,45 +569,34 @@ class RunActor(Actor):
 
     # -- activations that take too long --------------------------------------------
 
-    def _pause(
-        self,
-        events: tuple[Event, ...],
-        shown: Shown,
-        now: float,
-        asked: Asked | None,
-        insert: bool,
-        within: Write | None,
-    ) -> None:
+    def _pause(self, turn: Turn) -> None:
         """Let others run; go on with the same activation afterwards."""
         monotonic = self.engine.clock.monotonic()
         paused = self.paused
         if paused is None:
-            paused = self.paused = Paused(events, shown, now, asked, monotonic)
-            if insert:
-                # The start must not wait for code that never waits.
-                self._unshow(shown)
-                self._record(events[:1], (), (), now, asked, insert=True, within=within)
-                paused.asked, paused.events = None, (Began(RULES),)
-                self.state.held, self.state.began, self.state.pending = None, True, []
+            # by the time it goes on, the write that it came with may be committed
+            paused = self.paused = Paused(replace(turn, within=None), monotonic)
+            if turn.insert:  # the start must not wait for code that never waits
+                left = self._record_start(turn)
+                paused.turn = Turn((Began(RULES),), turn.shown, left.now)
+                self.state.held, self.state.began = None, True
         if monotonic - paused.since > self.state.start.options.task_timeout:
             self._unpause()
-            self._overrun(paused.events, paused.shown, paused.now, paused.asked)
+            self._overrun(paused.turn)
         else:
             self.engine.loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
         paused = self.paused
         if paused is not None and not self.dropped:
-            self._activate(
-                paused.events, paused.shown, paused.now, paused.asked, resumed=True
-            )
+            self._activate(paused.turn, resumed=True)
 
     def _interrupt(self) -> None:
         """Something that cannot wait ends a paused activation: its events are kept."""
         paused = self.paused
         assert paused is not None
         self._unpause()
-        self._hold(paused.events, paused.shown, paused.now, paused.asked, "interrupted")
+        self._hold(paused.turn, "interrupted")
 
     def _unpause(self) -> None:
         paused, self.paused = self.paused, None
@@ -682,15 +607,7 @@ class RunActor(Actor):
         for message in paused.deferred:
             self.post(message)
 
-    def _overrun(
-        self,
-        events: tuple[Event, ...],
-        shown: Shown,
-        now: float,
-        asked: Asked | None,
-        insert: bool = False,
-        within: Write | None = None,
-    ) -> None:
+    def _overrun(self, turn: Turn) -> None:
         """Abandon the activation and do it again; put the run aside in the end."""
         self.overruns += 1
         limit = self.state.start.options.task_timeout
@@ -705,22 +622,21 @@ class RunActor(Actor):
             self.overruns,
             OVERRUNS,
         )
+        insert = turn.insert
         if insert:
-            self._unshow(shown)
-            self._record(events[:1], (), (), now, asked, insert=True, within=within)
-            asked, events = None, (Began(RULES),)
+            turn = self._record_start(turn)
         elif self.overruns < OVERRUNS and self._rebuild():
-            self._activate(events, shown, now, asked)
+            self._activate(replace(turn, within=None))
             return
         if self.overruns >= OVERRUNS:
             reason = (
                 f"its code does not come to a wait within {limit:g} s, at {where}; "
                 "do long or blocking work in a @task"
             )
-            self._put_aside(events, shown, now, asked, reason)
+            self._put_aside(turn, reason)
         elif insert and self._rebuild():
-            self.state.held = ""
-            self.take(Began(RULES), asked)
+            self._unshow(turn.shown)
+            self.take(Began(RULES), None)
 
     def _unshow(self, shown: Shown) -> None:
         """What the program was to be shown is kept for later."""
@@ -730,33 +646,19 @@ class RunActor(Actor):
         if not state.script:
             state.began = False
 
-    def _put_aside(
-        self,
-        events: tuple[Event, ...],
-        shown: Shown,
-        now: float,
-        asked: Asked | None,
-        reason: str,
-    ) -> None:
+    def _put_aside(self, turn: Turn, reason: str) -> None:
         """Hold the run with `reason` and say so; nothing of it is lost."""
         logger.error("%s is put aside: %s", self, reason)
-        self._hold(events, shown, now, asked, reason)
+        self._hold(turn, reason)
         self.engine.put_aside(self, reason)
 
-    def _hold(
-        self,
-        events: tuple[Event, ...],
-        shown: Shown,
-        now: float,
-        asked: Asked | None,
-        reason: str,
-    ) -> None:
+    def _hold(self, turn: Turn, reason: str) -> None:
         """Record events without the activation that they were to cause."""
-        self._unshow(shown)
+        self._unshow(turn.shown)
         self.state.held = reason
-        kept = tuple(e for e in events if type(e) is not Began)
+        kept = tuple(e for e in turn.events if type(e) is not Began)
         self.drop_program()
-        self._record((Held(reason), *kept), (), (), now, asked)
+        self._record(Turn((Held(reason), *kept), (), turn.now, turn.asked))
 
     def _rebuild(self) -> bool:
         """Make the program anew from what is recorded; False puts the run aside."""
@@ -860,7 +762,8 @@ class RunActor(Actor):
         else:
             self.engine.opened(self)
             state = self.state
-            if state.held == "" and state._moment(BEGIN) is None:
+            ended = state.closing is not None  # by a tail call: the next life begins
+            if state.held == "" and not ended and state._moment(BEGIN) is None:
                 self.engine.loop.call_soon(self.begin)
             for due, number in state.moments():
                 if number <= 0:  # timers of calls are armed by their commands

@@ -21,6 +21,7 @@ from everact.runtime.core.records import (
 )
 from everact.runtime.core.state import ACTIVE
 from everact.runtime.engine.attempt import start
+from everact.runtime.engine.turn import Turn
 from everact.runtime.store.base import Write
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def take(run: "RunActor", event: TaskCompleted) -> None:
         watchdog.run = None
         over = watchdog.armed and watchdog.leave()
     except BaseException as error:
-        run.interrupted(error, events, events, now, None, False, None)
+        run.interrupted(Turn(events, events, now), error)
         return
     row = run.row
     if (
@@ -118,7 +119,7 @@ def take(run: "RunActor", event: TaskCompleted) -> None:
         or not (commands or state.running)
         or not _only_tasks(commands)
     ):
-        run.activated(commands, over, events, events, now, None, False, None)
+        run.activated(Turn(events, events, now), commands, over)
         return
     # Nothing of the index row changes: a journal row will say it all.
     tasks: tuple[Any, ...] = tuple(commands)

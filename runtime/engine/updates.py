@@ -16,7 +16,7 @@ from everact.runtime.core.records import CompleteUpdate, Started, UpdateAccepted
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.loading import load_state
-from everact.runtime.engine.run import Asked
+from everact.runtime.engine.turn import Asked
 from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.errors import ReadOnlyError, RPCError, RuntimeStateError
 from everact.runtime.programs.base import Program

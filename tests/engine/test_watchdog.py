@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 
 from everact.runtime import (
+    Arguments,
+    Call,
     QueryFailed,
     Registry,
     RunPutAside,
     Runtime,
+    TailCall,
     sleep,
     workflow,
 )
@@ -83,6 +86,42 @@ def changing(*, blocks: bool) -> Registry:
         @workflow.query
         def seen(self) -> int:
             return 1
+
+    return registry
+
+
+@pytest.mark.real_time
+async def test_code_that_overruns_for_the_last_time_after_a_tail_call_begins_once(
+    tmp_path: Path,
+) -> None:
+    begun: list[str] = []
+    async with Runtime(tmp_path / "a.db", registry=hopping(begun, limit=2)) as runtime:
+        handle = await runtime.start("hopping", "first", id="h", task_timeout=0.05)
+        with pytest.raises(RunPutAside, match="does not come to a wait"):
+            await handle.result()
+    assert begun == ["first", "first", "first", "second"]
+    begun.clear()
+    async with Runtime(tmp_path / "a.db", registry=hopping(begun)) as runtime:
+        assert await runtime.handle("h").result() == "second"
+    assert begun == ["second"]
+    assert UNSTOPPED == []
+
+
+def hopping(begun: list[str], limit: int | None = None) -> Registry:
+    """A workflow that goes on under another argument, and blocks until it has begun
+    more than `limit` times; its second life always, if there is a limit.
+    """
+    registry = Registry()
+
+    @workflow(registry=registry, name="hopping")
+    async def hopping(life: str) -> str:
+        begun.append(life)
+        if limit is not None and (len(begun) <= limit or life == "second"):
+            block(time.monotonic() + ENOUGH)
+            UNSTOPPED.append("it gave up by itself")
+        if life == "first":
+            raise TailCall(Call("hopping", Arguments(("second",), {})))
+        return life
 
     return registry
 
