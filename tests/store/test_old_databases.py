@@ -15,6 +15,7 @@ import pytest
 from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import Registry, RunStatus, Runtime, receive, sleep, task, workflow
 from everact.runtime.store import catalogue
+from tests.store import old_rules
 
 OLD = Path(__file__).parent / "old"
 WRITTEN = 1_795_982_400.0
@@ -40,9 +41,9 @@ async def quick(number: int) -> int:
     return await double(number)
 
 
-def restored(number: int, path: Path) -> None:
-    """Make the database that a version with schema `number` left behind."""
-    script = (OLD / f"schema-{number}.sql").read_text(encoding="utf-8")
+def restored(name: str, path: Path) -> None:
+    """Make the database that an earlier version left behind."""
+    script = (OLD / f"{name}.sql").read_text(encoding="utf-8")
     key = script.partition("\n")[0].rpartition(" ")[2]
     connection = sqlite3.connect(path)
     connection.executescript(script)
@@ -58,7 +59,7 @@ def test_there_is_a_database_of_every_earlier_schema() -> None:
 @pytest.mark.feature("RC-01")
 @pytest.mark.parametrize("number", range(1, len(catalogue.migrations("sqlite"))))
 async def test_runs_of_an_earlier_schema_go_on(number: int, tmp_path: Path) -> None:
-    restored(number, tmp_path / "everact.db")
+    restored(f"schema-{number}", tmp_path / "everact.db")
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     async with Runtime(
@@ -73,3 +74,26 @@ async def test_runs_of_an_earlier_schema_go_on(number: int, tmp_path: Path) -> N
         assert found == ["quick-1"]
         assert await runtime.handle("patient-1").result() == 21
         assert (await runtime.count("workflow = 'patient'")).count == 1
+
+
+@pytest.mark.feature("ST-06", "CH-01")
+async def test_runs_go_on_by_the_rules_that_they_began_by(tmp_path: Path) -> None:
+    """`old/rules-0.sql` was written when the code began before async handlers, and a
+    cancelled await of a child raised at once: both are in the order of its commands.
+    """
+    restored("rules-0", tmp_path / "everact.db")
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    async with Runtime(
+        tmp_path / "everact.db",
+        registry=old_rules.REGISTRY,
+        clock=VirtualClock(loop, epoch=WRITTEN + 10),
+    ) as runtime:
+        for id in ("diary", "parent"):
+            assert (await runtime.handle(id).describe()).aside is None
+            await runtime.handle(id).signal("close")
+        assert await runtime.handle("diary").result() == ["code", "signal"]
+        assert await runtime.handle("parent").result() == "given up"
+        waiting = runtime.handle("waiting")  # it had not begun: by today's rules
+        await waiting.signal("close")
+        assert await waiting.result() == ["signal", "code"]
