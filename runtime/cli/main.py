@@ -3,6 +3,7 @@
 import io
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -108,12 +109,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):  # whatever text comes, it is shown
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = everact.main(
-            given,
-            prog_name="everact",
-            standalone_mode=False,
-            complete_var=COMPLETE_VARIABLE,
-        )
+        with warnings.catch_warnings():
+            warnings.showwarning = _show
+            code = everact.main(
+                given,
+                prog_name="everact",
+                standalone_mode=False,
+                complete_var=COMPLETE_VARIABLE,
+            )
     except BaseException as error:
         if isinstance(error, (SystemExit, GeneratorExit)):
             raise
@@ -122,6 +125,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = exit_of(error)
         tell(error, code, as_json="--json" in ours)
     sys.exit(code if isinstance(code, int) else Exit.OK)
+
+
+def _show(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning as a line on stderr: its place in our code is nothing to a caller."""
+    Output(False).notes.print(plain(f"warning: {message}", "yellow"), soft_wrap=True)
 
 
 def tell(error: BaseException, code: Exit, *, as_json: bool) -> None:

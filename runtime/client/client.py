@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
-from everact.runtime.client.callers import warn_of_old_forms
+from everact.runtime.client.callers import warn_of_options
 from everact.runtime.client.events import Events
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.interceptors import (
@@ -273,7 +273,7 @@ class Client:
         then.
         """
         if options:
-            warn_of_old_forms(options)
+            warn_of_options(options)
         return self._start(workflow, arg, options)
 
     async def _start(
@@ -317,7 +317,7 @@ class Client:
     ) -> Coroutine[Any, Any, Any]:
         """Start a run and wait for its result; parameters as `start`."""
         if options:
-            warn_of_old_forms(options)
+            warn_of_options(options)
         return self._execute(workflow, arg, options)
 
     async def _execute(self, workflow: Any, arg: Any, options: Starting) -> Any:

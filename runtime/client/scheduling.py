@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from msgspec.structs import replace
 
-from everact.runtime.client.callers import warn_caller, warn_of_old_forms
+from everact.runtime.client.callers import warn_caller, warn_of_crons, warn_of_options
 from everact.runtime.client.rpc import RPC_OPTIONS
 from everact.runtime.client.starting import UNSET, Starting, start_request
 from everact.runtime.core import schedules as core
@@ -65,7 +65,7 @@ class StartWorkflow:
     def __init__(
         self, workflow: Any, arg: Any = UNSET, **options: Unpack[Starting]
     ) -> None:
-        warn_of_old_forms(options)
+        warn_of_options(options)
         misplaced = sorted(options.keys() & _OF_A_CALLER)
         if misplaced:
             raise TypeError(f"a schedule's start takes no {', '.join(misplaced)}")
@@ -120,6 +120,9 @@ class ScheduleSpec:
     end_at: datetime | None = None
     jitter: Duration = 0.0
     time_zone_name: str = ""
+
+    def __post_init__(self) -> None:
+        warn_of_crons(self.cron_expressions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

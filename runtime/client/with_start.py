@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, overload
 
-from everact.runtime.client.callers import warn_of_old_forms
+from everact.runtime.client.callers import warn_of_options
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.rpc import RPC, RPC_OPTIONS
 from everact.runtime.client.starting import UNSET, Starting, start_request
@@ -63,7 +63,7 @@ class StartOperation(Generic[R]):
     def __init__(
         self, workflow: Any, arg: Any = UNSET, **options: Unpack[Starting]
     ) -> None:
-        warn_of_old_forms(options)
+        warn_of_options(options)
         if options.get("on_conflict") not in requests.CONFLICTS:
             raise ValueError(
                 "a start with an update needs on_conflict: one of "

@@ -76,6 +76,26 @@ def parse(text: str) -> CalendarSpec | Interval:
     return CalendarSpec(**fields, comment=comment.strip(), time_zone=zone)
 
 
+def pitfall(text: str) -> str | None:
+    """What may surprise who wrote `text` for another cron; None if nothing does.
+
+    Where both day of month and weekday are restricted (do not begin with a star),
+    crontab(5) of Vixie cron and its heirs takes the days that match either.
+    """
+    words = [w for w in text.partition("#")[0].split() if not w.startswith(_ZONES)]
+    layout = _LAYOUTS.get(len(words))
+    if layout is None:
+        return None
+    days = (words[layout.index(name)] for name in ("day_of_month", "day_of_week"))
+    if any(word.startswith(("*", "?")) for word in days):
+        return None
+    return (
+        f"cron {text!r} restricts day of month and weekday: here both must match, "
+        "where a crontab takes the days that match either; write two expressions for "
+        "either, or a star for one of the two"
+    )
+
+
 @lru_cache(maxsize=1024)
 def compiled(spec: Spec) -> Spec:
     """`spec` with its cron texts as calendars and intervals."""

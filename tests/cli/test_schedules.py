@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
 from tests.cli.conftest import Shell
@@ -44,6 +46,22 @@ def test_a_schedule_is_created_looked_at_used_and_deleted(engine: Shell) -> None
     assert engine("schedules", "resume", "nightly").out == "nightly: resumed\n"
     assert engine("schedules", "delete", "nightly").out == "nightly: deleted\n"
     assert engine("schedules", "describe", "nightly").code == 4
+
+
+@pytest.mark.real_time
+@pytest.mark.feature("SC-10")
+def test_a_pasted_crontab_that_means_something_else_here_is_warned_about(
+    engine: Shell,
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        made = engine(
+            *["schedules", "create", "s", "squares", "1", "--cron"], "0 0 13 * FRI"
+        )
+    assert made.code == 0, made
+    said = "".join(made.err.split("\n"))
+    assert said.startswith("warning: cron '0 0 13 * FRI' restricts day of month"), said
+    assert ".py" not in said
 
 
 @pytest.mark.real_time

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everact.runtime.core.calendars import CalendarSpec, Interval, Range, Spec, every
-from everact.runtime.core.cron import compiled, cron_times, parse, times_of
+from everact.runtime.core.cron import compiled, cron_times, parse, pitfall, times_of
 
 START = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -161,3 +161,26 @@ def test_another_implementation_agrees(
         assert found == other.get_next(float)
         assert found is not None
         at = found
+
+
+@pytest.mark.feature("SC-10")
+@pytest.mark.parametrize(
+    ("text", "surprises"),
+    [
+        ("0 0 13 * FRI", True),
+        ("TZ=Asia/Tokyo 0 0 1-7 * MON  # the first Monday", True),
+        ("0 0 0 1 * 1 2030", True),
+        ("0 0 13 * *", False),
+        ("0 0 * * FRI", False),
+        ("0 0 */2 * FRI", False),
+        ("0 0 13 * ?", False),
+        ("@weekly", False),
+        ("@every 1h", False),
+        ("", False),
+    ],
+)
+def test_a_text_that_means_something_else_in_a_crontab_is_recognised(
+    text: str, surprises: bool
+) -> None:
+    """crontab(5): days match either field unless one of the two begins with a star."""
+    assert (pitfall(text) is not None) is surprises

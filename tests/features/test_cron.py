@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from everact.runtime import (
     RunLine,
     RunStatus,
     RunTimedOut,
+    ScheduleSpec,
     WorkflowFailure,
     last_failure,
     last_result,
@@ -233,6 +235,16 @@ async def test_invalid_text_and_a_start_delay_beside_it_are_refused(
         with pytest.raises(RPCError, match=why):
             await runtime.transport.call(request)
     assert await runs_of(runtime, "c") == []
+
+
+@pytest.mark.feature("CR-04")
+async def test_a_day_and_a_weekday_at_once_are_warned_about(runtime: Client) -> None:
+    with pytest.warns(UserWarning, match="both must match") as warned:
+        await runtime.start(ticking, id="c", cron_schedule="0 0 13 * FRI")
+    assert [Path(one.filename).name for one in warned] == ["test_cron.py"]
+    with pytest.warns(UserWarning, match="both must match") as warned:
+        ScheduleSpec(cron_expressions=["0 0 * * FRI", "0 0 13 * FRI"])
+    assert [Path(one.filename).name for one in warned] == ["test_cron.py"]
 
 
 @pytest.mark.feature("CR-05")

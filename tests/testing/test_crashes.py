@@ -183,13 +183,11 @@ def test_a_task_that_runs_before_its_request_is_durable_is_found(
     """A bug of the engine's, planted: effects do not wait for the commit."""
     record = RunActor._record
 
-    def recorded(
-        run: Any, events: Any, shown: Any, commands: Any, *args: Any, **kw: Any
-    ) -> None:
+    def recorded(run: Any, turn: Any, commands: Any = ()) -> None:
         for command in commands:
             if type(command) is RunTask:
                 attempt.start(run, command)
-        record(run, events, shown, commands, *args, **kw)
+        record(run, turn, commands)
 
     monkeypatch.setattr(RunActor, "_record", recorded)
     with pytest.raises(AssertionError, match="before its request is durable"):
