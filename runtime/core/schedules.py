@@ -281,7 +281,7 @@ class Schedule(msgspec.Struct, array_like=True, kw_only=True):
         return None if nominal is None else self._due(nominal, times)
 
     def upcoming(self, now: float, most: int) -> tuple[float, ...]:
-        """The next times, whether or not it is paused; no more than actions are left."""
+        """The next times, paused or not; no more than actions are left."""
         times = self.times
         if self.definition.limited_actions:
             most = min(most, self.definition.remaining_actions)

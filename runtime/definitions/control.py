@@ -69,9 +69,9 @@ def continue_as_new(
 ) -> NoReturn:
     """End this run and start its successor with fresh history and `args`.
 
-    The successor keeps the workflow ID and the first run ID; what is not given here
-    is unchanged, `memo` and `search_attributes` are replaced as a whole. Signals that were not handled yet carry over. Durable when the
-    successor runs; never returns.
+    The successor keeps the workflow ID and the first run ID; what is not given here is
+    unchanged, `memo` and `search_attributes` are replaced as a whole. Signals that were
+    not handled yet carry over. Durable when the successor runs; never returns.
     """
     raise ContinueAsNewError(
         workflow,

@@ -517,9 +517,7 @@ class RunActor(Actor):
         if closes:
             left = [(c, False) for c in (*calls.values(), *commands)]
         else:
-            left = [
-                (calls.get(c.call), True) for c in commands if type(c) in _CANCELS
-            ]
+            left = [(calls.get(c.call), True) for c in commands if type(c) in _CANCELS]
         return [(c, cancel) for c, cancel in left if type(c) is StartChild]
 
     def refuse(self, event: Event, asked: Asked | None) -> None:

@@ -921,7 +921,9 @@ async def test_a_child_that_is_given_up_is_waited_for_over_a_crash(
     async with open_runtime(database, registry) as runtime:
         handle = await runtime.start(hasty_parent, id="parent")
         for _ in range(14):
-            copies.append((crash_image(database, f"at {virtual_time()}"), virtual_time()))
+            copies.append(
+                (crash_image(database, f"at {virtual_time()}"), virtual_time())
+            )
             await asyncio.sleep(0.5)
         assert await handle.result() == "given up"
     for copy, at in copies:
@@ -999,18 +1001,13 @@ OWNER = SearchAttributeKey.for_keyword("Owner")
 
 @workflow(registry=registry)
 async def levelling(given: bool, last: bool = False) -> Any:
-    if last:
-        return {pair.key.name: pair.value for pair in run_info().search_attributes}
-    upsert_search_attributes(LEVEL.value_set(2))
-    if given:
-        continue_as_new(
-            given,
-            True,
-            search_attributes=TypedSearchAttributes(
-                [SearchAttributePair(LEVEL, 3)]
-            ),
-        )
-    continue_as_new(given, True)
+    if not last:
+        upsert_search_attributes(LEVEL.value_set(2))
+        if not given:
+            continue_as_new(given, True)
+        pair = SearchAttributePair(LEVEL, 3)
+        continue_as_new(given, True, search_attributes=TypedSearchAttributes([pair]))
+    return {pair.key.name: pair.value for pair in run_info().search_attributes}
 
 
 @pytest.mark.feature("CH-06")
@@ -1027,7 +1024,9 @@ async def test_the_successor_has_the_search_attributes_given_or_the_same(
             levelling,
             given,
             id="x",
-            search_attributes=TypedSearchAttributes([SearchAttributePair(OWNER, "ada")]),
+            search_attributes=TypedSearchAttributes(
+                [SearchAttributePair(OWNER, "ada")]
+            ),
         )
         assert await handle.result() == seen
         level = seen["Level"]

@@ -126,12 +126,12 @@ async def test_without_it_the_run_is_put_aside_and_can_be_told_so_later(
         await runtime.start("order", "tea", id="order")
         await asyncio.sleep(1)
     async with open_runtime(database, code(2, "put_aside")) as runtime:
+        await runtime.handle("order").signal("paid", 1)
         with pytest.raises(RunPutAside):
             await runtime.handle("order").result()
         assert (await runtime.handle("order").describe()).aside
     async with open_runtime(database, code(2)) as runtime:
         handle = runtime.handle("order")
-        await handle.signal("paid", 1)
         await handle.signal("paid", 2)
         assert await handle.result() == ["2 tea", 1, "2 ship", 2]
         assert runtime._engine.runs_aside == 0  # type: ignore[attr-defined]
@@ -151,10 +151,12 @@ async def test_open_children_and_updates_end_with_what_the_run_had_done(
         await asyncio.sleep(1)
     async with open_runtime(database, code(2)) as runtime:
         account = runtime.handle("account")
+        await account.signal("deposit", 7)
         with pytest.raises(UpdateFailed, match="began anew"):
             await account.update_handle("u").result()
         await account.signal("close")
-        assert await account.result() == [5, 6]
+        assert await account.result() == [5, 6, 7]
+        await runtime.handle("parent").signal("go on")
         assert await runtime.handle("parent").result()
         kid = await runtime.handle("kid").describe()
         assert kid.status is RunStatus.TERMINATED
@@ -184,6 +186,7 @@ async def test_a_run_that_was_asked_to_stop_is_put_aside_all_the_same(
         await receive("nothing")
 
     async with open_runtime(database, changed) as runtime:
+        await runtime.handle("tidy").signal("nothing")
         with pytest.raises(RunPutAside):
             await runtime.handle("tidy").result()
     async with open_runtime(database, registry) as runtime:
@@ -216,7 +219,7 @@ async def test_one_whose_input_cannot_be_loaded_waits_for_its_class(
     with monkeypatch.context() as patched:
         patched.delattr(sys.modules[__name__], "Parcel")
         async with open_runtime(database, PARCELS) as runtime:
-            await asyncio.sleep(1)
+            await asyncio.sleep(8)
             assert "Parcel" in str((await runtime.handle("parcel").describe()).aside)
             patched.undo()
             runtime.add_worker(Worker())

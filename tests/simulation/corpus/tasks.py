@@ -28,7 +28,12 @@ async def doomed(text: str) -> None:
     raise ApplicationError(text, type="Doomed", non_retryable=True)
 
 
-@task(registry=CORPUS, retry=retry(first=0.2, attempts=4), heartbeat_timeout=9, heartbeat="manual")
+@task(
+    registry=CORPUS,
+    retry=retry(first=0.2, attempts=4),
+    heartbeat_timeout=9,
+    heartbeat="manual",
+)
 async def plod(steps: int) -> int:
     """Counts on from where an earlier attempt's heartbeats left off."""
     await perform(failures=2)
