@@ -720,7 +720,7 @@ async def test_there_are_no_more_next_times_than_actions_are_left(
     )
     for left in (2, 1, 0):
         assert len((await handle.describe()).next_times) == left
-        (line,) = [line async for line in client.schedules.list()]
+        (line,) = [line async for line in await client.schedules.list()]
         assert len(line.next_times) == left
         await asyncio.sleep(11)
 
