@@ -22,11 +22,12 @@ demo:
 	@python=$$(scripts/environment.sh base) && \
 	"$$python" -m examples.index_stdlib $(ARGS)
 
-# The other interpreters are tried also when the first has failed.
+# On every core; ARGS="-n0 …" on one. The other interpreters are tried also when the
+# first has failed.
 test:
 	@python=$$(scripts/environment.sh dev) && status=0; \
 	[ -n "$$python" ] || exit 1; \
-	"$$python" -m pytest $(ARGS) || status=1; \
+	"$$python" -m pytest -n auto $(ARGS) || status=1; \
 	scripts/test_other_pythons.sh || status=1; \
 	exit $$status
 

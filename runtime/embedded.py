@@ -13,6 +13,7 @@ from everact.actors import Actor, ActorRef, ActorSystem, Clock, SystemClock
 from everact.runtime.client.client import Client
 from everact.runtime.client.interceptors import ClientInterceptor
 from everact.runtime.client.transport import InProcess, Transport
+from everact.runtime.core.bounds import whole
 from everact.runtime.core.durations import Duration, seconds
 from everact.runtime.definitions import active
 from everact.runtime.definitions.interceptors import WorkerInterceptor
@@ -94,10 +95,10 @@ class Runtime(Client):
         self._wait_for_lock = seconds(wait_for_lock, what="wait_for_lock")
         self._store = store or SqliteStore(path)
         self._generator = generator
-        self._idle_runs = idle_runs
+        self._idle_runs = whole(idle_runs, "idle_runs")
         self._tune_gc = tune_gc
         self._declare = declare_search_attributes
-        self._reachability_queues = reachability_queues
+        self._reachability_queues = whole(reachability_queues, "reachability_queues", 1)
         self._engine: Engine | None = None
         self._leave: Callable[[], None] | None = None
 

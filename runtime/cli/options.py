@@ -99,12 +99,12 @@ def remote(function: Command) -> Command:
         tls_ca: str | None,
         tls_certificate: str | None,
         tls_key: str | None,
-        database: str | None = None,
+        unserved_file: str | None = None,
         **options: Any,
     ) -> Any:
-        if database is not None:
-            _check_alone(database)
-            return function(*args, engine=Unserved(database, workspace), **options)
+        if unserved_file is not None:
+            _check_alone(unserved_file)
+            return function(*args, engine=Unserved(unserved_file, workspace), **options)
         chosen: bool | TLSConfig = tls
         with bad_input():
             target = parse_target(address, "--address")
@@ -156,6 +156,7 @@ def unserved(function: Command) -> Command:
     return remote(
         click.option(
             "--database",
+            "unserved_file",
             type=click.Path(exists=True, dir_okay=False),
             metavar="FILE",
             help="Work on this database, which no engine has; runs no code of yours.",

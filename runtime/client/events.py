@@ -2,14 +2,16 @@
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Unpack
 
 import msgspec
 from msgspec.structs import replace
 
 from everact.runtime.client.rpc import RPC
+from everact.runtime.core.bounds import moment_of, whole
 from everact.runtime.operations import events
+from everact.runtime.operations.runs import LARGEST_PAGE
 from everact.runtime.values.json_payloads import JsonConverter
 from everact.runtime.values.payloads import checked_text
 
@@ -82,8 +84,7 @@ class Events:
         **rpc: Unpack[RPC],
     ) -> AsyncIterator[EventView]:
         """Events, newest first; makes requests only as it is iterated."""
-        if page_size < 1:
-            raise ValueError(f"page_size must be 1 or more, not {page_size}")
+        whole(page_size, "page_size", 1, LARGEST_PAGE)
         request = events.ListEvents(
             key=key, scope=scope, limit=page_size, workspace=self._client.namespace
         )
@@ -157,5 +158,5 @@ def _shown(found: events.EventDescription) -> EventView:
         found.scope,
         JsonConverter().decode(found.payload),
         msgspec.json.decode(found.metadata or b"{}"),
-        datetime.fromtimestamp(found.at, UTC),
+        moment_of(found.at),
     )

@@ -21,6 +21,7 @@ from everact.runtime.client.views import (
     history_items,
     run_view,
 )
+from everact.runtime.core.bounds import whole
 from everact.runtime.core.failures import FailureKind
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.definitions.updates import UpdateMethod
@@ -166,8 +167,7 @@ class RunHandle(Generic[R]):
         `closing_only` gives only the item that closes the run; `page_size` is how
         many journal rows are read at once.
         """
-        if page_size < 1:
-            raise ValueError(f"page_size must be 1 or more, not {page_size}")
+        whole(page_size, "page_size", 1, runs.LARGEST_PAGE)
         ref, after = self._ref(), (-1, -1)
         while True:
             entries = await self._client.transport.call(

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from everact.runtime.client.rpc import RPC, rpc_of
 from everact.runtime.client.views import RunLine, found_line
+from everact.runtime.core.bounds import shown
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.definitions.workflows import name_of
 from everact.runtime.errors import InvalidFilter
@@ -147,7 +148,7 @@ def checked_query(query: str | None) -> str:
 def checked_size(size: Any) -> int:
     """A page size; ValueError if it is none."""
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 10_000:
-        raise ValueError(f"page_size must be 1 to 10,000, not {size!r}")
+        raise ValueError(f"page_size must be 1 to 10,000, not {shown(size)}")
     return size
 
 
@@ -156,5 +157,5 @@ def checked_limit(limit: Any) -> int | None:
     if limit is None:
         return None
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-        raise ValueError(f"limit must be 0 or more, not {limit!r}")
+        raise ValueError(f"limit must be 0 or more, not {shown(limit)}")
     return limit

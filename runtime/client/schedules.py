@@ -19,6 +19,7 @@ from everact.runtime.client.scheduling import (
     schedule_line,
     schedule_view,
 )
+from everact.runtime.core.bounds import whole
 from everact.runtime.core.schedules import OverlapPolicy, check, check_new
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.search_attributes import (
@@ -28,6 +29,7 @@ from everact.runtime.definitions.search_attributes import (
 )
 from everact.runtime.errors import RPCError
 from everact.runtime.operations import schedules as requests
+from everact.runtime.operations.runs import LARGEST_PAGE
 from everact.runtime.values.payloads import checked_text
 
 if TYPE_CHECKING:
@@ -98,8 +100,7 @@ class Schedules:
 
         Requests are made only as the iterator is iterated, so errors come then.
         """
-        if page_size < 1:
-            raise ValueError(f"page_size must be 1 or more, not {page_size}")
+        whole(page_size, "page_size", 1, LARGEST_PAGE)
         return ScheduleIterator(
             self._client,
             requests.ListSchedules(

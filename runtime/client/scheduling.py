@@ -15,6 +15,7 @@ from everact.runtime.client.callers import warn_caller, warn_of_crons, warn_of_o
 from everact.runtime.client.rpc import RPC_OPTIONS
 from everact.runtime.client.starting import UNSET, Starting, start_request
 from everact.runtime.core import schedules as core
+from everact.runtime.core.bounds import LAST_MOMENT, duration_of, moment_of
 from everact.runtime.core.calendars import CalendarSpec, Interval, Spec
 from everact.runtime.core.durations import Duration, seconds
 from everact.runtime.core.records import (
@@ -264,9 +265,14 @@ def backfills_of(given: Sequence[ScheduleBackfill]) -> tuple[core.Backfill, ...]
 
 
 def epoch(moment: datetime) -> float:
-    """A moment as epoch seconds; one without a zone is in UTC."""
+    """A moment as epoch seconds; one without a zone is in UTC, one before 1970 is the
+    first of it.
+    """
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return aware.timestamp()
+    found = aware.timestamp()
+    if found > LAST_MOMENT:
+        raise ValueError(f"{moment} is too far ahead: moments are before the year 9000")
+    return max(0.0, found)
 
 
 def _action(client: "Client", action: StartWorkflow) -> core.Action:
@@ -335,15 +341,15 @@ def schedule_view(
         typed_attributes(found.attributes),
         found.static_summary,
         found.static_details,
-        _moment(found.created_at),
-        _moment(found.updated_at),
+        moment_of(found.created_at),
+        moment_of(found.updated_at),
         found.actions_taken,
         found.actions_missed,
         found.actions_skipped,
         found.waiting,
         _runs(found.running),
         _runs(found.recent),
-        tuple(_moment(time) for time in found.upcoming),
+        tuple(moment_of(time) for time in found.upcoming),
     )
 
 
@@ -359,7 +365,7 @@ def schedule_line(found: requests.ScheduleSummary, values: Converter) -> Schedul
         typed_attributes(found.attributes),
         _runs(found.running),
         _runs(found.recent),
-        tuple(_moment(time) for time in found.upcoming),
+        tuple(moment_of(time) for time in found.upcoming),
     )
 
 
@@ -370,7 +376,7 @@ def _schedule(found: core.Definition, values: Converter) -> Schedule:
         _spec_shown(found.spec),
         SchedulePolicy(
             overlap=policy.overlap,
-            catchup_window=timedelta(seconds=policy.catchup_window),
+            catchup_window=duration_of(policy.catchup_window),
             pause_on_failure=policy.pause_on_failure,
         ),
         ScheduleState(
@@ -397,14 +403,14 @@ def _spec_shown(found: Spec) -> ScheduleSpec:
     return ScheduleSpec(
         calendars=found.calendars,
         intervals=tuple(
-            IntervalSpec(timedelta(seconds=one.every), timedelta(seconds=one.offset))
+            IntervalSpec(duration_of(one.every), duration_of(one.offset))
             for one in found.intervals
         ),
         cron_expressions=found.crons,
         skip=found.excluded,
-        start_at=None if found.start_at is None else _moment(found.start_at),
-        end_at=None if found.end_at is None else _moment(found.end_at),
-        jitter=timedelta(seconds=found.jitter),
+        start_at=None if found.start_at is None else moment_of(found.start_at),
+        end_at=None if found.end_at is None else moment_of(found.end_at),
+        jitter=duration_of(found.jitter),
         time_zone_name=found.time_zone,
     )
 
@@ -412,14 +418,10 @@ def _spec_shown(found: Spec) -> ScheduleSpec:
 def _runs(found: Sequence[core.Taken]) -> tuple[ScheduledRun, ...]:
     return tuple(
         ScheduledRun(
-            _moment(taken.nominal_time),
-            _moment(taken.taken_at),
+            moment_of(taken.nominal_time),
+            moment_of(taken.taken_at),
             taken.workflow_id,
             taken.run_id,
         )
         for taken in found
     )
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

@@ -9,6 +9,7 @@ import ssl
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
+from everact.runtime.core.bounds import GROWTH, shown, whole
 from everact.runtime.core.durations import Duration, optional_seconds, seconds
 from everact.runtime.core.statuses import RPCStatus
 
@@ -79,10 +80,11 @@ class RetryConfig:
         optional_seconds(self.total, what="total")
         if not 0 <= self.jitter <= 1:
             raise ValueError(f"jitter must be between 0 and 1, not {self.jitter!r}")
-        if not self.growth >= 1:
-            raise ValueError(f"growth must be 1 or more, not {self.growth!r}")
-        if self.retries < 0:
-            raise ValueError(f"retries must not be negative: {self.retries!r}")
+        if not 1 <= self.growth <= GROWTH[1]:
+            raise ValueError(
+                f"growth must be 1 to {GROWTH[1]:,.0f}, not {shown(self.growth)}"
+            )
+        whole(self.retries, "retries")
 
     def pause(self, retry: int, elapsed: float, chance: float) -> float | None:
         """Seconds until retry number `retry` (from 1); None if there is none.
@@ -99,7 +101,7 @@ class RetryConfig:
         """Like `pause`, for what is repeated without a limit."""
         longest = seconds(self.longest, what="longest")
         try:
-            wait = seconds(self.first, what="first") * self.growth ** (retry - 1)
+            wait = seconds(self.first, what="first") * float(self.growth) ** (retry - 1)
         except OverflowError:
             wait = longest
         return min(wait, longest) * (1 + self.jitter * (2 * chance - 1))

@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from everact.runtime.client.callers import OLD_FORMS
 from everact.runtime.client.rpc import RPC, RPC_OPTIONS
+from everact.runtime.core.bounds import LAST_MOMENT
 from everact.runtime.core.durations import Duration, optional_seconds, seconds
 from everact.runtime.core.identity import CONFLICTS, REUSES, mistake
-from everact.runtime.core.opaque import LONGEST
 from everact.runtime.core.records import StartOptions
-from everact.runtime.core.retry import RetryPolicy
+from everact.runtime.core.retry import RetryPolicy, checked_policy
 from everact.runtime.definitions.extras import extras_of, json_object
 from everact.runtime.definitions.search_attributes import SearchAttributes, old_form
 from everact.runtime.definitions.tasks import Task
@@ -151,7 +151,7 @@ def _scheduled(options: Starting) -> float | None:
     if options.get("start_delay") is not None:
         raise ValueError("give scheduled_start_time or start_delay, not both")
     moment = (given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp()
-    if moment > LONGEST:
+    if moment > LAST_MOMENT:
         raise ValueError(f"scheduled_start_time is too far ahead: {given}")
     return max(0.0, moment)
 
@@ -209,10 +209,10 @@ def _plain_options(queue: str, identity: str) -> StartOptions:
 def _options(client: "Client", queue: str, options: Starting) -> StartOptions:
     if not options.keys() - _ELSEWHERE:
         return _plain_options(queue, client.identity)
-    memo = options.get("memo") or {}
+    memo, retry = options.get("memo") or {}, options.get("retry")
     return StartOptions(
         queue=queue,
-        retry=options.get("retry"),
+        retry=None if retry is None else checked_policy(retry),
         run_timeout=optional_seconds(options.get("run_timeout"), what="run_timeout"),
         execution_timeout=optional_seconds(
             options.get("execution_timeout"), what="execution_timeout"

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from everact.runtime.core.bounds import moment_of
 from everact.runtime.core.failures import Failure
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.definitions.search_attributes import (
@@ -27,7 +28,7 @@ _MISSING: Any = object()
 
 def moment(seconds: float | None) -> datetime | None:
     """Epoch seconds as an aware datetime in UTC."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    return None if seconds is None else moment_of(seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +284,7 @@ def history_items(
         HistoryItem(
             entry.generation,
             entry.seq,
-            datetime.fromtimestamp(entry.time, UTC),
+            moment_of(entry.time),
             type(record).__name__,
             {
                 name: _shown(value, values)

@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from math import ceil, floor
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 from zoneinfo import ZoneInfo
 
+from everact.runtime.core.bounds import LONGEST, Moment, Seconds, within
 from everact.runtime.core.records import Record
 
 DAY = 86400
@@ -76,8 +77,8 @@ class CalendarSpec(Record, frozen=True, kw_only=True):
 class Interval(Record, frozen=True):
     """Every `every` seconds since the epoch, `offset` seconds later."""
 
-    every: int
-    offset: int = 0
+    every: Annotated[int, within(1, int(LONGEST))]
+    offset: Annotated[int, within(0, int(LONGEST))] = 0
 
 
 class Spec(Record, frozen=True, kw_only=True):
@@ -90,9 +91,9 @@ class Spec(Record, frozen=True, kw_only=True):
     intervals: tuple[Interval, ...] = ()
     crons: tuple[str, ...] = ()
     excluded: tuple[CalendarSpec, ...] = ()
-    start_at: float | None = None
-    end_at: float | None = None
-    jitter: float = 0.0
+    start_at: Moment | None = None
+    end_at: Moment | None = None
+    jitter: Seconds = 0.0
     time_zone: str = ""
 
 

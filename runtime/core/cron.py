@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from msgspec.structs import replace
 
+from everact.runtime.core.bounds import shown
 from everact.runtime.core.calendars import (
     FIELDS,
     CalendarSpec,
@@ -21,6 +22,9 @@ from everact.runtime.core.calendars import (
     Times,
 )
 from everact.runtime.core.durations import seconds
+
+LONGEST_TEXT = 1000
+"""Characters of a cron text."""
 
 _SHORTHANDS = {
     "@yearly": "0 0 1 1 *",
@@ -47,6 +51,10 @@ _ZONES = ("TZ=", "CRON_TZ=")
 
 def parse(text: str) -> CalendarSpec | Interval:
     """What a cron text says; ValueError, naming the field, if it says nothing."""
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(
+            f"a cron text has {LONGEST_TEXT} characters at most: {shown(text)}"
+        )
     body, _, comment = text.partition("#")
     words = body.split()
     zone = ""

@@ -13,12 +13,6 @@ PAYLOAD: Final = "payload"
 DOCUMENT: Final = "document"
 STANDS_FOR: Final = "stands for"
 
-LONGEST: Final = 100 * 365.25 * 86400
-"""Seconds: a century, the longest that anybody outside may ask for."""
-
-Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=LONGEST)]
-"""A duration, or the epoch seconds of a moment."""
-
 Payload: TypeAlias = Annotated[bytes, Meta(extra={STANDS_FOR: PAYLOAD})]
 """A user value, encoded by a converter. Empty bytes mean that there is none."""
 

@@ -10,10 +10,11 @@ default; `tests/golden/` holds rows of every landed version.
 """
 
 from enum import IntEnum
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 
+from everact.runtime.core.bounds import Finite, Moment, Seconds, within
 from everact.runtime.core.failures import Failure, TimeoutKind
 from everact.runtime.core.opaque import Document, Payload
 from everact.runtime.core.retry import ONCE, RetryPolicy
@@ -33,9 +34,9 @@ class TaskOptions(Record, frozen=True):
     """How a task's attempts are run; all times in seconds, None meaning no limit."""
 
     retry: RetryPolicy = ONCE
-    timeout: float | None = None
-    heartbeat_timeout: float | None = None
-    queue_timeout: float | None = None
+    timeout: Seconds | None = None
+    heartbeat_timeout: Seconds | None = None
+    queue_timeout: Seconds | None = None
     queue: str | None = None
     await_cancelled: bool = False
     """Whether a cancelled call waits for what becomes of the task."""
@@ -76,7 +77,7 @@ class Attribute(Record, frozen=True):
     """A typed value by which runs are found. A moment is epoch seconds, a float."""
 
     kind: AttributeKind
-    value: str | int | float | bool | tuple[str, ...]
+    value: str | int | Finite | bool | tuple[str, ...]
 
 
 class Extras(Record, frozen=True):
@@ -87,7 +88,7 @@ class Extras(Record, frozen=True):
     the schedule that did. `cron` is the cron expression of the chain.
     """
 
-    priority: int = 0
+    priority: Annotated[int, within(0, 3)] = 0
     static_summary: str = ""
     static_details: str = ""
     metadata: Document = b""
@@ -96,7 +97,7 @@ class Extras(Record, frozen=True):
     event_id: str = ""
     event_key: str = ""
     schedule_id: str = ""
-    nominal_time: float | None = None
+    nominal_time: Moment | None = None
 
 
 NO_EXTRAS = Extras()
@@ -121,11 +122,11 @@ class StartOptions(Record, frozen=True):
 
     queue: str = "default"
     retry: RetryPolicy | None = None
-    run_timeout: float | None = None
-    execution_timeout: float | None = None
-    execution_deadline: float | None = None
-    task_timeout: float = 10.0
-    begin_at: float | None = None
+    run_timeout: Seconds | None = None
+    execution_timeout: Seconds | None = None
+    execution_deadline: Moment | None = None
+    task_timeout: Seconds = 10.0
+    begin_at: Moment | None = None
     parameters: Document = b""
     context: Document = b""
     run_name: str = ""
@@ -133,7 +134,7 @@ class StartOptions(Record, frozen=True):
     headers: dict[str, str] = {}
     identity: str = ""
     correlation_id: int | None = None
-    run_deadline: float | None = None
+    run_deadline: Moment | None = None
     extras: Extras | None = None
 
 

@@ -7,9 +7,19 @@ formula is the usual exponential backoff, ``first * growth ** (attempt - 1)``.
 import math
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Annotated
 
 import msgspec
 
+from everact.runtime.core.bounds import (
+    GROWTH,
+    LONGEST,
+    Count,
+    Seconds,
+    shown,
+    whole,
+    within,
+)
 from everact.runtime.core.durations import Duration, seconds
 from everact.runtime.core.failures import Failure
 from everact.runtime.core.statuses import RETRIED
@@ -23,10 +33,10 @@ class RetryPolicy(msgspec.Struct, frozen=True, array_like=True, gc=False):
     which takes durations and refuses nonsense.
     """
 
-    first: float = 1.0
-    growth: float = 2.0
-    longest: float = 100.0
-    attempts: int = 0
+    first: Seconds = 1.0
+    growth: Annotated[float, within(*GROWTH)] = 2.0
+    longest: Seconds = 100.0
+    attempts: Count = 0
     never: tuple[str, ...] = ()
     temporary_only: bool = False
 
@@ -42,8 +52,10 @@ class RetryPolicy(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """Seconds to wait after failed attempt number `attempt` (from 1)."""
         if failure.retry_after is not None:
             return failure.retry_after
+        if not self.first:
+            return 0.0
         try:
-            wait = self.first * self.growth ** (attempt - 1)
+            wait = self.first * float(self.growth) ** (attempt - 1)
         except OverflowError:
             return self.longest
         return min(wait, self.longest)
@@ -63,22 +75,48 @@ def retry(
     """Return a checked retry policy.
 
     Defaults: first wait 1 s, doubling, at most 100 times the first wait, no limit of
-    attempts. Raises ValueError for a negative wait, a growth below 1, a longest wait
-    below the first, or negative attempts. With `attempts=1` nothing is ever retried,
-    so the rest is not checked.
+    attempts. Raises ValueError for a negative wait, a growth below 1 or above a
+    million, a longest wait below the first, or attempts below 0 or beyond 31 bits.
+    With `attempts=1` nothing is ever retried, so the rest is not checked.
     """
-    if attempts < 0:
-        raise ValueError(f"attempts must not be negative: {attempts}")
+    _check_attempts(attempts)
     names = tuple(n if isinstance(n, str) else n.__qualname__ for n in never)
     if attempts == 1:
         return RetryPolicy(attempts=1, never=names)
     wait = seconds(first, what="first")
-    limit = wait * 100 if longest is None else seconds(longest, what="longest")
-    if not 1 <= growth < math.inf:
-        raise ValueError(f"growth must be at least 1 and finite: {growth}")
-    if limit < wait:
+    limit = min(wait * 100, LONGEST)
+    if longest is not None:
+        limit = seconds(longest, what="longest")
+    return checked_policy(RetryPolicy(wait, growth, limit, attempts, names))
+
+
+def checked_policy(given: RetryPolicy) -> RetryPolicy:
+    """`given` if it is a policy that makes sense; TypeError or ValueError if not."""
+    if not isinstance(given, RetryPolicy):
+        raise TypeError(
+            f"retry takes a policy, as retry(…) makes it, not {type(given).__name__}"
+        )
+    _check_attempts(given.attempts)
+    wait = seconds(given.first, what="first")
+    limit = seconds(given.longest, what="longest")
+    growth = given.growth
+    if isinstance(growth, bool) or not isinstance(growth, int | float):
+        raise TypeError(f"growth must be a number, not {type(growth).__name__}")
+    if not GROWTH[0] <= growth < math.inf:
+        raise ValueError(f"growth must be at least 1 and finite: {shown(growth)}")
+    if growth > GROWTH[1]:
+        raise ValueError(
+            f"growth must be {GROWTH[1]:,.0f} at most, not {shown(growth)}"
+        )
+    if limit < wait and given.attempts != 1:
         raise ValueError(f"longest ({limit} s) must not be below first ({wait} s)")
-    return RetryPolicy(wait, growth, limit, attempts, names)
+    return given
+
+
+def _check_attempts(attempts: int) -> None:
+    if isinstance(attempts, int) and attempts < 0:
+        raise ValueError(f"attempts must not be negative: {shown(attempts)}")
+    whole(attempts, "attempts")
 
 
 def _named(type_name: str, listed: str) -> bool:

@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from everact.runtime.core.bounds import Count, Moment, Seconds
 from everact.runtime.core.calendars import Spec, Times
 from everact.runtime.core.cron import compiled, times_of
 from everact.runtime.core.failures import FailureKind
@@ -36,7 +37,21 @@ from everact.runtime.core.records import (
 )
 
 BATCH = 100
-"""Times that one change deals with."""
+"""Times that one change deals with: what is longer is done in slices."""
+
+MOST_RANGES = 100
+"""Ranges of backfills that a schedule may have before it."""
+
+MOST_BACKFILLED = 100_000
+"""Times that the backfills of one request may cover."""
+
+MOST_OPEN = 1000
+"""Open runs of a schedule beside which a backfill starts no more: it goes on as they
+end.
+"""
+
+MOST_PARTS = 100
+"""Calendars, intervals and cron texts of a specification, excluded ones included."""
 
 LONGEST_BUFFER = 1000
 """Actions that may wait for a run to end; those beyond are skipped."""
@@ -88,7 +103,7 @@ class Policy(Record, frozen=True):
     """
 
     overlap: OverlapPolicy = OverlapPolicy.SKIP
-    catchup_window: float = 365 * 86400.0
+    catchup_window: Seconds = 365 * 86400.0
     pause_on_failure: bool = False
 
 
@@ -101,14 +116,14 @@ class Definition(Record, frozen=True, kw_only=True):
     paused: bool = False
     note: str = ""
     limited_actions: bool = False
-    remaining_actions: int = 0
+    remaining_actions: Count = 0
 
 
 class Backfill(Record, frozen=True):
     """The times later than `after`, up to and with `until`, as if they came now."""
 
-    after: float
-    until: float
+    after: Moment
+    until: Moment
     overlap: OverlapPolicy | None = None
 
 
@@ -185,13 +200,14 @@ class Schedule(msgspec.Struct, array_like=True, kw_only=True):
     # -- what happens ----------------------------------------------------------------
 
     def advance(self, present: Present) -> list[Order]:
-        """Time has gone by: what to do.
+        """Time has gone by: what to do, and a slice of what is to be made up for."""
+        return self.catch_up(present) + self.make_up(present)
 
-        No more than `BATCH` times are dealt with; the rest is due at once.
-        """
+    def make_up(self, present: Present) -> list[Order]:
+        """Take the next times of the backfills, `BATCH` at most."""
         orders: list[Order] = []
-        now, times, left = present.now, self.times, BATCH
-        while self.backfills and left:
+        times, left = self.times, BATCH
+        while left and self.backfills and not self._crowded:
             first, *others = self.backfills
             nominal = times.after(first.after)
             if nominal is None or nominal > first.until:
@@ -200,6 +216,12 @@ class Schedule(msgspec.Struct, array_like=True, kw_only=True):
             self.backfills = (replace(first, after=nominal), *others)
             orders += self._offer(nominal, first.overlap, True, present)
             left -= 1
+        return orders
+
+    def catch_up(self, present: Present) -> list[Order]:
+        """Deal with the times that have come, `BATCH` at most; the rest stays due."""
+        orders: list[Order] = []
+        now, times, left = present.now, self.times, BATCH
         if not self._acts:  # these times are nobody's any more
             jitter = self.definition.spec.jitter
             self.until = max(self.until, floor(now - jitter))
@@ -272,7 +294,7 @@ class Schedule(msgspec.Struct, array_like=True, kw_only=True):
 
     def next_at(self) -> float | None:
         """When `advance` is due; 0 is at once, None is never."""
-        if self.backfills:
+        if self.backfills and not self._crowded:
             return 0.0
         if not self._acts:
             return None
@@ -326,6 +348,12 @@ class Schedule(msgspec.Struct, array_like=True, kw_only=True):
         definition = self.definition
         exhausted = definition.limited_actions and not definition.remaining_actions
         return not (definition.paused or exhausted)
+
+    @property
+    def _crowded(self) -> bool:
+        """Whether the backfill has to wait until runs have ended."""
+        overlap = self.backfills[0].overlap or self.definition.policy.overlap
+        return overlap is OverlapPolicy.ALLOW_ALL and len(self.running) >= MOST_OPEN
 
     def _due(self, nominal: int, times: Times) -> float:
         """When the action of a time is to be taken: the same whenever it is asked."""
@@ -393,8 +421,14 @@ class Schedule(msgspec.Struct, array_like=True, kw_only=True):
 
 def check(definition: Definition) -> None:
     """ValueError if a definition is none that can be kept."""
-    times_of(definition.spec)
     spec, policy = definition.spec, definition.policy
+    parts = (*spec.calendars, *spec.intervals, *spec.crons, *spec.excluded)
+    if len(parts) > MOST_PARTS:
+        raise ValueError(
+            f"a specification has {MOST_PARTS} calendars, intervals and cron texts "
+            f"at most, not {len(parts)}"
+        )
+    times_of(spec)
     if spec.jitter < 0:
         raise ValueError(f"jitter must not be negative: {spec.jitter} s")
     if policy.catchup_window < LEAST_CATCHUP:

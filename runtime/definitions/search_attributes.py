@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Generic, TypeAlias, TypeVar, cast, overload
 
+from everact.runtime.core.bounds import is_datable, moment_of
 from everact.runtime.core.records import Attribute, AttributeKind
 from everact.runtime.values.payloads import checked_text
 
@@ -247,7 +248,7 @@ def old_form(given: Any) -> str | None:
 def _pair(name: str, found: Attribute) -> SearchAttributePair[Any]:
     value: Any = found.value
     if found.kind is AttributeKind.DATETIME:
-        value = datetime.fromtimestamp(value, UTC)
+        value = moment_of(value)
     key: SearchAttributeKey[Any] = SearchAttributeKey(name, found.kind)
     return SearchAttributePair(key, value)
 
@@ -266,7 +267,10 @@ def _checked(key: SearchAttributeKey[Any], value: Any) -> Any:
     if isinstance(value, str):
         return _text(key, value)
     if isinstance(value, datetime):
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value
+        value = value.replace(tzinfo=UTC) if value.tzinfo is None else value
+        if not is_datable(value.timestamp()):
+            raise ValueError(f"{key!r} takes moments of the years 1 to 9999, in UTC")
+        return value
     if kind is AttributeKind.KEYWORD_LIST:
         if not 0 < len(value) <= MOST:
             raise ValueError(
@@ -276,7 +280,7 @@ def _checked(key: SearchAttributeKey[Any], value: Any) -> Any:
     if kind is AttributeKind.INT and not -(2**63) <= value < 2**63:
         raise ValueError(f"{key!r} takes integers of 64 bits")
     if kind is AttributeKind.FLOAT:
-        value = float(value)
+        value = float(value) if abs(value) < 2**1023 else math.inf
         if not math.isfinite(value):
             raise ValueError(f"{key!r} takes finite numbers, not {value}")
     return value

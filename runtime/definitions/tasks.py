@@ -12,9 +12,10 @@ from asyncio import _get_running_loop
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
+from everact.runtime.core.bounds import ATTEMPTS, whole
 from everact.runtime.core.durations import Duration, optional_seconds
 from everact.runtime.core.records import DEFAULT_TASK, TaskOptions
-from everact.runtime.core.retry import RetryPolicy
+from everact.runtime.core.retry import RetryPolicy, checked_policy
 from everact.runtime.definitions.active import active
 from everact.runtime.definitions.context import TaskContext, current_attempt
 from everact.runtime.definitions.context import context as _context
@@ -260,10 +261,9 @@ def task_options(
     """`base` with the given options checked and put in."""
     if retries is not None and retry is not None:
         raise ValueError("give retries or retry, not both")
-    policy = base.retry if retry is None else retry
+    policy = base.retry if retry is None else checked_policy(retry)
     if retries is not None:
-        if not isinstance(retries, int) or retries < 0:
-            raise ValueError(f"retries must be 0 or more, not {retries!r}")
+        whole(retries, "retries", most=ATTEMPTS[1] - 1)
         policy = RetryPolicy(attempts=retries + 1)
     if cancellation is not None and cancellation not in CANCELLATIONS:
         raise ValueError(

@@ -16,7 +16,14 @@ import msgspec
 
 from everact.runtime.core import schedules
 from everact.runtime.core.records import CancelRequested, TerminateRequested
-from everact.runtime.core.schedules import Begin, Order, Present, Schedule, Stop
+from everact.runtime.core.schedules import (
+    BATCH,
+    Begin,
+    Order,
+    Present,
+    Schedule,
+    Stop,
+)
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.loading import closing_of
 from everact.runtime.engine.waiting import fail, reply
@@ -56,7 +63,10 @@ class Schedules:
         self._locks: WeakValueDictionary[Place, asyncio.Lock] = WeakValueDictionary()
         self._changing: set[asyncio.Task[None]] = set()
         self._troubles: dict[Place, str] = {}
+        self._ends: dict[Place, dict[str, object]] = {}
+        """Runs that have ended, and how, of which their schedule is not yet told."""
         self._timer: Any = None
+        self._acting = False
         self._timer_at = float("inf")
 
     # -- opening and closing ---------------------------------------------------------
@@ -151,19 +161,40 @@ class Schedules:
             self._watch(place)
 
     def _closed(self, place: Place, run_id: str, closing: object) -> None:
+        under_way = place in self._ends
+        self._ends.setdefault(place, {})[run_id] = closing
+        if not under_way:
+            self._spawn(self._tell(place))
+
+    async def _tell(self, place: Place) -> None:
+        """Tell a schedule of the ends of its runs, again and again if need be.
+
+        All that have come until its turn are one change, up to a slice of them.
+        """
+        ends = self._ends[place]
+        told: list[str] = []
+
         def fold(schedule: Schedule, present: Present) -> list[Order]:
-            return schedule.closed(run_id, closing, present)
+            told[:] = list(ends)[:BATCH]
+            return [
+                order
+                for run_id in told
+                for order in schedule.closed(run_id, ends[run_id], present)
+            ]
 
-        self._spawn(self._surely(place, run_id, fold))
-
-    async def _surely(self, place: Place, run_id: str, fold: Fold) -> None:
-        """Tell a schedule of the end of a run, again and again if need be."""
-        if await self._act(place, fold):
-            self.watched.pop(run_id, None)
-        elif not self._engine.stopping:
-            self._engine.clock.call_later(
-                RETRY, lambda: self._spawn(self._surely(place, run_id, fold))
-            )
+        while ends and not self._engine.stopping:
+            told.clear()
+            if not await self._act(place, fold):
+                self._engine.clock.call_later(
+                    RETRY, lambda: self._spawn(self._tell(place))
+                )
+                return
+            for run_id in told:
+                del ends[run_id]
+                self.watched.pop(run_id, None)
+            if not told:  # the schedule is gone
+                ends.clear()
+        del self._ends[place]
 
     # -- time ------------------------------------------------------------------------
 
@@ -177,26 +208,37 @@ class Schedules:
 
     def _fire(self) -> None:
         self._timer, self._timer_at = None, float("inf")
-        if not self._engine.stopping:
+        if not (self._engine.stopping or self._acting):
+            self._acting = True
             self._spawn(self._act_on_due())
 
     async def _act_on_due(self) -> None:
-        """Bring every schedule that is due up to the present."""
+        """Bring every schedule that is due up to the present, or a slice nearer to it.
+
+        What is left is due again: each schedule has one slice in its line at a time.
+        """
         now, store = self._engine.clock.now(), self._engine.store
         due = store.rows("due_schedules", now, CROWD)
-        done = await asyncio.gather(*(self._act(place, _nothing) for place in due))
-        if not all(done):
-            self._fire_at(self._engine.clock.now() + RETRY)
-        elif len(due) == CROWD:
+        done = await asyncio.gather(
+            *(self._act(place, Schedule.make_up, timely=True) for place in due)
+        )
+        self._acting = False
+        if self._engine.stopping:
+            return
+        troubled = {place for place, did in zip(due, done, strict=True) if not did}
+        left = store.rows("due_schedules", now, CROWD)
+        if len(due) == CROWD or not troubled.issuperset(left):
             self._fire_at(now)
+        elif troubled:
+            self._fire_at(self._engine.clock.now() + RETRY)
         found = store.select("next_schedule", now)
         if found[0] is not None:
             self._fire_at(found[0])
 
-    async def _act(self, place: Place, fold: Fold) -> bool:
+    async def _act(self, place: Place, fold: Fold, *, timely: bool = False) -> bool:
         """Change a schedule by itself; False if it could not be stored or read."""
         try:
-            await self._changed(place, fold, "")
+            await self._changed(place, fold, "", timely=timely)
         except Exception as error:
             if isinstance(error, RPCError) and error.status is RPCStatus.NOT_FOUND:
                 return True
@@ -216,9 +258,18 @@ class Schedules:
     # -- one change ------------------------------------------------------------------
 
     async def _changed(
-        self, place: Place, fold: Fold, request_id: str, new: Schedule | None = None
+        self,
+        place: Place,
+        fold: Fold,
+        request_id: str,
+        new: Schedule | None = None,
+        *,
+        timely: bool = False,
     ) -> None:
-        """Bring a schedule up to the present, and then change it."""
+        """Bring a schedule up to the present, and then change it.
+
+        A `timely` change was due: it is stored in any case, with when the next one is.
+        """
         engine = self._engine
         async with self._lock(place):
             engine.check_open()
@@ -232,11 +283,11 @@ class Schedules:
             before = b"" if new else schedules.encode(schedule)
             defined = schedule.definition
             present = Present(engine.clock.now(), _Naming(engine, place[0]))
-            orders = schedule.advance(present) if new is None else []
+            orders = schedule.catch_up(present) if new is None else []
             orders += fold(schedule, present)
             if schedule.definition is not defined:
                 schedule.serial += 1
-            if request_id or schedules.encode(schedule) != before:
+            if timely or request_id or schedules.encode(schedule) != before:
                 await self._save(schedule, orders, request_id)
 
     async def _deleted(self, place: Place, request_id: str) -> None:
@@ -272,6 +323,7 @@ class Schedules:
                 engine.make(schedule.start(order, engine.clock.now()), None, write)
             else:
                 self._stop(schedule, order, write)
+        soon = 0.0
         try:
             await saved
         except BaseException:  # perhaps it is durable all the same
@@ -279,10 +331,11 @@ class Schedules:
                 if isinstance(order, Begin):
                     self.watched.pop(order.taken.run_id, None)
             engine.loop.call_soon(self._watch_again, place)
+            soon = engine.clock.now() + RETRY
             raise
         finally:
             if next_at is not None:
-                self._fire_at(next_at)
+                self._fire_at(max(next_at, soon))
 
     def _stop(self, schedule: Schedule, order: Stop, write: Write) -> None:
         taken, reason = order.taken, f"schedule {schedule.id!r} starts another run"
@@ -351,7 +404,3 @@ class _Naming:
             found = f"{wanted}-{number}"
         self._given.add(found)
         return found, self._engine.new_id()
-
-
-def _nothing(_: Schedule, __: Present) -> list[Order]:
-    return []

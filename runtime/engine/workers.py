@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from everact.runtime.core.bounds import whole
 from everact.runtime.engine.ranks import Line, Ranked
 
 if TYPE_CHECKING:
@@ -53,13 +54,8 @@ class Worker:
         self.queues = (queues,) if isinstance(queues, str) else tuple(queues)
         if not self.queues or not all(self.queues):
             raise ValueError("a worker serves at least one queue, by a name")
-        if slots < 1 or threads < 1:
-            raise ValueError(
-                f"a worker needs at least one slot and one thread, not {slots} and "
-                f"{threads}"
-            )
-        self.slots = slots
-        self.threads = threads
+        self.slots = whole(slots, "slots of a worker", 1)
+        self.threads = whole(threads, "threads of a worker", 1)
         self.name = name or "worker-" + "-".join(self.queues)
         self.build_id = build_id
         self.registry = registry

@@ -6,16 +6,13 @@ stores what it would store for a caller in its own process. Without a hint, and 
 names that nothing here knows, a value stays the plain JSON that it is.
 """
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from everact.runtime.core.failures import Failure
-from everact.runtime.core.opaque import LONGEST
 from everact.runtime.core.records import NO_EXTRAS, Extras, StartOptions
-from everact.runtime.core.retry import retry
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.extras import PRIORITIES
 from everact.runtime.definitions.signature import Signature
@@ -151,10 +148,6 @@ def _check(options: StartOptions) -> None:
     """Refuse what the client of this process would not have let through."""
     if not options.queue:
         raise _refusal("options.queue must not be empty")
-    for name in ("run_timeout", "execution_timeout", "task_timeout"):
-        value = getattr(options, name)
-        if value is not None and not 0 <= value <= LONGEST:
-            raise _refusal(f"options.{name} must be 0 to {LONGEST:.0f} s, not {value}")
     for name in ("begin_at", "execution_deadline", "run_deadline"):
         if getattr(options, name) is not None:
             raise _refusal(
@@ -162,17 +155,6 @@ def _check(options: StartOptions) -> None:
                 "execution_timeout or run_timeout"
             )
     _check_extras(options.extras or NO_EXTRAS)
-    policy = options.retry
-    if policy is not None:
-        try:
-            retry(
-                first=timedelta(seconds=policy.first),
-                growth=policy.growth,
-                longest=timedelta(seconds=policy.longest),
-                attempts=policy.attempts,
-            )
-        except (ValueError, OverflowError) as error:
-            raise _refusal(f"options.retry: {error}") from None
 
 
 def _check_extras(extras: Extras) -> None:

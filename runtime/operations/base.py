@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Meta
 
 from everact.runtime.operations.access import Access
+from everact.runtime.operations.bounds import checker
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -82,18 +83,27 @@ def operation(
     access: Access = Access.ADMIN,
     waits: bool = False,
     streams: bool = False,
+    apart: tuple[str, ...] = (),
 ) -> Callable[
     [Callable[["Engine", Q], Awaitable[Any]]], Callable[["Engine", Q], Awaitable[Any]]
 ]:
     """Register a handler under a dotted name, ``noun.verb``.
 
-    What declares no `access` is for administrators only.
+    What declares no `access` is for administrators only. What is asked is checked
+    first (see `operations.bounds`), except for the fields that `apart` names: their
+    elements are requests that are handled, and so checked, one by one.
     """
 
     def register(
         handler: Callable[["Engine", Q], Awaitable[Any]],
     ) -> Callable[["Engine", Q], Awaitable[Any]]:
-        OPERATIONS[request] = Operation(name, request, handler, access, waits, streams)
-        return handler
+        check = checker(request, apart)
+
+        def checked(engine: "Engine", asked: Q) -> Awaitable[Any]:
+            check(asked)
+            return handler(engine, asked)
+
+        OPERATIONS[request] = Operation(name, request, checked, access, waits, streams)
+        return checked
 
     return register

@@ -101,7 +101,7 @@ class TallyRuns(Request[RunTally], frozen=True, kw_only=True):
     query: str = ""
 
 
-@operation("runs.start_batch", StartRuns, access=Access.WRITE)
+@operation("runs.start_batch", StartRuns, access=Access.WRITE, apart=("starts",))
 async def start_runs(engine: "Engine", request: StartRuns) -> tuple[StartOutcome, ...]:
     """Start them all in the same group commit, as far as it goes."""
     engine.check_open()

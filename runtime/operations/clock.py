@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from everact.runtime.core.opaque import Seconds
+from everact.runtime.core.bounds import LAST_MOMENT, Seconds
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.controlled import ControlledLoop
 from everact.runtime.errors import RPCError
@@ -63,6 +63,11 @@ async def advance_clock(engine: "Engine", request: AdvanceClock) -> ClockReading
     """Advance it, one caller at a time."""
     loop = _controlled(engine)
     async with loop.advancing:
+        if engine.clock.now() + request.seconds > LAST_MOMENT:
+            raise RPCError(
+                "the clock cannot be advanced beyond the year 8999",
+                RPCStatus.INVALID_ARGUMENT,
+            )
         await loop.advance(request.seconds)
     await engine.commits.idle()
     return _reading(engine)

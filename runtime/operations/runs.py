@@ -47,7 +47,10 @@ REJECT_NONE, REJECT_NOT_OPEN, REJECT_NOT_COMPLETED = (
 )
 REJECTS = (REJECT_NONE, REJECT_NOT_OPEN, REJECT_NOT_COMPLETED)
 
-Limit: TypeAlias = Annotated[int, Meta(ge=1, le=10_000)]
+LARGEST_PAGE = 10_000
+"""What one page of an answer holds at most."""
+
+Limit: TypeAlias = Annotated[int, Meta(ge=1, le=LARGEST_PAGE)]
 Reject: TypeAlias = Annotated[str, Meta(pattern=f"^({'|'.join(REJECTS)})$")]
 
 

@@ -1,6 +1,6 @@
 """Operations on schedules: create, look at, change, act now, forget."""
 
-from datetime import UTC, datetime
+import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -8,11 +8,15 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from everact.runtime.core import schedules
+from everact.runtime.core.bounds import moment_of
 from everact.runtime.core.calendars import Spec
-from everact.runtime.core.cron import compiled
+from everact.runtime.core.cron import compiled, times_of
 from everact.runtime.core.opaque import Payload
 from everact.runtime.core.records import Attribute, AttributeKind
 from everact.runtime.core.schedules import (
+    BATCH,
+    MOST_BACKFILLED,
+    MOST_RANGES,
     Backfill,
     Definition,
     Order,
@@ -96,7 +100,8 @@ class ScheduleList(msgspec.Struct, frozen=True, kw_only=True):
 class CreateSchedule(Request[None], frozen=True, kw_only=True):
     """Create a schedule; durable when answered.
 
-    `trigger_immediately` takes an action at once, `backfills` those of past times.
+    `trigger_immediately` takes an action at once, `backfills` those of past times;
+    see `BackfillSchedule` for how many.
     """
 
     id: Name
@@ -162,7 +167,12 @@ class TriggerSchedule(Request[None], frozen=True, kw_only=True):
 
 
 class BackfillSchedule(Request[None], frozen=True, kw_only=True):
-    """Have a schedule take the actions of past times now, paused or not."""
+    """Have a schedule take the actions of past times now, paused or not.
+
+    The ranges of one request cover 100,000 times at most, and a schedule has 100
+    ranges before it at most (RESOURCE_EXHAUSTED until some are done). It is durable
+    when answered, and done in slices, between which everything else is served.
+    """
 
     id: Name
     backfills: Annotated[tuple[Backfill, ...], Meta(min_length=1)]
@@ -194,7 +204,7 @@ class ListSchedules(Request[ScheduleList], frozen=True, kw_only=True):
 async def create_schedule(engine: "Engine", request: CreateSchedule) -> None:
     """Make it, and do at once what was asked for."""
     _check(schedules.check_new, request.schedule)
-    _check_backfills(request.backfills)
+    await _check_backfills(request.backfills, request.schedule.spec)
     _check_attributes(request.attributes)
     _check_action(engine, request)
     now = engine.clock.now()
@@ -216,7 +226,7 @@ async def create_schedule(engine: "Engine", request: CreateSchedule) -> None:
         orders: list[Order] = []
         if request.trigger_immediately:
             orders += schedule.trigger(None, present)
-        return orders + schedule.advance(present)
+        return orders + schedule.make_up(present)
 
     await engine.schedules.create(schedule, begin, request.request_id)
 
@@ -299,11 +309,18 @@ async def trigger_schedule(engine: "Engine", request: TriggerSchedule) -> None:
 @operation("schedules.backfill", BackfillSchedule, access=Access.WRITE)
 async def backfill_schedule(engine: "Engine", request: BackfillSchedule) -> None:
     """Note what is to be made up for, and begin with it."""
-    _check_backfills(request.backfills)
+    stored = engine.schedules.read((request.workspace, request.id))
+    await _check_backfills(request.backfills, stored.definition.spec)
 
     def backfill(schedule: Schedule, present: Present) -> list[Order]:
+        if len(schedule.backfills) + len(request.backfills) > MOST_RANGES:
+            raise RPCError(
+                f"schedule {schedule.id!r} has {len(schedule.backfills)} backfills "
+                f"before it, and {MOST_RANGES} at most: wait until some are done",
+                RPCStatus.RESOURCE_EXHAUSTED,
+            )
         schedule.backfills += request.backfills
-        return schedule.advance(present)
+        return schedule.make_up(present)
 
     await _change(engine, request, backfill)
 
@@ -353,7 +370,7 @@ def _filtered(schedule: Schedule) -> dict[str, Any]:
     """What a filter finds in a schedule."""
     found: dict[str, Any] = {
         name: (
-            datetime.fromtimestamp(attribute.value, UTC)  # type: ignore[arg-type]
+            moment_of(attribute.value)  # type: ignore[arg-type]
             if attribute.kind is AttributeKind.DATETIME
             else attribute.value
         )
@@ -377,14 +394,14 @@ def _check(check: Any, definition: Definition) -> None:
     try:
         check(definition)
     except ValueError as error:
-        raise RPCError(str(error), RPCStatus.INVALID_ARGUMENT) from None
+        raise _refused(str(error)) from None
 
 
 def _check_attributes(attributes: Attributes) -> None:
     try:
         typed_attributes(attributes)
     except (TypeError, ValueError, OverflowError) as error:
-        raise RPCError(str(error), RPCStatus.INVALID_ARGUMENT) from None
+        raise _refused(str(error)) from None
 
 
 def _check_action(engine: "Engine", request: CreateSchedule | UpdateSchedule) -> None:
@@ -394,10 +411,25 @@ def _check_action(engine: "Engine", request: CreateSchedule | UpdateSchedule) ->
         engine.visibility.check(request.workspace, extras.attributes)
 
 
-def _check_backfills(backfills: tuple[Backfill, ...]) -> None:
+async def _check_backfills(backfills: tuple[Backfill, ...], spec: Spec) -> None:
+    """Refuse ranges that are too many, too long or no ranges at all."""
+    if len(backfills) > MOST_RANGES:
+        raise _refused(f"{len(backfills)} backfills are given, {MOST_RANGES} at most")
+    times, found = times_of(spec), 0
     for one in backfills:
         if one.until < one.after:
-            raise RPCError(
-                f"a backfill must not end before it starts: {one}",
-                RPCStatus.INVALID_ARGUMENT,
-            )
+            raise _refused(f"a backfill must not end before it starts: {one}")
+        for _ in times.between(one.after, one.until):
+            found += 1
+            if found > MOST_BACKFILLED:
+                raise _refused(
+                    f"the backfills cover more than {MOST_BACKFILLED:,} times of the "
+                    "schedule, which is the most for one request: give shorter ones, "
+                    "one request after the other"
+                )
+            if not found % BATCH:
+                await asyncio.sleep(0)  # others have their turn
+
+
+def _refused(message: str) -> RPCError:
+    return RPCError(message, RPCStatus.INVALID_ARGUMENT)

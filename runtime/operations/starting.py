@@ -15,10 +15,11 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from everact.runtime.core import identity
+from everact.runtime.core.bounds import Moment, Seconds
 from everact.runtime.core.chain import cron_of
 from everact.runtime.core.cron import cron_times
 from everact.runtime.core.identity import Verdict
-from everact.runtime.core.opaque import Payload, Seconds
+from everact.runtime.core.opaque import Payload
 from everact.runtime.core.records import (
     SignalReceived,
     Started,
@@ -79,7 +80,7 @@ class StartRun(Request[StartedRun], frozen=True, kw_only=True):
     kwargs: dict[str, Payload] = {}
     options: StartOptions = StartOptions()
     start_delay: Seconds | None = None
-    begin_at: Seconds | None = None
+    begin_at: Moment | None = None
     on_conflict: OnConflict | None = None
     on_reuse: OnReuse = "allow"
     signal: StartSignal | None = None

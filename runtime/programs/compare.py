@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from everact.runtime.core.bounds import LAST_MOMENT
 from everact.runtime.core.records import (
     AwaitEvent,
     CancelCall,
@@ -42,6 +43,9 @@ def same(recorded: Command, produced: Command, values: Converter) -> bool:
         return recorded.update_id == produced.update_id and _same_answer(
             recorded, produced, values
         )
+    if isinstance(recorded, StartTimer) and isinstance(produced, StartTimer):
+        ends = produced.due == LAST_MOMENT <= recorded.due  # infinite, once
+        return ends and recorded.call == produced.call
     if isinstance(recorded, (StartTimer, CancelCall, AwaitEvent)):
         return False
     if isinstance(recorded, UpsertAttributes) and isinstance(

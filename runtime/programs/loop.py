@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from everact.runtime.core.bounds import LAST_MOMENT, LONGEST
 from everact.runtime.core.records import CancelCall, CancelTask, Command, StartTimer
 from everact.runtime.errors import ForeignAwait, ReadOnlyError
 
@@ -390,8 +391,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     ) -> ReadyHandle:
         if when <= self.now:
             return self.call_soon(callback, *args, context=context)
-        if math.isnan(when):  # it has no place in any order of moments
-            raise ValueError("a delay must be a number, not NaN")
+        if not when - self.now <= LONGEST:  # NaN is not either
+            when = _for_ever(when - self.now)
         call = self.next_call()
         if context is None:
             sleeps = callback is _wake_sleeper
@@ -456,6 +457,15 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
     def get_exception_handler(self) -> None:
         return None
+
+
+def _for_ever(delay: float) -> float:
+    """The moment of a timer that never fires; ValueError if it is a slip, or none."""
+    if math.isnan(delay):  # it has no place in any order of moments
+        raise ValueError("a delay must be a number, not NaN")
+    if delay != math.inf:
+        raise ValueError(f"a delay must be a century at most, or infinite: {delay} s")
+    return LAST_MOMENT
 
 
 def _refuse(method: str, what: str) -> Callable[..., NoReturn]:

@@ -30,6 +30,7 @@ from everact.runtime.core.records import (
     StartOptions,
     UpsertAttributes,
 )
+from everact.runtime.core.retry import checked_policy
 from everact.runtime.definitions.durable import DurableLoop, RunInfo
 from everact.runtime.definitions.extras import extras_of, json_object
 from everact.runtime.definitions.search_attributes import typed_attributes
@@ -354,9 +355,10 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         def limit(name: str) -> float | None:
             return optional_seconds(options.get(name), what=name)
 
+        retry = options.get("retry")
         return StartOptions(
             queue=options.get("queue") or self.start.options.queue,
-            retry=options.get("retry"),
+            retry=None if retry is None else checked_policy(retry),
             run_timeout=limit("run_timeout"),
             execution_timeout=limit("execution_timeout"),
             parameters=json_object(options.get("parameters"), "parameters"),

@@ -1,4 +1,8 @@
-"""Real commands: child processes against an engine that a command serves."""
+"""Real commands against an engine that a command serves in another process.
+
+Most run in this process, by the same entry point. Where the promise is about processes
+(signals, what is served or executed, exit codes of the interpreter) they are processes.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +47,7 @@ class Done(NamedTuple):
 
 
 class Shell:
-    """Runs commands in a folder, with nothing of this machine's user."""
+    """Runs commands in a folder, each a process, nothing of this user."""
 
     def __init__(self, folder: Path, **variables: str) -> None:
         self.folder = folder
@@ -88,7 +92,7 @@ class Shell:
     def json(self, *arguments: str) -> Any:
         """Run a command that must succeed; its answer as JSON."""
         done = self(*arguments, "--json")
-        assert (done.code, done.err) == (0, "")
+        assert (done.code, done.err) == (0, ""), done.err
         return done.data
 
     @contextmanager
@@ -130,6 +134,12 @@ class Quick(Shell):
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     """A shell in an empty folder, where no engine is known."""
+    return Quick(tmp_path)
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Shell:
+    """The same, and every command is a process."""
     return Shell(tmp_path)
 
 

@@ -63,10 +63,10 @@ def test_five_minutes_to_a_run(shell: Shell) -> None:
 
 
 @pytest.mark.real_time
-def test_the_program_of_the_page_runs_beside_an_engine(shell: Shell) -> None:
+def test_the_program_of_the_page_runs_beside_an_engine(processes: Shell) -> None:
     (program,) = re.findall(r"```python\n(.*?)```", PAGES["docs/cli.md"], re.DOTALL)
-    (shell.folder / "program.py").write_text(program)
-    assert shell("exec", "program.py").out == "42\n"
+    (processes.folder / "program.py").write_text(program)
+    assert processes("exec", "program.py").out == "42\n"
 
 
 async def test_every_metric_of_the_page_exists(tmp_path: Path) -> None:

@@ -51,30 +51,34 @@ asyncio.run(main())
 
 
 @pytest.mark.feature("CT-03")
-def test_a_program_without_settings_runs_beside_a_local_engine(shell: Shell) -> None:
-    (shell.folder / "program.py").write_text(TEN_LINES)
-    done = shell("exec", "program.py", "--its", "--json")
+def test_a_program_without_settings_runs_beside_a_local_engine(
+    processes: Shell,
+) -> None:
+    (processes.folder / "program.py").write_text(TEN_LINES)
+    done = processes("exec", "program.py", "--its", "--json")
     assert (done.code, done.out, done.err) == (0, "42 --its --json\n", "")
-    assert not (shell.folder / "everact.db.tokens").exists()
+    assert not (processes.folder / "everact.db.tokens").exists()
 
 
 @pytest.mark.feature("CT-03")
-def test_any_command_gets_address_key_and_endpoint(shell: Shell) -> None:
+def test_any_command_gets_address_key_and_endpoint(processes: Shell) -> None:
     names = ("ADDRESS", "API_KEY", "TOKEN", "API_URL", "CONTROL_ADDRESS")
     script = "import os, json; print(json.dumps(dict(os.environ)))"
-    done = shell("exec", "--", sys.executable, "-c", script)
+    done = processes("exec", "--", sys.executable, "-c", script)
     found = {name: done.data[f"EVERACT_{name}"] for name in names}
     assert found["API_URL"] == f"http://{found['ADDRESS']}"
     assert found["API_KEY"] == found["TOKEN"]
     assert found["CONTROL_ADDRESS"] == "127.0.0.1:0"
 
-    plain = shell("exec", "--", sys.executable, "-c", PLAIN)
+    plain = processes("exec", "--", sys.executable, "-c", PLAIN)
     assert (plain.code, plain.err) == (0, "")
 
 
-def test_a_program_keeps_its_exit_code(shell: Shell) -> None:
-    assert shell("exec", "--", sys.executable, "-c", "raise SystemExit(9)").code == 9
-    assert shell("exec", "no-such-program").code == Exit.USAGE
+def test_a_program_keeps_its_exit_code(processes: Shell) -> None:
+    assert (
+        processes("exec", "--", sys.executable, "-c", "raise SystemExit(9)").code == 9
+    )
+    assert processes("exec", "no-such-program").code == Exit.USAGE
 
 
 def test_sigterm_reaches_the_program_and_its_engine_closes(shell: Shell) -> None:
@@ -114,17 +118,17 @@ def test_ctrl_c_while_waiting_leaves_the_run_alone(engine: Shell) -> None:
     assert engine.json("describe", "patient")["status"] == "running"
 
 
-def test_a_workflow_runs_here_without_a_server(shell: Shell) -> None:
-    done = shell.json("run", f"{WORKS}:squares", "3", "--id", "once")
+def test_a_workflow_runs_here_without_a_server(processes: Shell) -> None:
+    done = processes.json("run", f"{WORKS}:squares", "3", "--id", "once")
     assert done == {"workflow_id": "once", "status": "completed", "result": [0, 1, 4]}
-    again = shell.json("run", f"{WORKS}:squares", "9", "--id", "once")
+    again = processes.json("run", f"{WORKS}:squares", "9", "--id", "once")
     assert again == done
-    failed = shell("run", f"{WORKS}:unlucky", "why", "--json")
+    failed = processes("run", f"{WORKS}:unlucky", "why", "--json")
     assert (failed.code, failed.error["cause"]["message"]) == (Exit.FAILED, "why")
 
 
 @pytest.mark.kill
-def test_a_killed_run_goes_on_with_the_same_command(shell: Shell) -> None:
+def test_a_killed_run_goes_on_with_the_same_command(processes: Shell) -> None:
     source = (
         "import asyncio\nfrom everact.runtime import task, workflow\n"
         "@task\nasync def mark() -> None:\n"
@@ -134,14 +138,14 @@ def test_a_killed_run_goes_on_with_the_same_command(shell: Shell) -> None:
         "    await mark()\n    await say()\n"
         "    await asyncio.sleep(2)\n    return 'done'\n"
     )
-    (shell.folder / "slow.py").write_text(source)
-    with shell.begin("run", "slow.py:slow", "--id", "s") as first:
+    (processes.folder / "slow.py").write_text(source)
+    with processes.begin("run", "slow.py:slow", "--id", "s") as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "marked\n"
         first.kill()
-    done = shell("run", "slow:slow", "--id", "s")
+    done = processes("run", "slow:slow", "--id", "s")
     assert (done.code, done.out.splitlines()[-1]) == (0, "done")
-    assert (shell.folder / "marks").read_text() == "x"
+    assert (processes.folder / "marks").read_text() == "x"
 
 
 @pytest.mark.parametrize(
@@ -154,34 +158,34 @@ def test_a_killed_run_goes_on_with_the_same_command(shell: Shell) -> None:
     ],
 )
 def test_a_module_that_cannot_be_imported_is_a_mistake(
-    shell: Shell, source: str, said: str
+    processes: Shell, source: str, said: str
 ) -> None:
-    (shell.folder / "flows.py").write_text(source)
-    done = shell("serve", "flows.py")
+    (processes.folder / "flows.py").write_text(source)
+    done = processes("serve", "flows.py")
     assert (done.code, done.out) == (Exit.USAGE, "")
     assert said in done.err
     assert len(done.err.splitlines()) == 1
 
 
-def test_what_cannot_be_served_changes_nothing(shell: Shell) -> None:
+def test_what_cannot_be_served_changes_nothing(shell: Shell, processes: Shell) -> None:
     for command in ("serve nothing", "run works.py", "serve ../x.py", "run x:y"):
         assert shell(*command.split()).code == Exit.USAGE
-    everywhere = shell("serve", WORKS, "--address", "0.0.0.0:0")
+    everywhere = processes("serve", WORKS, "--address", "0.0.0.0:0")
     assert everywhere.code == Exit.SETUP
     assert "everact token create" in everywhere.err
 
 
-def test_a_database_or_port_in_use_is_named(engine: Shell, shell: Shell) -> None:
+def test_a_database_or_port_in_use_is_named(engine: Shell, processes: Shell) -> None:
     taken = engine.variables["EVERACT_ADDRESS"]
-    port = shell("serve", WORKS, "--address", taken, "--json")
+    port = processes("serve", WORKS, "--address", taken, "--json")
     assert (port.code, port.error["type"]) == (Exit.SETUP, "AddressInUse")
     database = str(engine.folder / "everact.db")
-    file = shell("run", f"{WORKS}:squares", "1", "--database", database, "--json")
+    file = processes("run", f"{WORKS}:squares", "1", "--database", database, "--json")
     assert (file.code, file.error["type"]) == (Exit.SETUP, "StoreInUse")
 
 
-def test_the_demo_ships_three_orders(shell: Shell) -> None:
-    done = shell("demo", "--once", "--pause", "100ms", "--address", "127.0.0.1:0")
+def test_the_demo_ships_three_orders(processes: Shell) -> None:
+    done = processes("demo", "--once", "--pause", "100ms", "--address", "127.0.0.1:0")
     assert done.code == 0
     assert done.out.startswith("open http://127.0.0.1:")
     assert done.err.splitlines() == [

@@ -77,11 +77,33 @@ def test_none_means_no_limit_where_that_is_allowed() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.integers(0, 10**6), st.sampled_from(["ms", "s", "m", "h", "d"])),
+        st.tuples(st.integers(0, 1500), st.sampled_from(["ms", "s", "m", "h", "d"])),
         min_size=1,
+        max_size=20,
     )
 )
 def test_parts_are_added_up(parts: list[tuple[int, str]]) -> None:
     units = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
     text = "".join(f"{amount}{unit}" for amount, unit in parts)
     assert seconds(text) == pytest.approx(sum(a * units[u] for a, u in parts))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "5000000d",
+        "36526d",
+        timedelta.max,
+        1e308,
+        10**400,
+        2**63,
+        "9" * 900 + "s",
+        "1s" * 1_000_000,
+    ],
+    ids=lambda given: repr(given)[:20] if not isinstance(given, int) else "integer",
+)
+def test_what_is_longer_than_a_century_is_refused_and_shortly(given: Any) -> None:
+    with pytest.raises(ValueError, match=r"^timeout ") as refused:
+        seconds(given, what="timeout")
+    assert len(str(refused.value)) < 250
+    assert seconds("36525d") == seconds(timedelta(days=36525)) == 100 * 365.25 * 86400

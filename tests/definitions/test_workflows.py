@@ -125,7 +125,7 @@ def test_the_default_name_is_the_qualified_one_and_a_given_one_wins() -> None:
 
 
 @pytest.mark.feature("DF-10")
-@pytest.mark.parametrize("target", [Order, Order.execute, "Order"], ids=repr)
+@pytest.mark.parametrize("target", [Order, Order.execute, "Order"])
 async def test_a_good_class_runs_by_reference_and_by_name(
     runtime: Runtime, target: Any
 ) -> None:
@@ -319,7 +319,7 @@ async def test_arg_and_args_together_are_refused(runtime: Runtime) -> None:
 
 @pytest.mark.feature("DC-04")
 @pytest.mark.parametrize("args", [[], [1, 2, 3]], ids=repr)
-@pytest.mark.parametrize("target", [two, Order, Order.execute], ids=str)
+@pytest.mark.parametrize("target", [two, Order, Order.execute])
 async def test_arguments_that_do_not_fit_are_refused_before_anything_is_stored(
     runtime: Runtime, target: Any, args: list[Any]
 ) -> None:
@@ -338,7 +338,7 @@ async def test_a_start_by_name_with_misfits_fails_before_user_code_runs(
     assert started == []
 
 
-@pytest.mark.parametrize("target", [None, 7, int, print, lambda: None], ids=repr)
+@pytest.mark.parametrize("target", [None, 7, int, print, lambda: None])
 def test_what_is_no_workflow_says_what_would_be(target: Any) -> None:
     with pytest.raises(TypeError, match="decorate it with @workflow"):
         name_of(target)

@@ -291,7 +291,7 @@ async def test_under_json_alone_an_open_socket_is_refused_and_no_run_exists(
         assert [line.workflow_id async for line in client.list()] == ["only"]
 
 
-@pytest.mark.parametrize("given", [JsonConverter(), "json", DataConverter], ids=repr)
+@pytest.mark.parametrize("given", [JsonConverter(), "json", DataConverter])
 def test_a_converter_that_is_none_is_refused_at_once(given: Any) -> None:
     with pytest.raises(TypeError, match="data_converter"):
         Client(None, data_converter=given)

@@ -128,7 +128,6 @@ def test_a_dataclass_is_its_class_with_a_hint_and_a_dictionary_without() -> None
         (Plain(), Plain, Plain(), "cloudpickle"),
         ([ORDER, Plain()], list[Any], [ORDER, Plain()], "cloudpickle"),
     ],
-    ids=repr,
 )
 def test_each_value_says_how_it_is_encoded_and_comes_back_by_its_type(
     value: Any, kind: Any, plain: Any, encoding: str
@@ -148,7 +147,7 @@ def test_there_is_one_default_and_it_keeps_every_class() -> None:
 
 
 @pytest.mark.feature("DC-01")
-@pytest.mark.parametrize("value", [ORDER, [1], "text", 5, None, Plain()], ids=repr)
+@pytest.mark.parametrize("value", [ORDER, [1], "text", 5, None, Plain()])
 def test_what_one_converter_stored_the_other_reads(value: Any) -> None:
     default = DataConverter.default
     assert JSON.decode(default.encode(value, "v")) == value
@@ -170,7 +169,7 @@ def test_a_hint_that_is_no_type_gives_plain_data(kind: Any) -> None:
 
 @pytest.mark.feature("DC-05")
 @pytest.mark.parametrize(
-    "value", [Plain(), lambda: 1, [math.nan], {"x": -math.inf}, "\ud800"], ids=repr
+    "value", [Plain(), lambda: 1, [math.nan], {"x": -math.inf}, "\ud800"]
 )
 def test_json_alone_names_what_it_cannot_convert(value: Any) -> None:
     with pytest.raises(ValueNotStorable, match="argument 1 of f has no JSON form"):
@@ -227,7 +226,7 @@ ZIPPED = DataConverter(codec=Zip())
 
 @pytest.mark.feature("DC-02")
 @pytest.mark.parametrize("codec", [Zip(), SlowZip()], ids=lambda c: type(c).__name__)
-@pytest.mark.parametrize("values", [PickleConverter(), JSON.values], ids=repr)
+@pytest.mark.parametrize("values", [PickleConverter(), JSON.values])
 def test_a_codec_is_applied_to_every_value_and_named_beside_it(
     codec: Any, values: Converter
 ) -> None:
