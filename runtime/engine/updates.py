@@ -89,10 +89,11 @@ class Updates:
 
     def _let_in(self, run: "RunActor", asked: Asked) -> bool:
         """Put an update to the run's code: it is recorded, or else refused."""
+        event: Any = asked.event
         assert run.program is not None
-        failure = self._verdict(run.program, asked.event)
+        failure = self._verdict(run.program, event)
         if failure is None:
-            run.take(asked.event, asked)
+            run.take(event, asked)
             return True
         if failure.type == ReadOnlyError.__name__:
             run._rebuild()

@@ -587,10 +587,9 @@ async def test_an_async_handler_of_a_start_begins_before_the_code(
     site: Site,
 ) -> None:
     async with site.up() as runtime:
-        for _ in range(2):
-            handle = await runtime.start(
-                Diary.run, id="d", start_signal="async", start_signal_args=["a"]
-            )
+        options: Any = {"start_signal": "async", "start_signal_args": ["a"]}
+        await runtime.start(Diary.run, id="d", **options)
+        handle = await runtime.start(Diary.run, id="d", **options)
         assert await handle.query(Diary.so_far) == ["a", "code", "a"]
         first, *others = await handle.history()
         assert (first.kind, others[1].data["args"]) == ("Started", ["a"])

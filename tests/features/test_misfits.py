@@ -134,7 +134,7 @@ async def test_without_it_the_run_is_put_aside_and_can_be_told_so_later(
         handle = runtime.handle("order")
         await handle.signal("paid", 2)
         assert await handle.result() == ["2 tea", 1, "2 ship", 2]
-        assert runtime._engine.runs_aside == 0  # type: ignore[attr-defined]
+        assert (await handle.describe()).aside is None
 
 
 @pytest.mark.feature("RC-06")

@@ -62,6 +62,7 @@ class Parent:
 
     @workflow.run
     async def run(self) -> str:
+        given_up = "waited for"
         try:
             async with asyncio.timeout(5):
                 await execute_child(slow_to_end, id="child")
