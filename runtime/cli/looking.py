@@ -232,7 +232,9 @@ def _tasks(tasks: Sequence[TaskView]) -> Any:
     rows = [
         (
             task.name,
-            task.state,
+            f"{task.state}, waits for {task.waits_for}"
+            if task.waits_for
+            else task.state,
             task.attempt,
             moment(task.next_attempt_at),
             task.last_failure or "",

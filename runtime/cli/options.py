@@ -99,12 +99,8 @@ def remote(function: Command) -> Command:
         tls_ca: str | None,
         tls_certificate: str | None,
         tls_key: str | None,
-        unserved_file: str | None = None,
         **options: Any,
     ) -> Any:
-        if unserved_file is not None:
-            _check_alone(unserved_file)
-            return function(*args, engine=Unserved(unserved_file, workspace), **options)
         chosen: bool | TLSConfig = tls
         with bad_input():
             target = parse_target(address, "--address")
@@ -153,14 +149,22 @@ def remote(function: Command) -> Command:
 
 def unserved(function: Command) -> Command:
     """Let a command for an engine take a file that no engine has, in its place."""
+
+    @functools.wraps(function)
+    def call(*args: Any, engine: Remote, database: str | None, **options: Any) -> Any:
+        if database is None:
+            return function(*args, engine=engine, **options)
+        _check_alone(database)
+        alone = Unserved(database, engine.workspace)
+        return function(*args, engine=alone, **options)
+
     return remote(
         click.option(
             "--database",
-            "unserved_file",
             type=click.Path(exists=True, dir_okay=False),
             metavar="FILE",
             help="Work on this database, which no engine has; runs no code of yours.",
-        )(function)
+        )(call)
     )
 
 

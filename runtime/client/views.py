@@ -33,7 +33,10 @@ def moment(seconds: float | None) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """A task that is not done: queued, running (here or elsewhere), or retrying."""
+    """A task that is not done: queued, running (here or elsewhere), or retrying.
+
+    `waits_for` says what its attempt waits for: a slot of a queue, the end of a run.
+    """
 
     name: str
     attempt: int
@@ -43,6 +46,7 @@ class TaskView:
     lost_attempts: int
     worker: str
     task_id: str
+    waits_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +310,7 @@ def _task_view(task: PendingTask) -> TaskView:
         task.lost_attempts,
         task.worker,
         task.task_id,
+        task.waits_for,
     )
 
 

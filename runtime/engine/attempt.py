@@ -92,6 +92,8 @@ class TaskActor(Actor):
     settled = False
     enlisted = False
     over = False
+    awaits: list[int] | None = None
+    """The keys of the runs that it awaits, and has lent its slot for; see `lending`."""
     _task: "asyncio.Task[Any] | None" = None
     _limits: "Limits | None" = None
 
@@ -359,7 +361,8 @@ class TaskActor(Actor):
         worker = self.worker
         if worker is not None:
             self.worker = None
-            worker.leave(self.threaded)
+            if not self.awaits:
+                worker.leave(self.threaded)
         self._task = None
         self.over = True
         if self.enlisted:

@@ -37,6 +37,7 @@ from everact.runtime.engine.attempt import Outcome, TaskStarter
 from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.engine.events import Events
 from everact.runtime.engine.identifiers import make_ids
+from everact.runtime.engine.lending import slot_lent
 from everact.runtime.engine.loading import closing_of, load_state
 from everact.runtime.engine.ranks import Line
 from everact.runtime.engine.relations import Relations
@@ -857,7 +858,7 @@ class Engine:
         reason = self.aside_reason(key)
         if reason is not None:
             raise RunPutAside(row.workflow_id, row.run_id, reason)
-        return await self.waiting.result(key)
+        return await slot_lent(self, self.waiting.result(key), key)
 
     # -- what runs ask of each other -----------------------------------------------
 

@@ -9,6 +9,8 @@ is next. So under a steady flow of urgent tasks one in `AGEING` + 1 is not.
 """
 
 from collections import deque
+from collections.abc import Iterator
+from itertools import count
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 AGEING = 50
@@ -74,39 +76,46 @@ class Turns(Generic[T]):
 class Line(Generic[T]):
     """Tasks that wait for a slot of one queue.
 
-    One deque of tasks, as long as no task is more urgent than the least.
+    One deque of tasks, as long as no task is more urgent than the least. Places are
+    numbered by `numbers`; lines that share it can be asked whose place is older.
     """
 
-    def __init__(self) -> None:
-        self._places: deque[T | Turns[T]] = deque()
+    def __init__(self, numbers: Iterator[int] | None = None) -> None:
+        self._numbers = count() if numbers is None else numbers
+        self._places: deque[tuple[int, T | Turns[T]]] = deque()
         self._turns: dict[str, Turns[T]] = {}
 
     def join(self, task: T) -> None:
         """Stand in line."""
         urgent = (task.priority or 1) > 1
         if not (urgent or self._turns):
-            self._places.append(task)
+            self._places.append((next(self._numbers), task))
             return
         turns = self._turns.get(task.workflow)
         if turns is None or turns.gone:
             if not urgent:
-                self._places.append(task)
+                self._places.append((next(self._numbers), task))
                 return
             turns = self._by_turns(task.workflow)
         turns.join(task)
-        self._places.append(turns)
+        self._places.append((next(self._numbers), turns))
+
+    @property
+    def oldest(self) -> int:
+        """The number of the first place; only if somebody waits."""
+        return self._places[0][0]
 
     def waits(self) -> bool:
         """Whether somebody does; places of those that left are given up."""
         while self._places:
-            if not self._places[0].gone:
+            if not self._places[0][1].gone:
                 return True
             self._places.popleft()
         return False
 
     def pop(self) -> T:
         """Whose turn it is; only if somebody waits."""
-        place = self._places.popleft()
+        _, place = self._places.popleft()
         if not isinstance(place, Turns):
             return place
         task = place.pop()
@@ -115,17 +124,17 @@ class Line(Generic[T]):
         return task
 
     def __len__(self) -> int:
-        alone = sum(not p.gone for p in self._places if not isinstance(p, Turns))
+        alone = sum(not p.gone for _, p in self._places if not isinstance(p, Turns))
         return alone + sum(map(len, self._turns.values()))
 
     def _by_turns(self, workflow: str) -> Turns[T]:
         """From now on the tasks of a workflow take its places by their priority."""
         turns = self._turns[workflow] = Turns()
         places, self._places = self._places, deque()
-        for place in places:
+        for number, place in places:
             if isinstance(place, Turns) or place.workflow != workflow:
-                self._places.append(place)
+                self._places.append((number, place))
             else:
                 turns.join(place)
-                self._places.append(turns)
+                self._places.append((number, turns))
         return turns

@@ -15,6 +15,7 @@ from everact.runtime.core.failures import Failure
 from everact.runtime.core.records import CompleteUpdate, Started, UpdateAccepted
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.engine.lending import slot_lent
 from everact.runtime.engine.loading import load_state
 from everact.runtime.engine.turn import Asked
 from everact.runtime.engine.waiting import fail, reply
@@ -188,7 +189,7 @@ class Updates:
             waiting = self._waiting.setdefault(key, {})
             waiting.setdefault(update_id, []).append(waiter)
             try:
-                found = await waiter
+                found = await slot_lent(self._engine, waiter, key)
             finally:
                 self._leave(key, update_id, waiter)
             if found is not None:

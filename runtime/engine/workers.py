@@ -8,6 +8,7 @@ Waiting durably (a sleep, a child, a message) holds no slot.
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 from everact.runtime.core.bounds import whole
@@ -84,6 +85,12 @@ class Worker:
         if self.on_free is not None:
             self.on_free(self)
 
+    def take_back(self, threaded: bool) -> None:
+        """A task that lent its slot has it again, over the number if need be."""
+        self.busy += 1
+        if threaded:
+            self.busy_threads += 1
+
     def __repr__(self) -> str:
         return f"<Worker {self.name} {self.busy}/{self.slots}>"
 
@@ -97,13 +104,15 @@ class Workers:
     """The workers of one engine, and the lines before them.
 
     Tasks that need a thread stand in a line of their own, so that they do not hold
-    up those that need none. `ranks` says in which order a line is served.
+    up those that need none. Of the lines that a slot can serve, the one goes first
+    whose first place is oldest, so none starves; `ranks` says who takes that place.
     """
 
     def __init__(self, workers: Iterable[Worker]) -> None:
         self._serving: dict[str, list[Worker]] = {}
         self._at_once = self._serving
         self._lines: dict[tuple[str, bool], Line[Slotted]] = {}
+        self._places = count()
         self._recovering = False
         self.all: list[Worker] = []
         for worker in workers:
@@ -165,7 +174,7 @@ class Workers:
                 return
         line = self._lines.get((queue, threaded))
         if line is None:
-            line = self._lines[queue, threaded] = Line()
+            line = self._lines[queue, threaded] = Line(self._places)
         line.join(task)
         for worker in serving:
             worker.on_free = self._free
@@ -192,17 +201,29 @@ class Workers:
     def _free(self, worker: Worker) -> None:
         """Fill the free slots of `worker`; with nobody in line it need not say more."""
         worker.on_free = None
-        left = False
+        while worker.busy < worker.slots:
+            line = self._next(worker)
+            if line is None:
+                break
+            task = line.pop()
+            worker.take(task, task.threaded)
+        if any(line.waits() for line, _ in self._before(worker)):
+            worker.on_free = self._free
+
+    def _next(self, worker: Worker) -> Line[Slotted] | None:
+        """The line whose first place is oldest, of those that a slot can serve."""
+        found: Line[Slotted] | None = None
+        for line, threaded in self._before(worker):
+            if threaded and worker.busy_threads >= worker.threads:
+                continue
+            if line.waits() and (found is None or line.oldest < found.oldest):
+                found = line
+        return found
+
+    def _before(self, worker: Worker) -> Iterator[tuple[Line[Slotted], bool]]:
+        """The lines before `worker`, and whether they are of tasks for threads."""
         for queue in worker.lanes:
             for threaded in (False, True):
                 line = self._lines.get((queue, threaded))
-                while line is not None and line.waits():
-                    if worker.busy < worker.slots and not (
-                        threaded and worker.busy_threads >= worker.threads
-                    ):
-                        worker.take(line.pop(), threaded)
-                    else:
-                        left = True
-                        break
-        if left:
-            worker.on_free = self._free
+                if line is not None:
+                    yield line, threaded

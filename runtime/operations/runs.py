@@ -37,6 +37,7 @@ from everact.runtime.store.base import RunFilter, RunRow
 from everact.runtime.store.searching import attributes_found
 
 if TYPE_CHECKING:
+    from everact.runtime.engine.attempt import TaskActor
     from everact.runtime.engine.engine import Engine
     from everact.runtime.engine.run import RunActor
 
@@ -86,7 +87,11 @@ class AwaitRun(Request[RunClosed], frozen=True, kw_only=True):
 
 
 class PendingTask(msgspec.Struct, frozen=True, kw_only=True):
-    """A task that is not done. `next_attempt_at` is epoch seconds while it waits."""
+    """A task that is not done. `next_attempt_at` is epoch seconds while it waits.
+
+    `waits_for` says in words what an attempt that is queued or running waits for: a
+    slot of a queue, or the end of a run that it awaits.
+    """
 
     call: int
     name: str
@@ -97,6 +102,7 @@ class PendingTask(msgspec.Struct, frozen=True, kw_only=True):
     lost_attempts: int = 0
     worker: str = ""
     task_id: str = ""
+    waits_for: str = ""
 
 
 class PendingUpdate(msgspec.Struct, frozen=True, kw_only=True):
@@ -335,7 +341,7 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
         memo=options.memo,
         headers=options.headers,
         pending_tasks=tuple(
-            _pending(state, run, command)
+            _pending(engine, state, run, command)
             for command in state.calls.values()
             if isinstance(command, RunTask)
         ),
@@ -386,7 +392,9 @@ async def _looked_at(engine: "Engine", ref: RunRef) -> "tuple[RunRow, RunActor |
             return row, run
 
 
-def _pending(state: Any, run: "RunActor | None", command: RunTask) -> PendingTask:
+def _pending(
+    engine: "Engine", state: Any, run: "RunActor | None", command: RunTask
+) -> PendingTask:
     tries = state.tries.get(command.call) if state.tries else None
     elsewhere = tries is not None and tries.handed is not None
     attempt = run.attempts.get(command.call) if run is not None else None
@@ -404,7 +412,28 @@ def _pending(state: Any, run: "RunActor | None", command: RunTask) -> PendingTas
         lost_attempts=tries.lost if tries else 0,
         worker=attempt.worker_name if attempt is not None else "",
         task_id=f"{state.start.run_id}/{state.generation}/{command.call}",
+        waits_for="" if attempt is None else _waits_for(engine, attempt),
     )
+
+
+def _waits_for(engine: "Engine", attempt: "TaskActor") -> str:
+    """What an attempt waits for before it begins, or goes on; empty if for nothing."""
+    if attempt.worker is None and not attempt.over:
+        options = attempt.command.options
+        queue = (options.queue if options else "") or attempt.run.row.queue
+        return f"a slot of queue {queue!r}"
+    awaited = (_row_of(engine, key) for key in attempt.awaits or ())
+    return ", ".join(
+        f"the end of run {row.workflow_id!r} ({row.run_id})" for row in awaited if row
+    )
+
+
+def _row_of(engine: "Engine", key: int) -> RunRow | None:
+    run = engine.runs.get(key)
+    if run is not None:
+        return run.row
+    stored = engine.store.load(key)
+    return None if stored is None else stored.run
 
 
 def _unreadable(row: RunRow, reason: str) -> RunDescription:

@@ -207,7 +207,7 @@ class RunPage {
     this.pended = text;
     const rows = tasks.slice(0, 50).map((task) => h("tr", {},
       h("td", {}, h("b", {}, task.name), h("small", {}, `call ${task.call}`)),
-      h("td", {}, h("span", { class: `state ${task.state}` }, task.state), task.state === "elsewhere" && h("small", {}, "to be completed from outside"), h("small", {}, `attempt ${task.attempt}${task.lost_attempts ? `, ${task.lost_attempts} lost` : ""}`)),
+      h("td", {}, h("span", { class: `state ${task.state}` }, task.state), task.state === "elsewhere" && h("small", {}, "to be completed from outside"), task.waits_for && h("small", {}, `waits for ${task.waits_for}`), h("small", {}, `attempt ${task.attempt}${task.lost_attempts ? `, ${task.lost_attempts} lost` : ""}`)),
       h("td", {}, task.state === "elsewhere" ? this.reports(task) : task.next_attempt_at ? moment(task.next_attempt_at) : task.worker || "–"),
       h("td", { class: "wide" }, task.last_failure ? h("span", { class: "failed" }, failureText(task.last_failure)) : task.state !== "elsewhere" && "–", task.state === "elsewhere" && h("small", {}, "task ID ", h("code", {}, task.task_id)))));
     this.fill("pending",
