@@ -90,7 +90,6 @@ _CLOSING = frozenset({Complete, Fail, ContinueAsNew, TailCall})
 _FOLLOWED = frozenset(
     {TaskFailed, AttemptStarted, Started, TaskHandedOver, TaskReported}
 )
-_CANCELS = frozenset({CancelCall, CancelTask})
 _MESSAGES = frozenset({StartChild, SignalRun, CancelRun})
 """Commands that concern another run: done in the same transaction."""
 
@@ -517,7 +516,11 @@ class RunActor(Actor):
         if closes:
             left = [(c, False) for c in (*calls.values(), *commands)]
         else:
-            left = [(calls.get(c.call), True) for c in commands if type(c) in _CANCELS]
+            left = [
+                (calls.get(c.call), True)
+                for c in commands
+                if isinstance(c, (CancelCall, CancelTask))
+            ]
         return [(c, cancel) for c, cancel in left if type(c) is StartChild]
 
     def refuse(self, event: Event, asked: Asked | None) -> None:
