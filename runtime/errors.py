@@ -141,7 +141,7 @@ class TaskCancelled(_Carrying):
 
 
 class AttemptLost(_Carrying):
-    """Too many attempts of a task died together with the engine."""
+    """The process ended too often while the task, and nothing else, was executing."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

@@ -79,8 +79,20 @@ def timed_out(kind: TimeoutKind, message: str) -> Failure:
     )
 
 
+def lost_alone(times: int) -> Failure:
+    """The failure of a task that was alone each time that the process ended."""
+    return Failure(
+        FailureKind.LOST,
+        "AttemptLost",
+        f"the process ended {times} times while an attempt of this task was executing "
+        "and nothing else was; look for a crash, an out-of-memory kill or a native "
+        "fault in this task",
+        Status.TEMPORARY_ERROR,
+    )
+
+
 def lost(attempts: int) -> Failure:
-    """The failure of a task whose attempts kept dying with the engine."""
+    """The failure of a task in journals of versions that counted every lost attempt."""
     return Failure(
         FailureKind.LOST,
         "AttemptLost",

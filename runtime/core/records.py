@@ -210,8 +210,8 @@ class TaskFailed(Record, tag=5, frozen=True):
 class AttemptStarted(Record, tag=6, frozen=True):
     """A task that was open when the engine died is dispatched again.
 
-    `lost` says that the attempt before it is known, or must be assumed, to have died
-    with the engine.
+    No engine records it any more: who ended a process is noted beside the journal. It
+    stands in older ones; `lost` says that the attempt before it was counted as lost.
     """
 
     call: int

@@ -70,7 +70,7 @@ from everact.runtime.core.records import (
 from everact.runtime.core.statuses import RunStatus
 
 LOST_LIMIT = 3
-"""Attempts of one task that may die with the engine before the task fails."""
+"""Lost attempts after which a task failed when every one was counted: old journals."""
 
 RUN_DEADLINE, EXECUTION_DEADLINE, BEGIN = 0, -1, -2
 """Timer numbers that no call has: the run's own moments."""
@@ -475,9 +475,8 @@ class RunState:
         options, tries = self.options(event.call), self.trial(event.call)
         tries.failure = event.failure
         tries.handed = None
-        if tries.stopping is None and options.retry.allows(
-            event.failure, tries.attempt
-        ):
+        final = tries.stopping is not None or event.failure.kind is FailureKind.LOST
+        if not final and options.retry.allows(event.failure, tries.attempt):
             tries.due = now + options.retry.delay(event.failure, tries.attempt)
             tries.attempt += 1
             tries.lost = 0

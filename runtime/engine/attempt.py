@@ -17,10 +17,10 @@ import msgspec
 
 from everact.actors import Actor, TimerHandle
 from everact.runtime.core import failures
+from everact.runtime.core.blame import Place
 from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
 from everact.runtime.core.records import (
     DEFAULT_TASK,
-    AttemptStarted,
     HeartbeatRecorded,
     RunRenamed,
     RunTask,
@@ -38,6 +38,7 @@ from everact.runtime.definitions.control import CompleteElsewhere
 from everact.runtime.definitions.interceptors import Invocation, through
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine import outside
+from everact.runtime.engine.stage import on_stage, watched
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import TaskCancelled, ValueNotStorable
 from everact.runtime.programs.workflow_loop import decode_arguments
@@ -87,7 +88,8 @@ class TaskActor(Actor):
     # Most attempts need nothing else, so the rest is in an instance only where it is
     # different from here.
     number = 1
-    announce = False
+    suspect = False
+    slot: int | None = None
     cancelled = False
     settled = False
     enlisted = False
@@ -128,16 +130,14 @@ class TaskActor(Actor):
                 self.task = found
         if self._limits is not None:
             self._limits.stop_queue()
-        if self.announce:
-            self.run.post(AttemptStarted(self.command.call, True))
-        else:
-            self.begin()
-
-    def begin(self) -> None:
-        """Run the function; the start of a repeated attempt is durable by now."""
         if self.settled or self.cancelled:
             self._begun_too_late()
             return
+        with on_stage(self.run.engine.on_loop, self.place):
+            self._begin()
+
+    def _begin(self) -> None:
+        """Run the function."""
         engine, command, task = self.run.engine, self.command, self.task
         if task is None:
             known = ", ".join(sorted(engine.registry.tasks)) or "none"
@@ -165,9 +165,18 @@ class TaskActor(Actor):
         if not task.is_async:
             self._run_in_thread(task, args, kwargs, self._returned)
             return
-        self.watch_task(
-            engine.start_task(_contained(self, task.function, args, kwargs))
-        )
+        self.watch_task(self._started(task.function, args, kwargs))
+
+    def _started(
+        self,
+        function: Callable[..., Coroutine[Any, Any, Any]],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> "asyncio.Task[Any]":
+        """A task that runs `function`; a suspect's notes when it is on the loop."""
+        if self.suspect:
+            function = partial(watched, self.run.engine.on_loop, self.place, function)
+        return self.run.engine.start_task(_contained(self, function, args, kwargs))
 
     def watch_task(self, running: "asyncio.Task[Any]") -> None:
         """Report how `running` ends, now or later."""
@@ -175,7 +184,18 @@ class TaskActor(Actor):
             self._done(running)
         else:
             self._task = running
+            self._goes_on(threaded=False)
             running.add_done_callback(self._done)
+
+    @property
+    def place(self) -> Place:
+        """What it is called where it is noted what executes."""
+        return self.run.row.key, self.command.call
+
+    def _goes_on(self, *, threaded: bool) -> None:
+        """Note that the function goes on beside the loop's other work."""
+        if self.slot is None:
+            self.slot = self.run.engine.stage.begun(self.place, threaded=threaded)
 
     def _injected(
         self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -192,7 +212,7 @@ class TaskActor(Actor):
         engine, command = self.run.engine, self.command
         call = Invocation("task", command.name, args, kwargs, self.headers)
         proceed = through(engine.around.tasks, partial(self._perform, task))
-        running = engine.start_task(_contained(self, proceed, (call,), {}))
+        running = self._started(proceed, (call,), {})
         if task.is_async:
             self.watch_task(running)
         elif running.done():
@@ -229,6 +249,7 @@ class TaskActor(Actor):
         context = copy_context()
         context.run(current_attempt.set, self)
         engine.clock.hold()
+        self._goes_on(threaded=True)
 
         def done(value: Any, error: BaseException | None) -> None:
             engine.clock.release()
@@ -344,6 +365,9 @@ class TaskActor(Actor):
         """A limit is over: the attempt has failed, whatever its function does."""
         if self.settled:
             return
+        if kind is TimeoutKind.QUEUE and self.run.engine.workers.held:
+            self.queued(limit)  # it was not for want of a slot that it waited
+            return
         failure = task_timed_out(kind, self.command.name, limit)
         if kind is TimeoutKind.QUEUE:
             failure = _final(failure)
@@ -356,6 +380,12 @@ class TaskActor(Actor):
 
     def _ended(self) -> None:
         """The function is over, or never began: the slot is free."""
+        engine = self.run.engine
+        if self.slot is not None:
+            engine.stage.ended(self.slot)
+            self.slot = None
+        if self in engine.suspects.trying:
+            engine.suspects.ended(self)
         if self._limits is not None:
             self._limits.stop()
         worker = self.worker
@@ -499,6 +529,9 @@ def start(run: "RunActor", command: RunTask) -> TaskCompleted | TaskFailed | Non
     attempt = _new(TaskActor)
     attempt.run, attempt.command, attempt.task = run, command, task
     attempt.worker = worker
+    on_loop = engine.on_loop  # left as it is: whoever releases a batch clears it
+    on_loop[0] = run.row.key
+    on_loop[1] = command.call
     values = engine.values
     kwargs: dict[str, Any] = {}
     try:

@@ -49,6 +49,7 @@ from everact.runtime.engine.run import (
 )
 from everact.runtime.engine.schedules import Schedules
 from everact.runtime.engine.seal import Seal
+from everact.runtime.engine.suspects import Suspects
 from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
 from everact.runtime.engine.turn import Asked
@@ -159,14 +160,13 @@ class Engine:
         """Who is told of commands of a kind once they are durable."""
         self.updates = Updates(self)
         self.events = Events(self)
-        self._read_back: set[int] = set()
         self.leaving: set[int] = set()
         """Runs that were dropped, and whose last transitions are not durable yet."""
         self._asking: set[asyncio.Task[None]] = set()
         self._next_key = 1
         self._nested = 0
         self.refusals: dict[int, int] = {}
-        self._crashed_before = 0
+        self.suspects = Suspects(self)
         self._loader: Any = None
         self._loader_at = float("inf")
         self._tune_gc = tune_gc
@@ -184,9 +184,10 @@ class Engine:
         self.epoch = opened.epoch
         self._next_key = opened.last_key + 1
         self._leaves_clean = opened.clean or self.recovers
-        self._crashed_before = 0 if opened.clean else self._next_key
         self.events.open()
         self.seal = Seal(self.store.key())
+        self.stage = self.suspects.open(opened, self.store.key())
+        self.on_loop = self.stage.on_loop
         self.system = ActorSystem("everact", clock=self.clock)
         await self.system.__aenter__()
         self.waiting = Waiting(self.store, self.loop)
@@ -208,10 +209,11 @@ class Engine:
         if self._tune_gc:
             garbage.ease()
             self._undo.append(garbage.restore)
+        self.workers.hold()
         try:
             if self.recovers:
-                with self.workers.recovering():
-                    await self._recover()
+                await self._recover()
+            self.suspects.begin()
         except BaseException:
             await self.close(0.0)
             raise
@@ -248,9 +250,11 @@ class Engine:
         self.updates.close()
         for undo in reversed(self._undo):
             undo()
+        self.suspects.close()
         self.threads.close()
         self.watchdog.stop()
         await self.system.stop()
+        self.stage.close()
         self.store.close(clean=not left and self._leaves_clean)
 
     async def _let_finish(self, grace: float) -> None:
@@ -359,8 +363,7 @@ class Engine:
         self.runs[key] = run
         reason = self.build(run) if run.state.held is None else None
         if reason is None or not self._hold_loaded(run, reason):
-            unclean = key < self._crashed_before and key not in self._read_back
-            run.release_open(unclean=unclean, begin=begin and reason is None)
+            run.release_open(begin=begin and reason is None)
         self.updates.loaded(run)
         if not run.attempts:
             self.idle(run)
@@ -415,6 +418,9 @@ class Engine:
 
     def code(self, row: RunRow, state: RunState) -> Registry | str:
         """The code for a run; why there is none here and now, as text."""
+        obstacle = self.suspects.obstacle(row.key)
+        if obstacle is not None:
+            return obstacle
         if self.versions.active:
             return self.versions.code(row, state)
         return self._no_code(state.start) or self.registry
@@ -493,8 +499,7 @@ class Engine:
             self.loop.call_soon(self._hand_on, run, message)
 
     def _let_go(self, run: RunActor) -> None:
-        """Forget a run that will be read back; no attempt of it is lost by a crash."""
-        self._read_back.add(run.row.key)
+        """Forget a run that will be read back."""
         parent = run.state.start.parent
         if parent is not None:
             self.relations.told(parent.key, parent.call)
@@ -607,11 +612,11 @@ class Engine:
                 if run is not None:
                     line.join(_Held(key, run.row.name, run.row.priority))
                 else:
-                    self._retry(key)
+                    self.go_on(key)
             while line.waits():
-                self._retry(line.pop().key)
+                self.go_on(line.pop().key)
 
-    def _retry(self, key: int) -> None:
+    def go_on(self, key: int) -> None:
         """Let a run that was held go on, if it can."""
         run = self.resident(key)
         if run is None:
@@ -805,6 +810,7 @@ class Engine:
         headers: dict[str, str],
     ) -> Any:
         """Put a query to an open run in memory or not; see `Program.query`."""
+        await self.suspects.ready(key)
         run = self.resident(key)
         if run is None:
             return await self._ask_closed(key, name, args, kwargs, headers)

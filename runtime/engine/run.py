@@ -16,10 +16,10 @@ from msgspec.structs import replace
 
 from everact.actors import Actor
 from everact.runtime.core import chain, records
+from everact.runtime.core.blame import CODE
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.records import (
     RULES,
-    AttemptStarted,
     AwaitEvent,
     Began,
     CancelCall,
@@ -63,6 +63,7 @@ from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.engine import outside, steps
 from everact.runtime.engine.attempt import Outcome, TaskActor, attempt_of, start
 from everact.runtime.engine.restarting import begins_anew
+from everact.runtime.engine.stage import on_stage
 from everact.runtime.engine.turn import Asked, Turn
 from everact.runtime.engine.watchdog import ActivationOverrun
 from everact.runtime.errors import (
@@ -87,9 +88,7 @@ OVERRUNS = 3
 """Activations over their limit after which a run is put aside."""
 
 _CLOSING = frozenset({Complete, Fail, ContinueAsNew, TailCall})
-_FOLLOWED = frozenset(
-    {TaskFailed, AttemptStarted, Started, TaskHandedOver, TaskReported}
-)
+_FOLLOWED = frozenset({TaskFailed, Started, TaskHandedOver, TaskReported})
 _MESSAGES = frozenset({StartChild, SignalRun, CancelRun})
 """Commands that concern another run: done in the same transaction."""
 
@@ -348,14 +347,19 @@ class RunActor(Actor):
         """Show events to the code, and record what it answers."""
         program, watchdog = self.program, self.engine.watchdog
         assert program is not None
+        on_loop = self.engine.on_loop
+        before = on_loop[0], on_loop[1]
+        on_loop[0], on_loop[1] = self.row.key, CODE
         watchdog.enter(self, self.state.start.options.task_timeout)
         try:
             if resumed:
                 commands = program.resume()
             else:
                 commands = program.activate(turn.shown, turn.now)
+            on_loop[0], on_loop[1] = before
             over = watchdog.leave()
         except BaseException as error:
+            on_loop[0], on_loop[1] = before
             self.interrupted(turn, error)
         else:
             self.activated(turn, commands, over)
@@ -723,6 +727,7 @@ class RunActor(Actor):
             self._settle_early(early)
         else:
             self.rest()
+        engine.on_loop[0] = 0
 
     def rest(self) -> None:
         """If the run only waits now, it may be put away."""
@@ -758,8 +763,6 @@ class RunActor(Actor):
             kind in (TaskHandedOver, TaskReported) and outside.arms(self, event)
         ):
             self._arm_retry(event.call)
-        elif kind is AttemptStarted:
-            self._announced(event)
         else:
             self.engine.opened(self)
             state = self.state
@@ -802,14 +805,15 @@ class RunActor(Actor):
         self.drop_program()
         self.engine.run_closed(self)
 
-    def dispatch(self, command: RunTask, announce: bool = False) -> None:
+    def dispatch(self, command: RunTask) -> None:
         """Start an attempt of an open task, as soon as a slot is free."""
         call, state, engine = command.call, self.state, self.engine
         if engine.stopping or call in self.attempts:
             return
+        if engine.suspects.convicts(self, command):
+            return
         number = 1 if state.tries is None else state.attempt(call)
         attempt = attempt_of(self, command, number)
-        attempt.announce = announce
         self.attempts[call] = attempt
         options, queue = command.options, self.row.queue
         if options is not None:
@@ -818,21 +822,11 @@ class RunActor(Actor):
                 attempt.queued(options.queue_timeout)
         if engine.versions.active:
             queue = engine.versions.place(attempt)
-        engine.workers.admit(attempt, queue)
+        if not engine.suspects.keeps(attempt, queue):
+            engine.workers.admit(attempt, queue)
         if not attempt.over:
             attempt.enlisted = True
             self.system.adopt(attempt, self)
-
-    def _announced(self, event: AttemptStarted) -> None:
-        attempt = self.attempts.get(event.call)
-        if attempt is None:
-            return
-        if event.call in self.state.calls:
-            attempt.begin()
-        else:  # it was lost too often
-            del self.attempts[event.call]
-            attempt.stop_now()
-            attempt.begin()
 
     def _keep_details(self, attempt: TaskActor) -> None:
         """Record the last heartbeat of an attempt that failed, before its failure."""
@@ -864,9 +858,10 @@ class RunActor(Actor):
         assert program is not None
         answer: Any
         try:
-            answer = program.query(
-                question.name, question.args, question.kwargs, question.headers
-            )
+            with on_stage(self.engine.on_loop, (self.row.key, CODE)):
+                answer = program.query(
+                    question.name, question.args, question.kwargs, question.headers
+                )
         except QueryFailed as failed:
             answer = failed
             if "changed" in failed.message:
@@ -884,11 +879,10 @@ class RunActor(Actor):
 
     # -- coming back ---------------------------------------------------------------
 
-    def release_open(self, *, unclean: bool, begin: bool) -> None:
+    def release_open(self, *, begin: bool) -> None:
         """After loading: release again all that is recorded as open.
 
-        `unclean` says that attempts may have died with the engine before, `begin`
-        that its code may go on if it was held.
+        `begin` says that its code may go on if it was held.
         """
         state = self.state
         if type(state.closing) is TailCall:
@@ -902,7 +896,7 @@ class RunActor(Actor):
                 if outside.kept_from_dispatch(tries):
                     outside.stop(self, command.call)
                 elif due is None or due <= self.engine.clock.now():
-                    self.dispatch(command, announce=unclean)
+                    self.dispatch(command)
             elif type(command) in _MESSAGES:
                 self.engine.relations.send(self, command, None)
             elif type(command) is AwaitEvent:
@@ -923,7 +917,8 @@ class RunActor(Actor):
         reason: str | None = None
         try:
             try:
-                self.program.replay(self._watched_script())
+                with on_stage(self.engine.on_loop, (self.row.key, CODE)):
+                    self.program.replay(self._watched_script())
             finally:
                 over = watchdog.leave()
         except ActivationOverrun:

@@ -12,6 +12,7 @@ over, and before anything else is recorded (`RunActor` sees to that by `record`)
 
 from typing import TYPE_CHECKING, Any
 
+from everact.runtime.core.blame import CODE
 from everact.runtime.core.records import (
     Command,
     RunTask,
@@ -64,6 +65,7 @@ def release(engine: "Engine", writes: list[Write]) -> None:
             left = EARLY
             record(engine)
             engine.commits.hurry()
+    engine.on_loop[0] = 0
     if engine.steps:
         record(engine)
 
@@ -98,6 +100,10 @@ def take(run: "RunActor", event: TaskCompleted) -> None:
     now = max(now, state.time)
     assert program is not None
     events = (event,)
+    row = run.row
+    on_loop = engine.on_loop  # left as it is: whoever takes a batch clears it
+    on_loop[0] = row.key
+    on_loop[1] = CODE
     watchdog = engine.watchdog
     watchdog.serial += 1
     watchdog.limit = state.start.options.task_timeout
@@ -109,7 +115,6 @@ def take(run: "RunActor", event: TaskCompleted) -> None:
     except BaseException as error:
         run.interrupted(Turn(events, events, now), error)
         return
-    row = run.row
     if (
         commands is None
         or over

@@ -11,12 +11,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from everact.runtime.core import chain
+from everact.runtime.core.blame import CODE
 from everact.runtime.core.failures import Failure
 from everact.runtime.core.records import CompleteUpdate, Started, UpdateAccepted
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.lending import slot_lent
 from everact.runtime.engine.loading import load_state
+from everact.runtime.engine.stage import on_stage
 from everact.runtime.engine.turn import Asked
 from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.errors import ReadOnlyError, RPCError, RuntimeStateError
@@ -92,7 +94,8 @@ class Updates:
         """Put an update to the run's code: it is recorded, or else refused."""
         event: Any = asked.event
         assert run.program is not None
-        failure = self._verdict(run.program, event)
+        with on_stage(self._engine.on_loop, (run.row.key, CODE)):
+            failure = self._verdict(run.program, event)
         if failure is None:
             run.take(event, asked)
             return True

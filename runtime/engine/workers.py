@@ -7,7 +7,6 @@ Waiting durably (a sleep, a child, a message) holds no slot.
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -113,7 +112,9 @@ class Workers:
         self._at_once = self._serving
         self._lines: dict[tuple[str, bool], Line[Slotted]] = {}
         self._places = count()
-        self._recovering = False
+        self.held = False
+        """Whether all tasks stand in line until `let_go`."""
+        self._each = False
         self.all: list[Worker] = []
         for worker in workers:
             self.add(worker)
@@ -141,6 +142,7 @@ class Workers:
 
     def place_each(self) -> None:
         """From now on `free` gives none: which worker a task may go to is decided."""
+        self._each = True
         self._at_once = {}
 
     def free(self, queue: str) -> Worker | None:
@@ -158,10 +160,11 @@ class Workers:
             found[queue] = found.get(queue, 0) + len(line)
         return found
 
-    def admit(self, task: Slotted, queue: str) -> None:
+    def admit(self, task: Slotted, queue: str, *, held: bool = True) -> None:
         """Give `task` a slot of a worker of `queue`, now or when one is free.
 
-        Also of a lane of a queue, and of its workers only.
+        Also of a lane of a queue, and of its workers only. With `held=False` it need
+        not wait until others may begin.
         """
         threaded = task.threaded
         serving = self._serving.get(queue)
@@ -169,7 +172,7 @@ class Workers:
             name, _, build_id = queue.partition("\0")
             found = self._serving.get(name, ())
             serving = [worker for worker in found if worker.build_id == build_id]
-        for worker in serving if not self._recovering else ():
+        for worker in () if held and self.held else serving:
             if worker.take(task, threaded):
                 return
         line = self._lines.get((queue, threaded))
@@ -187,20 +190,24 @@ class Workers:
                 task = line.pop()
                 self.admit(task, place(task))
 
-    @contextmanager
-    def recovering(self) -> Iterator[None]:
-        """Let all tasks stand in line, and give slots at the end: by priority."""
-        self._recovering = True
-        try:
-            yield
-        finally:
-            self._recovering = False
-            for worker in self.all:
-                self._free(worker)
+    def hold(self) -> None:
+        """Let all tasks stand in line, until `let_go` gives slots: by priority."""
+        self.held = True
+        self._at_once = {}
+
+    def let_go(self) -> None:
+        """Give slots again."""
+        self.held = False
+        if not self._each:
+            self._at_once = self._serving
+        for worker in self.all:
+            self._free(worker)
 
     def _free(self, worker: Worker) -> None:
         """Fill the free slots of `worker`; with nobody in line it need not say more."""
         worker.on_free = None
+        if self.held:
+            return
         while worker.busy < worker.slots:
             line = self._next(worker)
             if line is None:

@@ -12,6 +12,7 @@ import msgspec
 
 from everact.runtime.core.records import AttributeKind
 from everact.runtime.filters.tree import Filter
+from everact.runtime.store.scratch import Scratch
 
 
 class RunRow(msgspec.Struct, kw_only=True):
@@ -176,6 +177,9 @@ class Store(Protocol):
 
     def key(self) -> bytes:
         """The secret that rows are sealed with."""
+
+    def scratch(self) -> Scratch:
+        """Memory beside the database that survives the process, not more; once open."""
 
     def commit(
         self, writes: Sequence[Write], done: Callable[[Outcome], object]

@@ -53,6 +53,7 @@ from everact.runtime.store.base import (
     Write,
 )
 from everact.runtime.store.filelock import FileLock
+from everact.runtime.store.scratch import MappedFile, Scratch, Volatile
 from everact.runtime.store.writer_process import Fate, WriterProcess
 
 logger = logging.getLogger("everact.store")
@@ -164,6 +165,9 @@ class SqliteStore:
 
     def key(self) -> bytes:
         return self._key
+
+    def scratch(self) -> Scratch:
+        return Volatile() if self._in_memory else MappedFile(self.path + ".stage")
 
     def close(self, *, clean: bool) -> None:
         if self._process is not None:

@@ -17,6 +17,7 @@ from everact.runtime.embedded import Runtime
 from everact.runtime.engine.workers import Worker
 from everact.runtime.programs.compare import shown
 from everact.runtime.store.base import Outcome, Write
+from everact.runtime.store.scratch import Scratch, Volatile
 from everact.runtime.store.sqlite import SqliteStore
 from everact.runtime.testing.environment import START
 from everact.runtime.testing.ledger import Broken, Ledger
@@ -240,6 +241,9 @@ class _CrashingStore(SqliteStore):
             done(outcome)
             if dies:
                 self._play.die()
+
+    def scratch(self) -> Scratch:
+        return Volatile()  # it is a play that ends the life, not what executes in it
 
     def _open_writing(self) -> None:
         super()._open_writing()

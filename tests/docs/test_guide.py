@@ -12,7 +12,7 @@ import pytest
 import everact.runtime
 from everact.runtime import EveractError, Runtime, RuntimeThread
 from everact.runtime.client.starting import TASK_TIMEOUT, Starting
-from everact.runtime.core.state import LOST_LIMIT
+from everact.runtime.core import blame
 from everact.runtime.core.statuses import RETRIED
 from everact.runtime.definitions.author import ON_PARENT_CLOSE
 from everact.runtime.definitions.tasks import FUNCTION_RETRY
@@ -121,8 +121,12 @@ def test_numbers_of_the_guide_are_those_of_the_code() -> None:
     assert "After 50 tasks in a row" in said
     assert engine.IDLE_RUNS == 10_240
     assert "(10,240)" in said
-    assert LOST_LIMIT == 3
-    assert "lost three times in a row" in said
+    assert (blame.ENDS, blame.CHARGES) == (2, 3)
+    assert "was executing at two ends in a row is tried apart" in said
+    assert "After the third charge the task fails" in said
+    assert (blame.TRIAL, blame.SILENCE) == (2, 2)
+    assert "for up to 2 seconds" in said
+    assert "nothing begins for 4 seconds" in said
     assert run.OVERRUNS == 3
     assert "puts the run aside the third time" in said
     assert TASK_TIMEOUT.total_seconds() == 10

@@ -15,12 +15,11 @@ import json
 import os
 import random
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from everact.runtime import (
-    AttemptLost,
     Registry,
     RunHandle,
     RunStatus,
@@ -65,6 +64,13 @@ def in_a_thread(number: int, place: int) -> int:
     return 10 * number + place
 
 
+@task(registry=registry)
+async def at_length(number: int) -> int:
+    leave_trace()
+    await asyncio.sleep(1)
+    return 10 * number
+
+
 @task(registry=registry, retry=QUICKLY)
 async def unsteady(number: int) -> int:
     leave_trace()
@@ -73,35 +79,20 @@ async def unsteady(number: int) -> int:
     return 10 * number
 
 
-async def surely(call: Callable[[], Awaitable[int]]) -> int:
-    """A task may die with the process three times in a row; then ask for another."""
-    while True:
-        try:
-            return await call()
-        except AttemptLost:
-            continue
-
-
-async def stepping(number: int, place: int) -> int:
-    return await surely(lambda: step(number, place))
-
-
 @workflow(registry=registry)
 async def sequence(number: int) -> int:
-    return sum([await stepping(number, place) for place in range(4)])
+    return sum([await step(number, place) for place in range(4)])
 
 
 @workflow(registry=registry)
 async def fan(number: int) -> int:
-    return sum(await asyncio.gather(*(stepping(number, place) for place in range(6))))
+    return sum(await asyncio.gather(*(step(number, place) for place in range(6))))
 
 
 @workflow(registry=registry)
 async def threads(number: int) -> int:
-    async def one(place: int) -> int:
-        return await surely(lambda: in_a_thread(number, place))
-
-    return sum(await asyncio.gather(*(one(place) for place in range(3))))
+    steps = (in_a_thread(number, place) for place in range(3))
+    return sum(await asyncio.gather(*steps))
 
 
 @workflow(registry=registry)
@@ -115,7 +106,7 @@ async def napping(number: int) -> int:
     total = 0
     for place in range(3):
         await sleep(0.015)
-        total += await stepping(number, place)
+        total += await step(number, place)
     return total
 
 
@@ -124,20 +115,26 @@ async def dozing(number: int) -> int:
     """Sleeps through a life or two: there is always something to recover."""
     total = 0
     for place in range(3):
-        total += await stepping(number, place)
+        total += await step(number, place)
         await sleep(0.4)
     return total
 
 
 @workflow(registry=registry)
+async def lasting(number: int) -> int:
+    """Its task is under way at many a kill, and never to blame."""
+    return await at_length(number)
+
+
+@workflow(registry=registry)
 async def flaky(number: int) -> int:
-    return await surely(lambda: unsteady(number)) + await stepping(number, 1)
+    return await unsteady(number) + await step(number, 1)
 
 
 @workflow(registry=registry)
 async def chain(number: int) -> int:
     round = run_info().memo.get("round", 0)
-    total: int = run_info().memo.get("total", 0) + await stepping(number, round)
+    total: int = run_info().memo.get("total", 0) + await step(number, round)
     if round < 3:
         continue_as_new(number, memo={"round": round + 1, "total": total})
     return total
@@ -148,7 +145,7 @@ async def listening(number: int) -> list[int]:
     heard = []
     for place in range(SIGNALS):
         heard.append(await receive("number"))
-        await stepping(number, place)
+        await step(number, place)
     return sorted(heard)
 
 
@@ -163,11 +160,15 @@ KINDS: dict[str, tuple[Any, Callable[[int], Any]]] = {
     "family": (family, lambda n: sum(places(n + child, 4) for child in range(3))),
     "napping": (napping, lambda n: places(n, 3)),
     "dozing": (dozing, lambda n: places(n, 3)),
+    "lasting": (lasting, lambda n: places(n, 1)),
     "flaky": (flaky, lambda n: 20 * n + 1),
     "chain": (chain, lambda n: places(n, 4)),
     "listening": (listening, lambda n: list(range(SIGNALS))),
 }
 """Every kind of run, and what the run of a number must return."""
+
+LONG = ("dozing", "lasting")
+"""Kinds that no wave of runs waits for."""
 
 
 def expected(id: str) -> Any:
@@ -213,7 +214,7 @@ async def until_killed(runtime: Runtime, life: int, seed: str) -> None:
             number += 1
             kind = chance.choice(list(KINDS))
             seen = asyncio.create_task(one_run(runtime, f"{kind}:{life}:{number}"))
-            (dozers.add if kind == "dozing" else wave.append)(seen)
+            (dozers.add if kind in LONG else wave.append)(seen)
         await asyncio.gather(*wave)
         await asyncio.sleep(chance.uniform(0, 0.02))
 

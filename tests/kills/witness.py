@@ -13,13 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from everact.runtime import RunStatus
-from everact.runtime.core.records import (
-    AttemptStarted,
-    RunTask,
-    TaskCompleted,
-    decode,
-)
-from everact.runtime.core.state import LOST_LIMIT
+from everact.runtime.core.records import RunTask, TaskCompleted, decode
 from tests.kills.load import expected
 
 
@@ -34,7 +28,6 @@ class Witness:
         self.asked: set[str] = set()
         self.recorded: Counter[str] = Counter()
         self.executed: Counter[str] = Counter()
-        self.lost: Counter[str] = Counter()
         self._seen_effects = 0
         self._first_open = 0
         self._seen_rows: set[tuple[int, int, int]] = set()
@@ -73,8 +66,7 @@ class Witness:
         for id, result in self.done.items():
             if json.loads(result) != expected(id):
                 self.problems.append(f"{id} gave {result}, not {expected(id)}")
-        given_up = {task for task, times in self.lost.items() if times >= LOST_LIMIT}
-        for task in sorted(self.asked - set(self.recorded) - given_up):
+        for task in sorted(self.asked - set(self.recorded)):
             self.problems.append(f"step {task} was asked for and never recorded")
         for task in sorted(set(self.recorded) - set(self.executed)):
             self.problems.append(f"step {task} is recorded and never ran")
@@ -111,8 +103,6 @@ class Witness:
         for event in transition.events:
             if isinstance(event, TaskCompleted):
                 self.recorded[f"{run}/{event.call}"] += 1
-            elif isinstance(event, AttemptStarted) and event.lost:
-                self.lost[f"{run}/{event.call}"] += 1
 
     def _new_effects(self) -> list[str]:
         path = self._folder / "effects"

@@ -6,7 +6,6 @@ import asyncio
 
 from everact.runtime import (
     ApplicationError,
-    AttemptLost,
     Registry,
     continue_as_new,
     task,
@@ -48,13 +47,7 @@ class Account:
     @workflow.signal
     async def work(self, amount: int) -> None:
         """Adds what a task gives, as soon as that is done."""
-        while True:
-            try:
-                earned = await earn(amount)
-            except AttemptLost:  # as often as a task may be lost to crashes
-                continue
-            self.total += earned
-            return
+        self.total += await earn(amount)
 
     @workflow.signal
     def close(self, how: str) -> None:

@@ -57,6 +57,7 @@ class Image:
         self.open: dict[tuple[str, str], int] = {}
         self.by_id: dict[tuple[str, str], list[int]] = {}
         self.clean = True
+        self.notes = b""
         self.epoch = 0
         self._sql = catalogue.queries("sqlite")
         self._side = sqlite3.connect(":memory:", isolation_level=None)

@@ -24,6 +24,7 @@ from everact.runtime.store.base import (
     Stored,
     Write,
 )
+from everact.runtime.store.scratch import Volatile
 from tests.simulation.image import Image, Violated
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class MemoryStore:
     def __init__(self, world: "World", image: Image) -> None:
         self.world = world
         self.image = image
+        self.notes = Volatile(image.notes)
 
     # -- opening and closing -------------------------------------------------------
 
@@ -63,9 +65,18 @@ class MemoryStore:
     def key(self) -> bytes:
         return KEY
 
+    def scratch(self) -> Volatile:
+        self.notes = Volatile(self.image.notes)
+        return self.notes
+
+    def crash(self) -> None:
+        """The process ends: what it noted last stays, whatever its remains still do."""
+        self.image.notes = self.notes.content()
+
     def close(self, *, clean: bool) -> None:
-        if clean and not self.world.crashed:
-            self.image.clean = True
+        if not self.world.crashed:
+            self.image.notes = self.notes.content()
+            self.image.clean = self.image.clean or clean
 
     # -- writing -------------------------------------------------------------------
 

@@ -67,7 +67,9 @@ def test_the_corpus_produces_every_kind_of_record() -> None:
             seen |= world.ledger.kinds
     for seed in range(60):
         seen |= running.simulate(seed).ledger.kinds
-    expected = {*get_args(records.Event), *get_args(records.Command)}
+    # One that only journals of earlier versions have.
+    old = {records.AttemptStarted}
+    expected = {*get_args(records.Event), *get_args(records.Command)} - old
     missing = sorted(kind.__name__ for kind in expected - seen)
     assert not missing
 

@@ -73,6 +73,9 @@ current: ContextVar["World"] = ContextVar("world")
 class World:
     """Everything of one simulation; `run` plays it to its end or raises Broken."""
 
+    playing: "World"
+    """For workflow code, which sees none of the variables of its engine's context."""
+
     def __init__(
         self,
         chance: Chance,
@@ -102,6 +105,7 @@ class World:
         self.runtime: LifeRuntime | None = None
         self._full = 0
         self._epoch = EPOCH
+        self.store = MemoryStore(self, self.image)
         self._loop: LifeLoop
 
     @property
@@ -114,6 +118,7 @@ class World:
     def run(self) -> None:
         """Play life after life until every script is done and every run closed."""
         token = current.set(self)
+        World.playing = self
         try:
             with _Listener(self), _parts_of_real_time_replaced():
                 while not self._live():
@@ -153,8 +158,9 @@ class World:
 
     async def _main(self) -> bool:
         """Open, let scripts act, see every run to its end; False for another life."""
+        self.store = MemoryStore(self, self.image)
         runtime = self.runtime = LifeRuntime(
-            store=MemoryStore(self, self.image),
+            store=self.store,
             clock=self.clock,
             registry=self.registry,
             generator=self.chance.ids,
@@ -211,6 +217,7 @@ class World:
             self.trace("crash", why)
             self.crashed = True
             self.crashes += 1
+            self.store.crash()
             self._loop.stop()
 
     def _turn(self, turn: int) -> None:
@@ -325,6 +332,7 @@ _EXPECTED = (
     "disk is full",
     "its next transition is refused by the database",
     "cannot act, it tries again",
+    "the process ended",
 )
 
 

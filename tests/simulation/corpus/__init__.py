@@ -2,6 +2,7 @@
 
 from tests.simulation.corpus import (
     asyncio_works,
+    blame_works,
     event_works,
     lifecycle_works,
     message_works,
@@ -25,6 +26,7 @@ ENTRIES = (
     *update_works.WORKS,
     *starting_works.WORKS,
     *event_works.WORKS,
+    *blame_works.WORKS,
 )
 
 __all__ = ["CORPUS", "ENTRIES"]

@@ -114,6 +114,38 @@ async def deadly() -> None:
 
 
 @task(registry=CORPUS)
+async def deadly_later() -> None:
+    """The same, after it has waited."""
+    world = begin()
+    await asyncio.sleep(0.7)
+    world.crash("a task that had waited kills the engine")
+
+
+@task(registry=CORPUS)
+async def deadly_helper() -> None:
+    """The same, by something that it started and waits for."""
+    world = begin()
+    asyncio.get_running_loop().call_later(
+        0.4, world.crash, "what a task started kills the engine"
+    )
+    await asyncio.sleep(1000)
+
+
+@task(registry=CORPUS)
+def deadly_thread() -> None:
+    """The same, in a thread."""
+    begin().crash("a task in a thread kills the engine")
+
+
+@task(registry=CORPUS)
+async def lasting(number: int) -> int:
+    """Only happens to be under way for a while."""
+    begin()
+    await asyncio.sleep(3.0)
+    return number
+
+
+@task(registry=CORPUS)
 async def blob(size: int) -> bytes:
     await perform()
     return b"." * size

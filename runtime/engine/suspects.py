@@ -1,0 +1,201 @@
+"""Suspects: who may have ended the process before, and what this life does about it.
+
+`core/blame.py` decides, `stage.py` remembers; here is what an engine does with it.
+While attempts are on trial nobody else gets a slot. Runs, clients and timers go on
+meanwhile: a run's own code that ends the process is on the loop then, and gives itself
+away.
+"""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from everact.actors import TimerHandle
+from everact.runtime.core import blame, failures
+from everact.runtime.core.blame import CODE, Place, Plan
+from everact.runtime.core.records import RunTask, TaskFailed
+from everact.runtime.engine.run import WAITING
+from everact.runtime.engine.stage import Stage
+from everact.runtime.engine.turn import Asked
+from everact.runtime.store.base import Opened
+from everact.runtime.store.scratch import Volatile
+
+if TYPE_CHECKING:
+    from everact.runtime.engine.attempt import TaskActor
+    from everact.runtime.engine.engine import Engine
+    from everact.runtime.engine.run import RunActor
+
+logger = logging.getLogger("everact.engine")
+
+
+class Suspects:
+    """The suspects of one engine; all methods on its loop."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+        self._plan = blame.plan_of({})
+        self._known: frozenset[Place] = frozenset()
+        self._paused: dict[int, asyncio.Future[None]] = {}
+        self._waiting: dict[Place, tuple[TaskActor, str]] = {}
+        self._trials: list[tuple[tuple[Place, ...], float]] = []
+        self._timer: TimerHandle | None = None
+        self.trying: set[TaskActor] = set()
+        """Attempts on trial: they tell `ended`."""
+
+    def open(self, opened: Opened, key: bytes) -> Stage:
+        """Judge what the last life left, if it did not end in good order.
+
+        An engine that only looks leaves that to the next one, as it is.
+        """
+        only_looks = not self._engine.recovers
+        scratch = Volatile() if only_looks else self._engine.store.scratch()
+        stage = Stage(scratch, key)
+        left = None if opened.clean else stage.read(opened.epoch)
+        records = {} if left is None else blame.judge(*left)
+        stage.begin(opened.epoch, records)
+        self._known = frozenset(records)
+        plan = self._plan = blame.plan_of(records)
+        self._trials = list(plan.trials)
+        future = self._engine.loop.create_future
+        self._paused = {key: future() for key in plan.paused}
+        if records:
+            self._tell(plan)
+        return stage
+
+    def _tell(self, plan: Plan) -> None:
+        tasks = [place for place in self._known if place[1] != CODE]
+        logger.warning(
+            "the process before did not end in good order; %d tasks and the code of %d "
+            "runs were executing then",
+            len(tasks),
+            len(self._known) - len(tasks),
+        )
+
+    def begin(self) -> None:
+        """Recovery is over: suspects are tried, if there are any, then all begin."""
+        self._engine.stage.act()
+        if self._paused:
+            self._engine.clock.call_later(blame.PAUSE, self._unpause)
+        if not self._waiting:
+            self._over()
+            return
+        silence = self._plan.silence
+        logger.warning(
+            "%d tasks were executing at %d ends in a row of the process: they are "
+            "tried apart after %g s, and all others wait meanwhile",
+            len(self._waiting),
+            blame.ENDS,
+            silence,
+        )
+        self._timer = self._engine.clock.call_later(silence, self._next)
+
+    def close(self) -> None:
+        """Try nobody any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for waiting in self._paused.values():
+            waiting.cancel()
+
+    # -- runs ----------------------------------------------------------------------
+
+    def obstacle(self, key: int) -> str | None:
+        """Why the code of a run is not to be run now; None if it may be."""
+        ends = self._plan.aside.get(key)
+        if ends is not None:
+            return (
+                f"the process ended {ends} times in a row while the code of this run "
+                "was executing; look for a crash in it. It is tried again when the "
+                "engine was stopped in good order and is started anew: repair the code "
+                "before, or terminate the run"
+            )
+        if key in self._paused:
+            return (
+                f"{WAITING}the process ended while its code was executing; it goes on "
+                f"in {blame.PAUSE:g} s"
+            )
+        return None
+
+    async def ready(self, key: int) -> None:
+        """Wait until a run goes on that is only kept from its code for a moment."""
+        waiting = self._paused.get(key)
+        if waiting is not None:
+            await asyncio.wait((waiting,))
+
+    def _unpause(self) -> None:
+        paused, self._paused = self._paused, {}
+        for key, waiting in paused.items():
+            run = self._engine.runs.get(key)
+            if run is not None and run.state.held and not self._engine.stopping:
+                self._engine.go_on(key)
+            if not waiting.done():
+                waiting.set_result(None)
+
+    # -- attempts ------------------------------------------------------------------
+
+    def convicts(self, run: "RunActor", command: RunTask) -> bool:
+        """Whether a task is guilty: then it fails, instead of being dispatched."""
+        place = (run.row.key, command.call)
+        charges = self._plan.guilty.get(place)
+        if charges is None:
+            return False
+        logger.error(
+            "%s: task %r fails: the process ended %d times while it alone executed",
+            run,
+            command.name,
+            charges,
+        )
+        failed = TaskFailed(command.call, failures.lost_alone(charges))
+        reply: asyncio.Future[Any] = self._engine.loop.create_future()
+        reply.add_done_callback(lambda done: self._convicted(place, done))
+        run.post(Asked(failed, reply))
+        return True
+
+    def _convicted(self, place: Place, done: "asyncio.Future[Any]") -> None:
+        if not done.cancelled() and done.exception() is None:  # it is durable
+            self._plan.guilty.pop(place, None)
+            self._engine.stage.forget(place)
+
+    def keeps(self, attempt: "TaskActor", queue: str) -> bool:
+        """Whether an attempt that asks for a slot is to be tried apart, later."""
+        place = (attempt.run.row.key, attempt.command.call)
+        if place not in self._known:
+            return False
+        attempt.suspect = True
+        if not any(place in group for group, _ in self._trials):
+            return False
+        self._waiting[place] = attempt, queue
+        return True
+
+    def ended(self, attempt: "TaskActor") -> None:
+        """An attempt on trial is over: if it was the last one the next are tried."""
+        self.trying.discard(attempt)
+        if not self.trying and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._engine.loop.call_soon(self._next)
+
+    def _next(self) -> None:
+        """Try the next ones; who was tried so far is no suspect any more."""
+        stage, workers = self._engine.stage, self._engine.workers
+        stage.try_alone(None)
+        self.trying.clear()
+        while self._trials:
+            group, longest = self._trials.pop(0)
+            kept = (self._waiting.pop(place, None) for place in group)
+            found = [one for one in kept if one is not None and not one[0].gone]
+            if not found:
+                continue
+            self._timer = self._engine.clock.call_later(longest, self._next)
+            stage.try_alone(group[0] if len(group) == 1 else None)
+            self.trying = {attempt for attempt, _ in found}
+            for attempt, queue in found:
+                workers.admit(attempt, queue, held=False)
+                if attempt.worker is None:  # it is over, or waits as all others do
+                    self.ended(attempt)
+            return
+        self._over()
+
+    def _over(self) -> None:
+        """Nobody is on trial any more: all begin."""
+        self._known = frozenset()
+        self._engine.workers.let_go()
