@@ -102,6 +102,7 @@ from everact.runtime.definitions.context import TaskContext, context, task_ident
 from everact.runtime.definitions.control import Reset, TailCall, continue_as_new
 from everact.runtime.definitions.durable import RunInfo
 from everact.runtime.definitions.interceptors import Invocation, WorkerInterceptor
+from everact.runtime.definitions.logs import logger
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.search_attributes import (
     SearchAttributeKey,
@@ -317,6 +318,7 @@ __all__ = [
     "is_retried",
     "last_failure",
     "last_result",
+    "logger",
     "memo_value",
     "now",
     "on_query",

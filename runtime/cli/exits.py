@@ -5,6 +5,7 @@ from typing import Final
 
 import click
 
+from everact.runtime.control import standing_in
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import (
     ContinuedAsNew,
@@ -32,6 +33,7 @@ class Exit(IntEnum):
     NOT_ALLOWED = 6
     NOT_YET = 7
     SETUP = 8
+    BLOCKED = standing_in.EXIT_CODE
     FAULT = 70
     INTERRUPTED = 130
 
@@ -46,6 +48,7 @@ MEANING: Final = {
     Exit.NOT_ALLOWED: "the token is missing, unknown or not enough",
     Exit.NOT_YET: "the time to wait is over; the run goes on",
     Exit.SETUP: "a database, port or file of secrets cannot be used",
+    Exit.BLOCKED: "an engine ended that workflow code blocked beyond interruption",
     Exit.FAULT: "a fault of everact itself",
     Exit.INTERRUPTED: "interrupted by Ctrl-C",
 }

@@ -1,6 +1,6 @@
 """Commands that look: list, count, describe, history, workflows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -174,12 +174,14 @@ def describe(
     """
 
     async def work(client: Client) -> RunView:
-        return await handle_of(client, workflow_id, run_id).describe()
+        return await handle_of(client, workflow_id, run_id).describe(values=True)
 
     view = engine.call(work)
     shown: list[Any] = [facts(_facts(view))]
     if view.pending_tasks:
         shown += ["", _tasks(view.pending_tasks)]
+    if view.failure is not None and view.failure["traceback"]:
+        shown += ["", plain(view.failure["traceback"].rstrip(), "dim")]
     out.answer(view, *shown)
 
 
@@ -217,8 +219,20 @@ def _facts(view: RunView) -> dict[str, Any]:
         "child runs": ", ".join(view.pending_children),
         "events": ", ".join(view.pending_events),
         "updates": ", ".join(f"{u.name} ({u.id})" for u in view.pending_updates),
+        "arguments": _arguments(view),
+        "result": None if view.result is None else to_json(view.result),
+        "failure": None if view.failure is None else _failure(view.failure),
         "journal": f"{view.history_length} rows",
     }
+
+
+def _arguments(view: RunView) -> str | None:
+    named = [f"{name}={to_json(value)}" for name, value in view.kwargs.items()]
+    return ", ".join([*map(to_json, view.args), *named]) or None
+
+
+def _failure(failure: Mapping[str, Any]) -> str:
+    return f"{failure['type']}: {failure['message']}"
 
 
 def _state(view: RunView) -> Text:

@@ -519,9 +519,9 @@ class BlockingHandle(Generic[R]):
         """Like `result`, but a failure raises the original error where it travelled."""
         return self._within(timeout, self._handle.value(**rpc))
 
-    def describe(self, **rpc: Unpack[RPC]) -> RunView:
+    def describe(self, *, values: bool = False, **rpc: Unpack[RPC]) -> RunView:
         """What is known of the run now."""
-        return self._loop_thread.wait(self._handle.describe(**rpc))
+        return self._loop_thread.wait(self._handle.describe(values=values, **rpc))
 
     def history(self, **rpc: Unpack[RPC]) -> list[HistoryItem]:
         """All that happened to the run so far, in order."""

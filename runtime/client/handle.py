@@ -143,9 +143,11 @@ class RunHandle(Generic[R]):
                 raise original_of(cause) from failure
             raise (cause or failure) from failure
 
-    async def describe(self, **rpc: Unpack[RPC]) -> RunView:
-        """What is known of the run now."""
-        request = runs.DescribeRun(run=self._ref())
+    async def describe(self, *, values: bool = False, **rpc: Unpack[RPC]) -> RunView:
+        """What is known of the run now; with `values` also what it was given and what
+        came of it.
+        """
+        request = runs.DescribeRun(run=self._ref(), values=values)
         found = await self._client.transport.call(request, rpc)
         return run_view(found, self._client.values)
 
@@ -169,12 +171,13 @@ class RunHandle(Generic[R]):
         """
         whole(page_size, "page_size", 1, runs.LARGEST_PAGE)
         ref, after = self._ref(), (-1, -1)
+        tasks: dict[tuple[int, int], str] = {}
         while True:
             entries = await self._client.transport.call(
                 runs.ReadHistory(run=ref, after=after, limit=page_size, follow=wait),
                 rpc,
             )
-            for item in history_items(entries, self._client.values):
+            for item in history_items(entries, self._client.values, tasks):
                 if not closing_only or item.kind in _CLOSING_KINDS:
                     yield item
             if not entries or (len(entries) < page_size and not wait):

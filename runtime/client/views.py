@@ -1,7 +1,7 @@
 """What a client shows of a run: descriptions and history with values decoded."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ import msgspec
 
 from everact.runtime.core.bounds import moment_of
 from everact.runtime.core.failures import Failure
+from everact.runtime.core.records import RunTask
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.definitions.search_attributes import (
     TypedSearchAttributes,
@@ -65,6 +66,10 @@ class RunView:
     that its start was put off to, `execution_time`; `scheduled_start_time` is that
     moment, also afterwards. `priority` is None if the run has none. `current_details`
     is what the run said last of where it stands.
+
+    `args`, `kwargs`, `result` and `failure` are there if they were asked for, as values
+    of JSON, or as text if they are none. A failure has its `type`, `message`, `status`,
+    `cause`, and the author's `traceback`.
     """
 
     workflow_id: str
@@ -107,6 +112,10 @@ class RunView:
     pending_updates: tuple[UpdateView, ...]
     search_attributes: TypedSearchAttributes = TypedSearchAttributes.empty
     current_details: str | None = None
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    result: Any = None
+    failure: Mapping[str, Any] | None = None
 
     def memo_value(
         self, name: str, default: Any = _MISSING, *, type_hint: Any = None
@@ -169,7 +178,8 @@ class HistoryItem:
     """One thing that happened to a run, or that it asked for, in order.
 
     `kind` is the record's name (Started, RunTask, TaskCompleted, …), `data` its
-    fields as JSON-able values, with user values shown as text if they are not.
+    fields as JSON-able values, with user values shown as text if they are not. What
+    became of a task has its name too, as `task`.
     """
 
     generation: int
@@ -238,6 +248,12 @@ def run_view(found: RunDescription, values: Converter) -> RunView:
         tuple(UpdateView(u.update_id, u.name) for u in found.pending_updates),
         typed_attributes(found.attributes),
         found.current_details or None,
+        tuple(_shown(value, values) for value in found.args),
+        {name: _shown(value, values) for name, value in found.kwargs.items()},
+        None if found.result is None else _shown(found.result, values),
+        None
+        if found.failure is None
+        else _shown(found.failure, values) | {"traceback": found.failure.traceback},
     )
 
 
@@ -281,23 +297,42 @@ def _memo_value(memo: dict[str, Any], name: str, default: Any, type_hint: Any) -
 
 
 def history_items(
-    entries: Iterable[HistoryEntry], values: Converter
+    entries: Iterable[HistoryEntry],
+    values: Converter,
+    tasks: dict[tuple[int, int], str],
 ) -> list[HistoryItem]:
-    """Entries as single items: events first, then the commands they caused."""
+    """Entries as single items: events first, then the commands they caused.
+
+    `tasks` are the names of the tasks that were asked for so far, by generation and
+    call; those of `entries` are added.
+    """
     return [
         HistoryItem(
             entry.generation,
             entry.seq,
             moment_of(entry.time),
             type(record).__name__,
-            {
-                name: _shown(value, values)
-                for name, value in msgspec.structs.asdict(record).items()
-            },
+            _data(record, entry.generation, values, tasks),
         )
         for entry in entries
         for record in (*entry.events, *entry.commands)
     ]
+
+
+def _data(
+    record: msgspec.Struct,
+    generation: int,
+    values: Converter,
+    tasks: dict[tuple[int, int], str],
+) -> dict[str, Any]:
+    """The fields of a record, and the name of the task that it is about."""
+    fields = msgspec.structs.asdict(record)
+    found = {name: _shown(value, values) for name, value in fields.items()}
+    if isinstance(record, RunTask):
+        tasks[generation, record.call] = record.name
+    elif "call" in fields and (generation, fields["call"]) in tasks:
+        found = {"task": tasks[generation, fields["call"]], **found}
+    return found
 
 
 def _task_view(task: PendingTask) -> TaskView:

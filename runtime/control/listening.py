@@ -20,6 +20,7 @@ from aiohttp.abc import AbstractAccessLogger
 from everact.runtime.control.guard import Guard
 from everact.runtime.control.refusals import Refusal
 from everact.runtime.control.settings import ControlSettings, authority
+from everact.runtime.control.standing_in import StandIn
 from everact.runtime.control.tokens import PREFIX
 from everact.runtime.core.durations import seconds
 from everact.runtime.core.statuses import RPCStatus
@@ -36,10 +37,12 @@ LINGER_SECONDS: Final = 1.0
 
 
 class Listener:
-    """An open endpoint."""
+    """An open endpoint, and who answers there while the loop does not turn."""
 
     def __init__(self, settings: ControlSettings, sockets: list[socket.socket]) -> None:
         host, self.port = sockets[0].getsockname()[:2]
+        tls = settings.tls.context() if settings.tls else None
+        self.stand_in = StandIn(sockets, tls)
         self.address = authority(host, self.port)
         self.url = f"{settings.scheme}://{self.address}"
 

@@ -37,6 +37,10 @@ class Control:
     other variables count, then ``127.0.0.1:7575``. Port 0 takes a free one; `address`
     and `port` then tell which. `tokens` are those beside the database.
 
+    While workflow code blocks the loop and cannot be interrupted, every request is
+    answered that the engine is not ready; in the end the process exits, see
+    `standing_in`.
+
     Entering raises EndpointError, and nothing is served, for an address that is not
     safe or cannot be had; AddressInUse if it is taken.
     """
@@ -70,6 +74,7 @@ class Control:
         self._serving = serving
         self.address, self.port = found.address, found.port
         self._runtime.engine.endpoint = partial(self._of_tasks, guard)
+        self._runtime.engine.watchdog.observer = found.stand_in
         return self
 
     async def __aexit__(
@@ -85,6 +90,7 @@ class Control:
         serving, self._serving = self._serving, None
         if serving is not None:
             self._runtime.engine.endpoint = None
+            self._runtime.engine.watchdog.observer = None
             await serving.__aexit__(None, None, None)
 
     def _of_tasks(self, guard: Guard, workspace: str) -> EndpointAccess:

@@ -61,6 +61,12 @@ class Failure(msgspec.Struct, frozen=True, array_like=True):
     workflow_id: str = ""
     run_id: str = ""
 
+    @property
+    def title(self) -> str:
+        """Its type and message, on one line."""
+        text = self.message.partition("\n")[0]
+        return f"{self.type}: {text}" if text else self.type
+
 
 def cancelled(reason: str = "", details: tuple[bytes, ...] = ()) -> Failure:
     """The failure of something that was asked to stop."""

@@ -65,6 +65,11 @@ class DurableLoop(asyncio.AbstractEventLoop):
 
     @property
     @abstractmethod
+    def replaying(self) -> bool:
+        """Whether what the code does now was done before, or only cleans up memory."""
+
+    @property
+    @abstractmethod
     def random(self) -> random.Random:
         """A generator seeded by the run: the same numbers on every replay."""
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -37,7 +37,7 @@ from everact.runtime.definitions.context import (
 from everact.runtime.definitions.control import CompleteElsewhere
 from everact.runtime.definitions.interceptors import Invocation, through
 from everact.runtime.definitions.tasks import Task
-from everact.runtime.engine import outside
+from everact.runtime.engine import outside, telling
 from everact.runtime.engine.stage import on_stage, watched
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import TaskCancelled, ValueNotStorable
@@ -153,6 +153,8 @@ class TaskActor(Actor):
             self._settle_failed(failure_of(error, values=engine.values))
             self._ended()
             return
+        if engine.debugs:
+            telling.attempt_began(self)
         options = command.options
         if options is not None and (options.timeout or options.manual_heartbeat):
             # Else this process is the sign of life: the attempt dies only with it.
@@ -698,6 +700,10 @@ async def _contained(
         return await function(*args, **kwargs)
     except SystemExit as error:
         raise _Exited(error) from error
+
+
+ATTEMPT: Final = _contained.__code__
+"""The frame that an attempt's function runs in: it holds the attempt as `attempt`."""
 
 
 class TaskStarter:

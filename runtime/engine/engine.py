@@ -32,8 +32,8 @@ from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.definitions.context import EndpointAccess
 from everact.runtime.definitions.interceptors import around
 from everact.runtime.definitions.registry import Registry
-from everact.runtime.engine import garbage, outside, steps
-from everact.runtime.engine.attempt import Outcome, TaskStarter
+from everact.runtime.engine import garbage, outside, steps, telling
+from everact.runtime.engine.attempt import ATTEMPT, Outcome, TaskStarter
 from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.engine.events import Events
 from everact.runtime.engine.identifiers import make_ids
@@ -58,7 +58,7 @@ from everact.runtime.engine.versions import SCANNED, Versions
 from everact.runtime.engine.visibility import Visibility
 from everact.runtime.engine.waiting import Closed, Waiting, fail
 from everact.runtime.engine.waiting import reply as settle
-from everact.runtime.engine.watchdog import Watchdog
+from everact.runtime.engine.watchdog import OVERRUNS, Overran, Watchdog
 from everact.runtime.engine.workers import Worker, Workers
 from everact.runtime.errors import (
     EveractError,
@@ -140,7 +140,9 @@ class Engine:
         self.registry = registry
         self.values = values or DataConverter.default
         self.around = around(interceptors)
-        self.long_way = self.values.hinted or bool(self.around.tasks)
+        self.debugs = telling.debugs()
+        """Whether starts and ends are logged."""
+        self.long_way = self.values.hinted or bool(self.around.tasks) or self.debugs
         self.workers = Workers(workers)
         self.runs: dict[int, RunActor] = {}
         self.steps: list[Any] = []  # taken, and recorded before the turn is over
@@ -194,7 +196,7 @@ class Engine:
         self.commits = GroupCommit(
             self.store, self.clock, partial(steps.release, self), self._lost
         )
-        self.watchdog = Watchdog()
+        self.watchdog = Watchdog(ATTEMPT)
         self.threads = TaskThreads()
         self.start_task = TaskStarter(self.loop)
         self.timers = self.system.launch(
@@ -735,6 +737,8 @@ class Engine:
         place = (start.workspace, start.workflow_id)
         if self._opening.get(place) is run:
             del self._opening[place]
+        if self.debugs:
+            telling.run_began(run)
         if self.waiting.watchers:
             self.waiting.changed(run.row.key, RunStatus.RUNNING)
 
@@ -842,9 +846,17 @@ class Engine:
             raise RPCError(code.removeprefix(WAITING), RPCStatus.DEADLINE_EXCEEDED)
         program = self.program(state.start, state.generation, code)
         assert program is not None
-        try:
+
+        def look() -> Any:
             program.replay(state.script)
             return program.query(name, args, kwargs, headers)
+
+        who = f"run {stored.run.workflow_id!r} ({stored.run.run_id})"
+        try:
+            limit = state.start.options.task_timeout
+            return self.watchdog.within(who, OVERRUNS * limit, look)
+        except Overran as over:
+            raise QueryFailed(f"query {name!r}: {over}") from over
         finally:
             program.close()
 
@@ -890,6 +902,8 @@ class Engine:
         if self._on_idle is not None:
             settle(self._on_idle, None)
         assert state.closing is not None
+        if state.status is not RunStatus.COMPLETED or self.debugs:
+            telling.run_ended(run)
         self.waiting.closed(Closed(key, state.status, state.closing, row.next_run_id))
         if self.updates.awaited:
             self.updates.closed(run)

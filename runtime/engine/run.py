@@ -9,6 +9,7 @@ asks for: attempts, timers, messages, answers.
 import asyncio
 import logging
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -60,12 +61,13 @@ from everact.runtime.core.state import (
     Shown,
 )
 from everact.runtime.core.statuses import RPCStatus, RunStatus
-from everact.runtime.engine import outside, steps
+from everact.runtime.engine import outside, steps, telling
 from everact.runtime.engine.attempt import Outcome, TaskActor, attempt_of, start
+from everact.runtime.engine.interrupting import ActivationOverrun
 from everact.runtime.engine.restarting import begins_anew
 from everact.runtime.engine.stage import on_stage
 from everact.runtime.engine.turn import Asked, Turn
-from everact.runtime.engine.watchdog import ActivationOverrun
+from everact.runtime.engine.watchdog import OVERRUNS, Overran
 from everact.runtime.errors import (
     EveractError,
     NonDeterminismError,
@@ -84,8 +86,8 @@ logger = logging.getLogger("everact.engine")
 WAITING = "waiting: "
 """How the reason of a run begins that is held for want of a worker or of its code."""
 
-OVERRUNS = 3
-"""Activations over their limit after which a run is put aside."""
+AGAIN = 0.05
+"""Seconds until code that took too long is run again: others have their turn first."""
 
 _CLOSING = frozenset({Complete, Fail, ContinueAsNew, TailCall})
 _FOLLOWED = frozenset({TaskFailed, Started, TaskHandedOver, TaskReported})
@@ -203,6 +205,8 @@ class RunActor(Actor):
             if type(event) is not TaskCompleted:
                 self._keep_details(attempt)
             self.take(event, None)
+            if type(event) is not TaskCompleted or self.engine.debugs:
+                telling.attempt_ended(attempt, event)
 
     def _settle_early(self, early: list[Any]) -> None:
         """Take what came in while effects were released, in its place in the line."""
@@ -287,14 +291,19 @@ class RunActor(Actor):
         """Show the program what is kept for it, if there is a program and a worker."""
         if self.dropped or self.state.status or self.state.held is None:
             return
+        if self.engine.stopping:
+            return
         obstacle = self.engine.obstacle(self)
+        held = self.state.held
         if obstacle is None:
+            if held and not held.startswith(WAITING):
+                telling.goes_on(self, held)
             if self.engine.updates.admitted:
                 self.engine.updates.before_begin(self)
             self.take(Began(RULES), None)
         elif begins_anew(self.engine, self, obstacle):
             return
-        elif self.state.held != obstacle:
+        elif held != obstacle:
             self.take(Held(obstacle), None)
             self.engine.put_aside(self, obstacle)
 
@@ -385,7 +394,7 @@ class RunActor(Actor):
         if self.paused is not None:
             self._unpause()
         if over:
-            self._overrun(turn)
+            self._overrun(turn, self.engine.watchdog.place)
             return
         assert commands is not None
         self._record(turn, tuple(commands))
@@ -587,7 +596,8 @@ class RunActor(Actor):
                 self.state.held, self.state.began = None, True
         if monotonic - paused.since > self.state.start.options.task_timeout:
             self._unpause()
-            self._overrun(paused.turn)
+            assert self.program is not None
+            self._overrun(paused.turn, self.program.where())
         else:
             self.engine.loop.call_soon(self._go_on)
 
@@ -612,36 +622,30 @@ class RunActor(Actor):
         for message in paused.deferred:
             self.post(message)
 
-    def _overrun(self, turn: Turn) -> None:
-        """Abandon the activation and do it again; put the run aside in the end."""
+    def _overrun(self, turn: Turn, where: str) -> None:
+        """Abandon the activation, keep its events, and do it again; put the run aside
+        in the end.
+        """
         self.overruns += 1
-        limit = self.state.start.options.task_timeout
-        assert self.program is not None
-        where = self.program.where()
+        took = f"longer than {self.state.start.options.task_timeout:g} s, at {where}"
         logger.warning(
-            "%s: an activation took longer than %g s, at %s (%d of %d before it is "
-            "put aside)",
+            "%s: an activation took %s (%d of %d before it is put aside)",
             self,
-            limit,
-            where,
+            took,
             self.overruns,
             OVERRUNS,
         )
-        insert = turn.insert
-        if insert:
+        if turn.insert:
             turn = self._record_start(turn)
-        elif self.overruns < OVERRUNS and self._rebuild():
-            self._activate(replace(turn, within=None))
-            return
-        if self.overruns >= OVERRUNS:
-            reason = (
-                f"its code does not come to a wait within {limit:g} s, at {where}; "
-                "do long or blocking work in a @task"
+        if self.overruns < OVERRUNS:
+            self._hold(turn, f"{WAITING}its code took {took}; it is tried again")
+            self.engine.clock.call_later(AGAIN, self.begin)
+        else:
+            self._put_aside(
+                turn,
+                f"its code does not come to a wait: it took {took}; do long or "
+                "blocking work in a @task",
             )
-            self._put_aside(turn, reason)
-        elif insert and self._rebuild():
-            self._unshow(turn.shown)
-            self.take(Began(RULES), None)
 
     def _unshow(self, shown: Shown) -> None:
         """What the program was to be shown is kept for later."""
@@ -859,9 +863,20 @@ class RunActor(Actor):
         answer: Any
         try:
             with on_stage(self.engine.on_loop, (self.row.key, CODE)):
-                answer = program.query(
-                    question.name, question.args, question.kwargs, question.headers
+                answer = self.engine.watchdog.within(
+                    self,
+                    self.state.start.options.task_timeout,
+                    partial(
+                        program.query,
+                        question.name,
+                        question.args,
+                        question.kwargs,
+                        question.headers,
+                    ),
                 )
+        except Overran as over:
+            answer = QueryFailed(f"query {question.name!r}: {over}")
+            self._rebuild()
         except QueryFailed as failed:
             answer = failed
             if "changed" in failed.message:
@@ -930,8 +945,8 @@ class RunActor(Actor):
             reason = f"its recorded values cannot be loaded: {error!r}"
         if over:
             reason = (
-                "its code does not come to a wait when it is replayed (the log says "
-                "where); do long or blocking work in a @task"
+                "its code does not come to a wait when it is replayed, at "
+                f"{watchdog.place}; do long or blocking work in a @task"
             )
         return reason
 

@@ -8,6 +8,7 @@ An answer is part of its run's state, for whoever asks later.
 """
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from everact.runtime.core import chain
@@ -21,6 +22,7 @@ from everact.runtime.engine.loading import load_state
 from everact.runtime.engine.stage import on_stage
 from everact.runtime.engine.turn import Asked
 from everact.runtime.engine.waiting import fail, reply
+from everact.runtime.engine.watchdog import Overran
 from everact.runtime.errors import ReadOnlyError, RPCError, RuntimeStateError
 from everact.runtime.programs.base import Program
 from everact.runtime.values.outcomes import failure_of
@@ -95,11 +97,11 @@ class Updates:
         event: Any = asked.event
         assert run.program is not None
         with on_stage(self._engine.on_loop, (run.row.key, CODE)):
-            failure = self._verdict(run.program, event)
+            failure = self._verdict(run, run.state.start, run.program, event)
         if failure is None:
             run.take(event, asked)
             return True
-        if failure.type == ReadOnlyError.__name__:
+        if failure.type in (ReadOnlyError.__name__, Overran.__name__):
             run._rebuild()
         run._when_durable(asked.reply, Refused(run, failure))
         return False
@@ -124,13 +126,17 @@ class Updates:
         program = engine.program(started, 0)
         assert program is not None
         try:
-            return self._verdict(program, event)
+            who = f"run {started.workflow_id!r} of {started.name!r}"
+            return self._verdict(who, started, program, event)
         finally:
             program.close()
 
-    def _verdict(self, program: Program, event: UpdateAccepted) -> Failure | None:
+    def _verdict(
+        self, run: object, started: Started, program: Program, event: UpdateAccepted
+    ) -> Failure | None:
+        limit = started.options.task_timeout
         try:
-            program.validate(event)
+            self._engine.watchdog.within(run, limit, partial(program.validate, event))
         except Exception as error:
             return failure_of(error, values=self._engine.values)
         return None
@@ -153,11 +159,11 @@ class Updates:
 
         Updates that waited come after the signals, which were stored when they came.
         """
-        if run.state.began or run.program is None:
+        if run.state.began:
             return
         for asked in tuple(self.admitted.get(run.row.key, ())):
             event: Any = asked.event
-            if run.program.takes(event.name):
+            if run.program is not None and run.program.takes(event.name):
                 self.admitted[run.row.key].remove(asked)
                 self._let_in(run, asked)
 

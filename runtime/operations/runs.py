@@ -24,6 +24,7 @@ from everact.runtime.core.records import (
     TerminateRequested,
     decode,
 )
+from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.engine.loading import load_state
 from everact.runtime.errors import (
@@ -160,12 +161,17 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     attributes: dict[str, Attribute] = {}
     current_details: str = ""
     pending_updates: tuple[PendingUpdate, ...] = ()
+    args: tuple[Payload, ...] = ()
+    kwargs: dict[str, Payload] = {}
+    result: Payload | None = None
+    failure: Failure | None = None
 
 
 class DescribeRun(Request[RunDescription], frozen=True, kw_only=True):
-    """Describe one run."""
+    """Describe one run; with `values` its arguments, result and failure too."""
 
     run: RunRef
+    values: bool = False
 
 
 class SignalRun(Request[None], frozen=True, kw_only=True):
@@ -374,7 +380,19 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
             PendingUpdate(update_id=update.update_id, name=update.name)
             for update in (() if row.status else state.open_updates)
         ),
+        **(_values(state) if request.values else {}),
     )
+
+
+def _values(state: RunState) -> dict[str, Any]:
+    """What a run was given, and what came of it."""
+    closing, start = state.closing, state.start
+    return {
+        "args": start.args,
+        "kwargs": start.kwargs,
+        "result": closing.result if isinstance(closing, Complete) else None,
+        "failure": closing.failure if isinstance(closing, Fail) else None,
+    }
 
 
 async def _looked_at(engine: "Engine", ref: RunRef) -> "tuple[RunRow, RunActor | None]":

@@ -597,6 +597,7 @@ class CoroutineProgram:
         return (values, *self.loop.pulse())
 
     def close(self) -> None:
+        self.replaying = True  # whatever its code does now is no step of the run
         if not (self._finished and self.loop.at_rest()):
             outer = _get_running_loop()
             _set_running_loop(self.loop)
@@ -623,6 +624,11 @@ class Loop(WorkflowLoop):
     ) -> None:
         super().__init__(start, generation, values)
         self._program: CoroutineProgram | None = program
+
+    @property
+    def replaying(self) -> bool:
+        program = self._program
+        return program is None or program.replaying
 
     def let_go(self) -> None:
         """Forget everything that leads back to the loop."""

@@ -98,7 +98,8 @@ class Shell:
     @contextmanager
     def serving(self, *arguments: str) -> Iterator[Mapping[str, Any]]:
         """`serve` until the end of the block; what it said when it was ready."""
-        with self.begin("serve", *arguments, "--json") as command:
+        quiet = ("--log-level", "error")  # what fails in a test is meant to
+        with self.begin("serve", *arguments, *quiet, "--json") as command:
             assert command.stdout is not None
             try:
                 line = command.stdout.readline()

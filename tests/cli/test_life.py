@@ -210,7 +210,7 @@ def test_people_get_tables_without_colours_when_nobody_watches(engine: Shell) ->
     described = engine("describe", "shown").out
     assert "status      completed" in described
     history = engine("history", "shown").out
-    assert 'TaskCompleted     {"call":1,"result":0}' in history
+    assert 'TaskCompleted     {"task":"square","call":1,"result":0}' in history
     assert "\x1b" not in "".join([*listed, described, history])
 
 
@@ -253,3 +253,31 @@ def test_a_start_says_what_to_do_about_the_run_of_its_id(engine: Shell) -> None:
 def test_a_result_without_a_json_form_is_named(engine: Shell) -> None:
     found = engine.json("start", "opaque", "--wait")
     assert found["result"] == {"$python": "builtins.type"}
+
+
+def test_describe_shows_what_a_run_was_given_and_what_came_of_it(
+    engine: Shell,
+) -> None:
+    engine.json("start", "squares", "3", "--id", "given", "--wait")
+    found = engine.json("describe", "given")
+    assert (found["args"], found["kwargs"], found["result"]) == ([3], {}, [0, 1, 4])
+    assert found["failure"] is None
+    text = engine("describe", "given").out
+    assert "arguments" in text and "[0,1,4]" in text.replace(" ", "")
+
+    assert engine("start", "unlucky", "no luck", "--id", "failed", "--wait").code == 1
+    found = engine.json("describe", "failed")
+    assert (found["args"], found["result"]) == (["no luck"], None)
+    failure = found["failure"]
+    assert (failure["type"], failure["message"]) == ("ValueError", "no luck")
+    assert 'works.py", line' in failure["traceback"]
+    text = engine("describe", "failed").out
+    assert "ValueError: no luck" in text and "raise ValueError(text)" in text
+
+
+def test_history_says_which_task_an_outcome_is_of(engine: Shell) -> None:
+    engine.json("start", "squares", "2", "--id", "named", "--wait")
+    items = engine.json("history", "named")["items"]
+    done = [item["data"]["task"] for item in items if item["kind"] == "TaskCompleted"]
+    assert done == ["square", "square"]
+    assert '"task":"square"' in engine("history", "named").out.replace(" ", "")

@@ -16,7 +16,7 @@ from everact.runtime.core import blame
 from everact.runtime.core.statuses import RETRIED
 from everact.runtime.definitions.author import ON_PARENT_CLOSE
 from everact.runtime.definitions.tasks import FUNCTION_RETRY
-from everact.runtime.engine import attempt, engine, ranks, retention, run, workers
+from everact.runtime.engine import attempt, engine, ranks, retention, watchdog, workers
 from everact.runtime.values import payloads
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -127,7 +127,7 @@ def test_numbers_of_the_guide_are_those_of_the_code() -> None:
     assert (blame.TRIAL, blame.SILENCE) == (2, 2)
     assert "for up to 2 seconds" in said
     assert "nothing begins for 4 seconds" in said
-    assert run.OVERRUNS == 3
+    assert watchdog.OVERRUNS == 3
     assert "puts the run aside the third time" in said
     assert TASK_TIMEOUT.total_seconds() == 10
     assert "interrupts it after 10 s" in said

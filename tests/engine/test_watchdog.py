@@ -140,10 +140,10 @@ def test_an_interruption_that_comes_too_late_is_none() -> None:
 
 
 _PENDING = """
-import asyncio, cProfile, threading
-from everact.runtime.engine import watchdog
+import asyncio, cProfile
+from everact.runtime.engine.interrupting import Interrupter
 
-watchdog._absorb(threading.get_ident())
+Interrupter(lambda: False).absorb()
 
 async def inner():
     await asyncio.sleep(0)

@@ -29,7 +29,7 @@ PUBLIC = {
         DataConverter Duration EndpointError EngineUnreachable Failure FailureConverter
         Invocation JsonConverter PickleConverter ValueNotReadable WorkerInterceptor
         Error EveractError HttpClient HttpConnectProxyConfig InvalidFilter
-        KeepAliveConfig
+        KeepAliveConfig logger
         RetryConfig TLSConfig
         ForeignAwait
         CountGroup RunCount RunIterator SearchAttributeKey SearchAttributePair

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from everact.actors import VirtualClock
+
+T = TypeVar("T")
 
 
 class SimulatedClock(VirtualClock):
@@ -42,8 +44,14 @@ class SimulatedWatchdog:
     limit = 0.0
     run: object = None
     armed = False
+    place = ""
+
+    def __init__(self, *_: object) -> None: ...
 
     def enter(self, run: object, limit: float) -> None: ...
+
+    def within(self, run: object, limit: float, look: Callable[[], T]) -> T:
+        return look()
 
     def leave(self) -> bool:
         return False
