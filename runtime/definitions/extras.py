@@ -4,7 +4,7 @@ Starts from outside and those of child runs take the same options.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -72,27 +72,33 @@ def json_object(value: Any, what: str) -> bytes:
     try:
         _check_json(value, what)
         return msgspec.json.encode(value)
-    except RecursionError as error:
-        raise TypeError(f"{what} must be JSON-able: it is nested too deep") from error
     except (TypeError, ValueError, msgspec.EncodeError) as error:
         raise TypeError(f"{what} must be JSON-able: {error}") from error
 
 
-def _check_json(value: Any, path: str) -> None:
-    """TypeError, naming the place, for what JSON cannot give back as it is."""
-    if isinstance(value, dict):
-        for key, one in value.items():
-            if not isinstance(key, str):
-                raise TypeError(f"a key of {path} is no text: {key!r}")
-            _check_json(one, f"{path}[{key!r}]")
-    elif isinstance(value, (list, tuple)):
-        for number, one in enumerate(value):
-            _check_json(one, f"{path}[{number}]")
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            raise TypeError(f"{path} is {value}, which JSON cannot say")
-    elif value is not None and not isinstance(value, (str, int)):
-        raise TypeError(f"{path} is of type {type(value).__name__}")
+def _check_json(value: Any, what: str) -> None:
+    """TypeError for what JSON cannot give back as it is, however deep it is nested."""
+    left, seen = [value], {id(value)}
+    while left:
+        one = left.pop()
+        inner: Iterable[Any] = ()
+        if isinstance(one, dict):
+            for key in one:
+                if not isinstance(key, str):
+                    raise TypeError(f"a key in {what} is no text: {key!r}")
+            inner = one.values()
+        elif isinstance(one, (list, tuple)):
+            inner = one
+        elif isinstance(one, float) and not math.isfinite(one):
+            raise TypeError(f"{one} is in {what}, which JSON cannot say")
+        elif one is not None and not isinstance(one, (str, int, float)):
+            raise TypeError(f"a {type(one).__name__} is in {what}")
+        for part in inner:
+            if isinstance(part, (dict, list, tuple)):
+                if id(part) in seen:  # checked, or in itself, which is refused later
+                    continue
+                seen.add(id(part))
+            left.append(part)
 
 
 def _merged(inherited: bytes, given: Any) -> bytes:
