@@ -1,6 +1,7 @@
 """`everact demo`: an engine with orders to look at, from the installation alone."""
 
 import asyncio
+import logging
 import sys
 from typing import Final
 
@@ -53,6 +54,7 @@ def demo(out: Output, database: str, address: str, pause: float, once: bool) -> 
       everact demo
       everact demo --once --pause 1s
     """
+    logging.getLogger("everact").setLevel(logging.ERROR)  # its failures are meant
     asyncio.run(_demo(out, database, settings_of(address), pause, once))
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,17 +38,17 @@ LOCAL: Final = ControlSettings(port=0, authentication=True)
 """Whatever the environment says: the program that is told of it is ours."""
 
 
-def logged(function: Any) -> Any:
+def logged(level: str) -> Callable[[Any], Any]:
     """Let a command take how much is logged; see `log_to_stderr`."""
     return click.option(
         "--log-level",
         type=click.Choice(LEVELS),
-        default="warning",
+        default=level,
         show_default=True,
         help="What is logged to stderr; info has each request.",
         callback=lambda _ctx, _param, level: log_to_stderr(level),
         expose_value=False,
-    )(function)
+    )
 
 
 def log_to_stderr(level: str) -> None:
@@ -66,7 +67,7 @@ def log_to_stderr(level: str) -> None:
     help="Where to listen [EVERACT_CONTROL_ADDRESS; 127.0.0.1:7575]; port 0 is free.",
 )
 @hosted
-@logged
+@logged("warning")
 @common
 def serve(
     out: Output, hosting: Hosting, modules: tuple[str, ...], address: str
@@ -128,7 +129,7 @@ def _announce(out: Output, hosting: Hosting, control: Control) -> None:
 @click.option("--run-timeout", type=DURATION, help="Limit of the run, as 90s or 1h.")
 @click.option("--timeout", type=DURATION, help="How long to wait, as 30s [for ever].")
 @hosted
-@logged
+@logged("error")  # how the run ended it says itself
 @common
 def run(
     out: Output,
@@ -190,7 +191,7 @@ async def _run(
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option("--module", multiple=True, help="Serve this module too.")
 @hosted
-@logged
+@logged("warning")
 @common
 def exec_(
     out: Output,  # noqa: ARG001 — only errors are said here

@@ -23,6 +23,7 @@ from everact.runtime.control.streams import CLOSING, stream
 from everact.runtime.control.tracing import operation_span, tracing
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import EveractError, RPCError, RuntimeStateError
+from everact.runtime.isolation import contained, log
 from everact.runtime.operations.arguments import typed
 from everact.runtime.operations.base import Operation
 from everact.runtime.operations.table import OPERATIONS
@@ -155,8 +156,11 @@ async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         text = f"{request.path}: {error or 'the JSON is nested too deeply'}"
         status, body = wire.encode_error(RPCError(text, RPCStatus.INVALID_ARGUMENT))
-    except Exception:
-        logger.exception("%s %s failed", request.method, request.path)
+    except (asyncio.CancelledError, GeneratorExit):
+        raise
+    except BaseException as error:  # whatever it was, others are served
+        text = "%s %s failed"
+        log(logger, logging.ERROR, contained(error), text, request.method, request.path)
         text = "an error inside the engine; its log tells more"
         status, body = wire.encode_error(RPCError(text, RPCStatus.INTERNAL))
     return json_answer(body, status)

@@ -25,6 +25,7 @@ from everact.runtime.control.tokens import PREFIX
 from everact.runtime.core.durations import seconds
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import AddressInUse, EndpointError
+from everact.runtime.isolation import log
 
 LOG: Final = logging.getLogger("everact.control")
 ACCESS_LOG: Final = logging.getLogger("everact.control.access")
@@ -147,7 +148,7 @@ class Connection(web.RequestHandler):
         message: str | None = None,  # may hold what the peer sent, a header included
     ) -> web.StreamResponse:
         if status >= 500:
-            LOG.error("error while a request was answered", exc_info=exc)
+            log(LOG, logging.ERROR, exc, "error while a request was answered")
         else:
             LOG.info("%s sent what is not HTTP: %s", request.remote, _kind(exc))
         if request.writer.output_size > 0:

@@ -546,6 +546,11 @@ def encode(transition: Transition) -> bytes:
     return FORMAT + _encoder.encode(transition)
 
 
+def check(command: Command) -> None:
+    """Raise what keeps `command` from being recorded, and from being read again."""
+    decode(encode(Transition(0.0, (), (command,))))
+
+
 def decode(body: bytes) -> Transition:
     """Return the transition of a row; msgspec.ValidationError if it is none."""
     if body[:1] != FORMAT:

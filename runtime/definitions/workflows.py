@@ -20,14 +20,14 @@ from typing import (
     overload,
 )
 
-from msgspec import ValidationError
-
 from everact.runtime.definitions.active import active
 from everact.runtime.definitions.durable import durable_loop
 from everact.runtime.definitions.extras import checked_priority
+from everact.runtime.definitions.keywords import closed
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.updates import UpdateMethod
+from everact.runtime.isolation import text_of
 from everact.runtime.values.json_payloads import as_type
 from everact.runtime.values.payloads import checked_text
 
@@ -122,10 +122,10 @@ class WorkflowDefinition:
             hints = {}
         try:
             return as_type(payload, hints.get(parameter.name, Any))
-        except ValidationError as error:
+        except Exception as error:
             raise TypeError(
                 f"the payload of the event does not fit {parameter.name!r} of "
-                f"{self.name}: {error}"
+                f"{self.name}: {text_of(error)}"
             ) from None
 
     def __repr__(self) -> str:
@@ -170,6 +170,9 @@ class Workflow(Generic[P, R]):
         return self.__qualname__
 
 
+_OF_HANDLERS = ("name", "dynamic", "unfinished")
+
+
 class _WorkflowDecorator:
     """The `workflow` decorator and the marks for methods of workflow classes."""
 
@@ -202,6 +205,8 @@ class _WorkflowDecorator:
         marked `@workflow.run`. Raises TypeError listing every problem of the
         definition, ValueError if the name is taken.
         """
+        known = ("name", "registry", "on_events", "priority")
+        closed(options, known, "@workflow")
         decorator = _NamedWorkflow(**options)
         return decorator if target is None else decorator(target)
 
@@ -227,6 +232,7 @@ class _WorkflowDecorator:
         `unfinished` is about an async one that still runs when the run ends:
         "warn_and_abandon" says so in the log, "abandon" does not.
         """
+        closed(options, _OF_HANDLERS, "@workflow.signal")
         role = "any_signal" if options.pop("dynamic", False) else "signal"
         return _mark(role, method, **options)
 
@@ -236,6 +242,7 @@ class _WorkflowDecorator:
     def query(self, *, name: str | None = None) -> Callable[[F], F]: ...
     def query(self, method: Any = None, **options: Any) -> Any:
         """Mark a handler of queries; it must not be async and must not change state."""
+        closed(options, ("name",), "@workflow.query")
         return _mark("query", method, **options)
 
     @overload
@@ -262,6 +269,7 @@ class _WorkflowDecorator:
         every update that no other handles, as (name, args). `unfinished` as for
         signals; the caller of an update that is abandoned gets an error.
         """
+        closed(options, _OF_HANDLERS, "@workflow.update")
         role = "any_update" if options.pop("dynamic", False) else "update"
         checked_unfinished(options.get("unfinished", UNFINISHED[0]))
 

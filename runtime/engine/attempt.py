@@ -41,6 +41,15 @@ from everact.runtime.engine import outside, telling
 from everact.runtime.engine.stage import on_stage, watched
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import TaskCancelled, ValueNotStorable
+from everact.runtime.isolation import (
+    Exited,
+    class_name,
+    contained,
+    is_a,
+    is_interrupt,
+    read,
+    text_of,
+)
 from everact.runtime.programs.workflow_loop import decode_arguments
 from everact.runtime.values.outcomes import detail_of, failure_of, task_timed_out
 from everact.runtime.values.payloads import Converter
@@ -262,13 +271,15 @@ class TaskActor(Actor):
     def _done(self, running: "asyncio.Task[Any]") -> None:
         try:
             value = running.result()
-        except _Exited as exited:
+        except Exited as exited:
             self._returned(None, exited.error)
         except asyncio.CancelledError as error:
             if not self.settled:
                 self._settle_failed(self._stopped(error))
             self._ended()
         except BaseException as error:
+            if is_interrupt(error):  # the process ends: it has not failed
+                self.settled = True
             self._returned(None, error)
         else:
             self._returned(value, None)
@@ -291,10 +302,10 @@ class TaskActor(Actor):
                             return
                     self.settled = True
                     self.run.outcome(Outcome(self, TaskCompleted(command.call, result)))
-            if isinstance(error, CompleteElsewhere):
+            if is_a(error, CompleteElsewhere):
                 self._hand_over()
             elif error is not None:
-                stopped = self.cancelled and isinstance(error, _STOPPED)
+                stopped = self.cancelled and is_a(error, _STOPPED)
                 self._settle_failed(
                     self._stopped(error)
                     if stopped
@@ -314,7 +325,9 @@ class TaskActor(Actor):
     def _stopped(self, error: BaseException) -> Failure:
         """The failure of a function that was cancelled, with what it says to that."""
         values = self.run.engine.values
-        details = error.args if self.cancelled else ()
+        details: tuple[Any, ...] = ()
+        if self.cancelled:
+            details = read(lambda: error.args, ())
         encoded = tuple(detail_of(detail, values) for detail in details)
         return failures.cancelled("the task was cancelled", encoded)
 
@@ -322,11 +335,11 @@ class TaskActor(Actor):
         """Why a returned value is another failed attempt: its class has a status that
         is retried (`register_status`), and the policy has an attempt left.
         """
-        status = status_of_result(value)
+        status = read(lambda: status_of_result(value), Status.OK)
         if status is Status.OK:
             return None
         failure = Failure(
-            FailureKind.APPLICATION, type(value).__qualname__, str(value), status
+            FailureKind.APPLICATION, class_name(value), text_of(value), status
         )
         policy = (self.command.options or DEFAULT_TASK).retry
         again = status in RETRIED and policy.allows(failure, self.number)
@@ -566,7 +579,8 @@ def _result(
     """The result of a task's function; None if it has none, whatever that means."""
     try:
         return values.encode(ended.result(), task.result_label)
-    except BaseException:
+    except BaseException as error:
+        contained(error)
         return None
 
 
@@ -680,26 +694,18 @@ class Limits:
         self._handles[kind] = self._clock.call_later(delay, then, kind, limit)
 
 
-class _Exited(Exception):
-    """A task called for the end of the program: it ends alone."""
-
-    def __init__(self, error: SystemExit) -> None:
-        super().__init__(error)
-        self.error = error
-
-
 async def _contained(
     attempt: TaskActor,
     function: Callable[..., Coroutine[Any, Any, Any]],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    """Call a task's function; its SystemExit must not end the engine."""
+    """Call a task's function; what asyncio ends its loop for ends it alone."""
     current_attempt.set(attempt)
     try:
         return await function(*args, **kwargs)
-    except SystemExit as error:
-        raise _Exited(error) from error
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise Exited(contained(error)) from None
 
 
 ATTEMPT: Final = _contained.__code__

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 from msgspec.structs import replace
 
 from everact.actors import ActorSystem, Clock
+from everact.runtime import isolation
 from everact.runtime.core import chain, failures, records
 from everact.runtime.core.records import (
     Began,
@@ -32,7 +33,7 @@ from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.definitions.context import EndpointAccess
 from everact.runtime.definitions.interceptors import around
 from everact.runtime.definitions.registry import Registry
-from everact.runtime.engine import garbage, outside, steps, telling
+from everact.runtime.engine import branches, garbage, outside, steps, telling
 from everact.runtime.engine.attempt import ATTEMPT, Outcome, TaskStarter
 from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.engine.events import Events
@@ -204,7 +205,8 @@ class Engine:
         )
         hooks = GeneratorHooks()
         hooks.install()
-        self._undo = [hooks.remove]
+        self._undo = [hooks.remove, isolation.mark_interrupts()]
+        self._undo.append(branches.contain(self.loop))
         self.listen(self.registry)
         self.beside[Began] = self.versions.bind
         self.versions.open()
@@ -536,7 +538,8 @@ class Engine:
     def discard(self, run: RunActor, error: BaseException | None) -> None:
         """Drop a run whose memory is not to be trusted, and load it again."""
         if error is not None:
-            logger.error("%s is loaded again after an error", run, exc_info=error)
+            text = "%s is loaded again after an error"
+            isolation.log(logger, logging.ERROR, error, text, run)
         self._let_go(run)
         if run.in_flight:
             self.leaving.add(run.row.key)

@@ -75,6 +75,7 @@ from everact.runtime.errors import (
     RPCError,
     RuntimeStateError,
 )
+from everact.runtime.isolation import contained, is_a, is_interrupt, shown
 from everact.runtime.programs.base import Program
 from everact.runtime.store.base import RunRow, Statement, Write
 
@@ -323,8 +324,23 @@ class RunActor(Actor):
     ) -> None:
         """Take a signal and begin, in one transaction; returns when it is durable."""
         reply: asyncio.Future[Any] = self.engine.loop.create_future()
-        self.take(signal, Asked(signal, reply, request))
-        self.begin()
+        asked, state = Asked(signal, reply, request), self.state
+        if self.dropped or self.paused is not None or not state.put_off:
+            self.take(signal, asked)
+            await reply
+            return
+        obstacle = self.engine.obstacle(self)
+        second: Event = Began() if obstacle is None else Held(obstacle)
+        now = max(self.engine.clock.now(), state.time)
+        state.apply(signal, now)
+        answer = state.apply(second, now)
+        assert answer is not None
+        turn = Turn((signal, second), answer.shown, now, asked)
+        if obstacle is None:
+            self._activate(turn)
+        else:
+            self._record(turn)
+            self.engine.put_aside(self, obstacle)
         await reply
 
     def moment(self, number: int, due: float) -> None:
@@ -376,15 +392,19 @@ class RunActor(Actor):
     def interrupted(self, turn: Turn, error: BaseException) -> None:
         """An activation did not come to its end."""
         self.engine.watchdog.leave()  # it may have come in the middle of leaving
-        if isinstance(error, ActivationOverrun):
+        if is_a(error, ActivationOverrun):
             self.activated(turn, None, True)
-        elif isinstance(error, Exception):
-            if turn.insert:
-                turn = self._record_start(turn)
-            self._put_aside(turn, f"its values cannot be loaded: {error!r}")
-        else:  # KeyboardInterrupt, SystemExit
+        elif is_interrupt(error):
             self.engine.discard(self, None)
             raise error
+        else:
+            self._put_back(turn, f"its values cannot be loaded: {shown(error)}")
+
+    def _put_back(self, turn: Turn, reason: str) -> None:
+        """Hold a run whose turn cannot be recorded; its start must be all the same."""
+        if turn.insert:
+            turn = self._record_start(turn)
+        self._put_aside(turn, reason)
 
     def activated(self, turn: Turn, commands: list[Command] | None, over: bool) -> None:
         """An activation ended with commands, wants another slice, or is over time."""
@@ -397,7 +417,11 @@ class RunActor(Actor):
             self._overrun(turn, self.engine.watchdog.place)
             return
         assert commands is not None
-        self._record(turn, tuple(commands))
+        try:
+            self._record(turn, tuple(commands))
+        except _Unrecordable as error:
+            self._put_back(turn, f"what it asks for cannot be recorded: {error}")
+            return
         if not commands and not self.state.calls and not self.state.status:
             self._check_stuck()
 
@@ -415,7 +439,7 @@ class RunActor(Actor):
         if engine.steps:
             steps.record(engine, self)
         transition = Transition(now, events, commands)
-        body = records.encode(transition)
+        body = _encoded(transition)
         seq = state.seq
         closes = bool(commands) and type(commands[-1]) in _CLOSING
         children = self._left_children(commands, closes) if state.children else ()
@@ -941,8 +965,8 @@ class RunActor(Actor):
             over = True
         except NonDeterminismError as error:
             reason = str(error)
-        except Exception as error:
-            reason = f"its recorded values cannot be loaded: {error!r}"
+        except BaseException as error:
+            reason = f"its recorded values cannot be loaded: {shown(contained(error))}"
         if over:
             reason = (
                 "its code does not come to a wait when it is replayed, at "
@@ -956,6 +980,17 @@ class RunActor(Actor):
         for body in self.state.script:
             self.engine.watchdog.enter(self, limit)
             yield body
+
+
+class _Unrecordable(Exception):
+    """Commands hold a name or an option of the author's that no row can have."""
+
+
+def _encoded(transition: Transition) -> bytes:
+    try:
+        return records.encode(transition)
+    except Exception as error:
+        raise _Unrecordable(shown(error)) from error
 
 
 def _urgent(message: Any) -> bool:

@@ -149,7 +149,12 @@ def record(engine: "Engine", midway: "RunActor | None" = None) -> None:
                 engine.left(run)
             continue
         state, row = run.state, run.row
-        body = encode(Transition(now, events, tasks))
+        try:
+            body = encode(Transition(now, events, tasks))
+        except Exception as bug:  # the other steps must be recorded all the same
+            run.in_flight -= 1
+            engine.discard(run, bug)
+            continue
         sealed = seal(row.key, row.run_id, state.generation, state.seq, body)
         state.append(body)
         write = Write(sealed, run.committed, tasks=tasks, effects=run)

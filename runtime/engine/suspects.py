@@ -73,6 +73,8 @@ class Suspects:
 
     def begin(self) -> None:
         """Recovery is over: suspects are tried, if there are any, then all begin."""
+        for key in (*self._plan.aside, *self._plan.paused):
+            self._engine.resident(key)  # those who wait for it are told
         self._engine.stage.act()
         if self._paused:
             self._engine.clock.call_later(blame.PAUSE, self._unpause)

@@ -24,6 +24,7 @@ from everact.runtime.engine.turn import Asked
 from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.engine.watchdog import Overran
 from everact.runtime.errors import ReadOnlyError, RPCError, RuntimeStateError
+from everact.runtime.isolation import contained
 from everact.runtime.programs.base import Program
 from everact.runtime.values.outcomes import failure_of
 
@@ -137,8 +138,8 @@ class Updates:
         limit = started.options.task_timeout
         try:
             self._engine.watchdog.within(run, limit, partial(program.validate, event))
-        except Exception as error:
-            return failure_of(error, values=self._engine.values)
+        except BaseException as error:
+            return failure_of(contained(error), values=self._engine.values)
         return None
 
     def _admit(self, run: "RunActor", asked: Asked) -> None:

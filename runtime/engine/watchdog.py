@@ -21,6 +21,7 @@ from typing import Final, Protocol, TypeVar
 
 from everact.runtime.engine.interrupting import ActivationOverrun, Interrupter
 from everact.runtime.engine.stacks import line_of, local_of
+from everact.runtime.isolation import is_a
 
 T = TypeVar("T")
 
@@ -117,7 +118,7 @@ class Watchdog:
             finally:
                 over = self.leave()
         except BaseException as error:
-            if over or self.leave() or isinstance(error, ActivationOverrun):
+            if over or self.leave() or is_a(error, ActivationOverrun):
                 raise Overran(
                     f"its code did not come to an end within {limit:g} s, at "
                     f"{self.place}; do long or blocking work in a @task"

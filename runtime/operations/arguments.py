@@ -8,7 +8,6 @@ names that nothing here knows, a value stays the plain JSON that it is.
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
 from msgspec.structs import replace
 
 from everact.runtime.core.failures import Failure
@@ -17,7 +16,8 @@ from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.extras import PRIORITIES
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.workflows import Handler
-from everact.runtime.errors import QueryFailed, RPCError, ValueNotReadable
+from everact.runtime.errors import QueryFailed, RPCError
+from everact.runtime.isolation import text_of
 from everact.runtime.operations import (
     actors,
     runs,
@@ -300,8 +300,8 @@ def _stored(engine: "Engine", payload: bytes, what: str, kind: Any = Any) -> byt
         return payload
     try:
         value = _READER.decode(engine.values.unwrap(payload), kind)
-    except (msgspec.ValidationError, ValueNotReadable) as error:
-        raise _refusal(f"{what}: {error}") from None
+    except Exception as error:  # out of a class of the author's, perhaps
+        raise _refusal(f"{what}: {text_of(error)}") from None
     return engine.values.encode(value, what)
 
 

@@ -36,6 +36,7 @@ from everact.runtime.definitions.workflows import (
     definition_of,
     name_of,
 )
+from everact.runtime.isolation import contained
 from everact.runtime.programs import updating
 from everact.runtime.programs.coroutine import (
     CoroutineProgram,
@@ -180,7 +181,10 @@ class AttendedProgram(CoroutineProgram):
             self.loop.offer(given)
 
         around = Handler(event.name, through(methods, offer), updating.ANY_ARGUMENTS)
-        self.loop.run_handler(around, (call,), {})
+        try:
+            self.loop.run_handler(around, (call,), {})
+        except BaseException as error:
+            self.fail(contained(error))
 
     def _ask(
         self,

@@ -17,13 +17,16 @@ from everact.runtime.core.records import (
     StartTimer,
     UpsertAttributes,
 )
+from everact.runtime.isolation import read
 from everact.runtime.values.coded import coded
 from everact.runtime.values.payloads import Converter, unwrapped
 
 _TELLING = ["call", "name", "workflow_id", "due", "update_id", "key", "scope", "filter"]
 """Fields that are shown as they are."""
 
-_BUILTIN = (int, str, bytes, float, bool, type(None), list, tuple, dict, set, frozenset)
+_BUILTIN = frozenset(
+    {int, str, bytes, float, bool, type(None), list, tuple, dict, set, frozenset}
+)
 
 
 def same(recorded: Command, produced: Command, values: Converter) -> bool:
@@ -93,7 +96,7 @@ def _same_payload(old: bytes, new: bytes, values: Converter) -> bool:
     if old[:1] == b"c" and new[:1] == b"c":
         return True
     first, second = values.decode(old), values.decode(new)
-    if isinstance(first, _BUILTIN) and isinstance(second, _BUILTIN):
+    if type(first) in _BUILTIN and type(second) in _BUILTIN:
         return type(first) is type(second) and bool(first == second)
     return True
 
@@ -122,4 +125,4 @@ def _show_payload(payload: bytes, values: Converter) -> str:
         return "<coded>"  # messages are seen by those who have no codec
     if payload[:1] == b"c":
         return "<object>"
-    return reprlib.repr(values.decode(payload))
+    return read(lambda: reprlib.repr(values.decode(payload)), "<object>")

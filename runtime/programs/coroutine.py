@@ -7,7 +7,6 @@ bytes, then by decoded value where both sides are builtin values.
 """
 
 import asyncio
-import inspect
 import logging
 import os
 import pickle
@@ -15,7 +14,7 @@ from asyncio import _get_running_loop
 from asyncio.events import _set_running_loop
 from collections.abc import Callable, Iterable
 from contextvars import Context
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 from msgspec import json
@@ -59,6 +58,16 @@ from everact.runtime.definitions.workflows import (
     definition_of,
     name_of,
 )
+from everact.runtime.isolation import (
+    contained,
+    is_a,
+    is_coroutine,
+    read,
+    text_of,
+)
+from everact.runtime.isolation import (
+    shown as shown_value,
+)
 from everact.runtime.programs import ordered, updating
 from everact.runtime.programs.base import StateChanged
 from everact.runtime.programs.compare import same, shown
@@ -72,6 +81,9 @@ ordered.install()
 _logger = logging.getLogger("everact.workflow")
 
 NO_HEADERS: dict[str, str] = {}
+
+_DEEPEST = 1000
+"""Coroutines that await each other, of which a place is looked for."""
 
 _ENDLESS = 50_000_000
 """Callbacks in one replayed activation after which the code is taken for changed."""
@@ -214,19 +226,20 @@ class CoroutineProgram:
         if definition.cls is not None:
             try:
                 self._instance = context.run(definition.cls)
-            except Exception as error:
-                self._failure = error
+            except BaseException as error:
+                self._failure = contained(error)
                 return
             args = (self._instance, *args)
         try:
             coroutine = self._coroutine(args, kwargs)
-        except TypeError as error:
-            self._failure = error
-            return
-        if loop.rules:
-            loop.opening = True
-            loop.call_soon(loop.opened, context=context)
-        self._root = loop.create_task(coroutine, name=definition.name, context=context)
+            if loop.rules:
+                loop.opening = True
+                loop.call_soon(loop.opened, context=context)
+            self._root = loop.create_task(
+                coroutine, name=definition.name, context=context
+            )
+        except BaseException as error:
+            self._failure = contained(error)
 
     def _coroutine(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return self.definition.function(*args, **kwargs)
@@ -335,8 +348,8 @@ class CoroutineProgram:
             return
         try:
             self._handle_signal(event, found, args, kwargs)
-        except (Exception, WorkflowControl, asyncio.CancelledError) as error:
-            self.fail(error)
+        except BaseException as error:
+            self.fail(contained(error))
 
     def _offer(self, event: SignalReceived) -> None:
         """A signal that no handler takes."""
@@ -404,28 +417,25 @@ class CoroutineProgram:
             )
 
     def _closing(self) -> ClosingCommand:
-        if self._failure is not None:
-            error: BaseException | None = self._failure
-        else:
-            assert self._root is not None
-            error = self._root_error(self._root)
+        error, root = self._failure, self._root
+        try:
             if error is None:
-                try:
+                assert root is not None
+                error = self._root_error(root)
+                if error is None:
                     name = f"the result of {self.definition.name}"
-                    return Complete(self.values.encode(self._root.result(), name))
-                except errors.ValueNotStorable as unstorable:
-                    error = unstorable
-        control = _control(error)
-        if control is not None:
-            try:
-                return self._control_command(control)
-            except (TypeError, ValueError) as misuse:
-                error = misuse
-        assert error is not None
+                    return Complete(self.values.encode(root.result(), name))
+            control = _control(error)
+            if control is not None:
+                command = self._control_command(control)
+                records.check(command)
+                return command
+        except BaseException as misuse:  # a value or an option that is none
+            error = contained(misuse)
         try:
             return Fail(self._failed_with(error))
-        except errors.ValueNotStorable as unstorable:
-            return Fail(failure_of(unstorable, values=self.values))
+        except BaseException as unstorable:
+            return Fail(failure_of(contained(unstorable), values=self.values))
 
     @staticmethod
     def _root_error(root: OrderedTask) -> BaseException | None:
@@ -439,10 +449,11 @@ class CoroutineProgram:
     def _failed_with(self, error: BaseException) -> failures.Failure:
         reason = self.loop.reason
         if reason is not None:
-            if isinstance(error, errors.RunCancelled):
-                details = self.loop.encode(error.details, {}, "details")[0]
-                return failures.cancelled(error.reason or reason, details)
-            if isinstance(error, asyncio.CancelledError):
+            if is_a(error, errors.RunCancelled):
+                ended: Any = error
+                details = self.loop.encode(ended.details, {}, "details")[0]
+                return failures.cancelled(ended.reason or reason, details)
+            if is_a(error, asyncio.CancelledError):
                 supplied = () if error.args == (reason,) else error.args
                 details = self.loop.encode(supplied, {}, "details")[0]
                 return failures.cancelled(reason, details)
@@ -512,15 +523,16 @@ class CoroutineProgram:
     ) -> Any:
         try:
             answer = self.looking(lambda: self._ask(name, args, kwargs, headers))
-        except errors.QueryFailed:
-            raise
         except StateChanged as changed:
             raise errors.QueryFailed(
                 f"query handler {name!r} changed the run's state"
             ) from changed.__cause__
-        except (Exception, WorkflowControl) as error:
-            raise errors.QueryFailed(f"query {name!r} failed: {error!r}") from error
-        if inspect.iscoroutine(answer):
+        except BaseException as error:
+            if type(error) is errors.QueryFailed:
+                raise
+            text = f"query {name!r} failed: {shown_value(contained(error))}"
+            raise errors.QueryFailed(text) from error
+        if is_coroutine(answer):
             answer.close()
             raise errors.QueryFailed(f"query handler {name!r} must not be async")
         return answer
@@ -547,8 +559,8 @@ class CoroutineProgram:
         _set_running_loop(loop)
         try:
             answer = look()
-        except (Exception, WorkflowControl) as raised:
-            error = raised
+        except BaseException as raised:
+            error = contained(raised)
         finally:
             _set_running_loop(outer)
             loop.read_only = False
@@ -592,9 +604,11 @@ class CoroutineProgram:
         )
 
     def _fingerprint(self) -> tuple[Any, ...]:
-        attributes = getattr(self._instance, "__dict__", None) or {}
-        values = {name: _print_of(value) for name, value in attributes.items()}
-        return (values, *self.loop.pulse())
+        def prints() -> dict[str, bytes | int]:
+            attributes = getattr(self._instance, "__dict__", None) or {}
+            return {name: _print_of(value) for name, value in attributes.items()}
+
+        return (read(prints, {}), *self.loop.pulse())
 
     def close(self) -> None:
         self.replaying = True  # whatever its code does now is no step of the run
@@ -639,6 +653,10 @@ class Loop(WorkflowLoop):
         self.running = None
         self._program = None
 
+    def fail(self, error: BaseException) -> None:
+        if self._program is not None:
+            self._program.fail(error)
+
     def handler_done(self, task: asyncio.Task[Any]) -> None:
         if self._program is None:
             return
@@ -661,14 +679,18 @@ def definition_for(registry: Registry, name: str) -> WorkflowDefinition | None:
     return definition
 
 
+_EXCEPTIONS: Any = BaseExceptionGroup.__dict__["exceptions"]
+
+
 def _control(error: BaseException | None) -> WorkflowControl | None:
-    if isinstance(error, WorkflowControl):
-        return error
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            found = _control(inner)
-            if found is not None:
-                return found
+    """The way to end the run that `error` is, or that is in a group of errors."""
+    waiting = [] if error is None else [error]
+    while waiting:
+        one: Any = waiting.pop()
+        if is_a(one, WorkflowControl):
+            return one  # type: ignore[no-any-return]
+        if is_a(one, BaseExceptionGroup):
+            waiting += reversed(_EXCEPTIONS.__get__(one))
     return None
 
 
@@ -681,8 +703,8 @@ _FOREIGN = (
 
 def _reworded(error: BaseException) -> BaseException:
     """Name what asyncio reports in its own terms when something foreign is awaited."""
-    text = str(error)
-    if not (isinstance(error, RuntimeError) and any(p in text for p in _FOREIGN)):
+    text = text_of(error)
+    if type(error) is not RuntimeError or not any(p in text for p in _FOREIGN):
         return error
     made = errors.ForeignAwait(
         f"workflow code awaited something that is not durable, at "
@@ -702,13 +724,19 @@ def _raised_at(error: BaseException) -> str:
 
 
 def _deepest(coroutine: Any) -> str:
-    frames = []
-    while coroutine is not None:
-        frame = getattr(coroutine, "cr_frame", None)
-        frame = frame or getattr(coroutine, "ag_frame", None)
-        if frame is not None:
+    frames: list[tuple[CodeType, int]] = []
+
+    def look() -> None:
+        awaiting = coroutine
+        while awaiting is not None and len(frames) < _DEEPEST:
+            frame = getattr(awaiting, "cr_frame", None)
+            frame = frame or getattr(awaiting, "ag_frame", None)
+            if type(frame) is not FrameType:
+                return
             frames.append((frame.f_code, frame.f_lineno))
-        coroutine = getattr(coroutine, "cr_await", None)
+            awaiting = getattr(awaiting, "cr_await", None)
+
+    read(look, None)  # the last may be an object of the author's
     return _place(frames)
 
 
@@ -725,10 +753,7 @@ def _of_library(file: str) -> bool:
 
 
 def _print_of(value: Any) -> bytes | int:
-    try:
-        return pickle.dumps(value, 5)
-    except Exception:
-        return id(value)
+    return read(lambda: pickle.dumps(value, 5), id(value))
 
 
 _SHOW: dict[type, Callable[[CoroutineProgram, Any], None]] = {

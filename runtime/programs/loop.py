@@ -20,6 +20,15 @@ import msgspec
 from everact.runtime.core.bounds import LAST_MOMENT, LONGEST
 from everact.runtime.core.records import CancelCall, CancelTask, Command, StartTimer
 from everact.runtime.errors import ForeignAwait, ReadOnlyError
+from everact.runtime.isolation import (
+    contained,
+    for_future,
+    is_a,
+    log,
+    read,
+    shown,
+    untraced,
+)
 
 logger = logging.getLogger("everact.workflow")
 
@@ -187,8 +196,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     def turn(self, limit: int) -> bool:
         """Run callbacks until none is ready; False if `limit` of them were not enough.
 
-        Must be called with this loop set as the running one. KeyboardInterrupt and
-        SystemExit pass through: they are not the run's outcome.
+        Must be called with this loop set as the running one. Only what came from
+        outside passes through: see `isolation`.
         """
         ready, left = self._ready, limit
         while True:
@@ -198,10 +207,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
                 if not handle._cancelled:
                     try:
                         handle._context.run(handle._callback, *handle._args)
-                    except Exception as error:
-                        self.call_exception_handler(
-                            {"message": "a callback raised", "exception": error}
-                        )
+                    except BaseException as error:
+                        self._escaped(handle._callback, contained(error))
                 if left < 0:
                     del ready[: before - left]
                     return False
@@ -215,7 +222,27 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         Only where no task runs.
         """
         step = self._ready.pop()
-        step._context.run(step._callback, *step._args)
+        try:
+            step._context.run(step._callback, *step._args)
+        except BaseException as error:
+            self._escaped(step._callback, contained(error))
+
+    def _escaped(self, callback: object, error: BaseException) -> None:
+        """A callback raised `error`; what asyncio would end its loop for ends the run.
+
+        A task that raised such a thing has ended with it: whoever awaits it is told.
+        """
+        if is_a(read(lambda: callback.__self__, None), OrderedTask):  # type: ignore[attr-defined]
+            return
+        if is_a(error, Exception):
+            self.call_exception_handler(
+                {"message": "a callback raised", "exception": error}
+            )
+        else:
+            self.fail(error)
+
+    def fail(self, error: BaseException) -> None:
+        """Overridden by the program: its code has failed, whatever else it does."""
 
     def resolve(self, call: int, value: Any, error: BaseException | None) -> None:
         """Settle the future or fire the timer of `call`, if anyone still waits."""
@@ -229,8 +256,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
             if error is None:
                 waiting.set_result(value)
             else:
-                waiting.set_exception(error)
-                error.__traceback__ = None
+                waiting.set_exception(for_future(error))
+                untraced(error)
 
     def next_order(self) -> int:
         self._orders += 1
@@ -290,9 +317,9 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
             if future.done():
                 continue
             try:
-                holds = predicate()
-            except Exception as error:
-                future.set_exception(error)
+                holds = bool(predicate())
+            except BaseException as error:
+                future.set_exception(for_future(contained(error)))
                 settled = True
                 continue
             if holds:
@@ -337,7 +364,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
                 try:
                     coroutine.close()
                 except BaseException as error:
-                    logger.debug("clean-up of a dropped coroutine: %r", error)
+                    what = shown(contained(error))
+                    logger.debug("clean-up of a dropped coroutine: %s", what)
                 waited = task._fut_waiter  # type: ignore[attr-defined]
                 if waited is not None:  # which holds the task, which holds it
                     waited.cancel()
@@ -349,7 +377,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
             except (StopIteration, StopAsyncIteration):
                 pass
             except BaseException as error:
-                logger.debug("clean-up of a dropped generator: %r", error)
+                what = shown(contained(error))
+                logger.debug("clean-up of a dropped generator: %s", what)
         self._generators = None
         self.calls.clear()
         self.waits = None
@@ -440,8 +469,8 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         if not self.closing:
-            error = context.get("exception")
-            logger.warning("in workflow code: %s", context["message"], exc_info=error)
+            error, text = context.get("exception"), "in workflow code: %s"
+            log(logger, logging.WARNING, error, text, context["message"])
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         self.call_exception_handler(context)

@@ -16,6 +16,7 @@ from everact.runtime.core.records import CompleteUpdate, UpdateAccepted
 from everact.runtime.definitions.control import WorkflowControl
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.workflows import Handler
+from everact.runtime.isolation import contained, is_a, is_coroutine, shown
 from everact.runtime.programs.base import StateChanged
 from everact.runtime.values.outcomes import failure_of
 
@@ -40,9 +41,10 @@ def validate(program: "CoroutineProgram", event: UpdateAccepted) -> None:
         ) from changed.__cause__
     except (WorkflowControl, asyncio.CancelledError) as ended:
         raise errors.ReadOnlyError(
-            f"the validator of update {event.name!r} tried to end its run: {ended!r}"
+            f"the validator of update {event.name!r} tried to end its run: "
+            f"{shown(ended)}"
         ) from ended
-    if asyncio.iscoroutine(outcome):
+    if is_coroutine(outcome):
         outcome.close()
         raise TypeError(f"the validator of update {event.name!r} must not be async")
 
@@ -52,21 +54,21 @@ def show(program: "CoroutineProgram", event: UpdateAccepted) -> None:
     loop = program.loop
     try:
         handler = _handler(program, event.name)
-    except LookupError as unknown:
-        _answer(program, event, _failure(program, unknown))
+    except BaseException as error:  # it knows none, or its object cannot be made
+        _answer(program, event, _failure(program, contained(error)))
         return
     args, kwargs = loop.decode(event.args, event.kwargs, handler.signature)
     try:
         handler.signature.check(args, kwargs, event.name)
         outcome = program.handle_update(event, handler, args, kwargs)
-    except Exception as error:
-        _answer(program, event, _failure(program, error))
     except WorkflowControl as control:
         program.fail(control)
     except asyncio.CancelledError:
         _answer(program, event, _cancelled(event))
+    except BaseException as error:
+        _answer(program, event, _failure(program, contained(error)))
     else:
-        if asyncio.iscoroutine(outcome):
+        if is_coroutine(outcome):
             task = loop.begin_handler("update", handler, outcome)
             task.add_done_callback(partial(_done, program, event))
         else:
@@ -82,7 +84,7 @@ def _done(
         _answer(program, event, _cancelled(event))
     elif error is None:
         _succeed(program, event, task.result())
-    elif isinstance(error, WorkflowControl):
+    elif is_a(error, WorkflowControl):
         program.fail(error)
     else:
         _answer(program, event, _failure(program, error))
@@ -102,10 +104,7 @@ def _cancelled(event: UpdateAccepted) -> Failure:
 
 
 def _failure(program: "CoroutineProgram", error: BaseException) -> Failure:
-    try:
-        return failure_of(error, values=program.values)
-    except errors.ValueNotStorable as unstorable:
-        return failure_of(unstorable, values=program.values)
+    return failure_of(error, values=program.values)
 
 
 def _answer(

@@ -44,6 +44,7 @@ from everact.runtime.definitions.workflows import (
     name_of,
 )
 from everact.runtime.errors import ValueNotStorable
+from everact.runtime.isolation import is_coroutine
 from everact.runtime.programs.loop import (
     CallFuture,
     DeterministicLoop,
@@ -128,9 +129,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             raise
         named = {}
         if kwargs:
-            named = {
-                k: encode(a, f"argument {k!r} of {name}") for k, a in kwargs.items()
-            }
+            named = encode_arguments(self.values, (), kwargs, name)[1]
         if self.read_only or self.closing:
             self.next_call()  # which refuses it
         self.last_call = call = self.last_call + 1
@@ -264,7 +263,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
     ) -> None:
         """Run a signal handler: a sync one at once, an async one as a task."""
         outcome = handler.function(*args, **kwargs)
-        if asyncio.iscoroutine(outcome):
+        if is_coroutine(outcome):
             task = self.begin_handler("signal", handler, outcome)
             task.add_done_callback(self.handler_done)
 
@@ -468,7 +467,12 @@ def encode_arguments(
         tuple(
             [values.encode(a, f"argument {n} of {name}") for n, a in enumerate(args, 1)]
         ),
-        {k: values.encode(a, f"argument {k!r} of {name}") for k, a in kwargs.items()},
+        {
+            checked_text(k, f"the name of argument {k!r} of {name}"): values.encode(
+                a, f"argument {k!r} of {name}"
+            )
+            for k, a in kwargs.items()
+        },
     )
 
 

@@ -10,12 +10,11 @@ from multiprocessing import spawn
 from operator import attrgetter
 from typing import Any
 
-import cloudpickle
-
 from everact.runtime.definitions.workflows import WorkflowDefinition, definition_of
 from everact.runtime.errors import NonDeterminismError
 from everact.runtime.testing.histories import History
 from everact.runtime.values.converter import DataConverter
+from everact.runtime.values.payloads import classes_by_value
 
 LIMIT = 300.0
 """Seconds that the other process may take."""
@@ -51,7 +50,7 @@ def replay_elsewhere(
     preparation.pop("authkey", None)  # a secret of this process
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM],
-        input=pickle.dumps(preparation) + cloudpickle.dumps((work, values)),
+        input=pickle.dumps(preparation) + classes_by_value((work, values)),
         stdout=subprocess.PIPE,
         env=environment,
         timeout=LIMIT,
@@ -98,8 +97,7 @@ def _place(definition: WorkflowDefinition) -> tuple[str, str] | bytes:
             return place
     except (ImportError, AttributeError):
         pass
-    made: bytes = cloudpickle.dumps(definition)
-    return made
+    return classes_by_value(definition)
 
 
 def _definition(place: tuple[str, str] | bytes) -> WorkflowDefinition:

@@ -69,10 +69,10 @@ class LifeRuntime(Runtime):
             return
         if self._leave is not None:
             self._leave()
-        for undo in reversed(engine._undo):
-            undo()
         for run in engine.runs.values():
             run.drop_program()
+        for undo in reversed(engine._undo):
+            undo()
         for part, end in (("watchdog", "stop"), ("threads", "close")):
             if hasattr(engine, part):  # it may have died while it was opened
                 getattr(getattr(engine, part), end)()

@@ -17,6 +17,7 @@ import msgspec
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.workflows import WorkflowDefinition, definition_of
 from everact.runtime.errors import NonDeterminismError
+from everact.runtime.isolation import class_name, contained, read
 from everact.runtime.programs.attended import program_of
 from everact.runtime.programs.coroutine import definition_for
 from everact.runtime.testing.histories import History
@@ -106,10 +107,11 @@ class AsJson(PickleConverter):
     def encode(self, value: Any, what: str = "the value") -> bytes:
         try:
             return JSON_TAG + msgspec.json.encode(value)
-        except Exception:
-            kind = type(value)
-            name = f"{kind.__module__}.{kind.__qualname__}"
-            return JSON_TAG + msgspec.json.encode({"$python": name})
+        except BaseException as error:
+            contained(error)
+            kind, name = type(value), class_name(value)
+            place = read(lambda: f"{kind.__module__}.{name}", name)
+            return JSON_TAG + msgspec.json.encode({"$python": place})
 
     def decode(self, payload: bytes) -> Any:
         if payload[:1] == JSON_TAG:

@@ -6,6 +6,7 @@ from typing import Any, Self
 from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.statuses import Status
 from everact.runtime.errors import ApplicationError
+from everact.runtime.isolation import text_of
 from everact.runtime.values import outcomes
 from everact.runtime.values.payloads import PickleConverter, checked_text
 from everact.runtime.values.status_of import status_of
@@ -78,7 +79,7 @@ class Error:
             raise TypeError(f"an exception is needed, not {ex!r}")
         kind = outcomes.type_name_of(ex)
         given = status_of(ex) if status is None else status
-        return cls(given, kind, outcomes._text(ex) or kind, ex)
+        return cls(given, kind, text_of(ex) or kind, ex)
 
     def to_exception(self) -> BaseException:
         """The exception: the original, else one of a known type, else RuntimeError."""

@@ -7,11 +7,14 @@ found by (names, IDs, search attributes) is stored as it is.
 """
 
 import inspect
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Final, Protocol
 
 from everact.runtime.errors import ValueNotReadable, ValueNotStorable
+from everact.runtime.isolation import class_name, contained
 from everact.runtime.values.coded import Coded, coded
+from everact.runtime.values.guarded import checked, guarded
 from everact.runtime.values.json_payloads import JsonConverter
 from everact.runtime.values.outcomes import FailureConverter
 from everact.runtime.values.patience import Patience
@@ -58,6 +61,7 @@ class DataConverter:
     __slots__ = (
         "__weakref__",
         "_patience",
+        "_values",
         "codec",
         "decode",
         "encode",
@@ -82,12 +86,13 @@ class DataConverter:
         failures: FailureConverter | None = None,
     ) -> None:
         self.values = values or PickleConverter()
+        self._values = guarded(self.values)
         self.codec = codec
         self.failures = failures or FailureConverter()
         self.hinted = bool(getattr(self.values, "hinted", False))
         self._patience: Patience | None = None
         if codec is None:
-            self.encode, self.decode = self.values.encode, self.values.decode
+            self.encode, self.decode = self._values.encode, self._values.decode
             return
         name = codec.name
         if not (isinstance(name, str) and name.isascii() and name.isprintable()):
@@ -115,7 +120,7 @@ class DataConverter:
             return self
         made = DataConverter(self.values, codec=self.codec, failures=self.failures)
         made._patience = self._patience
-        made.encode = self.values.encode
+        made.encode = self._values.encode
         return made
 
     def decode_as(self, payload: bytes, kind: Any) -> Any:
@@ -125,7 +130,7 @@ class DataConverter:
         """
         if not self.hinted:
             return self.decode(payload)
-        hinted: Any = self.values
+        hinted: Any = self._values
         return hinted.decode(self.unwrap(payload), kind)
 
     # -- the codec alone -------------------------------------------------------------
@@ -136,8 +141,8 @@ class DataConverter:
             return payload
         try:
             return self._wrapped(self._now(self.codec.encode(payload)))
-        except Exception as error:
-            raise self._not_storable(what, error) from error
+        except BaseException as error:
+            raise self._not_storable(what, contained(error)) from error
 
     def unwrap(self, payload: bytes) -> bytes:
         """A payload without what a codec made of it; ValueNotReadable."""
@@ -147,8 +152,8 @@ class DataConverter:
         codec = self._codec_of(found, payload)
         try:
             body = self._now(codec.decode(found.body))
-        except Exception as error:
-            raise _not_readable(found, error) from error
+        except BaseException as error:
+            raise _not_readable(found, contained(error)) from error
         return _harmless(found, body)
 
     async def wrap_async(self, payload: bytes, what: str = "a value") -> bytes:
@@ -157,8 +162,10 @@ class DataConverter:
             return payload
         try:
             return self._wrapped(await _awaited(self.codec.encode(payload)))
-        except Exception as error:
-            raise self._not_storable(what, error) from error
+        except (CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:
+            raise self._not_storable(what, contained(error)) from error
 
     async def unwrap_async(self, payload: bytes) -> bytes:
         """As `unwrap`; an asynchronous codec is awaited."""
@@ -168,8 +175,10 @@ class DataConverter:
         codec = self._codec_of(found, payload)
         try:
             body = await _awaited(codec.decode(found.body))
-        except Exception as error:
-            raise _not_readable(found, error) from error
+        except (CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:
+            raise _not_readable(found, contained(error)) from error
         return _harmless(found, body)
 
     def reads(self, payload: bytes) -> bool:
@@ -182,10 +191,10 @@ class DataConverter:
     # -- inside ----------------------------------------------------------------------
 
     def _encode(self, value: Any, what: str) -> bytes:
-        return self.wrap(self.values.encode(value, what), what)
+        return self.wrap(self._values.encode(value, what), what)
 
     def _decode(self, payload: bytes) -> Any:
-        return self.values.decode(self.unwrap(payload))
+        return self._values.decode(self.unwrap(payload))
 
     def _codec_of(self, found: Coded, payload: bytes) -> Codec:
         if self.codec is None or found.codec != self.codec.name:
@@ -194,25 +203,25 @@ class DataConverter:
 
     def _now(self, made: bytes | Awaitable[bytes]) -> bytes:
         if isinstance(made, bytes) or self._patience is None:
-            return _checked(made)
-        return _checked(self._patience.wait(made))
+            return checked(made)
+        return checked(self._patience.wait(made))
 
     def _wrapped(self, body: bytes) -> bytes:
         assert self.codec is not None
         return Coded(self.codec.name, body).payload
 
-    def _not_storable(self, what: str, error: Exception) -> ValueNotStorable:
+    def _not_storable(self, what: str, error: BaseException) -> ValueNotStorable:
         assert self.codec is not None
         return ValueNotStorable(
             f"{what} cannot be stored: the codec {self.codec.name!r} failed with "
-            f"{type(error).__name__}"
+            f"{class_name(error)}"
         )
 
 
-def _not_readable(found: Coded, error: Exception) -> ValueNotReadable:
+def _not_readable(found: Coded, error: BaseException) -> ValueNotReadable:
     return ValueNotReadable(
         f"a value cannot be read: its codec {found.codec!r} failed with "
-        f"{type(error).__name__}"
+        f"{class_name(error)}"
     )
 
 
@@ -227,13 +236,7 @@ def _harmless(found: Coded, payload: bytes) -> bytes:
 
 
 async def _awaited(made: bytes | Awaitable[bytes]) -> bytes:
-    return _checked(await made if inspect.isawaitable(made) else made)
-
-
-def _checked(made: object) -> bytes:
-    if not isinstance(made, bytes):
-        raise TypeError(f"a codec gives bytes, not {type(made).__name__}")
-    return made
+    return checked(await made if inspect.isawaitable(made) else made)
 
 
 DataConverter.default = DataConverter()

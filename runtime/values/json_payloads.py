@@ -9,10 +9,13 @@ from typing import Any
 import msgspec
 
 from everact.runtime.errors import ValueNotStorable
+from everact.runtime.isolation import contained, is_a, name_of, shown, text_of
+from everact.runtime.values.guarded import guarded
 from everact.runtime.values.payloads import (
     BYTES_TAG,
     Converter,
     checked_size,
+    not_readable,
     unreadable,
 )
 from everact.runtime.values.payloads import JSON_TAG as JSON_TAG
@@ -32,17 +35,20 @@ class JsonConverter:
     hinted = True
 
     def __init__(self, *, otherwise: Converter | None = None) -> None:
-        self._otherwise = otherwise
+        self._otherwise = None if otherwise is None else guarded(otherwise)
 
     def encode(self, value: Any, what: str = "the value") -> bytes:
         if self._otherwise is not None and type(value) is bytes:
             return checked_size(BYTES_TAG + value, what)
         try:
             payload = JSON_TAG + _encoded(value)
-        except Exception as error:
+        except BaseException as error:
+            contained(error)
             if self._otherwise is not None:
                 return self._otherwise.encode(value, what)
-            raise ValueNotStorable(f"{what} has no JSON form: {error}") from error
+            raise ValueNotStorable(
+                f"{what} has no JSON form: {text_of(error)}"
+            ) from error
         return checked_size(payload, what)
 
     def decode(self, payload: bytes, kind: Any = Any) -> Any:
@@ -117,9 +123,24 @@ def _decoder_of(kind: Any) -> Callable[[Any], Any]:
     if kind is None or kind is inspect.Parameter.empty:
         return msgspec.json.decode
     try:
-        return msgspec.json.Decoder(kind, dec_hook=_validated).decode
-    except Exception:  # whatever an annotation may be
+        decode = msgspec.json.Decoder(kind, dec_hook=_validated).decode
+    except BaseException as error:  # whatever an annotation may be
+        contained(error)
         return msgspec.json.decode
+
+    def checked(data: Any) -> Any:
+        try:
+            return decode(data)
+        except BaseException as error:
+            what = f"a {_kind_name(kind)} cannot be made of JSON"
+            raise not_readable(contained(error), what) from None
+
+    return checked
+
+
+def _kind_name(kind: Any) -> str:
+    """What a type is called in messages."""
+    return name_of(kind) if is_a(kind, type) else shown(kind)
 
 
 def of_type(value: Any, hint: Any) -> Any:

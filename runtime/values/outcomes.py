@@ -9,13 +9,26 @@ caller gets an `ApplicationError` that names it.
 import builtins
 import traceback
 from asyncio import CancelledError
+from collections.abc import Callable
 from typing import Any
+
+import msgspec
 
 from everact.runtime import errors
 from everact.runtime.core import failures
 from everact.runtime.core.durations import seconds
 from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.statuses import Status
+from everact.runtime.errors import ValueNotReadable
+from everact.runtime.isolation import (
+    cause_in,
+    chain_to,
+    class_name,
+    contained,
+    is_a,
+    read,
+    text_of,
+)
 from everact.runtime.values.payloads import (
     Converter,
     PickleConverter,
@@ -24,11 +37,23 @@ from everact.runtime.values.payloads import (
 )
 from everact.runtime.values.status_of import status_of
 
-_NEVER_RAISED = (KeyboardInterrupt, SystemExit, GeneratorExit, CancelledError)
-"""What would end the engine, or be taken for a cancellation, if a task's error of
-that class were raised again: an `ApplicationError` names it instead."""
+_NEVER_RAISED = (
+    KeyboardInterrupt,
+    SystemExit,
+    GeneratorExit,
+    CancelledError,
+    StopIteration,
+)
+"""What would end more than the call, be taken for a cancellation, or can be in no
+future, if a task's error of that class were raised again: an `ApplicationError` names
+it instead."""
 
+_ENDING = (KeyboardInterrupt, SystemExit, GeneratorExit, StopIteration)
+
+_add_note = BaseException.add_note
 _DEEPEST = 20
+_CARRIED = 1 << 20
+"""Bytes of an exception itself that travel with its failure."""
 _TRACEBACK = 8000
 
 
@@ -63,18 +88,52 @@ _DEFAULT = FailureConverter()
 def failure_of(
     error: BaseException, *, values: Converter, status: Status | None = None
 ) -> Failure:
-    """`FailureConverter.to_failure` of the converter in use."""
-    return _failures(values).to_failure(error, values, status)
+    """`FailureConverter.to_failure` of the converter in use; it always gives one."""
+    converter = _failures(values)
+    try:
+        made = converter.to_failure(error, values, status)
+    except BaseException as raised:
+        contained(raised)
+    else:
+        if type(converter) is FailureConverter or _fits(made):
+            return made
+    return _recorded(error, values, status, 0)
 
 
 def exception_of(failure: Failure, *, values: Converter) -> BaseException:
     """`FailureConverter.to_exception` of the converter in use."""
-    return _failures(values).to_exception(failure, values)
+    return _made(_failures(values).to_exception, _for_workflow, failure, values)
 
 
 def cause_of(failure: Failure, *, values: Converter) -> BaseException:
     """`FailureConverter.to_cause` of the converter in use."""
-    return _failures(values).to_cause(failure, values)
+    return _made(_failures(values).to_cause, _for_caller, failure, values)
+
+
+def _made(
+    make: Callable[[Failure, Converter], BaseException],
+    otherwise: Callable[[Failure, Converter], BaseException],
+    failure: Failure,
+    values: Converter,
+) -> BaseException:
+    """What an application's converter makes; what ours does, if it goes astray."""
+    try:
+        made = make(failure, values)
+    except BaseException as raised:
+        if is_a(contained(raised), ValueNotReadable):
+            raise  # of a detail, which might be read elsewhere
+        return otherwise(failure, values)
+    fits = is_a(made, BaseException) and not is_a(made, _ENDING)
+    return made if fits else otherwise(failure, values)
+
+
+def _fits(made: object) -> bool:
+    """Whether what an application's converter made can be recorded, and read again."""
+    return read(lambda: _decode_failure(_encode_failure(made)) == made, False)
+
+
+_encode_failure = msgspec.msgpack.Encoder().encode
+_decode_failure = msgspec.msgpack.Decoder(Failure).decode
 
 
 def _failures(values: Converter) -> FailureConverter:
@@ -86,28 +145,25 @@ def _recorded(
     error: BaseException, values: Converter, status: Status | None, depth: int
 ) -> Failure:
     details: tuple[bytes, ...] = ()
-    non_retryable, retry_after = False, getattr(error, "retry_after", None)
-    type_name, message = type_name_of(error), _text(error)
-    if isinstance(error, errors.ApplicationError):
-        details = tuple(detail_of(d, values) for d in error.details)
-        non_retryable, type_name = error.non_retryable, _storable(str(error.type))
-        message = _storable(str(error.message))
-        if type_name == "ApplicationError" and type(error).__name__ != type_name:
-            type_name = type_name_of(error)
-    cause = error.__cause__
-    if cause is None and not error.__suppress_context__:
-        cause = error.__context__
-    limit = getattr(error, "kind", None)
+    non_retryable, type_name, message = False, class_name(error), text_of(error)
+    if is_a(error, errors.ApplicationError):
+        given: Any = error
+        told: tuple[Any, ...] = read(lambda: tuple(given.details), ())
+        details = tuple(detail_of(d, values) for d in told)
+        non_retryable = read(lambda: bool(given.non_retryable), False)
+        message = text_of(read(lambda: given.message, message))
+        chosen = text_of(read(lambda: given.type, type_name))
+        if chosen != "ApplicationError":
+            type_name = chosen
+    cause = cause_in(error)
     return Failure(
         FailureKind.APPLICATION,
         type_name,
         message,
-        status=status_of(error) if status is None else status,
-        non_retryable=bool(non_retryable),
-        retry_after=_retry_after(retry_after),
-        timeout=limit
-        if isinstance(limit, failures.TimeoutKind)
-        else failures.TimeoutKind.NONE,
+        status=_status(error) if status is None else status,
+        non_retryable=non_retryable,
+        retry_after=read(lambda: _retry_after(error), None),
+        timeout=read(lambda: _limit(error), failures.TimeoutKind.NONE),
         details=details,
         traceback=_traceback(error),
         value=_carried(error, values),
@@ -151,10 +207,12 @@ def _for_caller(failure: Failure, values: Converter) -> BaseException:
         case FailureKind.TIMED_OUT:
             return errors.RunTimedOut(failure.message, failure.timeout)
     original = _load(failure, values)
-    if isinstance(original, errors.EveractError) and not isinstance(
-        original, errors.ApplicationError
+    if (
+        original is not None
+        and is_a(original, errors.EveractError)
+        and not is_a(original, errors.ApplicationError)
     ):
-        found: BaseException = original
+        found = original
     else:
         found = _of_library(failure) or errors.ApplicationError(
             failure.message,
@@ -166,7 +224,7 @@ def _for_caller(failure: Failure, values: Converter) -> BaseException:
             original=original,
         )
     if failure.cause is not None:
-        found.__cause__ = cause_of(failure.cause, values=values)
+        chain_to(found, cause_of(failure.cause, values=values))
     return found
 
 
@@ -186,7 +244,7 @@ def _of_library(failure: Failure) -> BaseException | None:
         found: BaseException = kind(failure.message, *more)
     except Exception:  # made from more than its message
         return None
-    return found if str(found) == failure.message else None
+    return found if text_of(found) == failure.message else None
 
 
 def child_failure(
@@ -220,7 +278,7 @@ def task_timed_out(kind: failures.TimeoutKind, name: str, limit: float) -> Failu
 
 def type_name_of(error: BaseException) -> str:
     """The qualified class name of `error`, without the module."""
-    return type(error).__qualname__
+    return class_name(error)
 
 
 def _restored(failure: Failure, values: Converter) -> BaseException:
@@ -228,10 +286,7 @@ def _restored(failure: Failure, values: Converter) -> BaseException:
     if original is None:
         known = getattr(builtins, failure.type, None)
         if isinstance(known, type) and issubclass(known, Exception):
-            try:
-                original = known(failure.message)
-            except Exception:
-                original = None
+            original = read(lambda: known(failure.message), None)
     if original is None:
         original = errors.ApplicationError(
             failure.message,
@@ -240,10 +295,11 @@ def _restored(failure: Failure, values: Converter) -> BaseException:
             non_retryable=failure.non_retryable,
             traceback=failure.traceback,
         )
-    if failure.cause is not None and original.__cause__ is None:
-        original.__cause__ = _restored(failure.cause, values)
-    if failure.traceback:
-        original.add_note("raised in a task:\n" + failure.traceback.rstrip())
+    cause, note = failure.cause, failure.traceback.rstrip()
+    if cause is not None and cause_in(original) is None:
+        chain_to(original, _restored(cause, values))
+    if note:
+        read(lambda: _add_note(original, "raised in a task:\n" + note), None)
     return original
 
 
@@ -252,61 +308,63 @@ def _load(failure: Failure, values: Converter) -> BaseException | None:
         return None
     try:
         found = PickleConverter().decode(unwrapped(values, failure.value))
-    except Exception:
+    except BaseException as error:
+        contained(error)
         return None
-    if not isinstance(found, BaseException) or isinstance(found, _NEVER_RAISED):
+    if not is_a(found, BaseException) or is_a(found, _NEVER_RAISED):
         return None
-    return found
+    loaded: BaseException = found
+    return loaded
 
 
 def detail_of(value: Any, values: Converter) -> bytes:
     """A detail of an error as a payload; one that cannot be stored must not hide it."""
     try:
         return values.encode(value, "a detail of the error")
-    except Exception:
-        return values.encode(f"<{type(value).__name__} that cannot be stored>", "")
+    except BaseException as error:
+        contained(error)
+        return values.encode(f"<{class_name(value)} that cannot be stored>", "")
 
 
 def _carried(error: BaseException, values: Converter) -> bytes | None:
     wrap = getattr(values, "wrap", None)
     try:
-        payload = b"c" + by_value(error)
+        payload = b"c" + by_value(error, _CARRIED)
         PickleConverter().decode(payload)
-        if len(payload) > 1 << 20:
-            return None
         carried: bytes = wrap(payload, "the error") if wrap else payload
-    except Exception:
+    except BaseException as raised:
+        contained(raised)
         return None
     return carried
 
 
 def _traceback(error: BaseException) -> str:
-    try:
-        text = "".join(
-            traceback.format_exception(
-                type(error), error, error.__traceback__, chain=False
-            )
+    def formatted() -> str:
+        lines = traceback.format_exception(
+            type(error), error, error.__traceback__, chain=False
         )
-    except Exception:
-        return ""
-    text = _storable(text)
+        return "".join(lines).encode(errors="backslashreplace").decode()
+
+    text = read(formatted, "") or read(lambda: _frames(error), "")
     return text if len(text) <= _TRACEBACK else "…" + text[-_TRACEBACK:]
 
 
-def _text(error: BaseException) -> str:
-    try:
-        return _storable(str(error))
-    except Exception:
-        return f"<{type(error).__name__} whose text cannot be made>"
+def _frames(error: BaseException) -> str:
+    """Where it was raised, for an error that cannot be shown itself."""
+    lines = traceback.format_tb(error.__traceback__)
+    return "".join([*lines, class_name(error), "\n"])
 
 
-def _storable(text: str) -> str:
-    """Text as UTF-8 can hold it: file names may come with lone surrogates."""
-    return text.encode(errors="backslashreplace").decode()
+def _status(error: BaseException) -> Status:
+    return read(lambda: status_of(error), Status.TEMPORARY_ERROR)
 
 
-def _retry_after(given: Any) -> float | None:
-    try:
-        return None if given is None else seconds(given, what="retry_after")
-    except (ValueError, TypeError):
-        return None
+def _limit(error: BaseException) -> failures.TimeoutKind:
+    found = getattr(error, "kind", None)
+    none = failures.TimeoutKind.NONE
+    return found if type(found) is failures.TimeoutKind else none
+
+
+def _retry_after(error: BaseException) -> float | None:
+    given = getattr(error, "retry_after", None)
+    return None if given is None else seconds(given, what="retry_after")

@@ -7,6 +7,8 @@ import weakref
 from collections.abc import Awaitable
 from typing import Final, TypeVar
 
+from everact.runtime.isolation import Exited
+
 T = TypeVar("T")
 
 LIMIT: Final = 30.0
@@ -55,4 +57,7 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 
 async def _awaited(awaitable: Awaitable[T]) -> T:
     assert inspect.isawaitable(awaitable)
-    return await awaitable
+    try:
+        return await awaitable
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise Exited(error) from None  # else the loop ends, and others wait

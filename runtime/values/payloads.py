@@ -17,7 +17,9 @@ from typing import Any, Final, Protocol
 import cloudpickle
 import msgspec
 
+from everact.runtime import errors
 from everact.runtime.errors import ValueNotReadable, ValueNotStorable
+from everact.runtime.isolation import class_name, contained, is_a, read, text_of
 from everact.runtime.values.coded import coded
 
 LARGEST: Final = 64 * 1024 * 1024
@@ -36,7 +38,17 @@ _ENCODINGS: Final = {
 HARMLESS: Final = frozenset({_MSGPACK, JSON_TAG, BYTES_TAG})
 """Encodings that hold data only: decoding them runs nothing, wherever they are from."""
 
+_NOTED: Final = "__msgspec_cache__"
+"""The attribute of dataclasses, enumerations, named tuples and typed dictionaries in
+which msgspec keeps what it found out when it decoded JSON into one. No pickle can have
+it, and it is made anew."""
+
 _ATOMS: Final = frozenset({int, str, bytes, float, bool, type(None), complex})
+_OWN: Final = frozenset(
+    {"builtins", "_pickle", "msgspec", "pydantic_core._pydantic_core", errors.__name__}
+)
+"""Modules whose exceptions do no harm when they are looked at."""
+
 _SMALL = 1000
 _SHALLOW = 50
 
@@ -133,10 +145,11 @@ class PickleConverter:
             return checked_size(_CLOUDPICKLE + by_value(value), what)
         except ValueNotStorable:
             raise
-        except Exception as error:
+        except BaseException as error:
+            contained(error)
             raise ValueNotStorable(
-                f"{what} cannot be stored: a value of type {kind.__qualname__} does "
-                f"not pickle ({error})"
+                f"{what} cannot be stored: a value of type {class_name(value)} does "
+                f"not pickle ({text_of(error)})"
             ) from error
 
     def decode(self, payload: bytes) -> Any:
@@ -145,7 +158,7 @@ class PickleConverter:
         if payload[:1] == _MSGPACK:
             return _msgpack_decode(memoryview(payload)[1:])
         if payload[:1] in (_PICKLE, _CLOUDPICKLE):
-            return pickle.loads(memoryview(payload)[1:])
+            return _loaded(memoryview(payload)[1:])
         if payload[:1] == JSON_TAG:
             return msgspec.json.decode(memoryview(payload)[1:])
         if payload[:1] == BYTES_TAG:
@@ -153,25 +166,78 @@ class PickleConverter:
         raise unreadable(payload)
 
 
-def by_value(value: Any) -> bytes:
+def _loaded(body: memoryview) -> Any:
+    """The value of a pickle, which runs what the classes in it say."""
+    try:
+        return pickle.loads(body)
+    except BaseException as error:
+        raise not_readable(contained(error), "a value cannot be loaded") from None
+
+
+def not_readable(error: BaseException, what: str) -> Exception:
+    """`error` if it is a plain one; of any other class only what it says is kept."""
+    known = read(lambda: type(error).__module__ in _OWN, False)
+    if known and is_a(error, Exception):
+        return error  # type: ignore[return-value]
+    return ValueNotReadable(f"{what}: {class_name(error)}: {text_of(error)}")
+
+
+def by_value(value: Any, most: int = LARGEST) -> bytes:
     """`value` as cloudpickle has it, but for the classes of the script itself.
 
     Those must be the same classes when the script is run again (``except`` and
     ``isinstance`` in a replay depend on it), and still be there for another script.
     """
-    file = io.BytesIO()
-    _Pickler(file, 5).dump(value)
+    return _dumped(_Pickler, value, most)
+
+
+def classes_by_value(value: Any) -> bytes:
+    """`value` as cloudpickle has it: classes of the script are in it, not named."""
+    return _dumped(_ClassPickler, value, LARGEST)
+
+
+def _dumped(pickler: Any, value: Any, most: int) -> bytes:
+    file = _Bounded()
+    file.most = most
+    pickler(file, 5).dump(value)
     return file.getvalue()
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+class _Bounded(io.BytesIO):
+    """Takes no more than a value may have: what a class makes of itself may be endless.
+
+    The pickler hands over what it has in frames of 64 KiB.
+    """
+
+    most = LARGEST
+
+    def write(self, data: Any, /) -> int:
+        written = super().write(data)
+        if self.tell() > self.most:
+            raise ValueError(f"it takes more than {self.most:,} bytes")
+        return written
+
+
+class _ClassPickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Stores classes as they were written: without what others have noted on them."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        reduced = super().reducer_override(obj)
+        if is_a(obj, type) and type(reduced) is tuple and len(reduced) > 2:
+            state = reduced[2]  # of a class: its dictionary, and its slots
+            if type(state) is tuple and type(state[0]) is dict:
+                state[0].pop(_NOTED, None)
+        return reduced
+
+
+class _Pickler(_ClassPickler):
     """Stores a class of the script by name and, for other scripts, by value."""
 
     def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, type) and obj.__module__ == "__main__":
+        if is_a(obj, type) and obj.__module__ == "__main__":
             name = obj.__qualname__
             if _of_script(name) is obj:
-                return script_class, (name, cloudpickle.dumps(obj, 5))
+                return script_class, (name, classes_by_value(obj))
         return super().reducer_override(obj)
 
 

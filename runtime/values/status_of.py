@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from everact.runtime import errors
 from everact.runtime.core.statuses import RETRIED, RPCStatus, Status
+from everact.runtime.isolation import contained, is_a, log, shown
 
 logger = logging.getLogger("everact.values")
 
@@ -73,11 +74,12 @@ _of_result: dict[type, Mapping] = {}
 def status_of(error: BaseException) -> Status:
     """The status that `error` stands for; TEMPORARY_ERROR if nothing maps it."""
     found = _look_up(_of_exception, error)
-    if found is None and isinstance(error, errors.ApplicationError):
-        if error.non_retryable:
+    if found is None and is_a(error, errors.ApplicationError):
+        ours: Any = error
+        if ours.non_retryable:
             found = Status.PERMANENT_ERROR
-        elif error.original is not None:
-            found = status_of(error.original)
+        elif ours.original is not None:
+            found = status_of(ours.original)
     return found or Status.TEMPORARY_ERROR
 
 
@@ -124,6 +126,7 @@ def _asked(mapping: Callable[[Any], Status], value: object) -> Status | None:
     """What an application's function says; a broken one must not hide the error."""
     try:
         return Status(mapping(value))
-    except Exception:
-        logger.exception("%r, registered with register_status, failed", mapping)
+    except BaseException as raised:
+        text = "%s, registered with register_status, failed"
+        log(logger, logging.ERROR, contained(raised), text, shown(mapping))
         return None

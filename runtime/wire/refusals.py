@@ -15,6 +15,7 @@ import msgspec
 from everact.runtime import errors
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import EveractError, RPCError
+from everact.runtime.isolation import contained, text_of
 
 HTTP_STATUS: Final = {
     RPCStatus.CANCELLED: 499,
@@ -126,8 +127,9 @@ def _data(error: EveractError) -> dict[str, Any]:
             continue
         try:
             data[name] = msgspec.to_builtins(value, str_keys=True)
-        except Exception:
-            data[name] = str(value)
+        except BaseException as raised:
+            contained(raised)
+            data[name] = text_of(value)
     return data
 
 

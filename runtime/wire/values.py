@@ -4,6 +4,7 @@ import msgspec
 from msgspec import Raw
 
 from everact.runtime.errors import ValueNotStorable
+from everact.runtime.isolation import class_name, read, text_of
 from everact.runtime.values.coded import Coded, coded
 from everact.runtime.values.converter import DataConverter
 from everact.runtime.values.json_payloads import JsonConverter
@@ -58,13 +59,13 @@ def _shown(value: object) -> Raw:
     try:
         return Raw(_strict.encode(value)[1:])
     except Exception:
-        kind = type(value)
-        name = f"{kind.__module__}.{kind.__qualname__}"
-        return Raw(_encode({"$python": name}))
+        kind, name = type(value), class_name(value)
+        place = read(lambda: f"{kind.__module__}.{name}", name)
+        return Raw(_encode({"$python": place}))
 
 
 def _unreadable(error: Exception) -> Raw:
-    return Raw(_encode({"$python": "unreadable", "reason": str(error)}))
+    return Raw(_encode({"$python": "unreadable", "reason": text_of(error)}))
 
 
 def sent(payload: bytes) -> Raw:

@@ -438,6 +438,22 @@ def test_an_engine_on_another_thread_says_so_and_exits(
         assert results(engine.address, "b") == ["first"]
 
 
+def test_a_run_that_ended_two_engines_is_put_aside_by_the_third(
+    tmp_path: Path, peer: Peer
+) -> None:
+    (tmp_path / "program.py").write_text(ON_A_THREAD)
+    with running(tmp_path, "program.py") as engine:
+        start_blocked(engine.address, peer.port, 0.3)
+        assert engine.wait() == Exit.BLOCKED
+    with running(tmp_path, "program.py") as engine:
+        assert engine.wait() == Exit.BLOCKED
+    with running(tmp_path, "program.py") as engine:
+        address = engine.address
+        with pytest.raises(RunPutAside, match="ended 2 times in a row"):
+            results(address, "b")
+        assert ready(address) == 200
+
+
 def test_a_task_that_blocks_the_loop_is_named(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(EMBEDDED)
     with running(tmp_path, "program.py") as program:

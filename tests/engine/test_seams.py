@@ -36,7 +36,7 @@ from everact.runtime import (
     wait_condition,
     workflow,
 )
-from everact.runtime.core.records import SignalReceived, Started
+from everact.runtime.core.records import Began, SignalReceived, Started, decode
 from everact.runtime.store.base import Outcome, Write
 from everact.runtime.values.converter import DataConverter
 from tests.features.support import kinds, turns
@@ -317,3 +317,18 @@ async def test_the_end_of_a_run_that_was_dropped_reaches_those_who_wait(
             assert await result == ["b"]
         await asyncio.sleep(1)  # the schedule's own change is a commit
         assert not (await made.describe()).running_actions
+
+
+@pytest.mark.feature("ST-06")
+async def test_a_signal_that_ends_a_start_delay_is_one_transition_with_the_beginning(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as runtime:
+        await runtime.start(Inbox, id="x", start_delay="1h")
+        again = await runtime.start(
+            Inbox, id="x", start_signal="put", start_signal_args=["a"]
+        )
+        assert await again.result() == ["a"]
+        rows = runtime.engine.store.history(1, (-1, -1), 100)
+    events = [tuple(map(type, decode(row.body).events)) for row in rows]
+    assert events == [(Started,), (SignalReceived, Began)]

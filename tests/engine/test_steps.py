@@ -277,24 +277,30 @@ async def test_a_task_that_ends_in_its_first_step_gives_its_slot_back(
 _EXITS = """
 import asyncio, sys
 from pathlib import Path
-from everact.runtime import Runtime
+from everact.runtime import Runtime, WorkflowFailure
 from tests.engine.test_steps import REGISTRY, exits, waits
 
 async def main():
     async with Runtime(sys.argv[1], registry=REGISTRY) as runtime:
         works = [waits, exits, waits]
         handles = await asyncio.gather(*(runtime.start(work) for work in works))
-        await handles[1].result()
+        try:
+            await handles[1].result()
+        except WorkflowFailure as failure:
+            print(failure.cause.type, failure.cause.message)
+        for handle in handles[::2]:
+            print((await handle.describe()).status)
 
 asyncio.run(main())
 """
 
 
-def test_a_workflow_that_calls_exit_ends_the_program_without_a_hang(
+def test_a_workflow_that_calls_exit_fails_alone_among_those_of_its_batch(
     tmp_path: Path,
 ) -> None:
     program = [sys.executable, "-c", _EXITS, str(tmp_path / "a.db")]
     ended = subprocess.run(
         program, capture_output=True, text=True, timeout=30, check=False
     )
-    assert ended.returncode == 3, ended.stderr
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.split() == ["SystemExit", "3", "running", "running"]

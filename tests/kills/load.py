@@ -67,7 +67,7 @@ def in_a_thread(number: int, place: int) -> int:
 @task(registry=registry)
 async def at_length(number: int) -> int:
     leave_trace()
-    await asyncio.sleep(1)
+    await asyncio.sleep(0.3)
     return 10 * number
 
 

@@ -305,20 +305,60 @@ def test_a_busy_loop_beside_a_wait_is_not_mistaken_for_the_wait() -> None:
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("nested", [False, True])
-def test_an_interrupt_is_not_the_runs_outcome(
+def test_what_would_end_the_program_is_the_runs_failure(
     kind: type[BaseException], nested: bool
 ) -> None:
-    async def interrupted() -> None:
+    async def ending() -> None:
         raise kind
+
+    async def code() -> None:
+        if nested:
+            await asyncio.gather(ending())
+        await ending()
+
+    run = Driven(code)
+    (failed,) = run.start()
+    assert isinstance(failed, Fail)
+    assert failed.failure.type == kind.__name__
+    run.replayed().close()
+    run.program.close()
+
+
+def _exit(*_: object) -> None:
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize(
+    ("number", "handler", "kind"),
+    [
+        (signal.SIGINT, signal.default_int_handler, KeyboardInterrupt),
+        (signal.SIGTERM, _exit, SystemExit),
+    ],
+)
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("caught", [False, True])
+def test_an_interrupt_of_the_process_is_not_the_runs_outcome(
+    number: signal.Signals, handler: Any, kind: Any, nested: bool, caught: bool
+) -> None:
+    async def interrupted() -> None:
+        try:
+            signal.raise_signal(number)
+        except kind:
+            if caught:
+                sys.exit(4)  # as programs do that are asked to stop
+            raise
 
     async def code() -> None:
         if nested:
             await asyncio.gather(interrupted())
         await interrupted()
 
-    run = Driven(code)
-    with pytest.raises(kind):
-        run.start()
+    run, before = Driven(code), signal.signal(number, handler)
+    try:
+        with pytest.raises(SystemExit if caught else kind):
+            run.start()
+    finally:
+        signal.signal(number, before)
     assert run.issued == []
     run.program.close()
 

@@ -13,7 +13,7 @@ def main() -> int:
         import tests.conftest  # noqa: F401  (makes a bare checkout importable)
     from tests.simulation import running
     from tests.simulation.chance import Chance
-    from tests.simulation.corpus import ENTRIES
+    from tests.simulation.corpus import ENTRIES, HOSTILE
     from tests.simulation.store import Fate
     from tests.simulation.world import Plan
 
@@ -25,12 +25,15 @@ def main() -> int:
     parser.add_argument("--fate", default=Fate.CRASH_BEFORE.name, help="how")
     parser.add_argument("--turn", type=int, help="turn at which recovery crashes")
     parser.add_argument("--crashes", action="store_true", help="crash everywhere")
+    parser.add_argument("--hostile", action="store_true", help="hostile code beside it")
     given = parser.parse_args()
     if given.seed is not None:
         entries, plan = running.plan_of(given.seed)
+        if given.hostile:
+            entries = [*entries, HOSTILE[given.seed % len(HOSTILE)]]
         return _one(Chance(given.seed), entries, plan)
     if given.entry is not None:
-        entry = next(e for e in ENTRIES if e.name == given.entry)
+        entry = next(e for e in (*ENTRIES, *HOSTILE) if e.name == given.entry)
         plan = Plan()
         if given.crash is not None:
             plan.fates[given.crash] = Fate[given.fate]
@@ -71,10 +74,10 @@ def _show(world: object) -> None:
 
 def _crashes() -> int:
     from tests.simulation import running
-    from tests.simulation.corpus import ENTRIES
+    from tests.simulation.corpus import ENTRIES, HOSTILE
 
     failures = 0
-    for entry in ENTRIES:
+    for entry in (*ENTRIES, *HOSTILE):
         begun, played = time.perf_counter(), 0
         try:
             for _ in running.every_crash(entry):

@@ -5,7 +5,7 @@ from random import Random
 
 from everact.runtime.testing.ledger import Broken
 from tests.simulation.chance import Chance
-from tests.simulation.corpus import CORPUS, ENTRIES
+from tests.simulation.corpus import CORPUS, ENTRIES, HOSTILE
 from tests.simulation.store import Fate
 from tests.simulation.world import Entry, Plan, World
 
@@ -93,6 +93,16 @@ def plan_of(seed: int) -> tuple[list[Entry], Plan]:
             for _ in range(draw.randrange(1, 3))
         )
     return entries, plan
+
+
+def beside_hostile(seed: int) -> World:
+    """Play one seed with a hostile entry beside what it plays otherwise."""
+    entries, plan = plan_of(seed)
+    chosen = HOSTILE[seed % len(HOSTILE)]
+    if not any(entry.lossy for entry in entries):
+        entries = [*entries, chosen]
+    again = f"--hostile --seed {seed}"
+    return play(Chance(seed), entries, plan, again=again)
 
 
 def simulate(seed: int, *, tracing: bool = False) -> World:

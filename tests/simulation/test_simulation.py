@@ -7,7 +7,7 @@ import pytest
 
 from everact.runtime.core import records
 from tests.simulation import running
-from tests.simulation.corpus import ENTRIES
+from tests.simulation.corpus import ENTRIES, HOSTILE
 from tests.simulation.store import Fate
 from tests.simulation.world import Entry
 
@@ -16,10 +16,20 @@ SEEDS = 4000
 
 CHUNK = 500
 
-ONCE_BROKEN: tuple[int, ...] = (5698, 6912, 8043, 9587, 10835)
+ONCE_BROKEN: tuple[int, ...] = (
+    5698,
+    6912,
+    8043,
+    9587,
+    10835,
+    200845,  # a signal and the beginning that it caused were two transactions
+    303242,  # attempts cut off by an orderly close on a full disk counted as lost
+)
 """Seeds beyond the default range that showed a bug once."""
 
-each_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: e.name)
+each_entry = pytest.mark.parametrize(
+    "entry", [*ENTRIES, *HOSTILE], ids=lambda e: e.name
+)
 
 
 @each_entry
@@ -45,6 +55,11 @@ def test_no_seed_breaks_an_invariant(first: int) -> None:
     assert crashes > CHUNK // 5
     for fate in Fate:
         assert fate is Fate.DONE or fired[fate] > CHUNK // 100, fate
+
+
+def test_nothing_hostile_breaks_an_invariant_for_others() -> None:
+    crashes = sum(running.beside_hostile(seed).crashes for seed in range(200))
+    assert crashes > 40
 
 
 @pytest.mark.parametrize("seed", ONCE_BROKEN)

@@ -332,6 +332,7 @@ _EXPECTED = (
     "disk is full",
     "its next transition is refused by the database",
     "cannot act, it tries again",
+    "a value cannot be loaded: SystemExit",
     "the process ended",
 )
 

@@ -4,6 +4,7 @@ from tests.simulation.corpus import (
     asyncio_works,
     blame_works,
     event_works,
+    hostile_works,
     lifecycle_works,
     message_works,
     outside_works,
@@ -29,4 +30,7 @@ ENTRIES = (
     *blame_works.WORKS,
 )
 
-__all__ = ["CORPUS", "ENTRIES"]
+HOSTILE = hostile_works.WORKS
+"""Apart from the others, so that a seed goes on playing what it always played."""
+
+__all__ = ["CORPUS", "ENTRIES", "HOSTILE"]
