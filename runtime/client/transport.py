@@ -58,6 +58,9 @@ class InProcess:
         """As the port says; RuntimeStateError, nothing done, on another loop."""
         if _get_running_loop() is not self._affinity.loop:
             raise self._affinity.refusal()
+        lost = self.engine.lost
+        if lost is not None:
+            raise type(lost)(str(lost))
         if rpc:
             return await self._limited(request, rpc)
         operation = OPERATIONS[type(request)]
