@@ -44,10 +44,6 @@ from everact.runtime import (
     upsert_search_attributes,
     workflow,
 )
-from everact.runtime.definitions.search_attributes import (
-    SearchAttributeKey,
-    TypedSearchAttributes,
-)
 from tests.features.support import (
     EPOCH,
     Stage,
