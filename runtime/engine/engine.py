@@ -72,6 +72,7 @@ from everact.runtime.errors import (
     RunPutAside,
     RuntimeStateError,
     StoreError,
+    StoreLost,
     WorkflowAlreadyStarted,
 )
 from everact.runtime.programs.attended import make_program
@@ -981,9 +982,10 @@ class Engine:
 
     def _lost(self, writes: list[Write], error: BaseException) -> None:
         """Nobody knows what became of a commit: forget all that rests on it."""
-        logger.error(
-            "a commit failed, %d transitions are read back: %s", len(writes), error
-        )
+        if not isinstance(error, StoreLost):  # of which nothing can be read back
+            logger.error(
+                "a commit failed, %d transitions are read back: %s", len(writes), error
+            )
         runs: dict[int, RunActor] = {}
         for write in writes:
             if write.row is None:
