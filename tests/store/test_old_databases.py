@@ -126,7 +126,7 @@ async def test_events_of_an_earlier_version_get_their_code_once(tmp_path: Path) 
 async def test_a_request_that_an_earlier_version_served_is_not_served_again(
     tmp_path: Path,
 ) -> None:
-    restored(3, tmp_path / "everact.db")
+    restored("schema-3", tmp_path / "everact.db")
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     clock = VirtualClock(loop, epoch=WRITTEN + 60)
