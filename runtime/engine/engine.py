@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from everact.actors import ActorSystem, Clock
 from everact.runtime import isolation
 from everact.runtime.core import chain, failures, records
+from everact.runtime.core.blame import CODE
 from everact.runtime.core.records import (
     Began,
     CancelTask,
@@ -49,6 +50,7 @@ from everact.runtime.engine.run import (
 )
 from everact.runtime.engine.schedules import Schedules
 from everact.runtime.engine.seal import Seal
+from everact.runtime.engine.stage import on_stage
 from everact.runtime.engine.suspects import Suspects
 from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
@@ -512,6 +514,9 @@ class Engine:
     def _hand_on(self, run: RunActor, message: Any) -> None:
         """A message that `run` had not read when it left memory: whose is it now?"""
         if type(message) is Question:
+            if self.stopping:
+                fail(message.reply, RuntimeStateError("the runtime was closed"))
+                return
             asking = self.loop.create_task(self._ask_again(run, message))
             self._asking.add(asking)
             asking.add_done_callback(self._asking.discard)
@@ -857,7 +862,8 @@ class Engine:
         who = f"run {stored.run.workflow_id!r} ({stored.run.run_id})"
         try:
             limit = state.start.options.task_timeout
-            return self.watchdog.within(who, OVERRUNS * limit, look)
+            with on_stage(self.on_loop, (key, CODE)):
+                return self.watchdog.within(who, OVERRUNS * limit, look)
         except Overran as over:
             raise QueryFailed(f"query {name!r}: {over}") from over
         finally:
