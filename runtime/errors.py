@@ -39,10 +39,12 @@ __all__ = [
     "RuntimeStateError",
     "ScheduleAlreadyRunning",
     "SecretFileError",
+    "StoreDamaged",
     "StoreError",
     "StoreFull",
     "StoreInUse",
     "StoreKeyError",
+    "StoreLost",
     "StoreTampered",
     "StoreTooNew",
     "TaskCancelled",
@@ -441,6 +443,14 @@ class StoreKeyError(StoreError):
 
 class StoreTampered(StoreError):
     """A row or checkpoint does not carry the right authentication code."""
+
+
+class StoreLost(StoreError):
+    """The database was deleted, replaced, cut short, or opened by another engine."""
+
+
+class StoreDamaged(StoreError):
+    """The database file is damaged; the message says what to do."""
 
 
 class StoreFull(StoreError):

@@ -32,7 +32,7 @@ def read_private(path: Path) -> bytes | None:
             raise SecretFileError(
                 f"{path} holds secrets, and others than its owner can open it (mode "
                 f"{stat.S_IMODE(found.st_mode):04o}): run `chmod 600 {path}`, and "
-                "revoke what they may have read"
+                "revoke or replace what they may have read"
             )
         return file.read()
 
@@ -52,8 +52,13 @@ def write_private(path: Path, content: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make durable which files are in a folder."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)

@@ -10,6 +10,7 @@ from everact.runtime.client.blocking import BlockingClient, LoopThread, refuse_o
 from everact.runtime.client.interceptors import ClientInterceptor
 from everact.runtime.core.durations import Duration
 from everact.runtime.definitions.interceptors import WorkerInterceptor
+from everact.runtime.definitions.keywords import closed
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.embedded import DEFAULT_FILE, Runtime
 from everact.runtime.engine.workers import Worker
@@ -54,6 +55,7 @@ class RuntimeThread(BlockingClient):
         path: str | os.PathLike[str] = DEFAULT_FILE,
         **options: Unpack[Hosting],
     ) -> None:
+        closed(options, Hosting.__annotations__, "a runtime")
         runtime = Runtime(path, **options)
         super().__init__(runtime, LoopThread(self._main))
         self._runtime = runtime

@@ -68,8 +68,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if seconds and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(max(seconds)))
     if "PYTEST_XDIST_WORKER" in os.environ:
-        slow = {_turn(item.nodeid) for item in items if item.get_closest_marker("slow")}
-        items.sort(key=lambda item: _turn(item.nodeid) not in slow)
+        long = {
+            _turn(item.nodeid)
+            for item in items
+            if item.nodeid.startswith(TAKE_TURNS + ALONE)
+            or item.get_closest_marker("slow")
+        }
+        items.sort(key=lambda item: _turn(item.nodeid) not in long)
 
 
 def _turn(nodeid: str) -> str:

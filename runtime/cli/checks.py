@@ -19,9 +19,7 @@ from urllib.parse import quote
 from everact.runtime.cli.findings import Finding, ok, problem, warning
 from everact.runtime.control.tokens import TokenFile
 from everact.runtime.errors import EveractError
-from everact.runtime.ownerfile import read_private
-from everact.runtime.store import catalogue
-from everact.runtime.store.sqlite import key_id
+from everact.runtime.store import catalogue, keyfile
 
 ROOM: Final = 256 * 1024 * 1024
 """Bytes of free disk below which a warning is due."""
@@ -227,29 +225,22 @@ def _integrity(one: One) -> Finding:
 
 def _key(path: Path, one: One) -> Iterator[Finding]:
     expected = one("select (select value from meta where name = 'key_id')")[0]
-    file = Path(f"{path}.key")
-    given = os.environ.get("EVERACT_KEY")
     try:
-        text = given or (read_private(file) or b"").decode("ascii")
-    except (EveractError, OSError, UnicodeError) as error:
-        yield problem("key", str(error), "let only its owner read it")
+        key, source = keyfile.read_key(str(path))
+    except EveractError as error:
+        yield problem("key", str(error), "let only its owner read it, or restore it")
         return
-    source = "EVERACT_KEY" if given else str(file)
-    if not text:
+    if key is None:
         yield problem(
             "key",
-            f"{file} is not there and EVERACT_KEY is not set",
+            f"{source} is not there and EVERACT_KEY is not set",
             "restore the key from a backup: without it the database cannot be opened",
         )
-        return
-    try:
-        found = key_id(bytes.fromhex(text.strip()))
-    except ValueError:
-        found = "no key"
-    if found != expected:
+    elif not keyfile.knows(key, str(expected)):
         yield problem(
             "key",
-            f"{source} holds another key ({found}) than the database's ({expected})",
+            f"{source} holds another key ({keyfile.key_id(key)}) than the database's "
+            f"({expected})",
             "restore the key that belongs to the database",
         )
     else:

@@ -148,6 +148,16 @@ def url_of(control: Control) -> str:
     return f"{public or f'{settings.scheme}://{control.address}'}/"
 
 
+async def until_stopped(
+    runtime: Runtime, *signs: "asyncio.Future[Any] | asyncio.Task[Any]"
+) -> None:
+    """Wait for one of `signs`; raises why the engine gave up, if it did."""
+    failed = runtime.engine.failed
+    await asyncio.wait((*signs, failed), return_when=asyncio.FIRST_COMPLETED)
+    if failed.done():
+        raise failed.result()
+
+
 @asynccontextmanager
 async def stopping() -> AsyncIterator["asyncio.Future[signal.Signals]"]:
     """Done with the first SIGINT or SIGTERM, which it holds; a second one kills."""

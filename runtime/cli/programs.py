@@ -31,6 +31,7 @@ from everact.runtime.control.serving import Control
 from everact.runtime.control.settings import ControlSettings
 from everact.runtime.control.tokens import Scope, TokenFile
 from everact.runtime.definitions.registry import default_registry
+from everact.runtime.embedded import Runtime
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 FREE: Final = "127.0.0.1:0"
@@ -91,9 +92,12 @@ def serve(
 
 async def _serve(out: Output, hosting: Hosting, address: str) -> None:
     settings = settings_of(address)
-    async with hosts.stopping() as stopped, serving(hosting, settings) as (_, control):
+    async with (
+        hosts.stopping() as stopped,
+        serving(hosting, settings) as (runtime, control),
+    ):
         _announce(out, hosting, control)
-        await stopped
+        await hosts.until_stopped(runtime, stopped)
         out.note("stopping; open runs go on when the database is served again")
 
 
@@ -227,9 +231,10 @@ async def _exec(hosting: Hosting, program: list[str]) -> int:
         _, text = tokens.create("program", scope=Scope.ADMIN)
         async with (
             hosts.stopping() as stopped,
-            serving(hosting, LOCAL, tokens=tokens) as (_, control),
+            serving(hosting, LOCAL, tokens=tokens) as (runtime, control),
         ):
-            return await _beside(program, _environment(control, text), stopped)
+            environment = _environment(control, text)
+            return await _beside(runtime, program, environment, stopped)
 
 
 def _environment(control: Control, token: str) -> dict[str, str]:
@@ -243,6 +248,7 @@ def _environment(control: Control, token: str) -> dict[str, str]:
 
 
 async def _beside(
+    runtime: Runtime,
     program: list[str],
     environment: dict[str, str],
     stopped: "asyncio.Future[signal.Signals]",
@@ -257,7 +263,7 @@ async def _beside(
         raise Mistake(f"{program[0]} cannot be run: {error}") from error
     ending = asyncio.ensure_future(child.wait())
     try:
-        await asyncio.wait((ending, stopped), return_when=asyncio.FIRST_COMPLETED)
+        await hosts.until_stopped(runtime, ending, stopped)
         if not ending.done() and stopped.result() is signal.SIGTERM:
             child.terminate()
         return await ending

@@ -268,9 +268,12 @@ class Client:
         `additional_metadata` as well, and its children have it too. `static_summary`
         (a line) and `static_details` are shown by `describe`, and do not change.
 
+        An argument whose type hint is a dataclass, a msgspec struct or a pydantic model
+        is an instance, or plain data that one is made of.
+
         Raises WorkflowAlreadyStarted, ValueNotStorable naming the argument, TypeError
-        for arguments that do not fit, ValueError for bad options; nothing is stored
-        then.
+        for arguments that do not fit and options that nobody knows, ValueError for bad
+        options; nothing is stored then.
         """
         if options:
             warn_of_options(options)
@@ -468,7 +471,7 @@ class Client:
             query=checked_query(query),
             narrowed=narrowed(filters),
         )
-        return run_count(await self.transport.call(request, filters))
+        return run_count(await self.transport.call(request, rpc_of(filters)))
 
     @property
     def search_attributes(self) -> SearchAttributeKeys:

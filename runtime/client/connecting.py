@@ -19,6 +19,7 @@ from everact.runtime.client.settings import (
 )
 from everact.runtime.definitions import active
 from everact.runtime.definitions.interceptors import WorkerInterceptor
+from everact.runtime.definitions.keywords import closed
 from everact.runtime.errors import RuntimeStateError
 from everact.runtime.values.converter import DataConverter
 from everact.runtime.values.json_payloads import JsonConverter
@@ -71,9 +72,7 @@ _OF_CLIENT = {
 
 async def connect(target: str | None, **options: Unpack[Connecting]) -> Client:
     """See `Client.connect`."""
-    unknown = options.keys() - Connecting.__annotations__.keys()
-    if unknown:
-        raise TypeError(f"unknown options of connect: {', '.join(sorted(unknown))}")
+    closed(options, Connecting.__annotations__, "connect")
     runtime = options.get("runtime")
     if target is not None and runtime is not None:
         raise ValueError("give a target or a runtime, not both")

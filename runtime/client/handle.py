@@ -1,5 +1,6 @@
 """A handle: the client's side of one run. Making one asks nothing of the engine."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast, overload
 
@@ -22,6 +23,7 @@ from everact.runtime.client.views import (
     run_view,
 )
 from everact.runtime.core.bounds import whole
+from everact.runtime.core.durations import Duration, seconds
 from everact.runtime.core.failures import FailureKind
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.definitions.updates import UpdateMethod
@@ -95,14 +97,24 @@ class RunHandle(Generic[R]):
         """The first run of the chain that cancel and terminate are limited to."""
         return self._first
 
-    async def result(self, *, follow_runs: bool = True, **rpc: Unpack[RPC]) -> R:
+    async def result(
+        self,
+        *,
+        follow_runs: bool = True,
+        timeout: Duration | None = None,
+        **rpc: Unpack[RPC],
+    ) -> R:
         """Wait for the run's end and return its result.
 
         Follows retries and continue-as-new to the last run of the chain unless told
         otherwise. Raises WorkflowFailure (its cause tells the kind), ContinuedAsNew
         if not following, RunPutAside while the run's code cannot run, RPCError
-        NOT_FOUND for an unknown run.
+        NOT_FOUND for an unknown run, TimeoutError if `timeout` is over first: the run
+        goes on, and can be waited for again.
         """
+        if timeout is not None:
+            async with asyncio.timeout(seconds(timeout, what="timeout")):
+                return await self.result(follow_runs=follow_runs, **rpc)
         ref = runs.RunRef(
             workflow_id=self._id,
             run_id=self._result_run_id or self._run_id or "",
@@ -127,7 +139,7 @@ class RunHandle(Generic[R]):
             text += f": {failure.type}: {failure.message}"
         raise WorkflowFailure(text, cause_of(failure, values=values))
 
-    async def value(self, **rpc: Unpack[RPC]) -> R:
+    async def value(self, *, timeout: Duration | None = None, **rpc: Unpack[RPC]) -> R:
         """Like `result`, but a failure raises the error of the code.
 
         The original one where it travelled, else one of a known type by its name, else
@@ -135,7 +147,7 @@ class RunHandle(Generic[R]):
         RunCancelled, RunTerminated or RunTimedOut.
         """
         try:
-            return await self.result(**rpc)
+            return await self.result(timeout=timeout, **rpc)
         except WorkflowFailure as failure:
             cause = failure.cause
             if isinstance(cause, ApplicationError):

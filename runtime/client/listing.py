@@ -9,6 +9,7 @@ from everact.runtime.client.rpc import RPC, rpc_of
 from everact.runtime.client.views import RunLine, found_line
 from everact.runtime.core.bounds import shown
 from everact.runtime.core.statuses import RunStatus
+from everact.runtime.definitions.keywords import closed
 from everact.runtime.definitions.workflows import name_of
 from everact.runtime.errors import InvalidFilter
 from everact.runtime.operations.searching import PAGE, Narrowed, SearchRuns
@@ -124,9 +125,7 @@ _KNOWN = frozenset(Listing.__annotations__)
 
 def narrowed(options: Filters) -> Narrowed:
     """What the filters beside a query say; TypeError for an unknown option."""
-    unknown = options.keys() - _KNOWN
-    if unknown:
-        raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
+    closed(options, _KNOWN, "a list or a count")
     workflow = options.get("workflow")
     return Narrowed(
         status=options.get("status"),

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from everact.runtime import wire
 from everact.runtime.client.connection import SIGN_OF_LIFE, Answer, Connection
-from everact.runtime.client.rpc import NO_METADATA, RPC, checked_metadata
+from everact.runtime.client.rpc import NO_METADATA, RPC, checked_metadata, checked_rpc
 from everact.runtime.client.settings import TRANSIENT, RetryConfig
 from everact.runtime.client.transport import deadline_exceeded, waits
 from everact.runtime.core.durations import optional_seconds
@@ -96,7 +96,7 @@ class HttpTransport:
         """As the port says. RPCError DEADLINE_EXCEEDED, EngineUnreachable, and
         RuntimeStateError if the client is closed or on another loop.
         """
-        rpc = rpc or {}
+        rpc = checked_rpc(rpc or {})
         headers = self._headers(rpc)
         limit = optional_seconds(rpc.get("rpc_timeout"), what="rpc_timeout")
         request = identified(request)

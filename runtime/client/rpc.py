@@ -4,11 +4,14 @@ These options concern the carrying of a request, not the request: they pass thro
 the verbs as they are, and only a transport looks at them.
 """
 
+import inspect
+import sys
 from collections.abc import Mapping
-from types import MappingProxyType
+from types import FrameType, MappingProxyType
 from typing import Final, TypedDict
 
 from everact.runtime.core.durations import Duration
+from everact.runtime.definitions.keywords import closed
 
 
 class RPC(TypedDict, total=False):
@@ -35,6 +38,34 @@ def rpc_of(options: RPC) -> RPC | None:
         rpc_metadata=options.get("rpc_metadata", NO_METADATA),
         rpc_timeout=options.get("rpc_timeout"),
     )
+
+
+def checked_rpc(rpc: RPC) -> RPC:
+    """`rpc` if it has no other options; TypeError naming the verb that got one.
+
+    The verbs pass their last keywords on as they are: what is none of their own
+    parameters ends here, before anything is asked.
+    """
+    unknown = rpc.keys() - RPC_OPTIONS
+    if unknown:
+        verb, parameters = _verb(min(unknown))
+        closed(rpc, RPC_OPTIONS | parameters, verb)
+    return rpc
+
+
+def _verb(unknown: str) -> tuple[str, set[str]]:
+    """The verb that was given an unknown keyword, and the parameters that it has."""
+    frame: FrameType | None = sys._getframe(2)
+    name, parameters = "a request", set[str]()
+    while frame is not None:
+        code = frame.f_code
+        count = code.co_argcount + code.co_kwonlyargcount
+        if code.co_flags & inspect.CO_VARKEYWORDS:
+            rest = count + bool(code.co_flags & inspect.CO_VARARGS)
+            if unknown in frame.f_locals[code.co_varnames[rest]]:
+                name, parameters = code.co_qualname, set(code.co_varnames[:count])
+        frame = frame.f_back
+    return name, parameters
 
 
 NO_METADATA: Final[Mapping[str, str]] = MappingProxyType({})

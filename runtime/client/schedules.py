@@ -22,6 +22,7 @@ from everact.runtime.client.scheduling import (
 from everact.runtime.core.bounds import whole
 from everact.runtime.core.schedules import OverlapPolicy, check, check_new
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.definitions.keywords import closed
 from everact.runtime.definitions.search_attributes import (
     SearchAttributes,
     attributes_of,
@@ -117,9 +118,7 @@ def _creation(
     client: "Client", id: str, schedule: Schedule, options: Creating
 ) -> requests.CreateSchedule:
     """The request of a creation; ValueError, TypeError, ValueNotStorable."""
-    unknown = options.keys() - Creating.__annotations__.keys()
-    if unknown:
-        raise TypeError(f"unknown options of a schedule: {', '.join(sorted(unknown))}")
+    closed(options, Creating.__annotations__, "a schedule")
     summary = options.get("static_summary", "")
     details = options.get("static_details", "")
     for what, text in (

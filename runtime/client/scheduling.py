@@ -24,6 +24,7 @@ from everact.runtime.core.records import (
     StartOptions,
 )
 from everact.runtime.core.schedules import OverlapPolicy
+from everact.runtime.definitions.keywords import closed
 from everact.runtime.definitions.search_attributes import (
     SearchAttributes,
     TypedSearchAttributes,
@@ -70,6 +71,7 @@ class StartWorkflow:
         misplaced = sorted(options.keys() & _OF_A_CALLER)
         if misplaced:
             raise TypeError(f"a schedule's start takes no {', '.join(misplaced)}")
+        closed(options, Starting.__annotations__, "a schedule's start")
         given: dict[str, Any] = dict(options)
         args = given.pop("args", None)
         if arg is not UNSET and args is not None:

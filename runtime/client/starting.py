@@ -15,6 +15,7 @@ from everact.runtime.core.identity import CONFLICTS, REUSES, mistake
 from everact.runtime.core.records import StartOptions
 from everact.runtime.core.retry import RetryPolicy, checked_policy
 from everact.runtime.definitions.extras import extras_of, json_object
+from everact.runtime.definitions.keywords import closed
 from everact.runtime.definitions.search_attributes import SearchAttributes, old_form
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import (
@@ -25,6 +26,7 @@ from everact.runtime.definitions.workflows import (
 from everact.runtime.operations.starting import StartRun, StartSignal
 from everact.runtime.programs.workflow_loop import encode_arguments
 from everact.runtime.values.calls import Call
+from everact.runtime.values.json_payloads import as_type
 from everact.runtime.values.payloads import checked_text
 
 if TYPE_CHECKING:
@@ -102,19 +104,17 @@ def start_request(
     name = workflow.everact_name if isinstance(workflow, Task) else name_of(workflow)
     if not options:  # nothing to check but the argument
         args = () if arg is UNSET else (arg,)
-        _check_signature(workflow, args, {}, name)
+        args, _ = _fitted(workflow, args, {}, name)
         return StartRun(
             workflow=name,
             args=encode_arguments(client.values, args, {}, name)[0],
             options=_plain_options("default", client.identity),
             workspace=client.namespace,
         )
-    unknown = options.keys() - _KNOWN
-    if unknown:
-        raise TypeError(f"unknown options of a start: {', '.join(sorted(unknown))}")
+    closed(options, _KNOWN, "a start")
     args = _arguments(arg, options.get("args"))
     kwargs = options.get("kwargs") or {}
-    _check_signature(workflow, args, kwargs, name)
+    args, kwargs = _fitted(workflow, args, kwargs, name)
     workflow_id, queue = options.get("id"), options.get("queue", "default")
     if workflow_id is not None and not workflow_id:
         raise ValueError("id must not be empty")
@@ -239,12 +239,32 @@ def _arguments(arg: Any, args: Sequence[Any] | None) -> tuple[Any, ...]:
     return tuple(args)
 
 
-def _check_signature(
+def _fitted(
     workflow: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str
-) -> None:
-    if isinstance(workflow, Task):
-        workflow.signature.check(args, kwargs, name)
-        return
-    definition = definition_of(workflow)
-    if definition is not None:
-        definition.signature.check(args, kwargs, name)
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments as what they are started with takes them; TypeError if they do
+    not fit it.
+    """
+    target = workflow if isinstance(workflow, Task) else definition_of(workflow)
+    if target is None:
+        return args, kwargs
+    signature = target.signature
+    signature.check(args, kwargs, name)
+    models = signature.models
+    if not models:
+        return args, kwargs
+
+    def fitted(value: Any, parameter: str) -> Any:
+        model = models.get(parameter)
+        if model is None or model.takes(value):
+            return value
+        try:
+            made = as_type(value, model.hint)
+        except Exception as error:
+            raise TypeError(f"argument {parameter!r} of {name}: {error}") from None
+        return made if model.takes(made) else value
+
+    places = zip(args, signature.named(len(args)), strict=True)
+    return tuple(fitted(value, parameter) for value, parameter in places), {
+        parameter: fitted(value, parameter) for parameter, value in kwargs.items()
+    }

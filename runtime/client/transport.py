@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from everact.runtime.client.affinity import Affinity
-from everact.runtime.client.rpc import NO_METADATA, RPC, checked_metadata
+from everact.runtime.client.rpc import NO_METADATA, RPC, checked_metadata, checked_rpc
 from everact.runtime.core.durations import optional_seconds
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import RPCError
@@ -58,6 +58,9 @@ class InProcess:
         """As the port says; RuntimeStateError, nothing done, on another loop."""
         if _get_running_loop() is not self._affinity.loop:
             raise self._affinity.refusal()
+        lost = self.engine.lost
+        if lost is not None:
+            raise type(lost)(str(lost))
         if rpc:
             return await self._limited(request, rpc)
         operation = OPERATIONS[type(request)]
@@ -83,7 +86,7 @@ class InProcess:
         self._affinity.end("is closed")
 
     async def _limited(self, request: Request[A], rpc: RPC) -> A:
-        checked_metadata(rpc.get("rpc_metadata", NO_METADATA))
+        checked_metadata(checked_rpc(rpc).get("rpc_metadata", NO_METADATA))
         limit = optional_seconds(rpc.get("rpc_timeout"), what="rpc_timeout")
         if limit is None or waits(request):
             return await self.call(request)

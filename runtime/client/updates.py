@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Unpack, cast
 from uuid import uuid4
 
-from everact.runtime.client.rpc import RPC
+from everact.runtime.client.rpc import RPC, checked_rpc
 from everact.runtime.client.typed import decoded
 from everact.runtime.core.durations import optional_seconds
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.definitions.keywords import closed
 from everact.runtime.definitions.workflows import handler_name
 from everact.runtime.errors import RPCError, UpdateFailed, UpdateTimedOutOrCancelled
 from everact.runtime.operations import updates as requests
@@ -94,6 +95,7 @@ class UpdateHandle(Generic[R]):
                 workspace=self._client.namespace,
             )
             request = requests.AwaitUpdate(run=ref, update_id=self._id)
+            checked_rpc(rpc)
             async with waiting(self._id, rpc) as carried:
                 self._known = await self._client.transport.call(request, carried)
             self._run_id = self._known.run_id
@@ -117,9 +119,7 @@ def update_of(
     client: "Client", update: Any, positional: tuple[Any, ...], options: Updating
 ) -> requests.Update:
     """What is sent; ValueError, TypeError, ValueNotStorable for bad input."""
-    unknown = options.keys() - _KNOWN
-    if unknown:
-        raise TypeError(f"unknown options of an update: {', '.join(sorted(unknown))}")
+    closed(options, _KNOWN, "an update")
     name, args, update_id = handler_name(update, "update"), options.get("args"), None
     if positional and args is not None:
         raise ValueError("give positional arguments or args, not both")

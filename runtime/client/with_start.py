@@ -16,6 +16,7 @@ from everact.runtime.client.updates import (
     update_of,
     waiting,
 )
+from everact.runtime.definitions.keywords import closed
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.updates import UpdateMethod
 from everact.runtime.definitions.workflows import Workflow
@@ -63,6 +64,7 @@ class StartOperation(Generic[R]):
     def __init__(
         self, workflow: Any, arg: Any = UNSET, **options: Unpack[Starting]
     ) -> None:
+        closed(options, Starting.__annotations__, "a start")
         warn_of_options(options)
         if options.get("on_conflict") not in requests.CONFLICTS:
             raise ValueError(

@@ -116,6 +116,8 @@ async def _asked(
         body = body_of_query(operation.request, request.query)
     else:
         body = await request.read()
+    if engine.lost is not None:
+        raise type(engine.lost)(str(engine.lost))
     if engine.stopping:
         raise RuntimeStateError("the runtime is closed or closing")
     asked = wire.decode_request(operation.request, body)

@@ -22,6 +22,7 @@ from everact.runtime.definitions.durable import (
     new_uuid,
     required_loop,
 )
+from everact.runtime.definitions.keywords import closed
 from everact.runtime.definitions.search_attributes import (
     SearchAttributePair,
     SearchAttributes,
@@ -370,9 +371,7 @@ async def execute_child(workflow: Any, /, *positional: Any, **options: Any) -> A
     args = options.pop("args", None)
     kwargs = options.pop("kwargs", None)
     options["on_parent_close"] = _on_close(options.pop("on_parent_close", "terminate"))
-    unknown = set(options) - _CHILD_OPTIONS
-    if unknown:
-        raise TypeError(f"unknown options of a child run: {', '.join(sorted(unknown))}")
+    closed(options, _CHILD_OPTIONS, "a child run")
     child, _ = _child(
         workflow,
         positional if args is None else tuple(args),

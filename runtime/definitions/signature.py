@@ -3,7 +3,19 @@
 import inspect
 import sys
 from collections.abc import Callable
-from typing import Any, get_type_hints
+from dataclasses import is_dataclass
+from types import NoneType, UnionType
+from typing import (
+    Annotated,
+    Any,
+    NamedTuple,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from msgspec import Struct
 
 
 class Signature:
@@ -17,6 +29,7 @@ class Signature:
     __slots__ = (
         "_function",
         "_hints",
+        "_models",
         "_others",
         "_place",
         "_signature",
@@ -41,6 +54,7 @@ class Signature:
         self._signature = signature.replace(parameters=shown)
         self._function = function
         self._hints: dict[str, Any] | None = None
+        self._models: dict[str, Models] | None = None
         self._others = next((p.name for p in shown if p.kind is p.VAR_KEYWORD), "")
         self.fewest, self.most = _limits(shown)
 
@@ -83,6 +97,15 @@ class Signature:
         return hints.get(name if known or not name else self._others, Any)
 
     @property
+    def models(self) -> "dict[str, Models]":
+        """The parameters that take dataclasses, structs or models of pydantic."""
+        if self._models is None:
+            names = {*self._signature.parameters, *self._evaluated()} - {"return"}
+            found = {name: models_of(self.hint(name)) for name in names}
+            self._models = {k: v for k, v in found.items() if v is not None}
+        return self._models
+
+    @property
     def returned(self) -> Any:
         """The type of what the function returns; `Any` if nothing tells it."""
         kind = self._evaluated().get("return", Any)
@@ -101,6 +124,38 @@ class Signature:
             self._signature.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{name}{self._signature}: {error}") from None
+
+
+class Models(NamedTuple):
+    """What a type hint names: classes whose values are checked, perhaps or None."""
+
+    hint: Any
+    classes: tuple[type, ...]
+    optional: bool
+
+    def takes(self, value: Any) -> bool:
+        """Whether a value is of one of the classes: no more than a look at its own."""
+        return issubclass(type(value), self.classes) or (
+            value is None and self.optional
+        )
+
+
+def models_of(hint: Any) -> Models | None:
+    """The models that a type hint names; None if it names anything else."""
+    plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    members = get_args(plain) if get_origin(plain) in (Union, UnionType) else (plain,)
+    classes = tuple(one for one in members if one is not NoneType)
+    if not classes or not all(map(_is_model, classes)):
+        return None
+    return Models(hint, classes, NoneType in members)
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and (
+        is_dataclass(kind)
+        or issubclass(kind, Struct)
+        or callable(getattr(kind, "model_validate", None))
+    )
 
 
 def type_hints(function: Callable[..., Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from everact.runtime.definitions.active import active
 from everact.runtime.definitions.context import TaskContext, current_attempt
 from everact.runtime.definitions.context import context as _context
 from everact.runtime.definitions.durable import DurableLoop
+from everact.runtime.definitions.keywords import closed
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.values.calls import Arguments, Call
@@ -189,8 +190,23 @@ def task(function: Any = None, /, **given: Any) -> Any:
     is durable before the workflow goes on. Raises ValueError for bad options or a
     name that is taken.
     """
+    closed(given, _OPTIONS, "@task")
     decorator = _TaskDecorator(given)
     return decorator if function is None else decorator(function)
+
+
+_OPTIONS = {
+    "name",
+    "retries",
+    "retry",
+    "timeout",
+    "heartbeat_timeout",
+    "queue_timeout",
+    "queue",
+    "cancellation",
+    "executor",
+    "registry",
+}
 
 
 class _TaskDecorator:
@@ -228,7 +244,12 @@ def make_task(
         raise ValueError(
             "a function that is not async would block the loop: leave executor out"
         )
-    home = registry or default_registry()
+    for what, text in (("name", name), ("queue", options.get("queue"))):
+        if text is not None and not (isinstance(text, str) and text):
+            raise ValueError(f"the {what} of a task is text, not {text!r}")
+    if registry is not None and not isinstance(registry, Registry):
+        raise TypeError(f"registry takes a Registry, not {registry!r}")
+    home = default_registry() if registry is None else registry
     made: Task[..., Any] = Task(
         function,
         name=name or function.__qualname__,
@@ -276,13 +297,25 @@ def task_options(
     )
 
 
-def function(registry: Registry | None = None, **options: Any) -> _TaskDecorator:
+@overload
+def function(registry: Callable[Q, Coroutine[Any, Any, S]], /) -> Task[Q, S]: ...
+@overload
+def function(registry: Callable[Q, S], /) -> Task[Q, S]: ...
+@overload
+def function(registry: Registry | None = None, **options: Any) -> _TaskDecorator: ...
+def function(registry: Any = None, **options: Any) -> Any:
     """Register a function for calls from anywhere, retried on temporary statuses.
 
-    Like `task`, but without a policy a call gets `FUNCTION_RETRY`.
+    Like `task`, with or without parentheses, but without a policy a call gets
+    `FUNCTION_RETRY`.
     """
+    closed(options, _OPTIONS - {"registry"}, "@function")
     base = TaskOptions(retry=FUNCTION_RETRY)
-    return _TaskDecorator({"registry": registry, "base": base, **options})
+    if registry is None or isinstance(registry, Registry):
+        return _TaskDecorator({"registry": registry, "base": base, **options})
+    if options:
+        raise TypeError(f"@function takes a registry, not {registry!r}")
+    return make_task(registry, base=base)
 
 
 def _with_options(made: Task[P, R], options: TaskOptions) -> Task[P, R]:

@@ -23,6 +23,7 @@ from typing import (
 from everact.runtime.definitions.active import active
 from everact.runtime.definitions.durable import durable_loop
 from everact.runtime.definitions.extras import checked_priority
+from everact.runtime.definitions.keywords import closed
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.updates import UpdateMethod
@@ -159,6 +160,9 @@ class Workflow(Generic[P, R]):
         return self.__qualname__
 
 
+_OF_HANDLERS = ("name", "dynamic", "unfinished")
+
+
 class _WorkflowDecorator:
     """The `workflow` decorator and the marks for methods of workflow classes."""
 
@@ -187,6 +191,8 @@ class _WorkflowDecorator:
         marked `@workflow.run`. Raises TypeError listing every problem of the
         definition, ValueError if the name is taken.
         """
+        known = ("name", "registry", "on_events", "priority")
+        closed(options, known, "@workflow")
         decorator = _NamedWorkflow(**options)
         return decorator if target is None else decorator(target)
 
@@ -212,6 +218,7 @@ class _WorkflowDecorator:
         `unfinished` is about an async one that still runs when the run ends:
         "warn_and_abandon" says so in the log, "abandon" does not.
         """
+        closed(options, _OF_HANDLERS, "@workflow.signal")
         role = "any_signal" if options.pop("dynamic", False) else "signal"
         return _mark(role, method, **options)
 
@@ -221,6 +228,7 @@ class _WorkflowDecorator:
     def query(self, *, name: str | None = None) -> Callable[[F], F]: ...
     def query(self, method: Any = None, **options: Any) -> Any:
         """Mark a handler of queries; it must not be async and must not change state."""
+        closed(options, ("name",), "@workflow.query")
         return _mark("query", method, **options)
 
     @overload
@@ -247,6 +255,7 @@ class _WorkflowDecorator:
         every update that no other handles, as (name, args). `unfinished` as for
         signals; the caller of an update that is abandoned gets an error.
         """
+        closed(options, _OF_HANDLERS, "@workflow.update")
         role = "any_update" if options.pop("dynamic", False) else "update"
         checked_unfinished(options.get("unfinished", UNFINISHED[0]))
 

@@ -38,6 +38,7 @@ from everact.runtime.engine import branches, garbage, outside, steps, telling
 from everact.runtime.engine.attempt import ATTEMPT, Outcome, TaskStarter
 from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.engine.events import Events
+from everact.runtime.engine.giving_up import give_up
 from everact.runtime.engine.identifiers import make_ids
 from everact.runtime.engine.lending import slot_lent
 from everact.runtime.engine.loading import closing_of, load_state
@@ -175,6 +176,9 @@ class Engine:
         self._loader_at = float("inf")
         self._tune_gc = tune_gc
         self._closing: asyncio.Task[None] | None = None
+        self.lost: StoreError | None = None
+        """Why it gave up by itself, if it did; see `giving_up`."""
+        self.giving_up: asyncio.Task[None] | None = None
         self.endpoint: Callable[[str], EndpointAccess] | None = None
         self._undo: list[Callable[[], None]] = []
 
@@ -184,11 +188,13 @@ class Engine:
         """Open the store and bring back every run that must be in memory."""
         self.loop = asyncio.get_running_loop()
         self.opened_at = self.clock.monotonic()
+        self.failed: asyncio.Future[StoreError] = self.loop.create_future()
+        """Done when the engine has given up and is closed."""
         opened = self.store.open()
+        self.store.watch(partial(give_up, self))
         self.epoch = opened.epoch
         self._next_key = opened.last_key + 1
         self._leaves_clean = opened.clean or self.recovers
-        self.events.open()
         self.seal = Seal(self.store.key())
         self.stage = self.suspects.open(opened, self.store.key())
         self.on_loop = self.stage.on_loop
@@ -216,6 +222,7 @@ class Engine:
             self._undo.append(garbage.restore)
         self.workers.hold()
         try:
+            await self.events.open(opened.unsigned)
             if self.recovers:
                 await self._recover()
             self.suspects.begin()
@@ -240,7 +247,9 @@ class Engine:
             self._loader.cancel()
         await self._let_finish(grace)
         left = await self.commits.finish()
-        not_stored = StoreError("the runtime was closed while the disk was full")
+        not_stored = self.lost or StoreError(
+            "the runtime was closed while the disk was full"
+        )
         for write in left:
             if write.row is None:
                 write.done(write, _copy_error(not_stored))
@@ -251,7 +260,7 @@ class Engine:
         for run in list(self.runs.values()):
             self._fail_replies(run, not_stored)
             self._forget(run)
-        self.waiting.close()
+        self.waiting.close(self.lost)
         self.updates.close()
         for undo in reversed(self._undo):
             undo()
@@ -658,6 +667,8 @@ class Engine:
 
     def check_open(self) -> None:
         """Raise what tells a caller that no new work is taken."""
+        if self.lost is not None:
+            raise _copy_error(self.lost)
         if self.stopping:
             raise RuntimeStateError("the runtime is closed or closing")
         if self.commits.full is not None:
@@ -786,6 +797,8 @@ class Engine:
         stored = self.store.load(key)
         if stored is None or stored.run.status:
             raise RPCError(f"run {key} is not open", RPCStatus.NOT_FOUND)
+        if stored.unreadable is not None:
+            raise stored.unreadable
         last = stored.rows[-1] if stored.rows else stored.checkpoint
         generation, seq = (last.generation, last.seq + 1) if last else (0, 0)
         now = self.clock.now()
@@ -856,8 +869,9 @@ class Engine:
         assert program is not None
 
         def look() -> Any:
-            program.replay(state.script)
-            return program.query(name, args, kwargs, headers)
+            with on_stage(self.on_loop, (key, CODE)):
+                program.replay(state.script)
+                return program.query(name, args, kwargs, headers)
 
         who = f"run {stored.run.workflow_id!r} ({stored.run.run_id})"
         try:
@@ -882,6 +896,8 @@ class Engine:
             if row.status:
                 command = closing_of(self.seal, stored)
                 return Closed(key, RunStatus(row.status), command, row.next_run_id)
+            if stored.unreadable is not None:
+                raise stored.unreadable
         reason = self.aside_reason(key)
         if reason is not None:
             raise RunPutAside(row.workflow_id, row.run_id, reason)
@@ -1029,7 +1045,8 @@ class Engine:
 
 def _copy_error(error: BaseException) -> BaseException:
     """An error of its own for each who is told: tracebacks must not pile up."""
-    made = StoreError(str(error)) if isinstance(error, EveractError) else error
+    kind = type(error) if isinstance(error, StoreError) else StoreError
+    made = kind(str(error)) if isinstance(error, EveractError) else error
     if made is not error:
         made.__cause__ = error
     return made

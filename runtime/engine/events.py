@@ -8,9 +8,10 @@ met is closed in the transaction that meets it, so it is met once.
 """
 
 import asyncio
+import hmac
 import logging
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -27,6 +28,7 @@ from everact.runtime.core.records import (
     TailCall,
 )
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.errors import RPCError, RuntimeStateError, StoreError
 from everact.runtime.filters.parsing import parse
@@ -55,7 +57,8 @@ _CLOSING = (Complete, Fail, ContinueAsNew, TailCall)
 class UserEvent(NamedTuple):
     """An event as it is stored; `seq` is its place in the order of all events.
 
-    `payload` and `metadata` are JSON; no scope is an empty one. `at` is epoch seconds.
+    `payload` and `metadata` are JSON; no scope is an empty one. `at` is epoch seconds,
+    `mac` the code by which it is known that all of this was written here.
     """
 
     seq: int
@@ -66,6 +69,13 @@ class UserEvent(NamedTuple):
     payload: bytes
     metadata: bytes
     at: float
+    mac: bytes = b""
+
+    def code(self, seal: Seal) -> bytes:
+        """The code that it must carry."""
+        names = (text.encode() for text in (self.workspace, self.id, self.key))
+        said = (*names, self.scope.encode(), self.payload, self.metadata)
+        return seal.event(self.seq, self.at, *said)
 
     @property
     def channel(self) -> tuple[str, str]:
@@ -100,6 +110,7 @@ class Events:
         self._jobs: deque[Callable[[], Awaitable[None]]] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._last = 0
+        self._forged: set[int] = set()
         engine.beside |= {
             AwaitEvent: self._opened,
             EventMatched: self._ended,
@@ -110,9 +121,44 @@ class Events:
 
     # -- starting and stopping -----------------------------------------------------
 
-    def open(self) -> None:
-        """The store is open: find where the order of events goes on."""
+    async def open(self, unsigned: Statement | None) -> None:
+        """The store is open: find where the order of events goes on.
+
+        If there are events of an earlier version, which carry no code, they get one,
+        and `unsigned` is written with the last of them. None is accepted after that.
+        """
         (self._last,) = self._engine.store.select("last_event")
+        if unsigned is not None:
+            await self._sign(unsigned)
+
+    async def _sign(self, then: Statement) -> None:
+        engine, seq = self._engine, -1
+        while page := engine.store.rows("unsigned_events", seq, BATCH):
+            signed = [UserEvent(*row) for row in page]
+            await self._write(*(_signing(event, engine.seal) for event in signed))
+            seq = signed[-1].seq
+        await self._write(then)
+
+    async def _write(self, *also: Statement) -> None:
+        write = Write(None, _settled, also=also)
+        write.effects = written = self._engine.loop.create_future()
+        self._engine.commits.add(write)
+        await written
+
+    def genuine(self, rows: Iterable[Any]) -> Iterator[UserEvent]:
+        """Stored events. What was not written here is left out, and told."""
+        for event in (UserEvent(*row) for row in rows):
+            if hmac.compare_digest(event.code(self._engine.seal), event.mac):
+                yield event
+            elif event.seq not in self._forged:
+                self._forged.add(event.seq)
+                logger.error(
+                    "user event %r of %r is not what was written: it was changed or "
+                    "damaged, and reaches nobody. Restore the database from a backup, "
+                    "and find out who can write to it",
+                    event.id,
+                    event.key,
+                )
 
     def recover(self) -> None:
         """Go on with what the engine before did not come to the end of."""
@@ -120,8 +166,7 @@ class Events:
         for place in store.rows("waits_looking_back"):
             self._looking_back.add(place)
             self._later(partial(self._look_back, place))
-        for row in store.rows("open_events"):
-            event = UserEvent(*row)
+        for event in self.genuine(store.rows("open_events")):
             self._late[event.channel] += 1
             self._later(partial(self._deliver, event))
 
@@ -213,6 +258,7 @@ class Events:
         engine = self._engine
         self._last += 1
         event = event._replace(seq=self._last)
+        event = event._replace(mac=event.code(engine.seal))
         answer: asyncio.Future[str] = engine.loop.create_future()
         write = Write(None, self._stored, request=request)
         write.also = (("insert_event", (*event, 0)),)
@@ -346,8 +392,7 @@ class Events:
             page = self._engine.store.rows(
                 "events_since", workspace, wait.key, wait.scope, wait.since, seq, BATCH
             )
-            for row in page:
-                event = UserEvent(*row)
+            for event in self.genuine(page):
                 if event.fits(wait.filter):
                     return event
             if len(page) < BATCH:
@@ -362,6 +407,8 @@ class Events:
         wait = run.state.calls.get(call) if run is not None else None
         if not isinstance(wait, AwaitEvent) or wait.key != event.key:
             return
+        if wait.scope not in (None, event.scope) or not event.fits(wait.filter):
+            return  # the table of waits is only an index: the run's word counts
         try:
             await self._engine.deliver(key, event.matched(call))
         except RPCError as refused:
@@ -382,3 +429,14 @@ def _decoded(payload: bytes) -> Any:
 
 def _no_matter(_: Write, __: BaseException | None) -> None:
     """An event that stays open is looked at once more by the next engine."""
+
+
+def _signing(event: UserEvent, seal: Seal) -> Statement:
+    return "sign_event", (event.code(seal), event.seq)
+
+
+def _settled(write: Write, error: BaseException | None) -> None:
+    if error is None:
+        reply(write.effects, None)
+    else:
+        fail(write.effects, error)

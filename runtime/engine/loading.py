@@ -22,8 +22,10 @@ def load_state(seal: Seal, stored: Stored) -> Loaded:
     """The state of a stored run.
 
     Every row is verified before it is read; StoreTampered if one is not what was
-    written, or is missing.
+    written, or is missing; StoreDamaged if the database cannot give them.
     """
+    if stored.unreadable is not None:
+        raise stored.unreadable
     run_id, rows = stored.run.run_id, stored.rows
     state: RunState | None = None
     checkpoint_bytes = 0

@@ -19,8 +19,11 @@ from everact.runtime.errors import StoreTampered
 from everact.runtime.store.base import CheckpointRow, JournalRow
 
 _PLACE = Struct("<cqq").pack
+_MOMENT = Struct("<d").pack
+_LENGTH = Struct("<q").pack
 _tuple = tuple.__new__
 _ROW, _CHECKPOINT, _SCHEDULE, _PAGE, _TOKEN = b"r", b"c", b"s", b"p", b"t"
+_EVENT = b"e"
 _MAC_BYTES = 16
 
 
@@ -92,6 +95,14 @@ class Seal:
         place = workspace.encode(), id.encode()
         mac.update(_PLACE(_SCHEDULE, len(place[0]), len(place[1])) + b"".join(place))
         mac.update(body)
+        return mac.digest()
+
+    def event(self, seq: int, at: float, *said: bytes) -> bytes:
+        """The code of a user event: of its place, its moment and all that it says."""
+        mac = self._start.copy()
+        mac.update(_PLACE(_EVENT, seq, len(said)) + _MOMENT(at))
+        for part in said:
+            mac.update(_LENGTH(len(part)) + part)
         return mac.digest()
 
     def open_checkpoint(self, row: CheckpointRow, run_id: str) -> RunState:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("everact.engine")
 
+NAMED = 3
+"""Suspects that the log names."""
+
 
 class Suspects:
     """The suspects of one engine; all methods on its loop."""
@@ -85,12 +88,18 @@ class Suspects:
         silence = self._plan.silence
         logger.warning(
             "%d tasks were executing at %d ends in a row of the process: they are "
-            "tried apart after %g s, and all others wait meanwhile",
+            "tried apart after %g s, and all others wait meanwhile; the first: %s",
             len(self._waiting),
             blame.ENDS,
             silence,
+            ", ".join(self._first_names()),
         )
         self._timer = self._engine.clock.call_later(silence, self._next)
+
+    def _first_names(self) -> list[str]:
+        tried = [place for group, _ in self._trials for place in group]
+        found = [self._waiting[place][0] for place in tried if place in self._waiting]
+        return [f"{one.about!r} of {one.run}" for one in found[:NAMED]]
 
     def close(self) -> None:
         """Try nobody any more."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from everact.runtime.core.statuses import RunStatus
-from everact.runtime.errors import RunPutAside, RuntimeStateError
+from everact.runtime.errors import RunPutAside, RuntimeStateError, StoreError
 from everact.runtime.store.base import Store
 
 
@@ -119,8 +119,8 @@ class Waiting:
             fail(waiter, RunPutAside(workflow_id, run_id, reason))
         self.changed(key, None)
 
-    def close(self) -> None:
-        """Tell everybody that the engine closes."""
+    def close(self, lost: StoreError | None) -> None:
+        """Tell everybody that the engine closes, and why, if it gave up."""
         everybody: list[asyncio.Future[Any]] = []
         for results in self.results.values():
             everybody += results
@@ -129,7 +129,8 @@ class Waiting:
         for watcher in self.watchers:
             watcher.closed()
         for waiter in everybody:
-            fail(waiter, RuntimeStateError("the runtime was closed"))
+            closed = RuntimeStateError("the runtime was closed")
+            fail(waiter, closed if lost is None else type(lost)(str(lost)))
 
     async def next_transition(self, key: int) -> None:
         """Wait until the run has one more durable transition."""

@@ -97,7 +97,7 @@ class StopActor(Request[None], frozen=True, kw_only=True):
     actor: Name
 
 
-@operation("actors.list", ListActors, access=Access.INFO)
+@operation("actors.list", ListActors, access=Access.READ)
 async def list_actors(engine: "Engine", _: ListActors) -> tuple[ActorLine, ...]:
     """Ask the registry."""
     return tuple(

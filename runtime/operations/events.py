@@ -160,14 +160,15 @@ def _subscribers(engine: "Engine", key: str) -> Iterable[WorkflowDefinition]:
 @operation("events.get", GetEvent, access=Access.READ)
 async def get_event(engine: "Engine", request: GetEvent) -> EventDescription:
     """Look it up."""
-    found = engine.store.rows("event", request.workspace, request.event_id)
-    if not found:
+    rows = engine.store.rows("event", request.workspace, request.event_id)
+    found = next(engine.events.genuine(rows), None)
+    if found is None:
         raise RPCError(
             f"no event {request.event_id!r} is known: its ID is another, or it was "
             "deleted with what is old",
             RPCStatus.NOT_FOUND,
         )
-    return _described(UserEvent(*found[0]))
+    return _described(found)
 
 
 @operation("events.list", ListEvents, access=Access.READ)
@@ -176,9 +177,16 @@ async def list_events(
 ) -> tuple[EventDescription, ...]:
     """Read a page."""
     before = 2**62 if request.after is None else request.after
-    chosen = request.workspace, before, request.key, request.scope, request.limit
-    found = engine.store.rows("list_events", *chosen)
-    return tuple(_described(UserEvent(*row)) for row in found)
+    chosen, limit = (request.key, request.scope), request.limit
+    found: list[EventDescription] = []
+    while len(found) < limit:  # a short page says that there are no more
+        given = request.workspace, before, *chosen, limit - len(found)
+        rows = engine.store.rows("list_events", *given)
+        if not rows:
+            break
+        before = rows[-1][0]
+        found += map(_described, engine.events.genuine(rows))
+    return tuple(found)
 
 
 def _described(event: UserEvent) -> EventDescription:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import msgspec
 
 from everact.runtime.core.records import AttributeKind
+from everact.runtime.errors import StoreError
 from everact.runtime.filters.tree import Filter
 from everact.runtime.store.scratch import Scratch
 
@@ -115,14 +116,21 @@ class Stored(NamedTuple):
     run: RunRow
     checkpoint: CheckpointRow | None
     rows: list[JournalRow]
+    unreadable: StoreError | None = None
+    """Why the rest could not be read."""
 
 
 class Opened(NamedTuple):
-    """What opening found: the last run key given out, and how the last engine ended."""
+    """What opening found: the last run key given out, and how the last engine ended.
+
+    `unsigned` if an earlier version stored user events, which carry no code: what is
+    to be written when all of them have got one.
+    """
 
     last_key: int
     clean: bool
     epoch: int
+    unsigned: Statement | None = None
 
 
 class RunFilter(NamedTuple):
@@ -174,6 +182,11 @@ class Store(Protocol):
 
     def open(self) -> Opened:
         """Open and migrate; StoreInUse, StoreTooNew or StoreKeyError if refused."""
+
+    def watch(self, lost: Callable[[StoreError], object]) -> None:
+        """Have `lost` told on this loop, once, when the database is no longer the one
+        that was opened, or is damaged: every commit is answered with that then.
+        """
 
     def key(self) -> bytes:
         """The secret that rows are sealed with."""

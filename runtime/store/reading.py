@@ -5,9 +5,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from everact.runtime.errors import StoreError, StoreKeyError, StoreTooNew
-from everact.runtime.store import catalogue
+from everact.runtime.store import catalogue, keyfile
 from everact.runtime.store.base import Opened
-from everact.runtime.store.sqlite import SqliteStore, key_id
+from everact.runtime.store.sqlite import SqliteStore
 
 
 class SqliteReader(SqliteStore):
@@ -23,7 +23,7 @@ class SqliteReader(SqliteStore):
             )
             self._reading.execute("pragma query_only = on")
             self._check_schema()
-            key, source = self._read_key()
+            key, source = keyfile.read_key(self.path)
             known = self._meta("key_id")
         except sqlite3.Error as error:
             self._disconnect()
@@ -31,7 +31,7 @@ class SqliteReader(SqliteStore):
         except BaseException:
             self._disconnect()
             raise
-        if key is None or key_id(key) != known:
+        if key is None or not keyfile.knows(key, known):
             self._disconnect()
             raise StoreKeyError(
                 f"{self.path} was written with another key than {source or 'none'}: "

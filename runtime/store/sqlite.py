@@ -8,15 +8,15 @@ that only the guilty one is refused. Any other error leaves the outcome unknown:
 connection is opened anew and the engine reloads what it cannot be sure of.
 
 A second process on the file is kept out by a lock on a file beside it, which the
-operating system drops with the process. The key that rows are sealed with is a file
-beside the database, readable by its owner only, unless the environment gives one.
+operating system drops with the process. Should one get in all the same, the batches
+of the first are refused: each looks first whether the epoch is still its own. When the
+files are no longer those that were opened (see `custody`), or are damaged, the store
+is lost: everything is refused from then on, and `watch` tells the engine.
 """
 
 import asyncio
-import hashlib
 import logging
 import os
-import secrets
 import sqlite3
 import sys
 import threading
@@ -25,19 +25,20 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
 import msgspec
 
 from everact.runtime.errors import (
     InvalidFilter,
+    StoreDamaged,
     StoreError,
     StoreFull,
-    StoreKeyError,
+    StoreLost,
     StoreTooNew,
 )
-from everact.runtime.store import catalogue, sqlite_filters
+from everact.runtime.store import catalogue, keyfile, sqlite_filters
 from everact.runtime.store.base import (
     CheckpointRow,
     Groups,
@@ -49,8 +50,15 @@ from everact.runtime.store.base import (
     RunFilter,
     RunRow,
     Search,
+    Statement,
     Stored,
     Write,
+)
+from everact.runtime.store.custody import (
+    WATCH,
+    Custody,
+    refuse_new_beside_key,
+    size_of,
 )
 from everact.runtime.store.filelock import FileLock
 from everact.runtime.store.scratch import MappedFile, Scratch, Volatile
@@ -60,7 +68,6 @@ logger = logging.getLogger("everact.store")
 
 REQUEST_KEPT = 24 * 3600.0
 _OLDEST_SQLITE = (3, 35, 0)
-_KEY_BYTES = 32
 
 Rows: TypeAlias = list[Any]
 
@@ -89,6 +96,9 @@ CROWD = 64
 
 _WIDTHS = (128, 32, 8, 4, 2, 1)
 """How many rows one statement takes; few enough to keep them all prepared."""
+
+_RESCUE = object()
+"""Tells the writer to save what a lost database held."""
 
 _row_values = msgspec.structs.astuple
 
@@ -127,7 +137,13 @@ class SqliteStore:
         self._busy = False
         self._batches: SimpleQueue[Any] = SimpleQueue()
         self._key = b""
+        self._epoch = ""
         self._guard = threading.RLock()
+        self._custody: Custody | None = None
+        self._looking = threading.Lock()
+        self._lost: StoreError | None = None
+        self._tell_lost: Callable[[StoreError], object] = lambda _: None
+        self._read_guard = _Reading(self, self._guard if self._in_memory else None)
 
     # -- opening and closing -------------------------------------------------------
 
@@ -143,25 +159,30 @@ class SqliteStore:
                 raise StoreError(f"the folder {parent} of the database is not there")
             self._lock = FileLock(self.path + ".lock", self.path, self._wait)
         try:
+            self._check_not_lost(size_of(self.path))
             self._connect()
             self._migrate()
-            self._key = self._find_key()
-            clean = self._meta("clean") != "0"
-            epoch = int(self._meta("epoch") or 0) + 1
+            self._find_key()
             with self._writing:
+                self._writing.execute("begin immediate")
+                clean = self._meta("clean") != "0"
+                epoch = int(self._meta("epoch") or 0) + 1
                 self._put_meta("epoch", str(epoch))
                 self._put_meta("clean", "0")
+            self._epoch = str(epoch)
             last_key: int = self._one("last_key")[0]
         except BaseException as error:
             self._disconnect()
             if isinstance(error, sqlite3.Error):
-                raise StoreError(f"{self.path}: {error}") from error
+                raise _told(self.path, error) from error
             raise
+        if self._lock is not None:
+            self._custody = Custody(self.path, self._lock, self._ours)
         self._writer = threading.Thread(
             target=self._write, name="everact-writer", daemon=True
         )
         self._writer.start()
-        return Opened(last_key, clean, epoch)
+        return Opened(last_key, clean, epoch, self._unsigned())
 
     def key(self) -> bytes:
         return self._key
@@ -175,20 +196,34 @@ class SqliteStore:
             self._process = None
         self._may_spawn = False
         if self._writer is not None:
+            self._look()
             while self._waiting:
                 self._batches.put(self._waiting.popleft())
             self._batches.put(None)
             self._writer.join()
             self._writer = None
             try:
-                if clean:
-                    with self._writing:
-                        self._put_meta("clean", "1")
-                self._writing.execute("pragma wal_checkpoint(truncate)")
+                if self._lost is None:
+                    self._finish(clean)
             except sqlite3.Error as error:
-                raise StoreError(f"{self.path}: {error}") from error
+                raise _told(self.path, error) from error
             finally:
                 self._disconnect()
+
+    def _finish(self, clean: bool) -> None:
+        if clean:
+            self._writing.execute("begin immediate")
+            with self._writing:
+                self._fence()
+                self._put_meta("clean", "1")
+        self._writing.execute("pragma wal_checkpoint(truncate)")
+
+    def _check_not_lost(self, written: int) -> None:
+        """StoreLost if there is a key already for a database that is new."""
+        if self._file is not None and not written:
+            key = keyfile.key_file(self._file)
+            if key.exists() and not os.environ.get("EVERACT_KEY"):
+                raise refuse_new_beside_key(self._file, key)
 
     def _connect(self) -> None:
         if not self._in_memory:
@@ -224,6 +259,7 @@ class SqliteStore:
     def _migrate(self) -> None:
         steps = catalogue.migrations("sqlite")
         (version,) = self._writing.execute("pragma user_version").fetchone()
+        self._check_not_lost(version)
         if version > len(steps):
             raise StoreTooNew(
                 f"{self.path} has schema {version}, and this version of everact knows "
@@ -236,46 +272,70 @@ class SqliteStore:
                 f"pragma user_version = {step.number};\ncommit;"
             )
 
-    def _find_key(self) -> bytes:
-        key, source = self._read_key()
+    def _find_key(self) -> None:
+        """Read the key, or make one for a new database."""
+        key, source = keyfile.read_key(self._file)
         known = self._meta("key_id")
         if known is None:
             if key is None:
-                key = secrets.token_bytes(_KEY_BYTES)
-                if not self._in_memory:
-                    _write_owner_only(self.path + ".key", key.hex())
+                key = keyfile.make_key(self._file)
             with self._writing:
-                self._put_meta("key_id", key_id(key))
-            return key
-        if key is None:
-            raise StoreKeyError(
-                f"the key of {self.path} is lost: {self.path}.key is not there and "
-                "EVERACT_KEY is not set. Restore the key file from a backup; without "
-                "it nothing in the database can be trusted."
-            )
-        if key_id(key) != known:
-            raise StoreKeyError(
-                f"the key in {source} (ID {key_id(key)}) is not the one that "
-                f"{self.path} was written with (ID {known}). Use the right key file."
-            )
-        return key
-
-    def _read_key(self) -> tuple[bytes | None, str]:
-        given = os.environ.get("EVERACT_KEY")
-        path = Path(self.path + ".key")
-        if given:
-            text, source = given, "EVERACT_KEY"
-        elif not self._in_memory and path.exists():
-            text, source = path.read_text(encoding="ascii"), str(path)
+                self._put_meta("key_id", keyfile.key_id(key))
         else:
-            return None, ""
-        try:
-            key = bytes.fromhex(text.strip())
-        except ValueError:
-            key = b""
-        if len(key) < 16:
-            raise StoreKeyError(f"{source} does not hold a key: 64 hex digits are one")
-        return key, source
+            key = keyfile.check_key(self.path, key, source, known)
+        self._key = key
+
+    @property
+    def _file(self) -> str | None:
+        return None if self._in_memory else self.path
+
+    def _unsigned(self) -> Statement | None:
+        if self._meta("key_id") == keyfile.key_id(self._key):
+            return None
+        return "put_meta", ("key_id", keyfile.key_id(self._key))
+
+    # -- being lost ----------------------------------------------------------------
+
+    def watch(self, lost: Callable[[StoreError], object]) -> None:
+        loop = asyncio.get_running_loop()
+
+        def tell(error: StoreError) -> None:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(lost, error)
+
+        self._tell_lost = tell
+
+    def _look(self) -> StoreError | None:
+        """Why the store is lost, if it is. Any thread."""
+        if self._lost is None and self._custody is not None:
+            with self._looking:
+                found = self._custody.fault()
+                if found is not None:
+                    self._lose(found)
+        return self._lost
+
+    def _lose(self, error: StoreError) -> None:
+        if self._lost is None:
+            self._lost = error
+            self._batches.put(_RESCUE)
+            self._tell_lost(error)
+
+    def _rescue(self) -> None:
+        if self._custody is not None and isinstance(self._lost, StoreLost):
+            with self._guard:
+                self._custody.rescue(self._writing)
+
+    def _ours(self) -> bool:
+        return self._meta("epoch") == self._epoch
+
+    def _fence(self) -> None:
+        """StoreLost, in a transaction, if another engine has opened the database."""
+        if self._custody is None:
+            return
+        execute = self._writing.execute
+        (epoch,) = execute(self._sql["get_meta"], ("epoch",)).fetchone() or ("",)
+        if epoch != self._epoch:
+            raise self._custody.taken()
 
     # -- writing -------------------------------------------------------------------
 
@@ -310,12 +370,16 @@ class SqliteStore:
                     self._process = None
                     self._answered(done, StoreError(f"{self.path}: {why}"))
 
-            if process.commit(self._statements(writes), tell):
+            fence = (self._sql["fence"], [self._epoch])
+            if process.commit([fence, *self._statements(writes)], tell):
                 return
         self._batches.put(batch)
 
     def _answered(self, done: Callable[[Outcome], object], outcome: Outcome) -> None:
         self._busy = False
+        lost = self._look()
+        if lost is not None:  # it may be durable, and nobody will find it
+            outcome = lost
         if self._waiting:
             self._next()
         done(outcome)
@@ -334,12 +398,19 @@ class SqliteStore:
 
     def _write(self) -> None:
         while True:
-            batch = self._batches.get()
+            try:
+                batch = self._batches.get(timeout=WATCH)
+            except Empty:
+                self._look()
+                continue
             if batch is None:
                 return
+            if batch is _RESCUE:
+                self._rescue()
+                continue
             writes, loop, done = batch
             with self._guard:
-                outcome = self._commit(writes)
+                outcome = self._lost or self._commit(writes)
             try:
                 loop.call_soon_threadsafe(self._answered, done, outcome)
             except RuntimeError:  # the loop is closed: nobody waits any more
@@ -359,6 +430,7 @@ class SqliteStore:
         connection = self._writing
         connection.execute("begin immediate")
         try:
+            self._fence()
             self._put(writes)
             connection.execute("commit")
         except BaseException:
@@ -427,6 +499,7 @@ class SqliteStore:
         refused: dict[int, BaseException] = {}
         connection.execute("begin immediate")
         try:
+            self._fence()
             for group in _groups(writes):
                 found = self._try(group)
                 if found is not None:
@@ -461,9 +534,10 @@ class SqliteStore:
             )
             full.__cause__ = error
             return full
-        made = StoreError(f"{self.path}: {error}")
-        made.__cause__ = error
-        if self._in_memory:  # closing it would be the end of it
+        made = _told(self.path, error)
+        if isinstance(made, (StoreLost, StoreDamaged)):
+            self._lose(made)
+        if self._in_memory or self._look():  # closing it would be the end of it
             return made
         try:
             self._writing.close()
@@ -480,12 +554,15 @@ class SqliteStore:
             return None
         run = _run(found)
         generation = run.generation
-        saved = self._one("checkpoint", key)
-        checkpoint = CheckpointRow(*saved) if saved else None
-        if checkpoint is not None and checkpoint.generation != generation:
-            checkpoint = None
-        after = checkpoint.seq - 1 if checkpoint else -1
-        rows = self._all("rows_after", key, generation, after)
+        try:
+            saved = self._one("checkpoint", key)
+            checkpoint = CheckpointRow(*saved) if saved else None
+            if checkpoint is not None and checkpoint.generation != generation:
+                checkpoint = None
+            after = checkpoint.seq - 1 if checkpoint else -1
+            rows = self._all("rows_after", key, generation, after)
+        except StoreDamaged as error:
+            return Stored(run, None, [], error)
         return Stored(run, checkpoint, [JournalRow(*row) for row in rows])
 
     def find(
@@ -517,14 +594,14 @@ class SqliteStore:
             "after": 2**62 if after is None else after,
             "limit": limit,
         }
-        with self._read_guard():
+        with self._read_guard:
             rows = self._reading.execute(self._sql["list"], given).fetchall()
         return [_run(row) for row in rows]
 
     def search(self, wanted: Search) -> Hits:
         queries = sqlite_filters.page(wanted, self._count)
         found: Rows = []
-        with self._read_guard():
+        with self._read_guard:
             for sql, given in queries:
                 left = {**given, "limit": wanted.limit - len(found)}
                 if left["limit"]:
@@ -536,7 +613,7 @@ class SqliteStore:
 
     def tally(self, wanted: Search) -> Groups:
         query = sqlite_filters.tally(wanted, self._count)
-        with self._read_guard():
+        with self._read_guard:
             found = self._reading.execute(query.sql, query.given).fetchall()
         if len(found) > sqlite_filters.GROUPS:
             at = wanted.filter.group.at if wanted.filter.group else 0
@@ -546,18 +623,21 @@ class SqliteStore:
         return found
 
     def _count(self, query: sqlite_filters.Query) -> int:
-        with self._read_guard():
+        with self._read_guard:
             (number,) = self._reading.execute(query.sql, query.given).fetchone()
         return int(number)
 
     def retire(self, closed_before: float, now: float, limit: int) -> int:
         sql = self._sql
-        with self._guard:
+        with self._guard, self._read_guard:
+            if self._lost is not None:
+                return 0
             connection = self._writing
             given = {"before": closed_before, "limit": limit}
             keys = connection.execute(sql["retired"], given).fetchall()
             with connection:
                 connection.execute("begin immediate")
+                self._fence()
                 for name in (
                     "delete_journal",
                     "delete_checkpoint",
@@ -571,15 +651,12 @@ class SqliteStore:
                 events = connection.execute(sql["delete_events"], old).rowcount
             return max(len(keys), events)
 
-    def _read_guard(self) -> Any:
-        return self._guard if self._in_memory else _unguarded
-
     def _one(self, name: str, *args: Any) -> Any:
-        with self._read_guard():
+        with self._read_guard:
             return self._reading.execute(self._sql[name], args).fetchone()
 
     def _all(self, name: str, *args: Any) -> Rows:
-        with self._read_guard():
+        with self._read_guard:
             return self._reading.execute(self._sql[name], args).fetchall()
 
     def _meta(self, name: str) -> str | None:
@@ -590,17 +667,42 @@ class SqliteStore:
         self._writing.execute(self._sql["put_meta"], (name, value))
 
 
-class _Unguarded:
-    def __enter__(self) -> None: ...
-    def __exit__(self, *exc: object) -> None: ...
+class _Reading:
+    """Around each read: what SQLite says of the file is told as a StoreError.
+
+    A database in memory has one connection, and `alone` keeps its two users apart.
+    """
+
+    def __init__(self, store: SqliteStore, alone: Any) -> None:
+        self._store = store
+        self._alone = alone
+
+    def __enter__(self) -> None:
+        if self._alone is not None:
+            self._alone.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        if self._alone is not None:
+            self._alone.release()
+        if isinstance(error, sqlite3.Error) and not isinstance(error, _POISONED):
+            raise _told(self._store.path, error) from error
 
 
-_unguarded = _Unguarded()
-
-
-def key_id(key: bytes) -> str:
-    """A short public name of a key, which does not give it away."""
-    return hashlib.blake2b(key, digest_size=8, person=b"everact key id").hexdigest()
+def _told(path: str, error: Exception) -> StoreError:
+    """What an error of SQLite means for whoever has the database."""
+    if isinstance(error, StoreError):
+        return error
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    made = StoreError(f"{path}: {error}")
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        made = StoreDamaged(
+            f"{path} is damaged: {error}. Keep a copy of it, look at `everact doctor "
+            f"--thorough --database {path}`, and restore it and its key from a backup"
+        )
+    made.__cause__ = error
+    return made
 
 
 def _run(found: Sequence[Any]) -> RunRow:
@@ -656,11 +758,3 @@ def _merged(writes: Sequence[Write]) -> tuple[list[Any], list[Any]]:
             for row in changed.values()
         ],
     )
-
-
-def _write_owner_only(path: str, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())

@@ -48,6 +48,7 @@ STATUS: Final[dict[type[BaseException], RPCStatus]] = {
     errors.ValueNotStorable: RPCStatus.INVALID_ARGUMENT,
     errors.StoreFull: RPCStatus.RESOURCE_EXHAUSTED,
     errors.StoreTampered: RPCStatus.DATA_LOSS,
+    errors.StoreDamaged: RPCStatus.DATA_LOSS,
     errors.StoreError: RPCStatus.UNAVAILABLE,
     errors.RuntimeStateError: RPCStatus.UNAVAILABLE,
     EveractError: RPCStatus.FAILED_PRECONDITION,

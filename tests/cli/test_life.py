@@ -255,6 +255,21 @@ def test_a_result_without_a_json_form_is_named(engine: Shell) -> None:
     assert found["result"] == {"$python": "builtins.type"}
 
 
+def test_a_served_engine_whose_database_is_deleted_ends_and_says_what_to_do(
+    shell: Shell,
+) -> None:
+    place = ("--database", "shop.db", "--address", "127.0.0.1:0")
+    with shell.begin("serve", WORKS, *place, "--json") as command:
+        assert command.stdout is not None
+        assert command.stdout.readline()
+        (shell.folder / "shop.db").unlink()
+        _, said = command.communicate(timeout=60)
+    assert command.returncode == Exit.SETUP
+    assert "was deleted while it was open" in said and "shop.db.rescued" in said
+    again = shell("serve", WORKS, *place)
+    assert again.code == Exit.SETUP and "shop.db.rescued" in again.err
+
+
 def test_describe_shows_what_a_run_was_given_and_what_came_of_it(
     engine: Shell,
 ) -> None:

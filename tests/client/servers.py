@@ -9,6 +9,9 @@ from typing import TypeAlias
 
 from aiohttp import ClientSession, web
 
+from everact.runtime import RPCError, RPCStatus
+from everact.runtime.wire import encode_error
+
 Handling: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -98,8 +101,9 @@ class Front:
     """Stands before an engine's endpoint: notes what passes, and interferes on demand.
 
     `plan` says what becomes of the next requests: "unavailable" refuses one unread,
-    "lost" has it carried out and cuts the connection instead of an answer, "cut" cuts
-    the connection unread; what is not planned for passes.
+    the name of a status refuses it as an engine would, "lost" has it carried out and
+    cuts the connection instead of an answer, "cut" cuts the connection unread; what is
+    not planned for passes.
     """
 
     def __init__(self, behind: str) -> None:
@@ -146,6 +150,11 @@ class Front:
         planned = self.plan.pop(0) if self.plan and request.path != "/healthz" else ""
         if planned == "unavailable":
             return web.Response(status=503)
+        if planned in RPCStatus.__members__:
+            status, body = encode_error(RPCError("as planned", RPCStatus[planned]))
+            return web.Response(
+                status=status, body=body, content_type="application/json"
+            )
         if planned != "cut":
             sent.pop("host", None)
             async with self._session.request(

@@ -19,7 +19,6 @@ from everact.runtime import (
     RPCStatus,
     Runtime,
     RuntimeStateError,
-    RunView,
     receive,
     sleep,
     workflow,
@@ -151,24 +150,6 @@ async def test_a_deadline_bounds_a_request_and_not_the_wait_for_a_result(
         assert caught.value.status is RPCStatus.DEADLINE_EXCEEDED
         with pytest.raises(ValueError, match="rpc_timeout"):
             await handle.describe(rpc_timeout="5")
-
-
-@pytest.mark.feature("CX-07", "CX-08")
-async def test_every_verb_takes_headers_and_a_deadline(tmp_path: Path) -> None:
-    async with opened(tmp_path) as runtime:
-        rpc: Any = {"rpc_metadata": {"k": "1"}, "rpc_timeout": timedelta(minutes=1)}
-        handle = await runtime.start(waiting, **rpc)
-        assert [line.workflow_id async for line in runtime.list(**rpc)] == [handle.id]
-        assert isinstance(await handle.describe(**rpc), RunView)
-        assert await handle.history(**rpc)
-        assert [item async for item in handle.follow_history(wait=False, **rpc)]
-        await handle.signal("go", "gone", **rpc)
-        assert await handle.result(**rpc) == "gone"
-        assert await handle.value(**rpc) == "gone"
-        other = await runtime.start(waiting, **rpc)
-        await other.cancel(**rpc)
-        last = await runtime.start(waiting, **rpc)
-        await last.terminate(**rpc)
 
 
 @pytest.mark.feature("CX-17")

@@ -138,10 +138,28 @@ async def test_a_probe_that_is_answered_drops_nothing() -> None:
 @pytest.mark.feature("CX-10")
 async def test_without_keep_alive_nothing_is_probed() -> None:
     peer = Peer()
-    async with connected(peer, keep_alive=None) as connection:
-        await ask(connection)
-        assert connection._watch is None
-    assert peer.asked == ["/"]
+    probed = Peer()
+    async with (
+        connected(peer, keep_alive=None) as connection,
+        connected(probed, keep_alive=QUICK) as watched,
+    ):
+        for each in (connection, watched):
+            await ask(each)
+        waiting = [asyncio.create_task(ask(c, "/never")) for c in (connection, watched)]
+        while probed.asked.count(SIGN_OF_LIFE) < 3:
+            await probed.next_request()
+        assert peer.asked == ["/", "/never"]
+        peer.answering.clear()
+        slow = asyncio.create_task(ask(connection, "/slow"))
+        while probed.asked.count(SIGN_OF_LIFE) < 6:
+            await probed.next_request()
+        assert not slow.done()  # a frozen peer is waited for
+        peer.answering.set()
+        assert await slow
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+    assert peer.asked == ["/", "/never", "/slow"]
 
 
 @pytest.mark.feature("CX-22")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from everact.runtime import (
     Client,
     EngineUnreachable,
+    EveractError,
     HttpClient,
     KeepAliveConfig,
     Registry,
@@ -20,6 +24,9 @@ from everact.runtime import (
     RunCount,
     RunStatus,
     RuntimeStateError,
+    Schedule,
+    ScheduleSpec,
+    StartWorkflow,
     WorkflowAlreadyStarted,
     WorkflowFailure,
     receive,
@@ -28,6 +35,7 @@ from everact.runtime import (
 from everact.runtime.operations import runs
 from everact.runtime.operations.batches import StartRuns
 from everact.runtime.operations.starting import StartRun
+from everact.runtime.wire import status_of
 from tests.client.conftest import Place
 from tests.client.servers import Front, free_port
 
@@ -44,6 +52,14 @@ QUICK = RetryConfig(first=0.001, longest=0.01)
 @workflow(registry=REGISTRY)
 async def waiting() -> Any:
     return await receive("go")
+
+
+@workflow(registry=REGISTRY)
+async def waits_for_two() -> None:
+    try:
+        await receive("never")
+    finally:
+        await receive("never either")  # so that cancelled it is still open
 
 
 @workflow(registry=REGISTRY)
@@ -133,20 +149,67 @@ async def test_clients_share_one_connection(front: Front, client: Client) -> Non
 @pytest.mark.feature("CX-02")
 async def test_namespaces_do_not_cross(client: Client) -> None:
     other = Client(**(client.config() | {"namespace": "b"}))
+    yearly = Schedule(
+        StartWorkflow(waiting, id="made"),
+        ScheduleSpec(cron_expressions=["@yearly"]),
+    )
     for one in (client, other):
-        await one.start(waiting, id="x")
-        assert len([line async for line in one.list()]) == 1
+        handle = await one.start(waiting, id="x", memo={"of": one.namespace})
+        assert [line.run_id async for line in one.list()] == [handle.result_run_id]
+        assert await one.count() == RunCount(1)
+        assert (await one.handle("x").describe()).memo == {"of": one.namespace}
+        await one.schedules.create(f"of {one.namespace}", yearly)
+        listed = [line.id async for line in await one.schedules.list()]
+        assert listed == [f"of {one.namespace}"]
+        await one.events.push("key", one.namespace)
+        assert [e.payload async for e in one.events.list()] == [one.namespace]
+    only = await client.start(waiting, id="only")
+    mine = await client.events.push("other", 1)
+    there = other.handle("only"), other.schedules.handle("of default")
+    for use in (
+        there[0].describe,
+        there[0].cancel,
+        there[0].terminate,
+        there[0].history,
+        lambda: there[0].signal("go"),
+        lambda: other.handle("only", run_id=only.result_run_id).result(),
+        there[1].describe,
+        there[1].pause,
+        there[1].delete,
+        lambda: other.events.get(mine),
+    ):
+        with pytest.raises(RPCError) as refused:
+            await use()
+        assert refused.value.status is RPCStatus.NOT_FOUND
+    await other.handle("x").signal("go", "gone")
+    assert await other.handle("x").result() == "gone"
+    for handle in (client.handle("x"), client.handle("only")):
+        assert (await handle.describe()).status is RunStatus.RUNNING
+    untouched = await client.schedules.handle("of default").describe()
+    assert not untouched.schedule.state.paused
 
 
 @pytest.mark.feature("CX-13")
 async def test_writes_carry_the_identity(front: Front) -> None:
-    async with await Client.connect(front.target, identity="alice") as client:
-        handle = await client.start(waiting)
-        assert (await handle.describe()).identity == "alice"
-    async with await Client.connect(front.target) as client:
-        from everact.runtime.client.client import _identity
+    kinds = ("Started", "SignalReceived", "CancelRequested", "TerminateRequested")
 
-        assert client.identity == _identity()
+    async def written(client: Client) -> list[tuple[str, str]]:
+        handle = await client.start(waits_for_two)
+        await handle.signal("go", "gone")
+        await handle.cancel()
+        await handle.terminate()
+        assert (await handle.describe()).identity == client.identity
+        history = await handle.history()
+        found = [item for item in history if item.kind in kinds]
+        written = [item.data.get("options", item.data) for item in found]
+        return [(i.kind, w["identity"]) for i, w in zip(found, written, strict=True)]
+
+    async with await Client.connect(front.target, identity="alice") as client:
+        assert await written(client) == [(kind, "alice") for kind in kinds]
+    async with await Client.connect(front.target) as client:
+        assert await written(client) == [(kind, client.identity) for kind in kinds]
+        for part in (version("everact"), str(os.getpid()), socket.gethostname()):
+            assert part in client.identity
 
 
 # -- headers ---------------------------------------------------------------------------
@@ -285,6 +348,37 @@ async def test_a_repeated_cancel_or_terminate_finds_its_own_effect(
         await handle.cancel()
         with pytest.raises(WorkflowFailure, match="cancelled"):
             await handle.result()
+
+
+REPEATED = {
+    RPCStatus.UNAVAILABLE,
+    RPCStatus.RESOURCE_EXHAUSTED,
+    RPCStatus.ABORTED,
+    RPCStatus.INTERNAL,
+    RPCStatus.UNKNOWN,
+    RPCStatus.DATA_LOSS,
+    RPCStatus.OUT_OF_RANGE,
+}
+
+
+@pytest.mark.feature("CX-09", "ID-11")
+@pytest.mark.parametrize("status", RPCStatus, ids=str)
+async def test_only_transient_answers_of_an_engine_are_asked_for_again(
+    front: Front, status: RPCStatus
+) -> None:
+    async with await Client.connect(front.target, retry_config=QUICK) as client:
+        front.plan = [status.name, status.name]
+        if status in REPEATED:
+            assert await client.execute(double, 2, id="x") == 4
+            assert front.count(START) == 3
+            assert await client.count() == RunCount(1)
+            return
+        with pytest.raises(EveractError) as refused:
+            await client.start(double, 2, id="x")
+        assert front.count(START) == 1
+        assert status_of(refused.value) is status
+        front.plan = []
+        assert await client.count() == RunCount(0)
 
 
 @pytest.mark.feature("CX-09")

@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "build" / "screenshots"
@@ -27,6 +33,9 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+# Other tests keep the machine busy meanwhile; what comes sooner is seen sooner.
+expect.set_options(timeout=20_000)
 
 
 def chromium() -> str | None:
@@ -129,7 +138,7 @@ class Visit:
         self.wrong: list[str] = []
         self.foreign: list[str] = []
         self.page: Page = context.new_page()
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(20_000)
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("console", self._told)
         self.page.on("request", self._asked)

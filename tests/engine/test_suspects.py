@@ -181,6 +181,7 @@ async def test_a_suspect_of_two_ends_is_tried_while_others_wait(
     with caplog.at_level(logging.WARNING, "everact.engine"):
         async with open_runtime(copy, grace=0) as runtime:
             assert "tried apart" in caplog.text
+            assert "the first: 'waits' of run 'suspect'" in caplog.text
             hurried_one = await runtime.start(hurried)
             await asyncio.sleep(1.5)
             left = left_by(runtime)[1]

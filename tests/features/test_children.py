@@ -37,6 +37,10 @@ from everact.runtime import (
     task,
     workflow,
 )
+from everact.runtime.definitions.search_attributes import (
+    SearchAttributeKey,
+    TypedSearchAttributes,
+)
 from tests.features.support import (
     EPOCH,
     Stage,
@@ -650,28 +654,32 @@ async def test_signals_that_nobody_read_carry_over(tmp_path: Path) -> None:
 
 
 @workflow(registry=registry)
-async def changed() -> tuple[Any, ...]:
-    info = run_info()
-    if info.memo.get("round") is None:
-        continue_as_new(
-            workflow=changed_into, queue="other", run_timeout=5, memo={"round": 2}
-        )
+async def changed(hang: bool) -> tuple[Any, ...]:
+    continue_as_new(
+        hang, workflow=changed_into, queue="other", run_timeout=5, memo={"round": 2}
+    )
     return ()
 
 
 @workflow(registry=registry)
-async def changed_into() -> tuple[Any, ...]:
+async def changed_into(hang: bool) -> tuple[Any, ...]:
     info = run_info()
+    if hang:
+        await sleep(100)
     return info.name, info.queue, info.memo, info.workflow_id, info.first_run_id
+
+
+BOTH = [Worker(["default", "other"])]
 
 
 @pytest.mark.feature("CH-06")
 async def test_the_successor_may_differ_in_workflow_queue_and_memo(
     tmp_path: Path,
 ) -> None:
-    both = [Worker(["default", "other"])]
-    async with open_runtime(tmp_path / "a.db", registry, workers=both) as runtime:
-        handle = await runtime.start(changed, id="changing", parameters={"kept": True})
+    async with open_runtime(tmp_path / "a.db", registry, workers=BOTH) as runtime:
+        handle = await runtime.start(
+            changed, False, id="changing", parameters={"kept": True}
+        )
         assert await handle.result() == (
             "changed_into",
             "other",
@@ -681,6 +689,49 @@ async def test_the_successor_may_differ_in_workflow_queue_and_memo(
         )
         _, last = await runs_of(runtime, "changing")
         assert last.parameters == {"kept": True}
+
+
+@pytest.mark.feature("CH-06")
+async def test_the_successor_may_differ_in_its_time_limit(tmp_path: Path) -> None:
+    async with open_runtime(tmp_path / "a.db", registry, workers=BOTH) as runtime:
+        handle = await runtime.start(changed, True, id="changing", run_timeout=50)
+        with pytest.raises(WorkflowFailure):
+            await handle.result()
+        assert asyncio.get_running_loop().time() == 5
+        first, last = await runs_of(runtime, "changing")
+        assert first.status is RunStatus.CONTINUED_AS_NEW
+        assert last.status is RunStatus.TIMED_OUT
+
+
+@workflow(registry=registry)
+async def unchanged() -> None:
+    if run_info().run_id == run_info().first_run_id:
+        continue_as_new()
+    await sleep(100)
+
+
+@pytest.mark.feature("CH-06")
+async def test_what_is_not_said_is_unchanged_in_the_successor(tmp_path: Path) -> None:
+    customer = SearchAttributeKey.for_keyword("Customer")
+    async with open_runtime(tmp_path / "a.db", registry, workers=BOTH) as runtime:
+        await runtime.search_attributes.add(customer)
+        handle = await runtime.start(
+            unchanged,
+            id="same",
+            queue="other",
+            run_timeout=7,
+            memo={"kept": 1},
+            search_attributes=TypedSearchAttributes([customer.value_set("ada")]),
+        )
+        with pytest.raises(WorkflowFailure):
+            await handle.result()
+        assert asyncio.get_running_loop().time() == 7
+        first, last = await runs_of(runtime, "same")
+        assert (last.status, last.workflow) == (RunStatus.TIMED_OUT, "unchanged")
+        for name in ("queue", "memo", "search_attributes", "workflow_id"):
+            assert getattr(last, name) == getattr(first, name)
+        assert (last.queue, last.memo) == ("other", {"kept": 1})
+        assert last.search_attributes.get(customer) == "ada"
 
 
 @workflow(registry=registry)

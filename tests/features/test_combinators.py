@@ -15,7 +15,6 @@ from everact.runtime import (
     Registry,
     RunHandle,
     Worker,
-    WorkflowFailure,
     all,
     any,
     context,
@@ -85,11 +84,6 @@ async def combine(name: str, specified: Spec) -> Any:
     return await COMBINATORS[name](*branches(specified))
 
 
-@workflow(registry=registry)
-async def combine_and_cancel(name: str, specified: Spec) -> Any:
-    return await COMBINATORS[name](*branches(specified), cancel_losers=True)
-
-
 async def combined(path: Path, name: str, specified: Spec) -> Any:
     async with open_runtime(path / "a.db", registry) as runtime:
         handle = await runtime.start(combine, args=(name, specified))
@@ -108,14 +102,22 @@ async def catch(text: str) -> str:
     return "nothing"
 
 
+@workflow(registry=registry)
+async def one_call(kind: str, value: Any) -> Any:
+    (call,) = branches([(kind, value, 0)])
+    return await call
+
+
 @pytest.mark.feature("FO-01")
 async def test_a_call_returns_its_value_or_raises_its_error(tmp_path: Path) -> None:
     async with open_runtime(tmp_path / "a.db", registry) as runtime:
-        assert await runtime.execute(combine, args=("race", [("give", 3, 0)])) == 3
+        assert await runtime.execute(one_call, args=("give", 3)) == 3
         assert await runtime.execute(catch, "no") == "caught no"
-        handle = await runtime.start(combine, args=("race", [("fail", "no", 0)]))
+        handle = await runtime.start(one_call, args=("fail", "no"))
         with pytest.raises(ValueError, match="no"):
             await handle.value()
+        assert await items(handle, "TaskCompleted") == []
+        assert len(await items(handle, "TaskFailed")) == 1
 
 
 @pytest.mark.feature("FO-01")
@@ -229,6 +231,17 @@ async def race_and_go_on(cancel: bool) -> str:
     return f"{winner} won"
 
 
+@workflow(registry=registry)
+async def decide_and_go_on(name: str, cancel: bool) -> str:
+    first = (fail if name == "all" else give)("quick", 0.1)
+    try:
+        found = await COMBINATORS[name](first, watched(5), cancel_losers=cancel)
+    except ValueError:
+        found = "failed"
+    await sleep(10)  # the end of the run would cancel the loser too
+    return str(found)
+
+
 @task(registry=registry)
 async def watched(after: float) -> str:
     """Notes whether it was told to stop; ends in its own time all the same."""
@@ -266,17 +279,16 @@ async def test_losers_are_cancelled_on_request(tmp_path: Path) -> None:
 
 @pytest.mark.feature("FO-06")
 @pytest.mark.parametrize("name", ["all", "any"])
-async def test_all_and_any_cancel_losers_on_request(tmp_path: Path, name: str) -> None:
-    quick = ("fail", "x", 0.1) if name == "all" else ("give", "x", 0.1)
+@pytest.mark.parametrize("cancel", [True, False])
+async def test_all_and_any_cancel_losers_on_request(
+    tmp_path: Path, name: str, cancel: bool
+) -> None:
     async with open_runtime(tmp_path / "a.db", registry) as runtime:
-        specified = [quick, ("give", "slow", 1)]
-        handle = await runtime.start(combine_and_cancel, args=(name, specified))
-        try:
-            await handle.result()
-        except WorkflowFailure:
-            assert name == "all"
-        await asyncio.sleep(5)
-        assert len(effects) == 1
+        handle = await runtime.start(decide_and_go_on, args=(name, cancel))
+        assert await handle.result() == ("failed" if name == "all" else "quick")
+        decided = "failed quick" if name == "all" else "gave quick"
+        told = ["told to stop"] if cancel else []
+        assert effects == [decided, *told, f"loser ended, cancelled {cancel}"]
 
 
 @pytest.mark.feature("FO-06")

@@ -7,6 +7,7 @@ import os
 import resource
 import sqlite3
 import sys
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -558,6 +559,7 @@ def test_control_c_under_load_loses_and_doubles_nothing(tmp_path: Path) -> None:
 # The whole number of the row takes twenty seconds: on request.
 SLEEPING = 100_000 if os.environ.get("EVERACT_LONG") else 15_000
 IN_MEMORY = 2_000
+HELD = 150  # megabytes
 MEGABYTE = 1024 * (1 if sys.platform != "darwin" else 1024)
 
 
@@ -573,7 +575,7 @@ def peak_memory() -> float:
 
 
 async def fall_asleep(stage: Stage) -> None:
-    most = 0
+    most, before = 0, peak_memory()
     async with stage.runtime(registry, idle_runs=IN_MEMORY) as runtime:
         for begin in range(0, SLEEPING, 1000):
             await asyncio.gather(
@@ -585,12 +587,14 @@ async def fall_asleep(stage: Stage) -> None:
             await turns()
             most = max(most, len(runtime.engine.runs))
         stage.say("runs in memory", most)
+        stage.say("memory", peak_memory() - before)
         await stage.die()
 
 
 async def start_up(stage: Stage) -> None:
-    before = peak_memory()
+    before, began = peak_memory(), time.perf_counter()
     async with stage.runtime(registry, idle_runs=IN_MEMORY) as runtime:
+        stage.say("seconds to start", time.perf_counter() - began)
         stage.say("loaded", len(runtime.engine.runs))
         stage.say("open", runtime.engine.store.select("count_open")[0])
         stage.say("memory", peak_memory() - before)
@@ -612,9 +616,11 @@ def test_sleeping_runs_are_put_away_and_start_up_does_not_load_them(
 ) -> None:
     said = killed(fall_asleep, tmp_path)
     assert said["runs in memory"] <= IN_MEMORY + 2 * 1000
+    assert said["memory"] < HELD  # however many sleep
     said = played(start_up, tmp_path, at=EPOCH + 3600)
     assert said["open"] == SLEEPING
     assert said["loaded"] == said["loaded after an hour"] == 0
     assert said["memory"] < 50
+    assert said["seconds to start"] < 5
     assert said["cancelled"] == "the run was cancelled"
     assert said["loaded after a message"] == 0

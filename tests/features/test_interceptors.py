@@ -487,7 +487,7 @@ async def test_a_client_interceptor_sees_and_changes_updates(site: Site) -> None
     assert seen == [("updates.send", (1,), {"k": "v"})]
 
 
-@pytest.mark.feature("DC-08", "RC-04")
+@pytest.mark.feature("DC-08")
 async def test_workflow_interceptors_are_replayed_and_know_it(site: Site) -> None:
     class Replayed(WorkerInterceptor):
         async def execute_workflow(self, call: Invocation, proceed: Any) -> Any:

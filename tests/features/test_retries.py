@@ -25,6 +25,7 @@ from everact.runtime import (
     Worker,
     WorkflowFailure,
     context,
+    continue_as_new,
     retry,
     run_info,
     sleep,
@@ -266,6 +267,30 @@ async def fails_after_a_while() -> None:
     tried.append((virtual_time(),))
     await sleep(0.75)
     raise ValueError("again")
+
+
+@workflow(registry=registry)
+async def goes_on_and_on(number: int) -> None:
+    tried.append((number, virtual_time()))
+    await sleep(1.25)
+    continue_as_new(number + 1)
+
+
+@pytest.mark.feature("RT-04")
+async def test_the_execution_timeout_counts_over_successors(tmp_path: Path) -> None:
+    async with open_runtime(tmp_path / "a.db", registry) as runtime:
+        handle = await runtime.start(goes_on_and_on, 0, id="on", execution_timeout=3)
+        with pytest.raises(WorkflowFailure) as caught:
+            await handle.result()
+        assert timed_out(caught.value) is TimeoutKind.EXECUTION
+        assert virtual_time() == 3
+        await asyncio.sleep(10)
+        assert tried == [(0, 0), (1, 1.25), (2, 2.5)]
+        assert await statuses(runtime, "on") == [
+            RunStatus.CONTINUED_AS_NEW,
+            RunStatus.CONTINUED_AS_NEW,
+            RunStatus.TIMED_OUT,
+        ]
 
 
 @pytest.mark.feature("RT-04")
@@ -757,13 +782,16 @@ async def call_delayed(delay: Any, own: bool) -> int:
 
 @pytest.mark.feature("RT-14")
 @pytest.mark.parametrize("own", [True, False], ids=["own class", "ApplicationError"])
-@pytest.mark.parametrize("delay", [3, "3s", timedelta(seconds=3)])
+@pytest.mark.parametrize(
+    ("delay", "seconds"), [(3, 3), ("3s", 3), (timedelta(seconds=3), 3), (0, 0)]
+)
 async def test_an_exception_may_carry_the_delay_before_the_next_attempt(
-    tmp_path: Path, delay: Any, own: bool
+    tmp_path: Path, delay: Any, seconds: float, own: bool
 ) -> None:
     async with open_runtime(tmp_path / "a.db", registry) as runtime:
         assert await runtime.execute(call_delayed, args=(delay, own)) == 3
-        assert tried == [(1, 0), (2, 3), (3, 5)]
+        # the second wait is the policy's for a second retry: the first one counted
+        assert tried == [(1, 0), (2, seconds), (3, seconds + 2)]
 
 
 @task(registry=registry)

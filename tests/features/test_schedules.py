@@ -305,6 +305,7 @@ async def test_runs_carry_the_static_texts_of_the_action(client: Client) -> None
 async def test_memo_and_attributes_of_a_schedule_are_not_those_of_its_runs(
     client: Client,
 ) -> None:
+    await client.search_attributes.add(SearchAttributeKey.for_keyword("Team"))
     action = StartWorkflow(importing, id="import", memo={"of": "the run"})
     handle = await client.schedules.create(
         "s",
@@ -322,6 +323,10 @@ async def test_memo_and_attributes_of_a_schedule_are_not_those_of_its_runs(
     assert (line.memo, line.search_attributes) == (view.memo, view.search_attributes)
     run = await client.handle(view.recent_actions[0].workflow_id).describe()
     assert run.memo == {"of": "the run"}
+    assert run.search_attributes == TypedSearchAttributes()
+    assert [found.workflow_id async for found in client.list("Team = 'red'")] == []
+    found = [line.id async for line in await client.schedules.list("Team = 'red'")]
+    assert found == ["s"]
 
 
 @pytest.mark.feature("SC-04")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from inspect import currentframe
@@ -21,7 +22,10 @@ from everact.runtime import (
     RunHandle,
     RunStatus,
     RuntimeThread,
+    SearchAttributeKey,
     StartOperation,
+    TypedSearchAttributes,
+    UpdateFailed,
     Worker,
     WorkflowAlreadyStarted,
     WorkflowFailure,
@@ -39,7 +43,6 @@ from everact.runtime import (
 from everact.runtime import (
     sleep as durable_sleep,
 )
-from everact.runtime.client.callers import OLD_FORMS
 from everact.runtime.operations.batches import StartTogether
 from everact.runtime.operations.starting import StartRun, StartSignal
 from tests.features.conftest import Site
@@ -685,50 +688,55 @@ async def test_an_unknown_function_is_named(runtime: Client) -> None:
     assert refused.value.status is RPCStatus.NOT_FOUND
 
 
+TEAM = SearchAttributeKey.for_keyword("Team")
+OLD: Any = {"Team": ["red"]}  # the dictionary form of search attributes
+
+
 @pytest.mark.feature("ST-10")
-async def test_a_warning_points_at_the_line_that_calls(
-    runtime: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(OLD_FORMS, "headers", lambda given: f"{given} is old")
+async def test_a_warning_points_at_the_line_that_calls(runtime: Client) -> None:
+    await runtime.search_attributes.add(TEAM)
 
     async def between() -> float:
-        return await runtime.execute(begun_at, headers={"a": "b"})
+        return await runtime.execute(begun_at, search_attributes=OLD)
 
     lines = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        await runtime.start(begun_at, headers={"a": "b"})
+        handle = await runtime.start(begun_at, search_attributes=OLD)
         lines.append(_line() - 1)
-        await runtime.execute(begun_at, headers={"a": "b"})
+        await runtime.execute(begun_at, search_attributes=OLD)
         lines.append(_line() - 1)
-        await asyncio.create_task(runtime.execute(begun_at, headers={"a": "b"}))
+        await asyncio.create_task(runtime.execute(begun_at, search_attributes=OLD))
         lines.append(_line() - 1)
-        await asyncio.gather(runtime.start(begun_at, headers={"a": "b"}))
+        await asyncio.gather(runtime.start(begun_at, search_attributes=OLD))
         lines.append(_line() - 1)
-        await runtime.start(begun_at)
-        StartOperation(begun_at, headers={"a": "b"}, on_conflict="fail")
+        await runtime.start(begun_at, start_signal="go", search_attributes=OLD)
         lines.append(_line() - 1)
+        await runtime.start(begun_at, search_attributes=TypedSearchAttributes())
+        start = StartOperation(begun_at, on_conflict="fail", search_attributes=OLD)
+        lines.append(_line() - 1)
+        with suppress(UpdateFailed, RPCError):  # it has no update; the start is meant
+            await runtime.updates.execute_with("none", start=start)
         await asyncio.create_task(between())
     told = [(w.filename, w.lineno) for w in caught]
     assert told[:-1] == [(__file__, line) for line in lines]
-    assert (told[-1][0], len(told)) == (__file__, 6)
+    assert (told[-1][0], len(told)) == (__file__, 7)
     assert all(w.category is DeprecationWarning for w in caught)
-    assert str(caught[0].message) == "{'a': 'b'} is old"
+    assert all("TypedSearchAttributes" in str(w.message) for w in caught)
+    assert (await handle.describe()).search_attributes.get(TEAM) == "red"
 
 
 @pytest.mark.feature("ST-10")
-def test_so_it_does_from_a_thread_without_a_loop(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(OLD_FORMS, "headers", lambda _: "old")
+def test_so_it_does_from_a_thread_without_a_loop() -> None:
     with (
         RuntimeThread(":memory:", registry=REGISTRY) as runtime,
         warnings.catch_warnings(record=True) as caught,
     ):
+        runtime.search_attributes.add(TEAM)
         warnings.simplefilter("always")
-        runtime.execute(begun_at, headers={"a": "b"})
+        runtime.execute(begun_at, search_attributes=OLD)
         line = _line() - 1
-        runtime.start(begun_at, headers={"a": "b"}).result()
+        runtime.start(begun_at, search_attributes=OLD).result()
     assert [(w.filename, w.lineno) for w in caught] == [
         (__file__, line),
         (__file__, line + 2),

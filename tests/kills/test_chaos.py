@@ -1,8 +1,9 @@
 """SIGKILL at random moments: nothing acknowledged is lost, nothing recorded repeated.
 
-`EVERACT_KILLS=200` asks for more kills than the default 25, `EVERACT_SEED` for those of
-an earlier run; `python -m tests.kills` is the same without pytest, with `--http` for
-clients in another process. `EVERACT_LONG=1` adds a thousand of them.
+`EVERACT_LONG=1` asks for 200 kills in place of 25 and for a thousand clients over HTTP,
+`EVERACT_KILLS` for another number of kills, `EVERACT_SEED` for those of an earlier run;
+`python -m tests.kills` is the same without pytest, with `--http` for clients in another
+process.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from tests.kills.http_chaos import run_http_chaos
 from tests.kills.marks import Phase
 from tests.kills.witness import Witness
 
-KILLS = int(os.environ.get("EVERACT_KILLS", "25"))
 LONG = bool(os.environ.get("EVERACT_LONG"))
+KILLS = int(os.environ.get("EVERACT_KILLS", "200" if LONG else "25"))
 
 
 @pytest.mark.kill
@@ -59,7 +60,7 @@ def test_kills_under_clients_over_http_lose_and_repeat_nothing(
 def test_kills_under_a_thousand_clients_over_http_lose_and_repeat_nothing(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    kills = max(KILLS, 10)
+    kills = min(max(KILLS, 10), 25)
     report = run_http_chaos(tmp_path, kills, 1_000, os.environ.get("EVERACT_SEED", ""))
     print(report)
     record_property("chaos", str(report))

@@ -39,7 +39,7 @@ PUBLIC = {
         ReadOnlyError Registry Reset RetryPolicy RunCancelled RunHandle RunInfo
         RunLine RunPutAside RunStatus RunTerminated RunTimedOut RunView Runtime
         RuntimeStateError RuntimeThread ScheduleAlreadyRunning SecretFileError Status
-        StoreError
+        StoreError StoreDamaged StoreLost
         StoreFull StoreInUse StoreKeyError StoreTampered StoreTooNew TailCall Task
         TaskCancelled TaskContext TaskHandle TaskTimeout TaskView TimeoutKind
         UpdateFailed

@@ -62,6 +62,8 @@ class MemoryStore:
         image.clean, image.epoch = False, image.epoch + 1
         return opened
 
+    def watch(self, lost: Callable[[StoreError], object]) -> None: ...
+
     def key(self) -> bytes:
         return KEY
 

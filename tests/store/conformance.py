@@ -96,7 +96,7 @@ class StoreConformance:
 
     async def test_a_new_store_is_empty(self, make: Callable[[], Store]) -> None:
         made = make()
-        assert made.open() == (0, True, 1)
+        assert made.open() == (0, True, 1, None)
         assert made.load(1) is None
         assert made.find("default", "wf-1") is None
         assert made.list(RunFilter(), None, 10) == []
@@ -547,7 +547,7 @@ class StoreConformance:
         for seq, (at, is_open) in enumerate(
             [(NOW - 9, 0), (NOW - 8, 1), (NOW - 7, 0), (NOW - 6, 0), (NOW, 0)], 1
         ):
-            event = (seq, "default", f"e{seq}", "k", "", b"1", b"{}", at, is_open)
+            event = (seq, "default", f"e{seq}", "k", "", b"1", b"{}", at, b"", is_open)
             await commit(
                 store, Write(None, lambda *_: None, also=(("insert_event", event),))
             )

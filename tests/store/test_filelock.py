@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
+
+from everact.runtime import StoreError
+from everact.runtime.store.filelock import FileLock
 
 FORKS = """
 import os, sys, time
@@ -36,3 +44,32 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def link(path: Path, victim: Path) -> None:
+    path.symlink_to(victim)
+
+
+def other_name(path: Path, victim: Path) -> None:
+    path.hardlink_to(victim)
+
+
+def other_content(path: Path, victim: Path) -> None:
+    path.write_bytes(victim.read_bytes())
+
+
+def pipe(path: Path, _: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("make", [link, other_name, other_content, pipe])
+def test_what_is_no_lock_file_is_refused_and_left_as_it_is(
+    tmp_path: Path, make: Callable[[Path, Path], None]
+) -> None:
+    victim, path = tmp_path / "victim", tmp_path / "db.lock"
+    victim.write_text("precious")
+    make(path, victim)
+    with pytest.raises(StoreError, match=r"db\.lock cannot be the lock.*move it away"):
+        FileLock(str(path), "the file")
+    assert victim.read_text() == "precious"
+    assert stat.S_ISFIFO(path.stat().st_mode) or path.read_text() == "precious"

@@ -8,12 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from everact.actors import VirtualClock, VirtualLoop
-from everact.runtime import Registry, RunStatus, Runtime, receive, sleep, task, workflow
+from everact.runtime import (
+    Registry,
+    RunStatus,
+    Runtime,
+    UserEventCondition,
+    receive,
+    sleep,
+    task,
+    wait_for,
+    workflow,
+)
 from everact.runtime.store import catalogue
 
 OLD = Path(__file__).parent / "old"
@@ -40,6 +52,13 @@ async def quick(number: int) -> int:
     return await double(number)
 
 
+@workflow(registry=REGISTRY)
+async def paid() -> Any:
+    condition = UserEventCondition("paid", scope="order-1", look_back="1h")
+    (met,) = (await wait_for("it", condition)).values()
+    return met.payload
+
+
 def restored(number: int, path: Path) -> None:
     """Make the database that a version with schema `number` left behind."""
     script = (OLD / f"schema-{number}.sql").read_text(encoding="utf-8")
@@ -47,7 +66,9 @@ def restored(number: int, path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.executescript(script)
     connection.close()
-    Path(f"{path}.key").write_text(key + "\n", encoding="ascii")
+    file = Path(f"{path}.key")
+    file.touch(0o600)
+    file.write_text(key + "\n", encoding="ascii")
 
 
 def test_there_is_a_database_of_every_earlier_schema() -> None:
@@ -55,7 +76,6 @@ def test_there_is_a_database_of_every_earlier_schema() -> None:
     assert numbers == list(range(1, len(catalogue.migrations("sqlite"))))
 
 
-@pytest.mark.feature("RC-01")
 @pytest.mark.parametrize("number", range(1, len(catalogue.migrations("sqlite"))))
 async def test_runs_of_an_earlier_schema_go_on(number: int, tmp_path: Path) -> None:
     restored(number, tmp_path / "everact.db")
@@ -73,3 +93,28 @@ async def test_runs_of_an_earlier_schema_go_on(number: int, tmp_path: Path) -> N
         assert found == ["quick-1"]
         assert await runtime.handle("patient-1").result() == 21
         assert (await runtime.count("workflow = 'patient'")).count == 1
+
+
+async def test_events_of_an_earlier_version_get_their_code_once(tmp_path: Path) -> None:
+    """They are accepted as they were found; what comes in later without one is not."""
+    path = tmp_path / "everact.db"
+    restored(2, path)
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    for life in range(3):
+        clock = VirtualClock(loop, epoch=WRITTEN + 60)
+        async with Runtime(path, registry=REGISTRY, clock=clock) as runtime:
+            (found,) = [event async for event in runtime.events.list()]
+            assert (found.key, found.scope, found.payload) == (
+                "paid",
+                "order-1",
+                {"amount": 12},
+            )
+            handle = await runtime.start(paid, id=f"late-{life}")
+            assert await handle.result() == {"amount": 12}
+        with closing(sqlite3.connect(path)) as connection:  # as if there were no code
+            connection.execute(
+                "insert or replace into user_events select 90, workspace, 'forged', "
+                "key, scope, x'7b7d', metadata, at - 30, 0, x'' from user_events"
+            )
+            connection.commit()

@@ -25,7 +25,8 @@ from everact.runtime import (
 )
 from everact.runtime.store import catalogue
 from everact.runtime.store.base import RunFilter, Store
-from everact.runtime.store.sqlite import SqliteStore, key_id
+from everact.runtime.store.keyfile import key_id
+from everact.runtime.store.sqlite import SqliteStore
 from tests.store.conformance import (
     DurableStoreConformance,
     StoreConformance,
@@ -299,6 +300,27 @@ async def test_what_is_no_key_is_said_to_be_none(path: Path, text: str) -> None:
     await filled(path)
     key_file(path).write_text(text)
     with pytest.raises(StoreKeyError, match=r"everact\.db\.key does not hold a key"):
+        SqliteStore(path).open()
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660, 0o666])
+async def test_a_key_that_others_can_open_is_refused(path: Path, mode: int) -> None:
+    await filled(path)
+    key_file(path).chmod(mode)
+    with pytest.raises(StoreKeyError, match=rf"mode {mode:04o}.*chmod 600.*\.key"):
+        SqliteStore(path).open()
+    key_file(path).chmod(0o600)
+    store = SqliteStore(path)
+    store.open()
+    assert store.load(1) is not None
+    store.close(clean=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+async def test_a_key_of_another_user_is_refused(path: Path) -> None:
+    await filled(path)
+    os.chown(key_file(path), 12345, -1)
+    with pytest.raises(StoreKeyError, match="belongs to another user"):
         SqliteStore(path).open()
 
 

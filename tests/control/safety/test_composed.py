@@ -101,7 +101,16 @@ def test_what_belongs_to_no_workspace_and_shows_runs_is_not_for_every_token() ->
         for operation in OPERATIONS.values()
         if operation.access is Access.INFO
     }
-    assert told == {"actors.list", "clock.now", "engine.definitions", "engine.info"}
+    assert told == {"clock.now", "engine.definitions", "engine.info"}
+
+
+@pytest.mark.feature("AU-01")
+async def test_actors_are_not_told_to_a_token_of_one_workspace(site: Site) -> None:
+    """They belong to none, and their names tell what is going on in others."""
+    one = await site.post("/api/v1/actors/list", {}, site.token(Scope.ADMIN, "a"))
+    assert (one.status, one.error["status"]) == (403, "PERMISSION_DENIED")
+    every = await site.post("/api/v1/actors/list", {}, site.token(Scope.ADMIN))
+    assert every.status == 200
 
 
 @pytest.mark.feature("CT-05", "AU-01")

@@ -238,6 +238,13 @@ select value from meta where name = ?
 insert into meta (name, value) values (?, ?)
 on conflict (name) do update set value = excluded.value
 
+-- name: fence
+/* breaks a constraint, and so its transaction, if the epoch is another engine's */
+insert into meta (name, value)
+select 'epoch', null where not exists (
+    select 1 from meta where name = 'epoch' and value = ?
+)
+
 -- name: put_schedule
 insert into schedules (workspace, id, next_at, running, body) values (?, ?, ?, ?, ?)
 on conflict (workspace, id) do update set
@@ -262,8 +269,16 @@ select workspace, id from schedules where next_at <= ? order by next_at limit ?
 select min(next_at) from schedules where next_at > ?
 
 -- name: insert_event
-insert into user_events (seq, workspace, id, key, scope, payload, metadata, at, open)
-values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+insert into user_events
+    (seq, workspace, id, key, scope, payload, metadata, at, mac, open)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: sign_event
+update user_events set mac = ? where seq = ?
+
+-- name: unsigned_events
+select seq, workspace, id, key, scope, payload, metadata, at, mac from user_events
+where mac = x'' and seq > ? order by seq limit ?
 
 -- name: close_event
 update user_events set open = 0 where seq = ?
@@ -275,20 +290,20 @@ select max(
 )
 
 -- name: event
-select seq, workspace, id, key, scope, payload, metadata, at from user_events
+select seq, workspace, id, key, scope, payload, metadata, at, mac from user_events
 where workspace = ? and id = ?
 
 -- name: open_events
-select seq, workspace, id, key, scope, payload, metadata, at from user_events
+select seq, workspace, id, key, scope, payload, metadata, at, mac from user_events
 where open = 1 order by seq
 
 -- name: events_since
-select seq, workspace, id, key, scope, payload, metadata, at from user_events
+select seq, workspace, id, key, scope, payload, metadata, at, mac from user_events
 where workspace = ? and key = ? and scope = ? and at >= ? and seq > ?
 order by seq limit ?
 
 -- name: list_events
-select seq, workspace, id, key, scope, payload, metadata, at from user_events
+select seq, workspace, id, key, scope, payload, metadata, at, mac from user_events
 where workspace = ?1 and seq < ?2 and (?3 is null or key = ?3)
     and (?4 is null or scope = ?4)
 order by seq desc limit ?5

@@ -1,0 +1,378 @@
+"""Plant bugs, one at a time, and see that the suite finds each of them.
+
+usage: mutants.py [--list] [--seconds N] [NAME ...]
+
+A mutant replaces a text of one file by another, in a copy of this checkout; the tests
+that must find it run there under a time limit. "killed" is what is wanted; "SURVIVED"
+means that a promise has no test, "UNDECIDED" that the limit was too short. A text that
+is not there exactly once is an error: the code has moved on, and its mutant must
+follow. Prints a table for docs/testing-of-everact.md. Run it with the Python of the
+environment `dev`.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTHING = 'if "":'
+"""A condition that never holds, and that no checker folds away."""
+
+
+class Mutant(NamedTuple):
+    """A bug: what it is, where, which text becomes which, and who must find it."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+MUTANTS = (
+    Mutant(
+        "effects before durability",
+        "runtime/engine/run.py",
+        "        engine.commits.add(write)\n        for command in commands:\n",
+        "        engine.commits.add(write)\n        for command in commands:\n"
+        "            if type(command) is RunTask:\n"
+        "                start(self, command)\n",
+        "tests/features/test_durability.py",
+    ),
+    Mutant(
+        "an answer before durability",
+        "runtime/engine/run.py",
+        "        engine.commits.add(write)\n        for command in commands:\n",
+        "        engine.commits.add(write)\n"
+        "        if asked is not None:\n"
+        "            asked.settle(self)\n"
+        "        for command in commands:\n",
+        "tests/simulation/test_simulation.py tests/features/test_durability.py",
+    ),
+    Mutant(
+        "a dropped event at recovery",
+        "runtime/core/state.py",
+        "        for event in transition.events:\n            answer = self.apply",
+        "        for event in transition.events[:1]:\n            answer = self.apply",
+        "tests/core tests/features/test_durability.py",
+    ),
+    Mutant(
+        "a gap in the journal is not seen",
+        "runtime/engine/loading.py",
+        "        if row.seq != state.seq:\n",
+        f"        {NOTHING}\n",
+        "tests/store/test_engine.py tests/engine",
+    ),
+    Mutant(
+        "an outcome for a call that is over is accepted",
+        "runtime/core/state.py",
+        "    def _timer_fired(self, event: TimerFired, now: float) -> Answer | None:\n"
+        "        if type(self.calls.get(event.call)) is not StartTimer:\n"
+        "            return None\n"
+        "        del self.calls[event.call]\n",
+        "    def _timer_fired(self, event: TimerFired, now: float) -> Answer | None:\n"
+        "        self.calls.pop(event.call, None)\n",
+        "tests/core",
+    ),
+    Mutant(
+        "an older attempt's outcome is accepted",
+        "runtime/engine/run.py",
+        "        if self.attempts.get(call) is attempt:\n            del self.attempts",
+        "        if call in self.attempts:\n            del self.attempts",
+        "tests/features/test_retries.py tests/engine tests/features/test_outside.py",
+    ),
+    Mutant(
+        "a generation that does not rise",
+        "runtime/core/chain.py",
+        "    fresh.generation = state.generation + 1\n",
+        "    fresh.generation = state.generation\n",
+        "tests/core tests/features/test_children.py",
+    ),
+    Mutant(
+        "the code of a journal row is not checked",
+        "runtime/engine/seal.py",
+        "        if not hmac.compare_digest(found.digest(), mac):\n",
+        f"        {NOTHING}\n",
+        "tests/store/test_engine.py tests/testing/test_replay.py",
+    ),
+    Mutant(
+        "the code of a schedule is not checked",
+        "runtime/engine/seal.py",
+        "hmac.compare_digest(self._of_schedule(workspace, id, body), mac)",
+        "True",
+        "tests/features/test_schedules.py tests/features/test_schedule_crashes.py "
+        "tests/engine tests/golden",
+    ),
+    Mutant(
+        "the code of a task's token is not checked",
+        "runtime/engine/seal.py",
+        "body if hmac.compare_digest(self._token_mac(body), mac) else None",
+        "body",
+        "tests/features/test_outside.py tests/wire",
+    ),
+    Mutant(
+        "a failed commit of the writer process counts as rolled back",
+        "runtime/store/sqlite_child.py",
+        "        if ends and not full:\n",
+        f"        {NOTHING}\n",
+        "tests/store/test_writer_process.py",
+    ),
+    Mutant(
+        "what follows a refused transition is stored",
+        "runtime/engine/commits.py",
+        "            if refusal is None:\n                continue\n",
+        "            if refusal is None or refused:\n                continue\n",
+        "tests/store tests/engine",
+    ),
+    Mutant(
+        "one poisoned transition refuses its whole batch",
+        "runtime/store/sqlite.py",
+        "                return self._commit_singly(writes)\n",
+        "                raise\n",
+        "tests/store",
+    ),
+    Mutant(
+        "a schedule outside the transaction of its runs",
+        "runtime/engine/schedules.py",
+        "engine.make(schedule.start(order, engine.clock.now()), None, write)",
+        "engine.make(schedule.start(order, engine.clock.now()), None, None)",
+        "tests/features/test_schedules.py tests/features/test_schedule_crashes.py "
+        "tests/engine",
+    ),
+    Mutant(
+        "cancel_losers is ignored",
+        "runtime/definitions/combinators.py",
+        "        if cancel_losers:\n",
+        f"        {NOTHING}\n",
+        "tests/features/test_combinators.py",
+    ),
+    Mutant(
+        "losers are always cancelled",
+        "runtime/definitions/combinators.py",
+        "        if cancel_losers:\n",
+        "        if branches:\n",
+        "tests/features/test_combinators.py",
+    ),
+    Mutant(
+        "retry_after 0 is taken for none",
+        "runtime/core/retry.py",
+        "        if failure.retry_after is not None:\n",
+        "        if failure.retry_after:\n",
+        "tests/core/test_retry.py tests/features/test_retries.py",
+    ),
+    Mutant(
+        "one attempt too many",
+        "runtime/core/retry.py",
+        "self.attempts and attempt >= self.attempts",
+        "self.attempts and attempt > self.attempts",
+        "tests/core/test_retry.py tests/features/test_retries.py",
+    ),
+    Mutant(
+        "unread signals are lost when a run continues",
+        "runtime/core/chain.py",
+        "            carried=(*command.unread, *carried),\n            inbox_seq=0,\n",
+        "            carried=tuple(command.unread),\n            inbox_seq=0,\n",
+        "tests/core tests/features/test_children.py",
+    ),
+    Mutant(
+        "unread signals are lost at a tail call",
+        "runtime/core/chain.py",
+        "        carried=(*command.unread, *unread(state)),\n",
+        "        carried=tuple(command.unread),\n",
+        "tests/core tests/features/test_children.py",
+    ),
+    Mutant(
+        "the time of a workflow goes back with the clock",
+        "runtime/engine/run.py",
+        "        now = max(now, state.time)\n        if type(event) is TaskReported:\n",
+        "        if type(event) is TaskReported:\n",
+        "tests/features/test_context.py tests/features/test_waits.py tests/engine "
+        "tests/programs",
+    ),
+    Mutant(
+        "a second cancellation is delivered too",
+        "runtime/core/state.py",
+        "        if self.cancel_reason is not None:\n"
+        "            return None\n"
+        "        self.cancel_reason = event.reason\n",
+        "        self.cancel_reason = event.reason\n",
+        "tests/core tests/features/test_cancellation.py",
+    ),
+    Mutant(
+        "replay does not compare arguments",
+        "runtime/programs/compare.py",
+        "    ) and _same_arguments(recorded, produced, values)\n",
+        "    )\n",
+        "tests/programs tests/testing/test_replay.py",
+    ),
+    Mutant(
+        "replay does not compare the moment of a timer",
+        "runtime/programs/compare.py",
+        "    if isinstance(recorded, (StartTimer, CancelCall, AwaitEvent)):\n"
+        "        return False\n",
+        "    if isinstance(recorded, (StartTimer, CancelCall, AwaitEvent)):\n"
+        "        return True\n",
+        "tests/programs tests/testing/test_replay.py",
+    ),
+    Mutant(
+        "a closed run is deleted under an open parent",
+        "runtime/store/sql/sqlite/queries.sql",
+        "where parent.key = run.parent_key and parent.status = 0",
+        "where parent.key = run.parent_key and parent.status = 99",
+        "tests/store",
+    ),
+    Mutant(
+        "runs are found in every workspace",
+        "runtime/store/sql/sqlite/queries.sql",
+        "select * from runs where workspace = ? and workflow_id = ?\n",
+        "select * from runs where ? <> '' and workflow_id = ?\n",
+        "tests/client/test_remote.py tests/store",
+    ),
+    Mutant(
+        "the origin of a request is not checked",
+        "runtime/control/guard.py",
+        "        self._check_origin(request)\n",
+        "",
+        "tests/control/safety",
+    ),
+    Mutant(
+        "the scope of a token is not checked",
+        "runtime/control/guard.py",
+        "not in caller.scope.allows",
+        "not in Access",
+        "tests/control/safety",
+    ),
+    Mutant(
+        "an expired token goes on counting",
+        "runtime/control/tokens.py",
+        "(self.expires is None or now < self.expires)",
+        "True",
+        "tests/control/safety",
+    ),
+    Mutant(
+        "the API key replaces a header that was given",
+        "runtime/client/remote.py",
+        '            merged.setdefault("authorization", f"Bearer {self._api_key}")\n',
+        '            merged["authorization"] = f"Bearer {self._api_key}"\n',
+        "tests/client/test_remote.py",
+    ),
+    Mutant(
+        "a definite answer is asked for again",
+        "runtime/client/remote.py",
+        "    if status not in TRANSIENT:\n        return False\n",
+        "",
+        "tests/client/test_remote.py",
+    ),
+    Mutant(
+        "a call's headers do not reach the engine",
+        "runtime/client/remote.py",
+        "        merged |= {name.lower(): value for name, value in given.items()}\n",
+        "",
+        "tests/client/test_every_verb.py",
+    ),
+)
+
+
+def main() -> int:
+    """Try the mutants that are named, or all; 1 unless every one was killed."""
+    parser = argparse.ArgumentParser(description="Plant bugs; see them found.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="parts of names")
+    parser.add_argument("--list", action="store_true", help="only check that they fit")
+    parser.add_argument("--seconds", type=float, default=600, help="limit for each")
+    given = parser.parse_args()
+    chosen = [
+        m for m in MUTANTS if not given.names or any(n in m.name for n in given.names)
+    ]
+    misfits = [m.name for m in chosen if _count(ROOT, m) != 1]
+    for name in misfits:
+        print(f"the text of {name!r} is not there exactly once: follow the code")
+    if misfits or given.list:
+        print(f"{len(chosen)} mutants, {len(misfits)} do not fit")
+        return 1 if misfits else 0
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        copy = Path(folder) / "checkout"
+        _copy(ROOT, copy)
+        return _table(copy, chosen, given.seconds)
+
+
+def _table(copy: Path, chosen: Iterable[Mutant], seconds: float) -> int:
+    survived = 0
+    print("| planted bug | file | outcome | seconds | found by |", flush=True)
+    print("|---|---|---|---|---|", flush=True)
+    for mutant in chosen:
+        begun = time.monotonic()
+        outcome, finder = _try(copy, mutant, seconds)
+        survived += outcome != "killed"
+        took = time.monotonic() - begun
+        print(
+            f"| {mutant.name} | {mutant.file} | {outcome} | {took:.0f} | {finder} |",
+            flush=True,
+        )
+    return 1 if survived else 0
+
+
+def _count(root: Path, mutant: Mutant) -> int:
+    return (root / mutant.file).read_text("utf-8").count(mutant.old)
+
+
+def _copy(root: Path, copy: Path) -> None:
+    """What git knows or would add, and the link through which it is imported."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=root,
+        capture_output=True,
+        check=True,
+    ).stdout
+    for name in filter(None, os.fsdecode(listed).split("\0")):
+        if (root / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(root / name, copy / name)
+    (copy / "build" / "src").mkdir(parents=True)
+    (copy / "build" / "src" / "everact").symlink_to("../..", target_is_directory=True)
+
+
+def _try(copy: Path, mutant: Mutant, seconds: float) -> tuple[str, str]:
+    """The outcome of a mutant, and the first test that failed for it."""
+    file = copy / mutant.file
+    sound = file.read_text("utf-8")
+    file.write_text(sound.replace(mutant.old, mutant.new), "utf-8")
+    surroundings = os.environ | {
+        "PYTHONPATH": str(copy / "build" / "src"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no"]
+    command += ["-p", "no:cacheprovider", "-o", "timeout=60", *mutant.tests.split()]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=copy,
+            env=surroundings,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return "UNDECIDED", "the time limit came first: give more --seconds"
+    finally:
+        file.write_text(sound, "utf-8")
+    if done.returncode == 0:
+        return "SURVIVED", ""
+    failed = [
+        line.split(" - ")[0].partition(" ")[2]
+        for line in done.stdout.splitlines()
+        if line.startswith(("FAILED ", "ERROR "))
+    ]
+    return "killed", failed[0] if failed else f"pytest ended with {done.returncode}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

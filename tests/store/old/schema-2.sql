@@ -1,0 +1,144 @@
+-- A database as schema 2 had it. Its key: b0498e4978648d7a2651c3baf073148ee8181f7beb35f8e4788507f73d31405e
+BEGIN TRANSACTION;
+CREATE TABLE attributes (
+    run_key integer not null,
+    name text not null,
+    place integer not null,
+    kind integer not null,
+    value any not null,
+    whole text,
+    primary key (run_key, name, place)
+) strict, without rowid;
+CREATE TABLE blobs (
+    run_key integer not null,
+    digest blob not null,
+    body blob not null,
+    primary key (run_key, digest)
+) strict;
+CREATE TABLE checkpoints (
+    run_key integer primary key,
+    generation integer not null,
+    seq integer not null,
+    mac blob not null,
+    body blob not null
+) strict;
+CREATE TABLE event_waits (
+    run_key integer not null,
+    call integer not null,
+    workspace text not null,
+    key text not null,
+    scope text not null,
+    filter text not null,
+    since real,
+    after integer not null,
+    primary key (run_key, call)
+) strict, without rowid;
+CREATE TABLE journal (
+    run_key integer not null,
+    generation integer not null,
+    seq integer not null,
+    mac blob not null,
+    body blob not null,
+    primary key (run_key, generation, seq)
+) strict, without rowid;
+INSERT INTO "journal" VALUES(1,0,0,X'B4E2BD67C834B165241D7D19D8BE9392',X'0193CB41DAC3211000000092DC001101A5717569636BA7717569636B2D31D92430316132323865342D396130302D373265662D393561642D396439653836386336643332D92430316132323865342D396130302D373265662D393561642D396439653836386336643332D92430316132323865342D396130302D373265662D393561642D39643965383638633664333291C4026D0480DC0010A764656661756C74C0C0C0C0CB4024000000000000C0C400C400A081A3666F72C4056DA361646180B6657665726163742D302E312E302D313336353840766DC0C0C001C0A764656661756C74A09000C090910291972001A6646F75626C6591C4026D0480C0C0');
+INSERT INTO "journal" VALUES(1,0,1,X'118BA9DDC9EE6C9716C0541B04B0DD1D',X'0193CB41DAC3211000000091930401C4026D08919230C4026D08');
+INSERT INTO "journal" VALUES(2,0,0,X'C5B87BD87624E01D91D3CABEF9D12953',X'0193CB41DAC3211000000092DC001101A770617469656E74A970617469656E742D31D92430316132323865342D396130302D373931322D616238632D653435386661363132663732D92430316132323865342D396130302D373931322D616238632D653435386661363132663732D92430316132323865342D396130302D373931322D616238632D65343538666136313266373291C4026D0480DC0010A764656661756C74C0C0C0C0CB4024000000000000C0C400C400A08080B6657665726163742D302E312E302D313336353840766DC0C0C001C0A764656661756C74A09000C090910291972001A6646F75626C6591C4026D0480C0C0');
+INSERT INTO "journal" VALUES(2,0,1,X'16033628EA7B371A25D344950D7A457B',X'0193CB41DAC3211000000091930401C4026D0891932102CB41DAC32494000000');
+INSERT INTO "journal" VALUES(2,0,2,X'3CDF2CB69189509BF7E482AC76D52842',X'0193CB41DAC32110400000919709A361646491C4026D0580A0B6657665726163742D302E312E302D313336353840766D8090');
+CREATE TABLE meta (
+    name text primary key,
+    value text not null
+) strict;
+INSERT INTO "meta" VALUES('key_id','9d1f1664fdfa5cfa');
+INSERT INTO "meta" VALUES('epoch','1');
+INSERT INTO "meta" VALUES('clean','1');
+CREATE TABLE requests (
+    workspace text not null,
+    request_id text not null,
+    run_key integer not null,
+    at real not null,
+    primary key (workspace, request_id)
+) strict, without rowid;
+CREATE TABLE runs (
+    key integer primary key,
+    workspace text not null,
+    workflow_id text not null,
+    run_id text not null,
+    first_run_id text not null,
+    root_run_id text not null,
+    parent_key integer,
+    name text not null,
+    queue text not null,
+    kind text not null,
+    code text not null,
+    status integer not null,
+    wake_at real,
+    aside text not null,
+    generation integer not null,
+    inbox_seq integer not null,
+    attempt integer not null,
+    priority integer not null,
+    run_name text not null,
+    identity text not null,
+    started_at real not null,
+    closed_at real,
+    next_run_id text not null,
+    execution_deadline real,
+    owner text not null,
+    epoch integer not null
+, build_id text not null default '') strict;
+INSERT INTO "runs" VALUES(1,'default','quick-1','01a228e4-9a00-72ef-95ad-9d9e868c6d32','01a228e4-9a00-72ef-95ad-9d9e868c6d32','01a228e4-9a00-72ef-95ad-9d9e868c6d32',NULL,'quick','default','coroutine','',1,NULL,'',0,0,1,0,'','everact-0.1.0-13658@vm',1795982400.0,1795982400.0,'',NULL,'',1,'');
+INSERT INTO "runs" VALUES(2,'default','patient-1','01a228e4-9a00-7912-ab8c-e458fa612f72','01a228e4-9a00-7912-ab8c-e458fa612f72','01a228e4-9a00-7912-ab8c-e458fa612f72',NULL,'patient','default','coroutine','',0,1795986000.0,'',0,0,1,0,'','everact-0.1.0-13658@vm',1795982400.0,NULL,'',NULL,'',1,'');
+CREATE TABLE schedules (
+    workspace text not null,
+    id text not null,
+    next_at real,
+    running integer not null,
+    body blob not null,
+    primary key (workspace, id)
+) strict, without rowid;
+CREATE TABLE search_attributes (
+    workspace text not null,
+    name text not null,
+    kind integer not null,
+    primary key (workspace, name)
+) strict, without rowid;
+CREATE TABLE user_events (
+    seq integer primary key,
+    workspace text not null,
+    id text not null,
+    key text not null,
+    scope text not null,
+    payload blob not null,
+    metadata blob not null,
+    at real not null,
+    open integer not null
+) strict;
+INSERT INTO "user_events" VALUES(1,'default','01a228e4-a1d0-7fbd-8640-87542e93ab69','paid','order-1',X'7B22616D6F756E74223A31327D',X'7B7D',1795982402.0,0);
+CREATE TABLE version_sets (
+    workspace text not null,
+    queue text not null,
+    body blob not null,
+    primary key (workspace, queue)
+) strict, without rowid;
+CREATE UNIQUE INDEX runs_open on runs (workspace, workflow_id) where status = 0;
+CREATE INDEX runs_by_id on runs (workspace, workflow_id, key);
+CREATE INDEX runs_due on runs (wake_at, key) where status = 0 and wake_at is not null;
+CREATE INDEX runs_aside on runs (key) where status = 0 and aside <> '';
+CREATE INDEX runs_children on runs (parent_key) where parent_key is not null;
+CREATE INDEX runs_closed on runs (closed_at) where closed_at is not null;
+CREATE INDEX requests_by_age on requests (at);
+CREATE INDEX runs_listed
+    on runs (workspace, status, closed_at, started_at, key, name, queue);
+CREATE INDEX attributes_by_value on attributes (name, kind, value, run_key);
+CREATE INDEX schedules_due on schedules (next_at) where next_at is not null;
+CREATE INDEX schedules_running on schedules (workspace, id) where running > 0;
+CREATE UNIQUE INDEX user_events_by_id on user_events (workspace, id);
+CREATE INDEX user_events_by_key on user_events (workspace, key, scope, seq);
+CREATE INDEX user_events_open on user_events (seq) where open = 1;
+CREATE INDEX event_waits_by_key on event_waits (workspace, key, scope, run_key, call);
+CREATE INDEX runs_by_build on runs (workspace, queue, build_id, status)
+where build_id <> '';
+COMMIT;
+pragma user_version = 2;
