@@ -524,7 +524,8 @@ class Engine:
         """A message that `run` had not read when it left memory: whose is it now?"""
         if type(message) is Question:
             if self.stopping:
-                fail(message.reply, RuntimeStateError("the runtime was closed"))
+                closed = RuntimeStateError("the runtime was closed")
+                fail(message.reply, self.lost or closed)
                 return
             asking = self.loop.create_task(self._ask_again(run, message))
             self._asking.add(asking)
@@ -869,19 +870,19 @@ class Engine:
         assert program is not None
 
         def look() -> Any:
-            with on_stage(self.on_loop, (key, CODE)):
+            try:
                 program.replay(state.script)
                 return program.query(name, args, kwargs, headers)
+            finally:
+                program.close()
 
         who = f"run {stored.run.workflow_id!r} ({stored.run.run_id})"
+        limit = OVERRUNS * state.start.options.task_timeout
         try:
-            limit = state.start.options.task_timeout
             with on_stage(self.on_loop, (key, CODE)):
-                return self.watchdog.within(who, OVERRUNS * limit, look)
+                return self.watchdog.within(who, limit, look)
         except Overran as over:
             raise QueryFailed(f"query {name!r}: {over}") from over
-        finally:
-            program.close()
 
     async def wait_closed(self, key: int) -> Closed:
         """Wait for the durable end of a run; RunPutAside if its code cannot run."""
