@@ -151,7 +151,12 @@ class AttemptLost(_Carrying):
 
 
 class ChildFailure(_Carrying):
-    """A child run did not succeed; `cause` tells how it ended."""
+    """A child run did not succeed; `cause` tells how it ended.
+
+    `workflow_id` and `run_id` are its own: of a child that was tried again, or that
+    continued as new, the run ID of its last run. Of one that could not be started
+    `run_id` is empty.
+    """
 
     def __init__(self, message: str, workflow_id: str = "", run_id: str = "") -> None:
         super().__init__(message)

@@ -44,6 +44,10 @@ class RunInfo:
     additional_metadata: dict[str, Any] | None = None
     event_id: str | None = None
     event_key: str | None = None
+    schedule_id: str | None = None
+    """The schedule that started the run, or the run that this one continues."""
+    nominal_time: datetime | None = None
+    """The time of the schedule that it is for, whenever it was started; UTC."""
 
     @property
     def triggered_by_event(self) -> bool:

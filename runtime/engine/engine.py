@@ -44,6 +44,7 @@ from everact.runtime.engine.lending import slot_lent
 from everact.runtime.engine.loading import closing_of, load_state
 from everact.runtime.engine.ranks import Line
 from everact.runtime.engine.relations import Relations
+from everact.runtime.engine.restarting import begins_anew
 from everact.runtime.engine.run import (
     WAITING,
     Question,
@@ -70,6 +71,7 @@ from everact.runtime.errors import (
     RunPutAside,
     RuntimeStateError,
     StoreError,
+    StoreLost,
     WorkflowAlreadyStarted,
 )
 from everact.runtime.programs.attended import make_program
@@ -375,24 +377,23 @@ class Engine:
         run = self.system.launch(RunActor, self, stored.run, loaded.state)
         run.grown, run.checkpoint_bytes = loaded.grown, loaded.checkpoint_bytes
         self.runs[key] = run
-        state = run.state
-        held_now = False
-        if state.held is None:
-            reason = self.build(run)
-            if reason is not None:
-                held_now = True
-                self._hold_loaded(run, reason)
-        run.release_open(begin=begin and not held_now)
+        reason = self.build(run) if run.state.held is None else None
+        if reason is None or not self._hold_loaded(run, reason):
+            run.release_open(begin=begin and reason is None)
         self.updates.loaded(run)
         if not run.attempts:
             self.idle(run)
         return run
 
-    def _hold_loaded(self, run: RunActor, reason: str) -> None:
+    def _hold_loaded(self, run: RunActor, reason: str) -> bool:
+        """Hold a run whose code cannot go on; whether it begins anew instead."""
+        run.take(Held(reason), None)
+        if begins_anew(self, run, reason):
+            return True
         if not reason.startswith(WAITING):
             logger.error("%s is put aside: %s", run, reason)
-        run.take(Held(reason), None)
         self.put_aside(run, reason)
+        return False
 
     def _quarantine(self, row: RunRow, error: Exception) -> None:
         """A run that cannot be read: it alone is set apart, and says why."""
@@ -646,7 +647,7 @@ class Engine:
             return
         if run.state.held is not None:
             run.begin()
-        if run.state.held is None or run.state.status:
+        if not run.state.held or run.state.status:
             self._aside.pop(key, None)
 
     # -- what comes from outside -------------------------------------------------------
@@ -984,9 +985,10 @@ class Engine:
 
     def _lost(self, writes: list[Write], error: BaseException) -> None:
         """Nobody knows what became of a commit: forget all that rests on it."""
-        logger.error(
-            "a commit failed, %d transitions are read back: %s", len(writes), error
-        )
+        if not isinstance(error, StoreLost):  # of which nothing can be read back
+            logger.error(
+                "a commit failed, %d transitions are read back: %s", len(writes), error
+            )
         runs: dict[int, RunActor] = {}
         for write in writes:
             if write.row is None:

@@ -21,10 +21,12 @@ from everact.runtime.core import chain, records
 from everact.runtime.core.blame import CODE
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.records import (
+    RULES,
     AwaitEvent,
     Began,
     CancelCall,
     CancelRun,
+    CancelTask,
     ChildClosed,
     ChildStarted,
     Command,
@@ -63,6 +65,7 @@ from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.engine import outside, steps, telling
 from everact.runtime.engine.attempt import Outcome, TaskActor, attempt_of, start
 from everact.runtime.engine.interrupting import ActivationOverrun
+from everact.runtime.engine.restarting import begins_anew
 from everact.runtime.engine.stage import on_stage
 from everact.runtime.engine.turn import Asked, Turn
 from everact.runtime.engine.watchdog import OVERRUNS, Overran
@@ -271,7 +274,7 @@ class RunActor(Actor):
         state, now = self.state, self.engine.clock.now()
         started = state.start
         state.apply(started, now)
-        second: Event | None = Began() if hold is None else None
+        second: Event | None = Began(RULES) if hold is None else None
         if hold:
             second = Held(hold)
         events: tuple[Event, ...] = (started,) if second is None else (started, second)
@@ -297,7 +300,11 @@ class RunActor(Actor):
         if obstacle is None:
             if held and not held.startswith(WAITING):
                 telling.goes_on(self, held)
-            self.take(Began(), None)
+            if self.engine.updates.admitted:
+                self.engine.updates.before_begin(self)
+            self.take(Began(RULES), None)
+        elif begins_anew(self.engine, self, obstacle):
+            return
         elif held != obstacle:
             self.take(Held(obstacle), None)
             self.engine.put_aside(self, obstacle)
@@ -353,7 +360,8 @@ class RunActor(Actor):
                 else:
                     self.dispatch(command)
         elif number == BEGIN:
-            self.begin()
+            if state.begins_in_time:  # else it waits for the end of its time
+                self.begin()
         elif number == RUN_DEADLINE:
             self.post(RunTimedOut(TimeoutKind.RUN))
         elif number == EXECUTION_DEADLINE:
@@ -540,14 +548,16 @@ class RunActor(Actor):
     def _left_children(
         self, commands: tuple[Command, ...], closes: bool
     ) -> list[tuple[StartChild, bool]]:
-        """The children that `commands` leave: all open ones, or those cancelled."""
+        """The children that `commands` leave: all open ones, or those asked to stop."""
         calls = self.state.calls
         left: list[tuple[Command | None, bool]]
         if closes:
             left = [(c, False) for c in (*calls.values(), *commands)]
         else:
             left = [
-                (calls.get(c.call), True) for c in commands if type(c) is CancelCall
+                (calls.get(c.call), True)
+                for c in commands
+                if isinstance(c, (CancelCall, CancelTask))
             ]
         return [(c, cancel) for c, cancel in left if type(c) is StartChild]
 
@@ -607,7 +617,7 @@ class RunActor(Actor):
             paused = self.paused = Paused(replace(turn, within=None), monotonic)
             if turn.insert:  # the start must not wait for code that never waits
                 left = self._record_start(turn)
-                paused.turn = Turn((Began(),), turn.shown, left.now)
+                paused.turn = Turn((Began(RULES),), turn.shown, left.now)
                 self.state.held, self.state.began = None, True
         if monotonic - paused.since > self.state.start.options.task_timeout:
             self._unpause()

@@ -715,6 +715,22 @@ async def test_an_update_may_keep_a_schedule_whose_actions_are_used_up(
 
 
 @pytest.mark.feature("SC-20")
+async def test_there_are_no_more_next_times_than_actions_are_left(
+    client: Client,
+) -> None:
+    state = ScheduleState(limited_actions=True, remaining_actions=2)
+    action = StartWorkflow(counting, id="count")
+    handle = await client.schedules.create(
+        "s", every("10s", action=action, state=state)
+    )
+    for left in (2, 1, 0):
+        assert len((await handle.describe()).next_times) == left
+        (line,) = [line async for line in await client.schedules.list()]
+        assert len(line.next_times) == left
+        await asyncio.sleep(11)
+
+
+@pytest.mark.feature("SC-20")
 async def test_a_description_agrees_with_what_was_played(
     client: Client, site: Site
 ) -> None:
@@ -835,6 +851,26 @@ async def test_runs_are_found_by_their_schedule_and_nominal_time(
     later = f"ScheduleId = 's' AND NominalTime > '{first.nominal_time.isoformat()}'"
     assert await found(later) == {second.workflow_id}
     assert await found("ScheduleId = 'other'") == set()
+
+
+@pytest.mark.feature("SC-23")
+async def test_a_run_reads_its_schedule_and_nominal_time(client: Client) -> None:
+    handle = await client.schedules.create(
+        "s", every("10s", action=StartWorkflow(whose))
+    )
+    await asyncio.sleep(25)
+    first, second = (await handle.describe()).recent_actions
+    for taken in (first, second):
+        found = await client.handle(taken.workflow_id).result()
+        assert found == ["s", taken.nominal_time.isoformat()]
+    plain = await client.start(whose)
+    assert await plain.result() == [None, "None"]
+
+
+@workflow(registry=REGISTRY)
+async def whose() -> list[str | None]:
+    info, at = run_info(), run_info().nominal_time
+    return [info.schedule_id, at.isoformat() if at else str(at)]
 
 
 @pytest.mark.feature("SC-23")

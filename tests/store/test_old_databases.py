@@ -27,6 +27,7 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime.store import catalogue
+from tests.store import old_rules
 
 OLD = Path(__file__).parent / "old"
 WRITTEN = 1_795_982_400.0
@@ -59,9 +60,9 @@ async def paid() -> Any:
     return met.payload
 
 
-def restored(number: int, path: Path) -> None:
-    """Make the database that a version with schema `number` left behind."""
-    script = (OLD / f"schema-{number}.sql").read_text(encoding="utf-8")
+def restored(name: str, path: Path) -> None:
+    """Make the database that an earlier version left behind."""
+    script = (OLD / f"{name}.sql").read_text(encoding="utf-8")
     key = script.partition("\n")[0].rpartition(" ")[2]
     connection = sqlite3.connect(path)
     connection.executescript(script)
@@ -78,7 +79,7 @@ def test_there_is_a_database_of_every_earlier_schema() -> None:
 
 @pytest.mark.parametrize("number", range(1, len(catalogue.migrations("sqlite"))))
 async def test_runs_of_an_earlier_schema_go_on(number: int, tmp_path: Path) -> None:
-    restored(number, tmp_path / "everact.db")
+    restored(f"schema-{number}", tmp_path / "everact.db")
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     async with Runtime(
@@ -98,7 +99,7 @@ async def test_runs_of_an_earlier_schema_go_on(number: int, tmp_path: Path) -> N
 async def test_events_of_an_earlier_version_get_their_code_once(tmp_path: Path) -> None:
     """They are accepted as they were found; what comes in later without one is not."""
     path = tmp_path / "everact.db"
-    restored(2, path)
+    restored("schema-2", path)
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     for life in range(3):
@@ -118,3 +119,26 @@ async def test_events_of_an_earlier_version_get_their_code_once(tmp_path: Path) 
                 "key, scope, x'7b7d', metadata, at - 30, 0, x'' from user_events"
             )
             connection.commit()
+
+
+@pytest.mark.feature("ST-06", "CH-01")
+async def test_runs_go_on_by_the_rules_that_they_began_by(tmp_path: Path) -> None:
+    """`old/rules-0.sql` was written when the code began before async handlers, and a
+    cancelled await of a child raised at once: both are in the order of its commands.
+    """
+    restored("rules-0", tmp_path / "everact.db")
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    async with Runtime(
+        tmp_path / "everact.db",
+        registry=old_rules.REGISTRY,
+        clock=VirtualClock(loop, epoch=WRITTEN + 10),
+    ) as runtime:
+        for id in ("diary", "parent"):
+            assert (await runtime.handle(id).describe()).aside is None
+            await runtime.handle(id).signal("close")
+        assert await runtime.handle("diary").result() == ["code", "signal"]
+        assert await runtime.handle("parent").result() == "given up"
+        waiting = runtime.handle("waiting")  # it had not begun: by today's rules
+        await waiting.signal("close")
+        assert await waiting.result() == ["signal", "code"]
