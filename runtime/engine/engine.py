@@ -526,6 +526,10 @@ class Engine:
     def _hand_on(self, run: RunActor, message: Any) -> None:
         """A message that `run` had not read when it left memory: whose is it now?"""
         if type(message) is Question:
+            if self.stopping:
+                closed = RuntimeStateError("the runtime was closed")
+                fail(message.reply, self.lost or closed)
+                return
             asking = self.loop.create_task(self._ask_again(run, message))
             self._asking.add(asking)
             asking.add_done_callback(self._asking.discard)
@@ -869,18 +873,19 @@ class Engine:
         assert program is not None
 
         def look() -> Any:
-            with on_stage(self.on_loop, (key, CODE)):
+            try:
                 program.replay(state.script)
                 return program.query(name, args, kwargs, headers)
+            finally:
+                program.close()
 
         who = f"run {stored.run.workflow_id!r} ({stored.run.run_id})"
+        limit = OVERRUNS * state.start.options.task_timeout
         try:
-            limit = state.start.options.task_timeout
-            return self.watchdog.within(who, OVERRUNS * limit, look)
+            with on_stage(self.on_loop, (key, CODE)):
+                return self.watchdog.within(who, limit, look)
         except Overran as over:
             raise QueryFailed(f"query {name!r}: {over}") from over
-        finally:
-            program.close()
 
     async def wait_closed(self, key: int) -> Closed:
         """Wait for the durable end of a run; RunPutAside if its code cannot run."""

@@ -9,6 +9,7 @@ asks for: attempts, timers, messages, answers.
 import asyncio
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -639,11 +640,7 @@ class RunActor(Actor):
 
     def _unpause(self) -> None:
         paused, self.paused = self.paused, None
-        if paused is not None:
-            self._deliver(paused)
-
-    def _deliver(self, paused: Paused) -> None:
-        for message in paused.deferred:
+        for message in () if paused is None else paused.deferred:
             self.post(message)
 
     def _overrun(self, turn: Turn, where: str) -> None:
@@ -701,10 +698,13 @@ class RunActor(Actor):
         return self.engine.build(self) is None
 
     def drop_program(self) -> None:
-        """Forget the code's frames; the state stays."""
-        if self.program is not None:
-            self.program.close()
-            self.program = None
+        """Forget the code's frames; the state stays. Its clean-up runs, in its time."""
+        program, self.program = self.program, None
+        if program is None:
+            return
+        engine, limit = self.engine, self.state.start.options.task_timeout
+        with on_stage(engine.on_loop, (self.row.key, CODE)), suppress(Overran):
+            engine.watchdog.within(self, limit, program.close)
 
     @property
     def stuck(self) -> str | None:

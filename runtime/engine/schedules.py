@@ -221,12 +221,21 @@ class Schedules:
 
         What is left is due again: each schedule has one slice in its line at a time.
         """
+        try:
+            await self._act_on_crowd()
+        except Exception:
+            logger.exception("which schedules are due cannot be read; trying again")
+            self._fire_at(self._engine.clock.now() + RETRY)
+
+    async def _act_on_crowd(self) -> None:
         now, store = self._engine.clock.now(), self._engine.store
-        due = store.rows("due_schedules", now, CROWD)
-        done = await asyncio.gather(
-            *(self._act(place, Schedule.make_up, timely=True) for place in due)
-        )
-        self._acting = False
+        try:
+            due = store.rows("due_schedules", now, CROWD)
+            done = await asyncio.gather(
+                *(self._act(place, Schedule.make_up, timely=True) for place in due)
+            )
+        finally:
+            self._acting = False
         if self._engine.stopping:
             return
         troubled = {place for place, did in zip(due, done, strict=True) if not did}
