@@ -95,6 +95,7 @@ from everact.runtime.definitions.author import (
     uuid4,
     wait_condition,
 )
+from everact.runtime.definitions.calling import call
 from everact.runtime.definitions.combinators import all as all
 from everact.runtime.definitions.combinators import any as any
 from everact.runtime.definitions.combinators import gather, race
@@ -139,6 +140,7 @@ from everact.runtime.errors import (
     QueryFailed,
     QueryRejected,
     ReadOnlyError,
+    RequestIdReused,
     RPCError,
     RunCancelled,
     RunPutAside,
@@ -240,6 +242,7 @@ __all__ = [
     "ReadOnlyError",
     "ReceivedEvent",
     "Registry",
+    "RequestIdReused",
     "Reset",
     "RetryConfig",
     "RetryPolicy",
@@ -310,6 +313,7 @@ __all__ = [
     "WorkflowFailure",
     "all_handlers_finished",
     "any_of",
+    "call",
     "cancel_reason",
     "cancel_run",
     "context",

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from everact.actors import Actor, ActorRef, ActorSystem, Clock, SystemClock
 from everact.runtime.client.client import Client
 from everact.runtime.client.interceptors import ClientInterceptor
-from everact.runtime.client.transport import InProcess, Transport
+from everact.runtime.client.transport import InProcess, Transport, Usual
 from everact.runtime.core.bounds import whole
 from everact.runtime.core.durations import Duration, seconds
 from everact.runtime.definitions import active
@@ -140,7 +140,8 @@ class Runtime(Client):
         engine = self._make_engine()
         await self._open(engine)
         self._engine = engine
-        self._transport = self._way(InProcess(engine))
+        usual = Usual(self.data_converter, self.interceptors)
+        self._transport = self._way(InProcess(engine, usual))
         self._retention = Retention(engine, self._keep)
         self._leave = active.enter(self)
         return self

@@ -32,6 +32,7 @@ __all__ = [
     "QueryRejected",
     "RPCError",
     "ReadOnlyError",
+    "RequestIdReused",
     "RunCancelled",
     "RunPutAside",
     "RunTerminated",
@@ -151,7 +152,12 @@ class AttemptLost(_Carrying):
 
 
 class ChildFailure(_Carrying):
-    """A child run did not succeed; `cause` tells how it ended."""
+    """A child run did not succeed; `cause` tells how it ended.
+
+    `workflow_id` and `run_id` are its own: of a child that was tried again, or that
+    continued as new, the run ID of its last run. Of one that could not be started
+    `run_id` is empty.
+    """
 
     def __init__(self, message: str, workflow_id: str = "", run_id: str = "") -> None:
         super().__init__(message)
@@ -300,6 +306,22 @@ class WorkflowAlreadyStarted(_Carrying):
         self.workflow_type = workflow_type
         self.run_id = run_id
         self.closed = closed
+
+
+class RequestIdReused(_Carrying):
+    """One request ID was given to two requests; the second one changed nothing.
+
+    `first` and `second` tell the operation and the target of each.
+    """
+
+    def __init__(self, request_id: str, first: str, second: str) -> None:
+        super().__init__(
+            f"request ID {request_id!r} was used for {first}, and now for {second}, "
+            "which was not carried out: give every request an ID of its own"
+        )
+        self.request_id = request_id
+        self.first = first
+        self.second = second
 
 
 class QueryRejected(_Carrying):

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from everact.runtime.cli.findings import Finding, ok, problem, warning
 from everact.runtime.control.tokens import TokenFile
 from everact.runtime.errors import EveractError
-from everact.runtime.store import catalogue, keyfile
+from everact.runtime.store import catalogue, custody, keyfile
 
 ROOM: Final = 256 * 1024 * 1024
 """Bytes of free disk below which a warning is due."""
@@ -39,6 +39,14 @@ def check_database(database: str, *, thorough: bool = False) -> Iterator[Finding
         )
         return
     yield from _folder(folder)
+    key = keyfile.key_file(str(path))
+    if key.exists() and not (path.exists() and path.stat().st_size):
+        refusal = custody.refuse_new_beside_key(str(path), key)
+        advice = (
+            "put the database back from a backup, or the rescued copy if it is named"
+        )
+        yield problem("database", str(refusal), advice)
+        return
     if not path.exists():
         yield warning(
             "database",

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import ssl
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,12 +18,22 @@ from everact.runtime.cli.output import Output
 from everact.runtime.cli.unserved import Unserved
 from everact.runtime.client.client import Client
 from everact.runtime.client.connecting import ADDRESS
-from everact.runtime.client.settings import Target, TLSConfig, parse_target
+from everact.runtime.client.remote import HttpTransport
+from everact.runtime.client.settings import (
+    KeepAliveConfig,
+    Target,
+    TLSConfig,
+    parse_target,
+)
 from everact.runtime.control.settings import DEFAULT_HOST, DEFAULT_PORT
 from everact.runtime.core.durations import seconds
 
 T = TypeVar("T")
 Command = Callable[..., Any]
+
+KEEP_ALIVE: Final = KeepAliveConfig(interval=10.0, timeout=35.0)
+"""A silent engine is given up as late as by other clients, and probed sooner, so that
+whoever waits at the terminal is told of the silence."""
 
 DEFAULT_ADDRESS: Final = f"{DEFAULT_HOST}:{DEFAULT_PORT}"
 
@@ -65,15 +76,29 @@ class Remote:
         """Do `work` with a client; NotYet if it takes more than `limit` seconds."""
         return asyncio.run(self._call(work, limit))
 
+    def _tell_of_silence(self, silent: float) -> None:
+        if sys.stderr.isatty():
+            click.echo(
+                f"no answer from {self.address} for {silent:.0f} s, still trying",
+                err=True,
+            )
+
     async def _call(
         self, work: Callable[[Client], Awaitable[T]], limit: float | None
     ) -> T:
         with bad_input():
             opening = Client.connect(
-                self.address, namespace=self.workspace, tls=self.tls
+                self.address,
+                namespace=self.workspace,
+                tls=self.tls,
+                keep_alive_config=KEEP_ALIVE,
+                lazy=True,
             )
             client = await opening
         async with client:
+            assert isinstance(client.transport, HttpTransport)
+            client.transport.connection.on_silence = self._tell_of_silence
+            await client.transport.reach()
             waiting = asyncio.timeout(limit)
             try:
                 async with waiting:

@@ -271,6 +271,7 @@ def describe(engine: Remote, out: Output, schedule_id: str) -> None:
             "next": ", ".join(moment(time) for time in view.next_times),
             "created": moment(view.created_at),
             "updated": moment(view.updated_at),
+            "by": view.identity,
         }
     )
     out.answer(_described(view), shown)

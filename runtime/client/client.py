@@ -23,6 +23,7 @@ from everact.runtime.client.listing import (
     checked_query,
     narrowed,
 )
+from everact.runtime.client.refused import client_errors
 from everact.runtime.client.rpc import RPC, checked_metadata, rpc_of
 from everact.runtime.client.schedules import Schedules
 from everact.runtime.client.search_attributes import SearchAttributeKeys
@@ -34,7 +35,7 @@ from everact.runtime.client.starting import (
     start_request,
 )
 from everact.runtime.client.tasks import TaskHandle, task_ref
-from everact.runtime.client.transport import Transport
+from everact.runtime.client.transport import NOTHING_USUAL, Transport, usual_of
 from everact.runtime.client.versions import VersionsClient
 from everact.runtime.client.views import RunCount, run_count
 from everact.runtime.client.with_start import Updates
@@ -58,7 +59,8 @@ class Client:
     """Starts and addresses runs of one namespace through a transport.
 
     `connect` opens a transport and makes its client. Made directly, a client shares
-    the `transport` of another one, with settings of its own, and opens nothing.
+    the `transport` of another one, with settings of its own, and opens nothing; what
+    is not given is as `connect` has it.
     `default_query_reject_condition` applies to queries that give none.
 
     It may be used on one event loop only, and not in a process forked from the one
@@ -73,7 +75,7 @@ class Client:
         data_converter: DataConverter | None = None,
         identity: str = "",
         default_query_reject_condition: str = runs.REJECT_NONE,
-        interceptors: Sequence[ClientInterceptor | WorkerInterceptor] = (),
+        interceptors: Sequence[ClientInterceptor | WorkerInterceptor] | None = None,
     ) -> None:
         if default_query_reject_condition not in runs.REJECTS:
             raise ValueError(
@@ -81,10 +83,14 @@ class Client:
                 + ", ".join(runs.REJECTS)
             )
         self._owned = False
+        self._lazy = False
         self._namespace = namespace
-        self.data_converter = checked_converter(data_converter)
+        usual = NOTHING_USUAL if transport is None else usual_of(transport)
+        self.data_converter = checked_converter(data_converter or usual.data_converter)
         self.values = self.data_converter.immediate
-        self.interceptors = checked_interceptors(interceptors)
+        self.interceptors = checked_interceptors(
+            usual.interceptors if interceptors is None else interceptors
+        )
         self._transport = None if transport is None else self._way(transport)
         self.identity = identity or _identity()
         self.default_query_reject_condition = default_query_reject_condition
@@ -116,6 +122,12 @@ class Client:
         if self._transport is None:
             raise RuntimeStateError("the client is closed")
         return self._transport
+
+    @property
+    def lazy(self) -> bool:
+        """Whether it was made to connect later, and has not connected yet."""
+        connection = getattr(plain_connection(self.transport), "connection", None)
+        return self._lazy and not getattr(connection, "established", True)
 
     @property
     def namespace(self) -> str:
@@ -492,10 +504,17 @@ class Client:
         The start is durable when this returns. Several are started in one
         transaction, all or none, and have their identifiers in the order of the
         calls. An identifier is text without structure: `handle(identifier)` gives the
-        result, describes and cancels. RPCError NOT_FOUND for a function that nothing
-        here knows; TypeError for what is no call, ValueError for more than
-        `batches.MOST` of them.
+        result, describes and cancels. ClientError, with an HTTP status and a code, for
+        what the engine refuses, as 404 for a function that nothing there knows; it is
+        an AuthorizationError where the credential is not enough. TypeError for what is
+        no call, ValueError for more than `batches.MOST` of them.
         """
+        with client_errors():
+            return await self._dispatch(call, rpc)
+
+    async def _dispatch(
+        self, call: Call | Iterable[Call], rpc: RPC
+    ) -> str | builtins.list[str]:
         if isinstance(call, Call):
             started = await self.transport.call(dispatch_request(self, call), rpc)
             return started.workflow_id

@@ -22,12 +22,9 @@ from everact.runtime.definitions.interceptors import WorkerInterceptor
 from everact.runtime.definitions.keywords import closed
 from everact.runtime.errors import RuntimeStateError
 from everact.runtime.values.converter import DataConverter
-from everact.runtime.values.json_payloads import JsonConverter
 from everact.runtime.values.payloads import PickleConverter
 
 ADDRESS: Final = "EVERACT_ADDRESS"
-REMOTE: Final = DataConverter(JsonConverter())
-"""What a client of a remote engine converts with unless told otherwise."""
 
 
 class Connecting(TypedDict, total=False):
@@ -93,8 +90,8 @@ async def connect(target: str | None, **options: Unpack[Connecting]) -> Client:
             "data_converter=DataConverter(JsonConverter(), …)"
         )
     transport = _transport(target, options)
-    client = Client(transport, **({"data_converter": REMOTE} | _of_client(options)))
-    client._owned = True
+    client = Client(transport, **_of_client(options))
+    client._owned, client._lazy = True, options.get("lazy", False)
     if not options.get("lazy", False):
         try:
             await transport.reach()

@@ -6,7 +6,7 @@ of the family; whatever answer came is given as it is.
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -26,6 +26,9 @@ from everact.runtime.errors import EngineUnreachable, RuntimeStateError
 
 CONNECT_SECONDS: Final = 10.0
 """How long it may take until a socket is connected."""
+
+NOTICE: Final = 15.0
+"""Seconds of silence of which somebody who waits is told."""
 
 SIGN_OF_LIFE: Final = "/healthz"
 
@@ -67,6 +70,10 @@ class Connection:
         self._session: aiohttp.ClientSession | None = None
         self._watch: asyncio.Task[None] | None = None
         self._heard = 0.0
+        self.on_silence: Callable[[float], None] | None = None
+        """Told for how many seconds the engine has been silent, while somebody waits:
+        after `NOTICE`, twice that, and so on. It is probed in time if the interval of
+        `keep_alive` is shorter than that."""
 
     async def request(
         self,
@@ -85,6 +92,9 @@ class Connection:
         or is used on another loop or in a forked process.
         """
         loop = self._affinity.enter()
+        if self._watch is None and self._keep_alive is not None:
+            self._heard = loop.time()
+            self._watch = loop.create_task(self._keep_watch(self._keep_alive))
         async with self._pending.within(limit, expired or self._silent):
             try:
                 found = await self._send(method, path, body, headers)
@@ -93,8 +103,6 @@ class Connection:
                     raise self._affinity.refusal() from None
                 raise self._no_answer(error) from error
         self._heard, self.established = loop.time(), True
-        if self._watch is None and self._keep_alive is not None:
-            self._watch = loop.create_task(self._keep_watch(self._keep_alive))
         return found
 
     async def pause(self, seconds: float) -> None:
@@ -155,18 +163,38 @@ class Connection:
         loop = asyncio.get_running_loop()
         interval = seconds(settings.interval, what="interval")
         limit = seconds(settings.timeout, what="timeout")
+        telling = loop.create_task(self._tell_of_silence())
+        since = self._heard
+        try:
+            while True:
+                await asyncio.sleep(max(since + interval - loop.time(), 0.0))
+                if loop.time() - max(since, self._heard) < interval:
+                    since = self._heard
+                    continue
+                try:
+                    async with asyncio.timeout(limit):
+                        await self._send("GET", SIGN_OF_LIFE, None, {})
+                except (TimeoutError, aiohttp.ClientError, OSError):
+                    lifeless = f"gave no sign of life for {interval + limit:g} s"
+                    self._pending.abort(partial(self._unreachable, lifeless, sent=True))
+                    await self._drop_sockets()
+                else:
+                    self._heard = loop.time()
+                since = loop.time()
+        finally:
+            telling.cancel()
+
+    async def _tell_of_silence(self) -> None:
+        loop, told = asyncio.get_running_loop(), NOTICE
         while True:
-            await asyncio.sleep(max(self._heard + interval - loop.time(), 0.0))
-            if loop.time() - self._heard < interval:
-                continue
-            try:
-                async with asyncio.timeout(limit):
-                    await self._send("GET", SIGN_OF_LIFE, None, {})
-            except (TimeoutError, aiohttp.ClientError, OSError):
-                lifeless = f"gave no sign of life for {interval + limit:g} s"
-                self._pending.abort(partial(self._unreachable, lifeless, sent=True))
-                await self._drop_sockets()
-            self._heard = loop.time()
+            await asyncio.sleep(max(self._heard + told - loop.time(), 0.0))
+            silent = loop.time() - self._heard
+            if silent < NOTICE:
+                told = NOTICE
+            elif silent >= told:
+                if self.on_silence is not None and self._pending:
+                    self.on_silence(silent)
+                told *= 2
 
     def _no_answer(self, error: Exception) -> EngineUnreachable:
         """`error` of the HTTP library as the family's."""

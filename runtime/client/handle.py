@@ -52,8 +52,11 @@ class RunHandle(Generic[R]):
 
     `run_id` narrows it to one run (None: the open or latest one of the ID),
     `first_execution_run_id` to one chain; `result_run_id` is the run whose result
-    `result` waits for. `result_type` is the type of the result, if `target`, the
-    workflow, does not tell it. A wrong ID shows only on use, as an RPCError NOT_FOUND.
+    `result` waits for. A handle that a start gave cancels, terminates and waits for
+    the chain that it started; signals, queries, updates and what is looked at reach
+    the open or latest run of the ID. `result_type` is the type of the result, if
+    `target`, the workflow, does not tell it. A wrong ID shows only on use, as an
+    RPCError NOT_FOUND.
     """
 
     def __init__(
@@ -115,11 +118,9 @@ class RunHandle(Generic[R]):
         if timeout is not None:
             async with asyncio.timeout(seconds(timeout, what="timeout")):
                 return await self.result(follow_runs=follow_runs, **rpc)
-        ref = runs.RunRef(
-            workflow_id=self._id,
+        ref = msgspec.structs.replace(
+            self._ref(pinned=True),
             run_id=self._result_run_id or self._run_id or "",
-            first_run_id=self._first or "",
-            workspace=self._client.namespace,
             key=self._key,
         )
         closed = await self._client.transport.call(
@@ -335,12 +336,12 @@ class RunHandle(Generic[R]):
         """Ask the run to stop; the request is durable when this returns.
 
         Asking an open run again changes nothing. RPCError NOT_FOUND if the run is
-        closed or unknown.
+        closed or unknown, or of another chain than the handle's.
         """
         checked_text(reason, "reason")
         await self._client.transport.call(
             runs.CancelRun(
-                run=self._ref(),
+                run=self._ref(pinned=True),
                 reason=reason,
                 identity=self._client.identity,
                 request_id=request_id,
@@ -357,15 +358,16 @@ class RunHandle(Generic[R]):
     ) -> None:
         """End the run at once, without running its code; durable when this returns.
 
-        RPCError NOT_FOUND if the run is closed or unknown, unless this is a
-        repetition with the same `request_id` within 24 hours.
+        RPCError NOT_FOUND if the run is closed or unknown, or of another chain than
+        the handle's, unless this is a repetition with the same `request_id` within 24
+        hours.
         """
         checked_text(reason, "reason")
         encode = self._client.values.encode
         encoded = tuple(encode(d, f"detail {n}") for n, d in enumerate(details, 1))
         await self._client.transport.call(
             runs.TerminateRun(
-                run=self._ref(),
+                run=self._ref(pinned=True),
                 reason=reason,
                 details=encoded,
                 identity=self._client.identity,
@@ -399,11 +401,13 @@ class RunHandle(Generic[R]):
         given = positional if args is None else tuple(args)
         return encode_arguments(self._client.values, given, {}, name)[0]
 
-    def _ref(self) -> runs.RunRef:
+    def _ref(self, *, pinned: bool = False) -> runs.RunRef:
+        """The run that is meant; `pinned` to the chain that the handle is of."""
+        started = self._result_run_id is not None and self._run_id is None
         return runs.RunRef(
             workflow_id=self._id,
             run_id=self._run_id or "",
-            first_run_id=self._first or "",
+            first_run_id=(self._first or "") if pinned or not started else "",
             workspace=self._client.namespace,
         )
 

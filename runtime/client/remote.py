@@ -13,14 +13,16 @@ from functools import partial
 from typing import Any, Final, TypeVar
 from uuid import uuid4
 
+import msgspec
 from msgspec.structs import replace
 
 from everact.runtime import wire
 from everact.runtime.client.connection import SIGN_OF_LIFE, Answer, Connection
 from everact.runtime.client.rpc import NO_METADATA, RPC, checked_metadata, checked_rpc
 from everact.runtime.client.settings import TRANSIENT, RetryConfig
-from everact.runtime.client.transport import deadline_exceeded, waits
+from everact.runtime.client.transport import Usual, deadline_exceeded, waits
 from everact.runtime.core.durations import optional_seconds
+from everact.runtime.core.requests import AUTOMATIC
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import (
     EngineUnreachable,
@@ -30,11 +32,17 @@ from everact.runtime.errors import (
 )
 from everact.runtime.operations.base import OPERATIONS, Request
 from everact.runtime.operations.batches import StartRuns, StartTogether
+from everact.runtime.operations.requests import check_id
+from everact.runtime.values.converter import DataConverter
+from everact.runtime.values.json_payloads import JsonConverter
 
 A = TypeVar("A")
 
 _BATCHES: Final = (StartRuns, StartTogether)
 """Requests that hold others, each with a request ID of its own."""
+
+REMOTE: Final = DataConverter(JsonConverter())
+"""What a client of a remote engine converts with unless told otherwise."""
 
 POLL: Final = 30.0
 """Seconds that an engine is asked to wait before it says "not yet"."""
@@ -58,6 +66,7 @@ class HttpTransport:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.connection = connection
+        self.usual = Usual(REMOTE)
         self.rpc_metadata = checked_metadata(rpc_metadata)
         self.api_key = api_key
         self._key_place = key_place
@@ -136,10 +145,13 @@ class HttpTransport:
             limit=limit,
             expired=expired,
         )
-        if found.status in (200, 202):
+        if found.status not in (200, 202):
+            raise self._refusal(found)
+        try:
             answer: A | wire.NotYet = wire.decode_answer(type(request), found.body)
-            return answer
-        raise self._refusal(found)
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise self._no_engine(found.status) from error
+        return answer
 
     def _refusal(self, answer: Answer) -> Exception:
         """The error that an answer tells of."""
@@ -149,13 +161,17 @@ class HttpTransport:
             return RPCError(text, error.status, error.details)
         if error is not None:
             return error
-        away = answer.status >= 500
+        return self._no_engine(answer.status)
+
+    def _no_engine(self, http_status: int) -> RPCError:
+        """An answer is not one that an engine gives."""
+        away = http_status >= 500
         status = _FOREIGN.get(
-            answer.status,
+            http_status,
             RPCStatus.UNAVAILABLE if away else RPCStatus.FAILED_PRECONDITION,
         )
         return RPCError(
-            f"{self.connection.target} answered with HTTP status {answer.status}, and "
+            f"{self.connection.target} answered with HTTP status {http_status}, and "
             "not as an engine does",
             status,
         )
@@ -222,10 +238,16 @@ _REFUSED: Final = frozenset({RPCStatus.UNAVAILABLE, RPCStatus.RESOURCE_EXHAUSTED
 
 
 def identified(request: Request[A]) -> Request[A]:
-    """`request` with a request ID of its own, if it takes one and has none."""
+    """`request` with a request ID of its own, if it takes one and has none.
+
+    RPCError for one that is not a user's to give.
+    """
     found: Any = request
-    if getattr(found, "request_id", None) == "":
-        found = replace(found, request_id=uuid4().hex)
+    request_id = getattr(found, "request_id", None)
+    if request_id:
+        check_id(request_id)
+    elif request_id is not None:
+        found = replace(found, request_id=AUTOMATIC + uuid4().hex)
     elif isinstance(found, _BATCHES):
         found = replace(found, starts=tuple(identified(one) for one in found.starts))
     given: Request[A] = found

@@ -141,6 +141,7 @@ def _creation(
         static_details=details,
         request_id=options.get("request_id", ""),
         workspace=client.namespace,
+        identity=client.identity,
     )
 
 
@@ -277,7 +278,10 @@ class ScheduleHandle:
 
         A repetition with the same `request_id` within 24 hours is no error.
         """
-        await self._call(requests.DeleteSchedule, rpc, request_id=request_id)
+        request = requests.DeleteSchedule(
+            id=self._id, workspace=self._client.namespace, request_id=request_id
+        )
+        await self._client.transport.call(request, rpc)
 
     def __repr__(self) -> str:
         return f"<ScheduleHandle {self._id!r}>"
@@ -308,8 +312,15 @@ class ScheduleHandle:
             keep_action=schedule.action is view.schedule.action,
             attributes=None if attributes is None else attributes_of(attributes),
             workspace=self._client.namespace,
+            identity=self._client.identity,
         )
 
     async def _call(self, kind: Any, rpc: RPC, **given: Any) -> None:
-        request = kind(id=self._id, workspace=self._client.namespace, **given)
+        client = self._client
+        request = kind(
+            id=self._id,
+            workspace=client.namespace,
+            identity=client.identity,
+            **given,
+        )
         await self._client.transport.call(request, rpc)

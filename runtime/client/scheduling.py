@@ -216,6 +216,8 @@ class ScheduleView:
     running_actions: tuple[ScheduledRun, ...]
     recent_actions: tuple[ScheduledRun, ...]
     next_times: tuple[datetime, ...]
+    identity: str
+    """Of whoever asked last for a change, or for an action."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +354,7 @@ def schedule_view(
         _runs(found.running),
         _runs(found.recent),
         tuple(moment_of(time) for time in found.upcoming),
+        found.identity,
     )
 
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 from everact.runtime.client.blocking import LoopThread, refuse_on_loop
 from everact.runtime.client.credentials import find_token, save_token
 from everact.runtime.client.settings import RetryConfig, parse_target
+from everact.runtime.core.requests import AUTOMATIC
 from everact.runtime.definitions.context import current_attempt
 from everact.runtime.errors import (
     AuthorizationError,
@@ -149,7 +150,7 @@ class HttpClient:
         if body is not None:
             sent |= {
                 "content-type": "application/json",
-                "idempotency-key": uuid4().hex,
+                "idempotency-key": AUTOMATIC + uuid4().hex,
             }
         given = options.get("headers") or {}
         sent |= {name.lower(): value for name, value in given.items()}

@@ -3,7 +3,7 @@
 import asyncio
 from asyncio import _get_running_loop
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from everact.runtime.client.affinity import Affinity
 from everact.runtime.client.rpc import NO_METADATA, RPC, checked_metadata, checked_rpc
@@ -12,11 +12,33 @@ from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import RPCError
 from everact.runtime.operations import runs
 from everact.runtime.operations.base import OPERATIONS, Request
+from everact.runtime.operations.requests import carry_out, check_id
+from everact.runtime.values.converter import DataConverter
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
 
 A = TypeVar("A")
+
+
+class Usual(NamedTuple):
+    """What clients of a transport convert and intercept with, unless they say so."""
+
+    data_converter: DataConverter | None = None
+    interceptors: tuple[Any, ...] = ()
+
+
+NOTHING_USUAL: Final = Usual()
+
+
+def usual_of(transport: Any) -> Usual:
+    """What is usual on a transport, or on the one that it goes by."""
+    plain = getattr(transport, "connection", transport)
+    for one in (transport, plain):
+        found = getattr(one, "usual", None)
+        if isinstance(found, Usual):
+            return found
+    return NOTHING_USUAL
 
 
 class Transport(Protocol):
@@ -46,8 +68,9 @@ class InProcess:
     a row until something is so, and the loop is what makes it so.
     """
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: "Engine", usual: Usual = NOTHING_USUAL) -> None:
         self.engine = engine
+        self.usual = usual
         self.rpc_metadata = NO_METADATA
         self.api_key: str | None = None
         self._affinity = Affinity("runtime", engine.loop)
@@ -69,10 +92,12 @@ class InProcess:
             await asyncio.sleep(0)  # first: the answer is as things are when given
             answer = await operation.handler(self.engine, request)
             return answer
+        if getattr(request, "request_id", ""):
+            check_id(request.request_id)  # type: ignore[attr-defined]
         commits = self.engine.commits
         before = commits.answered
         try:
-            answer = await operation.handler(self.engine, request)
+            answer = await carry_out(self.engine, request)
         except Exception:
             if commits.answered == before:
                 await asyncio.sleep(0)

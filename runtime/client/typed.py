@@ -8,10 +8,13 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
 from everact.runtime.definitions.signature import type_hints
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.updates import UpdateMethod
 from everact.runtime.definitions.workflows import definition_of
+from everact.runtime.errors import ValueNotReadable
 from everact.runtime.values.converter import DataConverter
 
 
@@ -21,13 +24,19 @@ def decoded(
     """The value of `payload`: of `result_type`, or of what `target` returns.
 
     Values that carry their class need neither and are given as they are.
-    msgspec.ValidationError if a value does not fit its type.
+    ValueNotReadable if a value does not fit its type.
     """
     if not values.hinted:
         return values.decode(payload)
     if result_type is None and target is not None:
         result_type = _returned(_function(target))
-    return values.decode_as(payload, Any if result_type is None else result_type)
+    kind = Any if result_type is None else result_type
+    try:
+        return values.decode_as(payload, kind)
+    except msgspec.MsgspecError as error:
+        name = getattr(kind, "__qualname__", kind)
+        text = f"the value is no {name}, which was asked for: {error}"
+        raise ValueNotReadable(text) from error
 
 
 def _function(target: Any) -> Callable[..., Any] | None:

@@ -205,6 +205,9 @@ class Updates:
         options: Updating,
     ) -> UpdateHandle[Any]:
         client = self._client
+        request_id = start._options.get("request_id")
+        if request_id and "id" not in options:  # the same when it is repeated
+            options = {**options, "id": request_id}
         sent = update_of(client, update, positional, options)
         asked = start._use(client)
         request = requests.SendWithStart(

@@ -26,6 +26,7 @@ from everact.runtime.errors import EveractError, RPCError, RuntimeStateError
 from everact.runtime.isolation import contained, log
 from everact.runtime.operations.arguments import typed
 from everact.runtime.operations.base import Operation
+from everact.runtime.operations.requests import carry_out
 from everact.runtime.operations.table import OPERATIONS
 
 if TYPE_CHECKING:
@@ -83,9 +84,8 @@ def _answering(engine: "Engine", operation: Operation) -> Handler:
 
     async def answer(request: web.Request) -> web.Response:
         asked = await _asked(request, engine, operation)
-        given = typed(engine, asked.request)
         with operation_span(operation.name):
-            answering = operation.handler(engine, given)
+            answering = carry_out(engine, asked.request, typed)
             if not operation.waits:
                 found = await answering
             else:

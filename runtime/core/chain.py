@@ -11,6 +11,7 @@ from everact.runtime.core.cron import cron_times
 from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
 from everact.runtime.core.records import (
     NO_EXTRAS,
+    Attribute,
     Complete,
     CompleteUpdate,
     ContinueAsNew,
@@ -43,7 +44,9 @@ def successor(
 ) -> Started | None:
     """The start of the run that follows a closed `state`; None if it was the last.
 
-    `carried` are the unread signals, `run_id` the ID for a successor.
+    `carried` are the unread signals, `run_id` the ID for a successor. A retry that
+    would come due after the limit of the chain is a successor too: it waits, and the
+    limit closes it.
     """
     command, start = state.closing, replace(state.start, answered=())
     options = _present(state)
@@ -57,7 +60,7 @@ def successor(
             or options.task_timeout,
             memo=options.memo if command.memo is None else command.memo,
             run_deadline=None,
-            extras=_without_event(options.extras),
+            extras=_continued(options.extras, command.attributes),
         )
         return replace(
             start,
@@ -72,17 +75,15 @@ def successor(
         )
     if type(command) is Fail and command.failure.kind not in _RETRIED:
         return None
-    begin: float | None = None
-    attempt, previous = 1, start.previous
-    if type(command) is Fail and options.retry is not None:
-        failure = command.failure
-        if options.retry.allows(failure, start.attempt):
-            begin = now + options.retry.delay(failure, start.attempt)
-            attempt = start.attempt + 1
+    begin = _next_by_retry(state, now)
+    attempt, previous = start.attempt + 1, start.previous
     if begin is None and cron_of(start.options):
         begin, previous = _next_by_cron(state, now), _previous(state)
-    deadline = options.execution_deadline
-    if begin is None or (deadline is not None and begin >= deadline):
+        attempt = 1
+        deadline = options.execution_deadline
+        if begin is not None and deadline is not None and begin >= deadline:
+            return None
+    if begin is None:
         return None
     return replace(
         start,
@@ -95,17 +96,40 @@ def successor(
     )
 
 
-def _without_event(extras: Extras | None) -> Extras | None:
-    """The extras of a run that no event starts: its arguments are its own."""
-    if extras is None or not extras.event_id:
-        return extras
-    return replace(extras, event_id="", event_key="")
+def _continued(
+    extras: Extras | None, attributes: dict[str, Attribute] | None
+) -> Extras | None:
+    """The extras of a run that no event starts: its arguments are its own.
+
+    `attributes` are its search attributes, if they are to be others.
+    """
+    if extras is not None and extras.event_id:
+        extras = replace(extras, event_id="", event_key="")
+    if attributes is not None:
+        extras = replace(extras or NO_EXTRAS, attributes=attributes)
+    return None if extras == NO_EXTRAS else extras
 
 
 def cron_of(options: StartOptions) -> str:
     """The cron text by which runs follow each other; empty without one."""
     extras = options.extras
     return extras.cron if extras is not None else ""
+
+
+def _next_by_retry(state: RunState, now: float) -> float | None:
+    """When a failed run is tried again; None if it is not."""
+    command, start = state.closing, state.start
+    policy = start.options.retry
+    if type(command) is not Fail or policy is None:
+        return None
+    failure = command.failure
+    if failure.timeout is TimeoutKind.EXECUTION and (
+        failure.kind is FailureKind.TIMED_OUT
+    ):
+        return None
+    if not policy.allows(failure, start.attempt):
+        return None
+    return now + policy.delay(failure, start.attempt)
 
 
 def _next_by_cron(state: RunState, now: float) -> float | None:
@@ -144,6 +168,7 @@ def next_generation(state: RunState) -> RunState:
             abandoned(state, update) if type(update) is UpdateAccepted else update
             for update in (state.updates or {}).values()
         ),
+        restarts=state.start.restarts + command.restart,
     )
     fresh = RunState(start)
     fresh.generation = state.generation + 1
@@ -165,6 +190,8 @@ def abandoned(state: RunState, update: UpdateAccepted) -> CompleteUpdate:
     """What an update is answered with whose handler ended with the run's code."""
     start = state.start
     how = f"is {state.status}" if state.status else "went on with a tail call"
+    if type(state.closing) is TailCall and state.closing.restart:
+        how = "began anew"
     failure = Failure(
         FailureKind.APPLICATION,
         "UpdateAbandoned",

@@ -43,7 +43,8 @@ class Failure(msgspec.Struct, frozen=True, array_like=True):
 
     `type` is the qualified class name, `value` the exception itself as an opaque
     payload if it could be stored, `details` the author's payloads, `retry_after`
-    seconds that the author asked to wait before the next attempt.
+    seconds that the author asked to wait before the next attempt. `workflow_id` and
+    `run_id` are of the child run that failed, if the failure is that of a child.
     """
 
     kind: FailureKind
@@ -57,6 +58,8 @@ class Failure(msgspec.Struct, frozen=True, array_like=True):
     traceback: str = ""
     value: bytes | None = None
     cause: "Failure | None" = None
+    workflow_id: str = ""
+    run_id: str = ""
 
     @property
     def title(self) -> str:

@@ -40,6 +40,8 @@ class TaskOptions(Record, frozen=True):
     queue: str | None = None
     await_cancelled: bool = False
     """Whether a cancelled call waits for what becomes of the task."""
+    manual_heartbeat: bool = False
+    """Whether silence counts while the process lives that the attempt runs in."""
 
 
 DEFAULT_TASK = TaskOptions()
@@ -142,7 +144,8 @@ class Started(Record, tag=1, frozen=True):
     `carried` are messages to be shown first of all: signals that the one before did
     not read, an update that came with the start. `inbox_seq` is how many messages the
     run had taken in before this generation, `answered` what updates of earlier
-    generations were answered with.
+    generations were answered with, `restarts` how many generations were made by
+    `RestartRequested`.
     """
 
     name: str
@@ -161,10 +164,27 @@ class Started(Record, tag=1, frozen=True):
     inbox_seq: int = 0
     previous: Previous | None = None
     answered: tuple["CompleteUpdate", ...] = ()
+    restarts: int = 0
+
+
+RULES = 1
+"""The rules by which code is run that begins now. A run keeps those it began by: other
+rules give other commands, which its history would not fit.
+
+0: async handlers of messages that came before the code begin after it; a cancelled
+await of a child raises at once. 1: all handlers of such messages begin before the
+code, in order of arrival; a cancelled await of a child waits for the child's end.
+"""
 
 
 class Began(Record, tag=2, frozen=True):
-    """The program is shown events from now on, first of all those kept for it."""
+    """The program is shown events from now on, first of all those kept for it.
+
+    `rules` are those that its code is run by, see `RULES`: they count where the code
+    begins, and mean nothing where it goes on.
+    """
+
+    rules: int = 0
 
 
 class Held(Record, tag=3, frozen=True):
@@ -292,6 +312,12 @@ class TaskReported(Record, tag=20, frozen=True):
     identity: str = ""
 
 
+class RestartRequested(Record, tag=21, frozen=True):
+    """The run's code fits its history no more, and says that it is to begin anew."""
+
+    reason: str = ""
+
+
 class EventMatched(Record, tag=17, frozen=True):
     """A user event that `call` waits for was stored. `payload` is JSON."""
 
@@ -378,7 +404,7 @@ class CancelCall(Record, tag=37, frozen=True):
 
 
 class CancelTask(Record, tag=43, frozen=True):
-    """Ask task `call` to stop, and go on waiting for what becomes of it."""
+    """Ask the task or the child of `call` to stop, and wait for what becomes of it."""
 
     call: int
 
@@ -450,15 +476,20 @@ class ContinueAsNew(Record, tag=50, frozen=True):
     task_timeout: float | None = None
     memo: dict[str, Payload] | None = None
     unread: tuple[SignalReceived, ...] = ()
+    attributes: dict[str, Attribute] | None = None
 
 
 class TailCall(Record, tag=51, frozen=True):
-    """Drop this generation's frames and history and call `name` in its place."""
+    """Drop this generation's frames and history and call `name` in its place.
+
+    With `restart` it is the call that the generation began with, done anew.
+    """
 
     name: str
     args: Args = ()
     kwargs: Kwargs = {}
     unread: tuple[SignalReceived, ...] = ()
+    restart: bool = False
 
 
 Event: TypeAlias = (
@@ -479,6 +510,7 @@ Event: TypeAlias = (
     | MessageSent
     | TaskHandedOver
     | TaskReported
+    | RestartRequested
     | EventMatched
     | RunRenamed
     | UpdateAccepted

@@ -196,6 +196,8 @@ class Schedule(msgspec.Struct, array_like=True, kw_only=True):
     missed: int = 0
     skipped: int = 0
     previous: Previous | None = None
+    identity: str = ""
+    """Of whoever asked last for a change, or for an action."""
 
     # -- what happens ----------------------------------------------------------------
 
@@ -303,8 +305,10 @@ class Schedule(msgspec.Struct, array_like=True, kw_only=True):
         return None if nominal is None else self._due(nominal, times)
 
     def upcoming(self, now: float, most: int) -> tuple[float, ...]:
-        """The next times, whether or not it is paused."""
+        """The next times, paused or not; no more than actions are left."""
         times = self.times
+        if self.definition.limited_actions:
+            most = min(most, self.definition.remaining_actions)
         found: list[float] = []
         moment = times.after(max(self.until, now))
         while moment is not None and len(found) < most:

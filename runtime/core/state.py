@@ -43,6 +43,7 @@ from everact.runtime.core.records import (
     Held,
     MessageSent,
     RenameRun,
+    RestartRequested,
     RunRenamed,
     RunTask,
     RunTimedOut,
@@ -63,6 +64,7 @@ from everact.runtime.core.records import (
     Transition,
     UpdateAccepted,
     UpsertAttributes,
+    decode,
     encode,
 )
 from everact.runtime.core.statuses import RunStatus
@@ -93,6 +95,7 @@ NOTHING = Answer()
 class Tries:
     """What is known of one open task beside its call: made on first need.
 
+    Of an open child there may be one too, which tells only that it is `stopping`.
     `due` is when its next attempt begins, or when one that was handed over has been
     silent, or has taken, too long. `stopping` is why it was asked to stop.
     """
@@ -240,7 +243,7 @@ class RunState:
         self.time = now
         if shown:
             if shown[0] is self.start:  # the state has it already
-                shown = (Began(), *shown[1:])
+                shown = (_began(transition), *shown[1:])
             if shown is not transition.events and shown != transition.events:
                 body = encode(Transition(now, shown, transition.commands))
             self.script.append(body)
@@ -279,6 +282,12 @@ class RunState:
         """Whether it has not begun, and only waits for the moment to do so."""
         waits = self.held == "" and not self.began and not self.status
         return waits and self._moment(BEGIN) is not None
+
+    @property
+    def begins_in_time(self) -> bool:
+        """Whether its first step is due before the limit of its chain."""
+        begin, limit = self._moment(BEGIN), self.start.options.execution_deadline
+        return begin is None or limit is None or begin < limit
 
     @property
     def open_updates(self) -> tuple[UpdateAccepted, ...]:
@@ -433,6 +442,20 @@ class RunState:
     def _held(self, event: Held, now: float) -> Answer:
         self.held = event.reason
         return NOTHING
+
+    @property
+    def may_restart(self) -> bool:
+        """Whether it may begin anew: it is held, has begun, and is not to stop."""
+        held = bool(self.held) and not self.status
+        return held and bool(self.script) and self.cancel_reason is None
+
+    def _restart(self, event: RestartRequested, now: float) -> Answer | None:
+        """Its signals are shown again: nobody else would send them again."""
+        if not self.may_restart:
+            return None
+        start, signals = self.start, _signals(self.script)
+        again = TailCall(start.name, start.args, start.kwargs, signals, restart=True)
+        return Answer((), (again,))
 
     def _task_completed(self, event: TaskCompleted, now: float) -> Answer | None:
         if type(self.calls.get(event.call)) is not RunTask:
@@ -656,7 +679,7 @@ class RunState:
         self._forget(command.call)
 
     def _stop_task(self, command: CancelTask) -> None:
-        if type(self.calls.get(command.call)) is RunTask:
+        if type(self.calls.get(command.call)) in (RunTask, StartChild):
             self.trial(command.call).stopping = self.cancel_reason or ""
 
     def _complete_update(self, command: CompleteUpdate) -> None:
@@ -680,6 +703,18 @@ class RunState:
         self.running = self.children = 0
         self.tries = self.unsettled = None
         self.held, self.began = "", False
+
+
+def _began(transition: Transition) -> Began:
+    """The event by which the code began, with the rules that it is run by."""
+    found = (e for e in transition.events if type(e) is Began)
+    return next(found, Began())
+
+
+def _signals(script: list[bytes]) -> tuple[SignalReceived, ...]:
+    """The signals that the program was shown, in order."""
+    shown = (event for body in script for event in decode(body).events)
+    return tuple(event for event in shown if type(event) is SignalReceived)
 
 
 def _stopped(outcome: TaskCompleted | TaskFailed | None) -> bool:
@@ -726,6 +761,7 @@ _APPLY: dict[type, Callable[[RunState, Any, float], Answer | None]] = {
     TaskHandedOver: RunState._handed_over,
     TaskReported: RunState._task_reported,
     EventMatched: RunState._event_matched,
+    RestartRequested: RunState._restart,
     RunRenamed: RunState._renamed,
     UpdateAccepted: RunState._update_accepted,
 }

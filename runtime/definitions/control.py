@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from everact.runtime.core.durations import Duration
 from everact.runtime.core.statuses import Status
+from everact.runtime.definitions.search_attributes import SearchAttributes
 from everact.runtime.values.calls import Arguments, Call
 
 
@@ -64,12 +65,13 @@ def continue_as_new(
     run_timeout: Duration | None = None,
     task_timeout: Duration | None = None,
     memo: dict[str, Any] | None = None,
+    search_attributes: SearchAttributes | None = None,
 ) -> NoReturn:
     """End this run and start its successor with fresh history and `args`.
 
-    The successor keeps the workflow ID and the first run ID; what is not given here
-    is unchanged. Signals that were not handled yet carry over. Durable when the
-    successor runs; never returns.
+    The successor keeps the workflow ID and the first run ID; what is not given here is
+    unchanged, `memo` and `search_attributes` are replaced as a whole. Signals that were
+    not handled yet carry over. Durable when the successor runs; never returns.
     """
     raise ContinueAsNewError(
         workflow,
@@ -78,4 +80,5 @@ def continue_as_new(
         run_timeout=run_timeout,
         task_timeout=task_timeout,
         memo=memo,
+        search_attributes=search_attributes,
     )

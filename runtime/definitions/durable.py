@@ -17,7 +17,11 @@ from everact.runtime.core.records import Attribute
 from everact.runtime.definitions.search_attributes import TypedSearchAttributes
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from everact.runtime.definitions.registry import Registry
     from everact.runtime.definitions.tasks import Task
+    from everact.runtime.values.calls import Call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,10 @@ class RunInfo:
     additional_metadata: dict[str, Any] | None = None
     event_id: str | None = None
     event_key: str | None = None
+    schedule_id: str | None = None
+    """The schedule that started the run, or the run that this one continues."""
+    nominal_time: datetime | None = None
+    """The time of the schedule that it is for, whenever it was started; UTC."""
 
     @property
     def triggered_by_event(self) -> bool:
@@ -78,6 +86,17 @@ class DurableLoop(asyncio.AbstractEventLoop):
         self, task: "Task[..., Any]", args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> asyncio.Future[Any]:
         """Start a task; its future can be cancelled."""
+
+    @property
+    @abstractmethod
+    def registry(self) -> "Registry":
+        """Where the code of the current run is registered."""
+
+    def call_described(self, call: "Call") -> "Coroutine[Any, Any, Any]":
+        """Make a call by its description; see `calling.call`."""
+        from everact.runtime.definitions.calling import described
+
+        return described(self, call)
 
     @abstractmethod
     def start_child(

@@ -3,7 +3,8 @@
 Starts from outside and those of child runs take the same options.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -59,15 +60,45 @@ def checked_priority(given: int | None) -> int:
 
 
 def json_object(value: Any, what: str) -> bytes:
-    """A dictionary as a JSON object, empty for None; TypeError if it cannot be one."""
+    """A dictionary as a JSON object, empty for None; TypeError if it cannot be one.
+
+    What would come back as another value is refused: NaN, bytes, sets, dates, objects,
+    and keys that are no text. A tuple comes back as a list.
+    """
     if value is None:
         return b""
     if not isinstance(value, dict):
         raise TypeError(f"{what} must be a dictionary, not {type(value).__name__}")
     try:
+        _check_json(value, what)
         return msgspec.json.encode(value)
     except (TypeError, ValueError, msgspec.EncodeError) as error:
         raise TypeError(f"{what} must be JSON-able: {error}") from error
+
+
+def _check_json(value: Any, what: str) -> None:
+    """TypeError for what JSON cannot give back as it is, however deep it is nested."""
+    left, seen = [value], {id(value)}
+    while left:
+        one = left.pop()
+        inner: Iterable[Any] = ()
+        if isinstance(one, dict):
+            for key in one:
+                if not isinstance(key, str):
+                    raise TypeError(f"a key in {what} is no text: {key!r}")
+            inner = one.values()
+        elif isinstance(one, (list, tuple)):
+            inner = one
+        elif isinstance(one, float) and not math.isfinite(one):
+            raise TypeError(f"{one} is in {what}, which JSON cannot say")
+        elif one is not None and not isinstance(one, (str, int, float)):
+            raise TypeError(f"a {type(one).__name__} is in {what}")
+        for part in inner:
+            if isinstance(part, (dict, list, tuple)):
+                if id(part) in seen:  # checked, or in itself, which is refused later
+                    continue
+                seen.add(id(part))
+            left.append(part)
 
 
 def _merged(inherited: bytes, given: Any) -> bytes:

@@ -47,6 +47,7 @@ class Registry:
         """Register a workflow under its name."""
         _check_free(self.workflows.get(workflow.name), workflow, "workflow")
         self.workflows[workflow.name] = workflow
+        workflow.registry = self
         self._changed()
 
     def offer(self, cls: type[T], *, name: str | None = None) -> type[T]:

@@ -36,6 +36,7 @@ doubling to 100 s, temporary statuses only."""
 
 EXECUTORS = ("loop", "thread")
 CANCELLATIONS = ("abandon", "wait")
+HEARTBEATS = ("auto", "manual")
 
 
 class Task(Generic[P, R]):
@@ -89,6 +90,7 @@ class Task(Generic[P, R]):
         retry: RetryPolicy | None = None,
         timeout: Duration | None = None,
         heartbeat_timeout: Duration | None = None,
+        heartbeat: str | None = None,
         queue_timeout: Duration | None = None,
         queue: str | None = None,
         cancellation: str | None = None,
@@ -100,6 +102,7 @@ class Task(Generic[P, R]):
             retry=retry,
             timeout=timeout,
             heartbeat_timeout=heartbeat_timeout,
+            heartbeat=heartbeat,
             queue_timeout=queue_timeout,
             queue=queue,
             cancellation=cancellation,
@@ -168,6 +171,7 @@ def task(
     retry: RetryPolicy | None = None,
     timeout: Duration | None = None,
     heartbeat_timeout: Duration | None = None,
+    heartbeat: str | None = None,
     queue_timeout: Duration | None = None,
     queue: str | None = None,
     cancellation: str | None = None,
@@ -180,7 +184,9 @@ def task(function: Any = None, /, **given: Any) -> Any:
     Options: `name` (default: the qualified name without the module); `retries`, how
     often a failed attempt is repeated (default 0), or `retry`, a policy made by
     `retry(…)`; `timeout`, how long an attempt may run (default: no limit);
-    `heartbeat_timeout`, how long it may be silent; `queue_timeout`, how long it may
+    `heartbeat_timeout`, after how long a silent attempt is taken for lost; `heartbeat`,
+    who gives the signs of life: "auto", the default, the process that it runs in, or
+    "manual", the function by `context().heartbeat()`; `queue_timeout`, how long it may
     wait for a slot; `queue` (default: the run's own); `cancellation`, whether a call
     that is cancelled raises at once ("abandon", the default) or waits for what becomes
     of the task, which is told to stop ("wait"); `executor`, "loop" for async functions
@@ -268,6 +274,7 @@ def task_options(
     retry: RetryPolicy | None = None,
     timeout: Duration | None = None,
     heartbeat_timeout: Duration | None = None,
+    heartbeat: str | None = None,
     queue_timeout: Duration | None = None,
     queue: str | None = None,
     cancellation: str | None = None,
@@ -283,6 +290,8 @@ def task_options(
         raise ValueError(
             f"cancellation must be one of {CANCELLATIONS}, not {cancellation!r}"
         )
+    if heartbeat is not None and heartbeat not in HEARTBEATS:
+        raise ValueError(f"heartbeat must be one of {HEARTBEATS}, not {heartbeat!r}")
 
     def limit(given: Duration | None, kept: float | None, what: str) -> float | None:
         return kept if given is None else optional_seconds(given, what=what)
@@ -294,6 +303,7 @@ def task_options(
         limit(queue_timeout, base.queue_timeout, "queue_timeout"),
         base.queue if queue is None else queue,
         base.await_cancelled if cancellation is None else cancellation == "wait",
+        base.manual_heartbeat if heartbeat is None else heartbeat == "manual",
     )
 
 

@@ -43,6 +43,10 @@ UNFINISHED: Final = ("warn_and_abandon", "abandon")
 """What becomes of a handler that still runs when its run ends: the first is usual."""
 
 
+MISFITS: Final = ("put_aside", "restart")
+"""What becomes of a run whose history does not fit the code: the first is usual."""
+
+
 class _Mark(NamedTuple):
     """What a method is for."""
 
@@ -88,6 +92,9 @@ class WorkflowDefinition:
         self.cls = cls
         self.priority = 0
         """Of its runs that are given none; 0 is no priority."""
+        self.registry: Registry | None = None
+        self.restarts = False
+        """Whether its runs begin anew whose history does not fit the code."""
         self.signature = Signature(function, bound=cls is not None)
         self.signals: dict[str, Handler] = {}
         self.queries: dict[str, Handler] = {}
@@ -99,6 +106,10 @@ class WorkflowDefinition:
                 f"{name}{self.signature} subscribes to events and must take the "
                 "payload of one as its only argument"
             )
+
+    def takes(self, update: str) -> bool:
+        """Whether updates of that name have a handler before the code has run."""
+        return self.any_update is not None or update in self.updates
 
     def received(self, payload: Any) -> Any:
         """The argument that the payload of an event is; TypeError if it does not fit.
@@ -180,6 +191,7 @@ class _WorkflowDecorator:
         registry: Registry | None = None,
         on_events: Iterable[str] = (),
         priority: int | None = None,
+        on_misfit: str = MISFITS[0],
     ) -> "_NamedWorkflow": ...
     def __call__(self, target: Any = None, **options: Any) -> Any:
         """Make an async function or a class a workflow.
@@ -187,7 +199,10 @@ class _WorkflowDecorator:
         `name` defaults to the qualified name without the module. `priority` (1 to 3,
         the highest) is for runs that are started without one. A user event of a key
         of `on_events` starts a run with the event's payload as its one argument; a
-        payload that does not fit fails that run. A class needs exactly one method
+        payload that does not fit fails that run. `on_misfit` says what becomes of a
+        run whose history does not fit the code that is there, or cannot be loaded:
+        it is put aside until fitting code is there ("put_aside"), or begins anew with
+        its arguments and its signals ("restart"). A class needs exactly one method
         marked `@workflow.run`. Raises TypeError listing every problem of the
         definition, ValueError if the name is taken.
         """
@@ -287,7 +302,11 @@ class _NamedWorkflow:
         registry: Registry | None = None,
         on_events: Iterable[str] = (),
         priority: int | None = None,
+        on_misfit: str = MISFITS[0],
     ) -> None:
+        if on_misfit not in MISFITS:
+            raise ValueError(f"on_misfit must be one of {MISFITS}, not {on_misfit!r}")
+        self._restarts = on_misfit == "restart"
         self._name = name
         self._registry = registry
         self._on_events = _event_keys(on_events)
@@ -305,6 +324,7 @@ class _NamedWorkflow:
             name = self._name or target.__qualname__
             definition = _class_definition(target, name, self._on_events)
             definition.priority = self._priority
+            definition.restarts = self._restarts
             registry.add_workflow(definition)
             setattr(target, _DEFINITION, definition)
             setattr(definition.function, _DEFINITION, definition)
@@ -318,6 +338,7 @@ class _NamedWorkflow:
             target, self._name or target.__qualname__, self._on_events
         )
         made.definition.priority = self._priority
+        made.definition.restarts = self._restarts
         registry.add_workflow(made.definition)
         return made
 

@@ -165,8 +165,10 @@ class TaskActor(Actor):
         if engine.debugs:
             telling.attempt_began(self)
         options = command.options
-        if options is not None and (options.timeout or options.heartbeat_timeout):
-            self.limits().start(options.timeout, options.heartbeat_timeout)
+        if options is not None and (options.timeout or options.manual_heartbeat):
+            # Else this process is the sign of life: the attempt dies only with it.
+            silence = options.heartbeat_timeout if options.manual_heartbeat else None
+            self.limits().start(options.timeout, silence)
         if engine.around.tasks:
             self._run_intercepted(task, args, kwargs)
             return

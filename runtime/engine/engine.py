@@ -44,6 +44,8 @@ from everact.runtime.engine.lending import slot_lent
 from everact.runtime.engine.loading import closing_of, load_state
 from everact.runtime.engine.ranks import Line
 from everact.runtime.engine.relations import Relations
+from everact.runtime.engine.requests import Requests
+from everact.runtime.engine.restarting import begins_anew
 from everact.runtime.engine.run import (
     WAITING,
     Question,
@@ -70,12 +72,13 @@ from everact.runtime.errors import (
     RunPutAside,
     RuntimeStateError,
     StoreError,
+    StoreLost,
     WorkflowAlreadyStarted,
 )
 from everact.runtime.programs.attended import make_program
 from everact.runtime.programs.coroutine import CoroutineProgram
 from everact.runtime.programs.loop import GeneratorHooks
-from everact.runtime.store.base import RunRow, Statement, Store, Write
+from everact.runtime.store.base import Remembered, RunRow, Statement, Store, Write
 from everact.runtime.values.converter import DataConverter
 
 logger = logging.getLogger("everact.engine")
@@ -200,7 +203,8 @@ class Engine:
         self.on_loop = self.stage.on_loop
         self.system = ActorSystem("everact", clock=self.clock)
         await self.system.__aenter__()
-        self.waiting = Waiting(self.store, self.loop)
+        self.waiting = Waiting(self.loop)
+        self.requests = Requests(self)
         self.commits = GroupCommit(
             self.store, self.clock, partial(steps.release, self), self._lost
         )
@@ -375,24 +379,23 @@ class Engine:
         run = self.system.launch(RunActor, self, stored.run, loaded.state)
         run.grown, run.checkpoint_bytes = loaded.grown, loaded.checkpoint_bytes
         self.runs[key] = run
-        state = run.state
-        held_now = False
-        if state.held is None:
-            reason = self.build(run)
-            if reason is not None:
-                held_now = True
-                self._hold_loaded(run, reason)
-        run.release_open(begin=begin and not held_now)
+        reason = self.build(run) if run.state.held is None else None
+        if reason is None or not self._hold_loaded(run, reason):
+            run.release_open(begin=begin and reason is None)
         self.updates.loaded(run)
         if not run.attempts:
             self.idle(run)
         return run
 
-    def _hold_loaded(self, run: RunActor, reason: str) -> None:
+    def _hold_loaded(self, run: RunActor, reason: str) -> bool:
+        """Hold a run whose code cannot go on; whether it begins anew instead."""
+        run.take(Held(reason), None)
+        if begins_anew(self, run, reason):
+            return True
         if not reason.startswith(WAITING):
             logger.error("%s is put aside: %s", run, reason)
-        run.take(Held(reason), None)
         self.put_aside(run, reason)
+        return False
 
     def _quarantine(self, row: RunRow, error: Exception) -> None:
         """A run that cannot be read: it alone is set apart, and says why."""
@@ -523,6 +526,10 @@ class Engine:
     def _hand_on(self, run: RunActor, message: Any) -> None:
         """A message that `run` had not read when it left memory: whose is it now?"""
         if type(message) is Question:
+            if self.stopping:
+                closed = RuntimeStateError("the runtime was closed")
+                fail(message.reply, self.lost or closed)
+                return
             asking = self.loop.create_task(self._ask_again(run, message))
             self._asking.add(asking)
             asking.add_done_callback(self._asking.discard)
@@ -642,7 +649,7 @@ class Engine:
             return
         if run.state.held is not None:
             run.begin()
-        if run.state.held is None or run.state.status:
+        if not run.state.held or run.state.status:
             self._aside.pop(key, None)
 
     # -- what comes from outside -------------------------------------------------------
@@ -650,7 +657,7 @@ class Engine:
     def start(
         self,
         started: Started,
-        request: tuple[str, str, float] | None = None,
+        request: Remembered | None = None,
         within: Write | None = None,
     ) -> tuple[RunActor, "asyncio.Future[Any]"]:
         """Make a run; the future is done when the start is durable, or refused.
@@ -762,7 +769,7 @@ class Engine:
         self,
         key: int,
         event: Any,
-        request: tuple[str, str, float] | None = None,
+        request: Remembered | None = None,
         *,
         follow: bool = False,
     ) -> Any:
@@ -866,18 +873,19 @@ class Engine:
         assert program is not None
 
         def look() -> Any:
-            with on_stage(self.on_loop, (key, CODE)):
+            try:
                 program.replay(state.script)
                 return program.query(name, args, kwargs, headers)
+            finally:
+                program.close()
 
         who = f"run {stored.run.workflow_id!r} ({stored.run.run_id})"
+        limit = OVERRUNS * state.start.options.task_timeout
         try:
-            limit = state.start.options.task_timeout
-            return self.watchdog.within(who, OVERRUNS * limit, look)
+            with on_stage(self.on_loop, (key, CODE)):
+                return self.watchdog.within(who, limit, look)
         except Overran as over:
             raise QueryFailed(f"query {name!r}: {over}") from over
-        finally:
-            program.close()
 
     async def wait_closed(self, key: int) -> Closed:
         """Wait for the durable end of a run; RunPutAside if its code cannot run."""
@@ -979,9 +987,10 @@ class Engine:
 
     def _lost(self, writes: list[Write], error: BaseException) -> None:
         """Nobody knows what became of a commit: forget all that rests on it."""
-        logger.error(
-            "a commit failed, %d transitions are read back: %s", len(writes), error
-        )
+        if not isinstance(error, StoreLost):  # of which nothing can be read back
+            logger.error(
+                "a commit failed, %d transitions are read back: %s", len(writes), error
+            )
         runs: dict[int, RunActor] = {}
         for write in writes:
             if write.row is None:

@@ -33,7 +33,7 @@ from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.errors import RPCError, RuntimeStateError, StoreError
 from everact.runtime.filters.parsing import parse
 from everact.runtime.filters.tree import Filter
-from everact.runtime.store.base import Statement, Write
+from everact.runtime.store.base import Remembered, Statement, Write
 from everact.runtime.values.json_payloads import JSON_TAG
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ class Events:
         self,
         event: UserEvent,
         starts: tuple[Started, ...],
-        request: tuple[str, str, float] | None,
+        request: Remembered | None,
     ) -> "asyncio.Future[str]":
         """Store an event, start runs in the same transaction, give it to who waits.
 

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 SEND_RETRY = 1.0
 """Seconds before a message that the store did not take is sent again."""
 
+GIVEN_UP = "its parent gave it up"
+
 NESTED = 40
 """Generations of children that end in the transition of the first parent's end."""
 
@@ -74,12 +76,12 @@ class Relations:
         self, sender: RunActor, command: SignalRun | CancelRun, write: Write | None
     ) -> None:
         start = sender.state.start
-        request_id = f"{start.run_id}/{sender.state.generation}/{command.call}"
+        call = f"{start.run_id}/{sender.state.generation}/{command.call}"
+        requests = self._engine.requests
+        request = requests.of_run(start.workspace, call)
         reply: asyncio.Future[Any] = self._engine.loop.create_future()
         reply.add_done_callback(lambda done: self._sent(sender, command.call, done))
-        if write is None and self._engine.store.select(
-            "request", start.workspace, request_id
-        ):
+        if write is None and requests.was_sent(start.workspace, call):
             reply.set_result(None)
             return
         run = self._addressed(start.workspace, command.workflow_id, command.run_id)
@@ -100,13 +102,14 @@ class Relations:
                 command.name,
                 command.args,
                 command.kwargs,
-                request_id,
+                request.request_id,
                 start.run_id,
                 command.headers,
             )
         else:
-            event = CancelRequested("asked by another run", start.run_id, request_id)
-        request = (start.workspace, request_id, self._engine.clock.now())
+            event = CancelRequested(
+                "asked by another run", start.run_id, request.request_id
+            )
         asked = Asked(event, reply, request, follow=True)
         if run.paused is not None or run is sender:
             run.post(asked)
@@ -200,7 +203,7 @@ class Relations:
     ) -> None:
         status = Status.PERMANENT_ERROR
         failure = Failure(FailureKind.APPLICATION, kind, why, status, True)
-        wrapped = child_failure(failure, command.name, command.workflow_id)
+        wrapped = child_failure(failure, command.name, command.workflow_id, "")
         parent.post(ChildClosed(command.call, b"", wrapped))
 
     def _find_child(self, parent: RunActor, command: StartChild) -> None:
@@ -218,10 +221,17 @@ class Relations:
             stored = self._engine.store.load(row.key)
             assert stored is not None
             closing = closing_of(self._engine.seal, stored)
-            event = _child_outcome(command.call, row.name, row.workflow_id, closing)
+            event = _child_outcome(command.call, row, closing)
             if event is not None:
                 self.owe(parent.row.key, command.call)
                 parent.post(event)
+        elif (parent.state.tries or {}).get(command.call) is not None:
+            # It was asked to stop, and may not have heard of it.
+            child = self._addressed(
+                start.workspace, command.workflow_id, command.run_id
+            )
+            if child is not None:
+                child.post(CancelRequested(GIVEN_UP))
 
     def leave_children(
         self, children: Iterable[tuple[StartChild, bool]], write: Write
@@ -239,7 +249,7 @@ class Relations:
         if run is None:
             return
         event: TerminateRequested | CancelRequested
-        reason = "its parent gave it up" if cancel_only else "its parent closed"
+        reason = GIVEN_UP if cancel_only else "its parent closed"
         ends = not cancel_only and command.on_close == TERMINATE
         event = TerminateRequested(reason) if ends else CancelRequested(reason)
         if self._leaving >= NESTED or (run.paused is not None and not ends):
@@ -287,9 +297,7 @@ class Relations:
         state, parent = child.state, child.state.start.parent
         if parent is None:
             return
-        event = _child_outcome(
-            parent.call, state.start.name, state.start.workflow_id, state.closing
-        )
+        event = _child_outcome(parent.call, child.row, state.closing)
         above = None if child.row.next_run_id else self._engine.resident(parent.key)
         if above is None or above.state.generation != parent.generation or not event:
             self.told(parent.key, parent.call)
@@ -322,12 +330,11 @@ class Relations:
                 del self.owed[parent]
 
 
-def _child_outcome(
-    call: int, name: str, workflow_id: str, closing: Any
-) -> ChildClosed | None:
+def _child_outcome(call: int, child: RunRow, closing: Any) -> ChildClosed | None:
     """What the parent is told of a child that closed for good."""
     if type(closing) is Complete:
         return ChildClosed(call, closing.result)
     if type(closing) is records.Fail:
-        return ChildClosed(call, b"", child_failure(closing.failure, name, workflow_id))
+        who = child.name, child.workflow_id, child.run_id
+        return ChildClosed(call, b"", child_failure(closing.failure, *who))
     return None

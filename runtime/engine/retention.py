@@ -1,4 +1,4 @@
-"""Closed runs leave the database after a while, a few at a time."""
+"""Closed runs, and request IDs, leave the database after a while, a few at a time."""
 
 import logging
 from typing import TYPE_CHECKING
@@ -11,38 +11,40 @@ if TYPE_CHECKING:
 logger = logging.getLogger("everact.engine")
 
 INTERVAL = 600.0
-"""Seconds between two looks for runs to delete."""
+"""Seconds between two looks for what to delete."""
 
 BATCH = 200
-"""Runs deleted in one transaction."""
+"""Runs, events and request IDs deleted in one transaction, of each."""
 
 
 class Retention:
     """Deletes runs closed, and user events stored, longer than `keep` seconds ago.
 
-    None keeps all. A run stays while its parent, or a later run of its chain, is open.
-    The first look is one interval after the start.
+    None keeps those; request IDs go after a day, whatever it is. A run stays while its
+    parent, or a later run of its chain, is open. The first look is one interval after
+    the start.
     """
 
     def __init__(self, engine: "Engine", keep: float | None) -> None:
         self._engine = engine
         self._keep = keep
+        self._stopped = False
         self._handle: TimerHandle | None = None
-        if keep is not None:
-            self._arm(INTERVAL)
+        self._arm(INTERVAL)
 
     def stop(self) -> None:
         """Look no more."""
-        self._keep = None
+        self._stopped = True
         if self._handle is not None:
             self._handle.cancel()
 
     def run(self) -> int:
         """Delete one batch of what is due; `Store.retire` says how many it were."""
-        if self._keep is None:
+        if self._stopped:
             return 0
-        now = self._engine.clock.now()
-        return self._engine.store.retire(now - self._keep, now, BATCH)
+        now, keep = self._engine.clock.now(), self._keep
+        before = None if keep is None else now - keep
+        return self._engine.store.retire(before, now, BATCH)
 
     def _arm(self, delay: float) -> None:
         self._handle = self._engine.clock.call_later(delay, self._look)

@@ -9,6 +9,7 @@ asks for: attempts, timers, messages, answers.
 import asyncio
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,12 @@ from everact.runtime.core import chain, records
 from everact.runtime.core.blame import CODE
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.records import (
+    RULES,
     AwaitEvent,
     Began,
     CancelCall,
     CancelRun,
+    CancelTask,
     ChildClosed,
     ChildStarted,
     Command,
@@ -62,6 +65,7 @@ from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.engine import outside, steps, telling
 from everact.runtime.engine.attempt import Outcome, TaskActor, attempt_of, start
 from everact.runtime.engine.interrupting import ActivationOverrun
+from everact.runtime.engine.restarting import begins_anew
 from everact.runtime.engine.stage import on_stage
 from everact.runtime.engine.turn import Asked, Turn
 from everact.runtime.engine.watchdog import OVERRUNS, Overran
@@ -74,7 +78,7 @@ from everact.runtime.errors import (
 )
 from everact.runtime.isolation import contained, is_a, is_interrupt, shown
 from everact.runtime.programs.base import Program
-from everact.runtime.store.base import RunRow, Statement, Write
+from everact.runtime.store.base import Remembered, RunRow, Statement, Write
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -270,7 +274,7 @@ class RunActor(Actor):
         state, now = self.state, self.engine.clock.now()
         started = state.start
         state.apply(started, now)
-        second: Event | None = Began() if hold is None else None
+        second: Event | None = Began(RULES) if hold is None else None
         if hold:
             second = Held(hold)
         events: tuple[Event, ...] = (started,) if second is None else (started, second)
@@ -296,7 +300,11 @@ class RunActor(Actor):
         if obstacle is None:
             if held and not held.startswith(WAITING):
                 telling.goes_on(self, held)
-            self.take(Began(), None)
+            if self.engine.updates.admitted:
+                self.engine.updates.before_begin(self)
+            self.take(Began(RULES), None)
+        elif begins_anew(self.engine, self, obstacle):
+            return
         elif held != obstacle:
             self.take(Held(obstacle), None)
             self.engine.put_aside(self, obstacle)
@@ -313,7 +321,7 @@ class RunActor(Actor):
         return self.state.put_off and not chained
 
     async def begin_with(
-        self, signal: SignalReceived, request: tuple[str, str, float] | None
+        self, signal: SignalReceived, request: Remembered | None
     ) -> None:
         """Take a signal and begin, in one transaction; returns when it is durable."""
         reply: asyncio.Future[Any] = self.engine.loop.create_future()
@@ -352,7 +360,8 @@ class RunActor(Actor):
                 else:
                     self.dispatch(command)
         elif number == BEGIN:
-            self.begin()
+            if state.begins_in_time:  # else it waits for the end of its time
+                self.begin()
         elif number == RUN_DEADLINE:
             self.post(RunTimedOut(TimeoutKind.RUN))
         elif number == EXECUTION_DEADLINE:
@@ -539,14 +548,16 @@ class RunActor(Actor):
     def _left_children(
         self, commands: tuple[Command, ...], closes: bool
     ) -> list[tuple[StartChild, bool]]:
-        """The children that `commands` leave: all open ones, or those cancelled."""
+        """The children that `commands` leave: all open ones, or those asked to stop."""
         calls = self.state.calls
         left: list[tuple[Command | None, bool]]
         if closes:
             left = [(c, False) for c in (*calls.values(), *commands)]
         else:
             left = [
-                (calls.get(c.call), True) for c in commands if type(c) is CancelCall
+                (calls.get(c.call), True)
+                for c in commands
+                if isinstance(c, (CancelCall, CancelTask))
             ]
         return [(c, cancel) for c, cancel in left if type(c) is StartChild]
 
@@ -606,7 +617,7 @@ class RunActor(Actor):
             paused = self.paused = Paused(replace(turn, within=None), monotonic)
             if turn.insert:  # the start must not wait for code that never waits
                 left = self._record_start(turn)
-                paused.turn = Turn((Began(),), turn.shown, left.now)
+                paused.turn = Turn((Began(RULES),), turn.shown, left.now)
                 self.state.held, self.state.began = None, True
         if monotonic - paused.since > self.state.start.options.task_timeout:
             self._unpause()
@@ -629,11 +640,7 @@ class RunActor(Actor):
 
     def _unpause(self) -> None:
         paused, self.paused = self.paused, None
-        if paused is not None:
-            self._deliver(paused)
-
-    def _deliver(self, paused: Paused) -> None:
-        for message in paused.deferred:
+        for message in () if paused is None else paused.deferred:
             self.post(message)
 
     def _overrun(self, turn: Turn, where: str) -> None:
@@ -691,10 +698,13 @@ class RunActor(Actor):
         return self.engine.build(self) is None
 
     def drop_program(self) -> None:
-        """Forget the code's frames; the state stays."""
-        if self.program is not None:
-            self.program.close()
-            self.program = None
+        """Forget the code's frames; the state stays. Its clean-up runs, in its time."""
+        program, self.program = self.program, None
+        if program is None:
+            return
+        engine, limit = self.engine, self.state.start.options.task_timeout
+        with on_stage(engine.on_loop, (self.row.key, CODE)), suppress(Overran):
+            engine.watchdog.within(self, limit, program.close)
 
     @property
     def stuck(self) -> str | None:

@@ -28,7 +28,7 @@ from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.loading import closing_of
 from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.errors import RPCError, ScheduleAlreadyRunning, StoreTampered
-from everact.runtime.store.base import Statement, Write
+from everact.runtime.store.base import Remembered, Statement, Write
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -96,21 +96,25 @@ class Schedules:
         rows = self._engine.store.rows("schedules", workspace, after, most)
         return [self._opened((workspace, id_), body) for id_, body in rows]
 
-    async def create(self, schedule: Schedule, fold: Fold, request_id: str) -> None:
+    async def create(
+        self, schedule: Schedule, fold: Fold, request: Remembered | None
+    ) -> None:
         """Store a new schedule, and do with it at once what `fold` says.
 
         ScheduleAlreadyRunning if its ID is taken.
         """
         place = (schedule.workspace, schedule.id)
-        await self._ask(self._changed(place, fold, request_id, schedule))
+        await self._ask(self._changed(place, fold, request, schedule))
 
-    async def change(self, place: Place, fold: Fold, request_id: str = "") -> None:
+    async def change(
+        self, place: Place, fold: Fold, request: Remembered | None = None
+    ) -> None:
         """Bring a schedule up to the present, and then change it."""
-        await self._ask(self._changed(place, fold, request_id))
+        await self._ask(self._changed(place, fold, request))
 
-    async def delete(self, place: Place, request_id: str) -> None:
+    async def delete(self, place: Place, request: Remembered | None) -> None:
         """Forget a schedule; its runs go on."""
-        await self._ask(self._deleted(place, request_id))
+        await self._ask(self._deleted(place, request))
 
     async def _ask(self, change: Coroutine[Any, Any, None]) -> None:
         """Do a change to its end, even if the caller gives up."""
@@ -217,12 +221,21 @@ class Schedules:
 
         What is left is due again: each schedule has one slice in its line at a time.
         """
+        try:
+            await self._act_on_crowd()
+        except Exception:
+            logger.exception("which schedules are due cannot be read; trying again")
+            self._fire_at(self._engine.clock.now() + RETRY)
+
+    async def _act_on_crowd(self) -> None:
         now, store = self._engine.clock.now(), self._engine.store
-        due = store.rows("due_schedules", now, CROWD)
-        done = await asyncio.gather(
-            *(self._act(place, Schedule.make_up, timely=True) for place in due)
-        )
-        self._acting = False
+        try:
+            due = store.rows("due_schedules", now, CROWD)
+            done = await asyncio.gather(
+                *(self._act(place, Schedule.make_up, timely=True) for place in due)
+            )
+        finally:
+            self._acting = False
         if self._engine.stopping:
             return
         troubled = {place for place, did in zip(due, done, strict=True) if not did}
@@ -238,7 +251,7 @@ class Schedules:
     async def _act(self, place: Place, fold: Fold, *, timely: bool = False) -> bool:
         """Change a schedule by itself; False if it could not be stored or read."""
         try:
-            await self._changed(place, fold, "", timely=timely)
+            await self._changed(place, fold, timely=timely)
         except Exception as error:
             if isinstance(error, RPCError) and error.status is RPCStatus.NOT_FOUND:
                 return True
@@ -261,7 +274,7 @@ class Schedules:
         self,
         place: Place,
         fold: Fold,
-        request_id: str,
+        request: Remembered | None = None,
         new: Schedule | None = None,
         *,
         timely: bool = False,
@@ -275,8 +288,6 @@ class Schedules:
             engine.check_open()
             if engine.leaving:  # runs that cannot be ended now
                 await engine.commits.idle()
-            if self._served(place, request_id):
-                return
             if new is not None and engine.store.select("schedule", *place):
                 raise ScheduleAlreadyRunning(place[1])
             schedule = new or self.read(place)
@@ -287,35 +298,32 @@ class Schedules:
             orders += fold(schedule, present)
             if schedule.definition is not defined:
                 schedule.serial += 1
-            if timely or request_id or schedules.encode(schedule) != before:
-                await self._save(schedule, orders, request_id)
+            changed = request is not None or schedules.encode(schedule) != before
+            if timely or changed:
+                await self._save(schedule, orders, request)
 
-    async def _deleted(self, place: Place, request_id: str) -> None:
+    async def _deleted(self, place: Place, request: Remembered | None) -> None:
         async with self._lock(place):
             self._engine.check_open()
-            if self._served(place, request_id):
-                return
             try:
                 running = self.read(place).running
             except (StoreTampered, msgspec.ValidationError):
                 running = ()
-            write, saved = self._write((("delete_schedule", place),))
-            self._remember(write, place, request_id)
+            write, saved = self._write((("delete_schedule", place),), request)
             self._engine.commits.add(write)
             await saved
             for taken in running:
                 self.watched.pop(taken.run_id, None)
 
     async def _save(
-        self, schedule: Schedule, orders: list[Order], request_id: str
+        self, schedule: Schedule, orders: list[Order], request: Remembered | None
     ) -> None:
         """Store a schedule and carry out orders, in one transaction."""
         engine, place = self._engine, (schedule.workspace, schedule.id)
         sealed = engine.seal.schedule(*place, schedules.encode(schedule))
         next_at = schedule.next_at()
         row = (*place, next_at, len(schedule.running), sealed)
-        write, saved = self._write((("put_schedule", row),))
-        self._remember(write, place, request_id)
+        write, saved = self._write((("put_schedule", row),), request)
         engine.commits.add(write)
         for order in orders:
             if isinstance(order, Begin):
@@ -346,7 +354,7 @@ class Schedules:
         self._engine.relations.end(chain, event, write)
 
     def _write(
-        self, also: tuple[Statement, ...]
+        self, also: tuple[Statement, ...], request: Remembered | None
     ) -> tuple[Write, "asyncio.Future[None]"]:
         saved: asyncio.Future[None] = self._engine.loop.create_future()
 
@@ -356,15 +364,7 @@ class Schedules:
             else:
                 fail(saved, error)
 
-        return Write(None, done, also=also), saved
-
-    def _remember(self, write: Write, place: Place, request_id: str) -> None:
-        if request_id:
-            write.request = (place[0], request_id, self._engine.clock.now())
-
-    def _served(self, place: Place, request_id: str) -> bool:
-        store = self._engine.store
-        return bool(request_id and store.select("request", place[0], request_id))
+        return Write(None, done, also=also, request=request), saved
 
     def _opened(self, place: Place, sealed: bytes) -> Schedule:
         return schedules.decode(self._engine.seal.open_schedule(*place, sealed))

@@ -17,6 +17,7 @@ from everact.runtime.core.records import RunTask, TaskFailed
 from everact.runtime.engine.run import WAITING
 from everact.runtime.engine.stage import Stage
 from everact.runtime.engine.turn import Asked
+from everact.runtime.errors import RuntimeStateError
 from everact.runtime.store.base import Opened
 from everact.runtime.store.scratch import Volatile
 
@@ -127,17 +128,23 @@ class Suspects:
         return None
 
     async def ready(self, key: int) -> None:
-        """Wait until a run goes on that is only kept from its code for a moment."""
+        """Wait until a run goes on that is only kept from its code for a moment.
+
+        RuntimeStateError if the engine closes before.
+        """
         waiting = self._paused.get(key)
         if waiting is not None:
             await asyncio.wait((waiting,))
+            if waiting.cancelled():
+                raise RuntimeStateError("the runtime was closed")
 
     def _unpause(self) -> None:
         paused, self._paused = self._paused, {}
         for key, waiting in paused.items():
-            run = self._engine.runs.get(key)
-            if run is not None and run.state.held and not self._engine.stopping:
-                self._engine.go_on(key)
+            engine = self._engine  # it may have been put away meanwhile
+            run = None if engine.stopping else engine.resident(key, begin=False)
+            if run is not None and run.state.held:
+                engine.go_on(key)
             if not waiting.done():
                 waiting.set_result(None)
 

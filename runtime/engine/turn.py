@@ -7,7 +7,7 @@ import msgspec
 
 from everact.runtime.core.records import Event
 from everact.runtime.core.state import Shown
-from everact.runtime.store.base import Write
+from everact.runtime.store.base import Remembered, Write
 
 
 class Asked(msgspec.Struct, eq=False):
@@ -18,7 +18,7 @@ class Asked(msgspec.Struct, eq=False):
 
     event: Event
     reply: "asyncio.Future[Any]"
-    request: tuple[str, str, float] | None = None
+    request: Remembered | None = None
     follow: bool = False
 
     def settle(self, value: Any = None) -> None:

@@ -26,6 +26,7 @@ from everact.runtime.engine.watchdog import Overran
 from everact.runtime.errors import ReadOnlyError, RPCError, RuntimeStateError
 from everact.runtime.isolation import contained
 from everact.runtime.programs.base import Program
+from everact.runtime.store.base import Remembered
 from everact.runtime.values.outcomes import failure_of
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Updates:
     # -- letting in ----------------------------------------------------------------
 
     def send(
-        self, key: int, event: UpdateAccepted, request: tuple[str, str, float] | None
+        self, key: int, event: UpdateAccepted, request: Remembered | None
     ) -> "asyncio.Future[Sent]":
         """Give an update to that very run; the future is done when it is recorded.
 
@@ -89,16 +90,23 @@ class Updates:
             run.refuse(event, asked)
         elif run.program is None or state.held is not None:
             self._admit(run, asked)
-        else:
-            with on_stage(self._engine.on_loop, (run.row.key, CODE)):
-                failure = self._verdict(run, run.state.start, run.program, event)
-            if failure is None:
-                run.take(event, asked)
-                return
-            if failure.type in (ReadOnlyError.__name__, Overran.__name__):
-                run._rebuild()
-            run._when_durable(asked.reply, Refused(run, failure))
+        elif self._let_in(run, asked):
+            return
         run.rest()
+
+    def _let_in(self, run: "RunActor", asked: Asked) -> bool:
+        """Put an update to the run's code: it is recorded, or else refused."""
+        event: Any = asked.event
+        assert run.program is not None
+        with on_stage(self._engine.on_loop, (run.row.key, CODE)):
+            failure = self._verdict(run, run.state.start, run.program, event)
+        if failure is None:
+            run.take(event, asked)
+            return True
+        if failure.type in (ReadOnlyError.__name__, Overran.__name__):
+            run._rebuild()
+        run._when_durable(asked.reply, Refused(run, failure))
+        return False
 
     def begins_with(self, started: Started, event: UpdateAccepted) -> Failure | None:
         """Whether a run that is about to start can take `event` before its first step.
@@ -111,9 +119,8 @@ class Updates:
         begin_at = started.options.begin_at
         if (
             definition is None
-            or definition.cls is None
+            or not definition.takes(event.name)
             or engine.versions.active
-            or not (definition.any_update or event.name in definition.updates)
             or (begin_at is not None and begin_at > engine.clock.now())
             or engine._no_code(started) is not None
         ):
@@ -148,6 +155,19 @@ class Updates:
             fail(asked.reply, RPCError(text, RPCStatus.RESOURCE_EXHAUSTED))
             return
         line.append(asked)
+
+    def before_begin(self, run: "RunActor") -> None:
+        """The run begins: its code gets first what came before, if it declares it.
+
+        Updates that waited come after the signals, which were stored when they came.
+        """
+        if run.state.began:
+            return
+        for asked in tuple(self.admitted.get(run.row.key, ())):
+            event: Any = asked.event
+            if run.program is not None and run.program.takes(event.name):
+                self.admitted[run.row.key].remove(asked)
+                self._let_in(run, asked)
 
     def go_on(self, run: "RunActor") -> None:
         """Something of the run became durable: it may take what waits for it now."""

@@ -1,4 +1,4 @@
-"""Who waits for what: results, further history, requests that are under way.
+"""Who waits for what: results, further history, changes of any run.
 
 Callers that give up leave nothing behind; when the engine closes, all are told.
 """
@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.errors import RunPutAside, RuntimeStateError, StoreError
-from everact.runtime.store.base import Store
 
 
 class Closed:
@@ -83,12 +82,10 @@ class Changes:
 class Waiting:
     """The waiting callers of one engine, by run key."""
 
-    def __init__(self, store: Store, loop: asyncio.AbstractEventLoop) -> None:
-        self._store = store
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.results: dict[int, list[asyncio.Future[Closed]]] = {}
         self.followers: dict[int, list[asyncio.Future[None]]] = {}
-        self._requests: dict[tuple[str, str], asyncio.Future[Any]] = {}
         self.watchers: set[Watcher] = set()
         """Who is told of all runs."""
 
@@ -161,25 +158,6 @@ class Waiting:
             yield watcher
         finally:
             self.watchers.discard(watcher)
-
-    def served(
-        self, workspace: str, request_id: str
-    ) -> "int | asyncio.Future[Any] | None":
-        """The run that a request ID made or reached, or the request under way."""
-        under_way = self._requests.get((workspace, request_id))
-        if under_way is not None:
-            return under_way
-        found = self._store.select("request", workspace, request_id)
-        return found[0] if found else None
-
-    def serving(
-        self, workspace: str, request_id: str, reply: "asyncio.Future[Any]"
-    ) -> None:
-        """Note a request under way, so that its repetition joins it."""
-        self._requests[workspace, request_id] = reply
-        reply.add_done_callback(
-            lambda _: self._requests.pop((workspace, request_id), None)
-        )
 
 
 def _leave(waiting: dict[int, list[Any]], key: int, waiter: Any) -> None:

@@ -14,6 +14,7 @@ import asyncio
 import logging
 import threading
 import time
+from asyncio.events import _set_running_loop
 from collections.abc import Callable
 from contextlib import suppress
 from types import CodeType
@@ -80,7 +81,8 @@ class Watchdog:
         self._told = 0
         self._interrupter = Interrupter(self._due)
         self._attempts = attempts
-        self._turns = _Turns(asyncio._get_running_loop(), self._name)
+        self._loop = asyncio._get_running_loop()
+        self._turns = _Turns(self._loop, self._name)
         self._stop = threading.Event()
         self._thread = threading.Thread(
             target=self._watch, name="everact-watchdog", daemon=True
@@ -101,6 +103,7 @@ class Watchdog:
         self.run = None
         if not self.armed:  # set before the run is looked at: one sees the other
             return False
+        _set_running_loop(self._loop)  # what would have done so may be interrupted
         with self._lock:
             raised, self._raised, self.armed = self._raised, False, False
             pending, self._pending = self._pending, False

@@ -51,6 +51,8 @@ class Worker:
         build_id: str = "",
         registry: "Registry | None" = None,
     ) -> None:
+        if not isinstance(queues, Iterable):
+            raise TypeError(_no_queues(queues))
         self.queues = (queues,) if isinstance(queues, str) else tuple(queues)
         if not self.queues or not all(self.queues):
             raise ValueError("a worker serves at least one queue, by a name")
@@ -234,3 +236,14 @@ class Workers:
                 line = self._lines.get((queue, threaded))
                 if line is not None:
                     yield line, threaded
+
+
+def _no_queues(given: object) -> str:
+    """Why a worker cannot be made with this in place of the names of queues."""
+    kind = type(given).__name__
+    if getattr(given, "lazy", False):
+        kind = f"lazy {kind}, which has no connection yet"
+    return (
+        f"a worker serves queues, by name, and is not made from a {kind}: it lives "
+        "where the database is, as Runtime(…, workers=[Worker(…)])"
+    )

@@ -20,6 +20,7 @@ from typing import (
 import msgspec
 from msgspec import Meta
 
+from everact.runtime.engine.requests import Known
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.bounds import checker
 
@@ -30,6 +31,12 @@ A = TypeVar("A")
 Q = TypeVar("Q", bound="Request[Any]")
 
 Handler: TypeAlias = Callable[["Engine", Any], Awaitable[Any]]
+
+Target: TypeAlias = Callable[[Any], tuple[str, ...]]
+"""What a request is for."""
+
+Again: TypeAlias = Callable[["Engine", Any, Known], Awaitable[Any]]
+"""Answers a request whose ID is known."""
 
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1)]
@@ -47,11 +54,20 @@ class Request(msgspec.Struct, Generic[A], frozen=True, kw_only=True):
     """Base of all requests; the parameter is the type of the answer."""
 
 
+async def _done(_: "Engine", __: Any, ___: Known) -> None:
+    """A repeated request that is answered with no more than that it is done."""
+
+
 class Operation(NamedTuple):
     """One row of the table. `access` is what a caller over the network needs for it.
 
     `waits` says that the answer may take as long as a run does, `streams` that the
     handler answers with an iterator of `Item`, each holding one answer.
+
+    `target` gives what a request is for, where requests carry an ID: the same operation
+    with the same target is the same request. `again` answers one that was carried out
+    before. `rejoins` says that a repetition need not wait for the request that is under
+    way: the handler finds it.
     """
 
     name: str
@@ -60,6 +76,9 @@ class Operation(NamedTuple):
     access: Access = Access.ADMIN
     waits: bool = False
     streams: bool = False
+    target: Target | None = None
+    again: Again = _done
+    rejoins: bool = False
 
     @property
     def reads(self) -> bool:
@@ -83,27 +102,38 @@ def operation(
     access: Access = Access.ADMIN,
     waits: bool = False,
     streams: bool = False,
+    target: Target | None = None,
+    again: Again | None = None,
+    rejoins: bool = False,
     apart: tuple[str, ...] = (),
 ) -> Callable[
     [Callable[["Engine", Q], Awaitable[Any]]], Callable[["Engine", Q], Awaitable[Any]]
 ]:
     """Register a handler under a dotted name, ``noun.verb``.
 
-    What declares no `access` is for administrators only. What is asked is checked
-    first (see `operations.bounds`), except for the fields that `apart` names: their
-    elements are requests that are handled, and so checked, one by one.
+    What declares no `access` is for administrators only. Requests with a `request_id`
+    need a `target`, and `again` unless the answer is nothing but "done". What is asked
+    is checked first (see `operations.bounds`), except for the fields that `apart`
+    names: their elements are requests that are handled, and so checked, one by one.
     """
 
     def register(
         handler: Callable[["Engine", Q], Awaitable[Any]],
     ) -> Callable[["Engine", Q], Awaitable[Any]]:
+        if ("request_id" in request.__struct_fields__) != (target is not None):
+            raise TypeError(f"{name}: a target and a request ID go together")
         check = checker(request, apart)
 
         def checked(engine: "Engine", asked: Q) -> Awaitable[Any]:
             check(asked)
             return handler(engine, asked)
 
-        OPERATIONS[request] = Operation(name, request, checked, access, waits, streams)
+        row = Operation(
+            name, request, checked, access, waits, streams, target, again or _done
+        )
+        if target and not again and row.answer is not type(None):
+            raise TypeError(f"{name} must say how it answers a repeated request")
+        OPERATIONS[request] = row._replace(rejoins=rejoins)
         return checked
 
     return register

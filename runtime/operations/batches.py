@@ -10,18 +10,23 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from everact.runtime.core.statuses import RPCStatus, RunStatus
-from everact.runtime.errors import EveractError, RPCError, WorkflowAlreadyStarted
+from everact.runtime.errors import (
+    EveractError,
+    RequestIdReused,
+    RPCError,
+    WorkflowAlreadyStarted,
+)
 from everact.runtime.filters.parsing import parse
 from everact.runtime.filters.tree import Field
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import typed_start
 from everact.runtime.operations.base import Request, operation
+from everact.runtime.operations.requests import carry_out, named
 from everact.runtime.operations.searching import Narrowed, narrowed
 from everact.runtime.operations.starting import (
     StartedRun,
     StartRun,
     check,
-    start_run,
     together,
 )
 from everact.runtime.store.base import Search
@@ -62,7 +67,7 @@ class StartTogether(Request[tuple[StartedRun, ...]], frozen=True, kw_only=True):
     """Start many runs in one transaction: all of them, or none.
 
     The answers are in the order of `starts`, and all is durable then. No two may be of
-    one workflow ID, and none may bring a signal.
+    one workflow ID or request ID, and none may bring a signal.
     """
 
     starts: Annotated[tuple[StartRun, ...], Meta(max_length=MOST)]
@@ -111,15 +116,16 @@ async def start_runs(engine: "Engine", request: StartRuns) -> tuple[StartOutcome
 
 async def _start(engine: "Engine", start: StartRun) -> StartOutcome:
     try:
-        return StartOutcome(started=await start_run(engine, typed_start(engine, start)))
+        started: StartedRun = await carry_out(engine, start, typed_start)
     except EveractError as error:
         status = getattr(error, "status", RPCStatus.UNAVAILABLE)
-        if isinstance(error, WorkflowAlreadyStarted):
+        if isinstance(error, WorkflowAlreadyStarted | RequestIdReused):
             status = RPCStatus.ALREADY_EXISTS
         refused = NotStarted(
             type=type(error).__name__, status=status, message=str(error)
         )
         return StartOutcome(error=refused)
+    return StartOutcome(started=started)
 
 
 @operation("runs.start_together", StartTogether, access=Access.WRITE)
@@ -128,11 +134,12 @@ async def start_together(
 ) -> tuple[StartedRun, ...]:
     """Check them all, then make them all in one turn and one transaction."""
     engine.check_open()
+    names = [named(start) for start in request.starts]
     starts = [typed_start(engine, start) for start in request.starts]
     for start in starts:
         check(engine, start)
     _check_apart(starts)
-    return await together(engine, starts)
+    return await together(engine, starts, names)
 
 
 def _check_apart(starts: Sequence[StartRun]) -> None:
@@ -142,6 +149,13 @@ def _check_apart(starts: Sequence[StartRun]) -> None:
     if twice is not None:
         raise RPCError(
             f"two of the starts are of workflow ID {twice!r}",
+            RPCStatus.INVALID_ARGUMENT,
+        )
+    requests = Counter((s.workspace, s.request_id) for s in starts if s.request_id)
+    twice = next((id for (_, id), times in requests.items() if times > 1), None)
+    if twice is not None:
+        raise RPCError(
+            f"two of the starts have request ID {twice!r}",
             RPCStatus.INVALID_ARGUMENT,
         )
     if any(start.signal is not None for start in starts):

@@ -12,6 +12,7 @@ from everact.runtime.core.records import Extras, Started, StartOptions
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.workflows import WorkflowDefinition
 from everact.runtime.engine.events import UserEvent
+from everact.runtime.engine.requests import Known
 from everact.runtime.errors import RPCError
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.base import Name, Request, operation
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
 
 _IDS = uuid.UUID("6f0b1f6e-6f6b-5c1e-9d0c-5a6d1e3f7a42")
-"""Namespace of the IDs of events that are made from request IDs."""
+"""Namespace of the IDs of events that earlier versions made from request IDs."""
 
 
 _ROOM = 200
@@ -40,7 +41,7 @@ class PushEvent(Request[PushedEvent], frozen=True, kw_only=True):
 
     It is durable when answered, and so are the runs that it starts; it reaches every
     wait that it fits, once. `payload` is JSON. A repetition with the same `request_id`
-    gives the same event.
+    gives the same event for 24 hours.
     """
 
     key: Name
@@ -80,36 +81,39 @@ class ListEvents(Request[tuple[EventDescription, ...]], frozen=True, kw_only=Tru
     workspace: str = "default"
 
 
-@operation("events.push", PushEvent, access=Access.WRITE)
+def _pushed(request: PushEvent) -> tuple[str, ...]:
+    return request.key, request.scope or ""
+
+
+async def _pushed_again(_: "Engine", request: PushEvent, known: Known) -> PushedEvent:
+    if known.answer:
+        return msgspec.json.decode(known.answer, type=PushedEvent)
+    name = f"{request.workspace}/{request.request_id}"  # an earlier version served it
+    return PushedEvent(event_id=str(uuid.uuid5(_IDS, name)))
+
+
+@operation(
+    "events.push", PushEvent, access=Access.WRITE, target=_pushed, again=_pushed_again
+)
 async def push_event(engine: "Engine", request: PushEvent) -> PushedEvent:
-    """Store an event with what it starts, or answer with what the request did."""
+    """Store an event with what it starts."""
     engine.check_open()
     _check(request.payload)
-    workspace, now = request.workspace, engine.clock.now()
-    event_id = engine.new_id()
-    served = None
-    if request.request_id:
-        event_id = str(uuid.uuid5(_IDS, f"{workspace}/{request.request_id}"))
-        under_way = engine.waiting.served(workspace, request.request_id)
-        if isinstance(under_way, asyncio.Future):
-            await asyncio.shield(under_way)
-        if under_way is not None or engine.store.rows("event", workspace, event_id):
-            return PushedEvent(event_id=event_id)
-        served = (workspace, request.request_id, now)
+    workspace = request.workspace
+    answer = PushedEvent(event_id=engine.new_id())
     event = UserEvent(
         0,
         workspace,
-        event_id,
+        answer.event_id,
         request.key,
         request.scope or "",
         request.payload[1:],
         request.metadata or b"{}",
-        now,
+        engine.clock.now(),
     )
-    reply = engine.events.push(event, _starts(engine, event), served)
-    if request.request_id:
-        engine.waiting.serving(workspace, request.request_id, reply)
-    return PushedEvent(event_id=await asyncio.shield(reply))
+    remembered = engine.requests.row(workspace, request.request_id, answer)
+    await asyncio.shield(engine.events.push(event, _starts(engine, event), remembered))
+    return answer
 
 
 def _check(payload: bytes) -> None:

@@ -27,14 +27,12 @@ from everact.runtime.core.records import (
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.engine.loading import load_state
-from everact.runtime.errors import (
-    QueryRejected,
-    RPCError,
-)
+from everact.runtime.engine.requests import Known
+from everact.runtime.errors import QueryRejected, RequestIdReused, RPCError
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.base import Name, Request, operation
 from everact.runtime.programs.workflow_loop import decode_arguments
-from everact.runtime.store.base import RunFilter, RunRow
+from everact.runtime.store.base import Remembered, RunFilter, RunRow
 from everact.runtime.store.searching import attributes_found
 
 if TYPE_CHECKING:
@@ -489,13 +487,41 @@ def _unreadable(row: RunRow, reason: str) -> RunDescription:
     )
 
 
-@operation("runs.signal", SignalRun, access=Access.WRITE)
+def _signalled(request: SignalRun) -> tuple[str, ...]:
+    return request.run.workflow_id, request.name
+
+
+def _ended(request: CancelRun | TerminateRun) -> tuple[str, ...]:
+    return (request.run.workflow_id,)
+
+
+async def told_again(
+    engine: "Engine", request: "SignalRun | CancelRun | TerminateRun", known: Known
+) -> None:
+    """The run had it; RequestIdReused if now another run of the ID is named."""
+    check_reached(engine, request.run, request.request_id, known)
+
+
+def check_reached(engine: "Engine", ref: RunRef, request_id: str, known: Known) -> None:
+    """Refuse a repetition that names another run than the one that was reached."""
+    stored = engine.store.load(known.run_key)
+    if stored is None:
+        return
+    reached = stored.run
+    for named, run_id in (
+        (ref.run_id, reached.run_id),
+        (ref.first_run_id, reached.first_run_id),
+    ):
+        if named not in ("", run_id):
+            raise RequestIdReused(request_id, f"run {run_id}", f"run {named}")
+
+
+@operation(
+    "runs.signal", SignalRun, access=Access.WRITE, target=_signalled, again=told_again
+)
 async def signal_run(engine: "Engine", request: SignalRun) -> None:
     """Store a signal."""
     engine.check_open()
-    workspace, now = request.run.workspace, engine.clock.now()
-    if request.request_id and await served(engine, workspace, request.request_id):
-        return
     row = find_run(engine, request.run)
     event = SignalReceived(
         request.name,
@@ -505,47 +531,32 @@ async def signal_run(engine: "Engine", request: SignalRun) -> None:
         request.identity,
         request.headers,
     )
-    await _deliver(engine, request.run, row, event, request.request_id, now)
+    await _deliver(engine, request.run, row, event, request.request_id)
 
 
-@operation("runs.cancel", CancelRun, access=Access.WRITE)
+@operation(
+    "runs.cancel", CancelRun, access=Access.WRITE, target=_ended, again=told_again
+)
 async def cancel_run(engine: "Engine", request: CancelRun) -> None:
     """Store a request to stop."""
     engine.check_open()
-    workspace, now = request.run.workspace, engine.clock.now()
-    if request.request_id and await served(engine, workspace, request.request_id):
-        return
     row = find_run(engine, request.run)
     event = CancelRequested(request.reason, request.identity, request.request_id)
-    await _deliver(engine, request.run, row, event, request.request_id, now)
+    await _deliver(engine, request.run, row, event, request.request_id)
 
 
-@operation("runs.terminate", TerminateRun, access=Access.WRITE)
+@operation(
+    "runs.terminate", TerminateRun, access=Access.WRITE, target=_ended, again=told_again
+)
 async def terminate_run(engine: "Engine", request: TerminateRun) -> None:
     """Close a run from outside."""
-    workspace, now = request.run.workspace, engine.clock.now()
-    if request.request_id and await served(engine, workspace, request.request_id):
-        return
     row = find_run(engine, request.run)
     event = TerminateRequested(request.reason, request.details, request.identity)
-    await _deliver(engine, request.run, row, event, request.request_id, now)
-
-
-async def served(engine: "Engine", workspace: str, request_id: str) -> bool:
-    """Whether a request of that ID has taken effect; waits for one under way."""
-    known = engine.waiting.served(workspace, request_id)
-    if isinstance(known, asyncio.Future):
-        await asyncio.shield(known)
-    return known is not None
+    await _deliver(engine, request.run, row, event, request.request_id)
 
 
 async def _deliver(
-    engine: "Engine",
-    ref: RunRef,
-    row: RunRow,
-    event: Any,
-    request_id: str,
-    now: float,
+    engine: "Engine", ref: RunRef, row: RunRow, event: Any, request_id: str
 ) -> None:
     if row.status:
         raise RPCError(
@@ -553,11 +564,9 @@ async def _deliver(
             "not open",
             RPCStatus.NOT_FOUND,
         )
-    request = (ref.workspace, request_id, now) if request_id else None
-    sending = engine.loop.create_task(_delivered(engine, ref, row, event, request))
-    if request_id:
-        engine.waiting.serving(ref.workspace, request_id, sending)
-    await asyncio.shield(sending)
+    request = engine.requests.row(ref.workspace, request_id)
+    delivering = _delivered(engine, ref, row, event, request)
+    await asyncio.shield(engine.loop.create_task(delivering))
 
 
 async def _delivered(
@@ -565,7 +574,7 @@ async def _delivered(
     ref: RunRef,
     row: RunRow,
     event: Any,
-    request: tuple[str, str, float] | None,
+    request: Remembered | None,
 ) -> Any:
     """Deliver to the run of `row`, or to the one that took its place meanwhile."""
     while True:
@@ -592,7 +601,7 @@ async def query_run(engine: "Engine", request: QueryRun) -> bytes:
         RunStatus.COMPLETED,
     ):
         raise QueryRejected(status)
-    definition = engine.registry.workflows.get(row.name)
+    definition = engine.code_of(row.name).workflows.get(row.name)
     handler = definition.queries.get(request.name) if definition else None
     signature = handler.signature if handler else None
     given = decode_arguments(engine.values, request.args, request.kwargs, signature)

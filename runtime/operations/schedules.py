@@ -33,6 +33,7 @@ from everact.runtime.filters.parsing import parse
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.base import Name, Request, operation
 from everact.runtime.operations.runs import Limit
+from everact.runtime.store.base import Remembered
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -54,7 +55,8 @@ class ScheduleDescription(msgspec.Struct, frozen=True, kw_only=True):
 
     Cron texts are shown as calendars and intervals. `serial` changes with the
     definition: an update names the one that it was made from. `waiting` are actions
-    that wait for a run to end.
+    that wait for a run to end. `identity` is of whoever asked last for a change, or for
+    an action.
     """
 
     id: str
@@ -73,6 +75,7 @@ class ScheduleDescription(msgspec.Struct, frozen=True, kw_only=True):
     running: tuple[Taken, ...]
     recent: tuple[Taken, ...]
     upcoming: tuple[float, ...]
+    identity: str = ""
 
 
 class ScheduleSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +117,7 @@ class CreateSchedule(Request[None], frozen=True, kw_only=True):
     static_details: str = ""
     request_id: str = ""
     workspace: str = "default"
+    identity: str = ""
 
 
 class DescribeSchedule(Request[ScheduleDescription], frozen=True, kw_only=True):
@@ -137,6 +141,7 @@ class UpdateSchedule(Request[None], frozen=True, kw_only=True):
     attributes: Attributes | None = None
     request_id: str = ""
     workspace: str = "default"
+    identity: str = ""
 
 
 class PauseSchedule(Request[None], frozen=True, kw_only=True):
@@ -146,6 +151,7 @@ class PauseSchedule(Request[None], frozen=True, kw_only=True):
     note: str = ""
     request_id: str = ""
     workspace: str = "default"
+    identity: str = ""
 
 
 class ResumeSchedule(Request[None], frozen=True, kw_only=True):
@@ -155,6 +161,7 @@ class ResumeSchedule(Request[None], frozen=True, kw_only=True):
     note: str = ""
     request_id: str = ""
     workspace: str = "default"
+    identity: str = ""
 
 
 class TriggerSchedule(Request[None], frozen=True, kw_only=True):
@@ -164,6 +171,7 @@ class TriggerSchedule(Request[None], frozen=True, kw_only=True):
     overlap: OverlapPolicy | None = None
     request_id: str = ""
     workspace: str = "default"
+    identity: str = ""
 
 
 class BackfillSchedule(Request[None], frozen=True, kw_only=True):
@@ -178,6 +186,7 @@ class BackfillSchedule(Request[None], frozen=True, kw_only=True):
     backfills: Annotated[tuple[Backfill, ...], Meta(min_length=1)]
     request_id: str = ""
     workspace: str = "default"
+    identity: str = ""
 
 
 class DeleteSchedule(Request[None], frozen=True, kw_only=True):
@@ -200,7 +209,11 @@ class ListSchedules(Request[ScheduleList], frozen=True, kw_only=True):
     workspace: str = "default"
 
 
-@operation("schedules.create", CreateSchedule, access=Access.WRITE)
+def _changed(request: Any) -> tuple[str, ...]:
+    return (request.id,)
+
+
+@operation("schedules.create", CreateSchedule, access=Access.WRITE, target=_changed)
 async def create_schedule(engine: "Engine", request: CreateSchedule) -> None:
     """Make it, and do at once what was asked for."""
     _check(schedules.check_new, request.schedule)
@@ -220,6 +233,7 @@ async def create_schedule(engine: "Engine", request: CreateSchedule) -> None:
         static_summary=request.static_summary,
         static_details=request.static_details,
         backfills=request.backfills,
+        identity=request.identity,
     )
 
     def begin(schedule: Schedule, present: Present) -> list[Order]:
@@ -228,7 +242,7 @@ async def create_schedule(engine: "Engine", request: CreateSchedule) -> None:
             orders += schedule.trigger(None, present)
         return orders + schedule.make_up(present)
 
-    await engine.schedules.create(schedule, begin, request.request_id)
+    await engine.schedules.create(schedule, begin, _remembered(engine, request))
 
 
 @operation("schedules.describe", DescribeSchedule, access=Access.READ)
@@ -255,10 +269,11 @@ async def describe_schedule(
         running=found.running,
         recent=found.recent,
         upcoming=found.upcoming(engine.clock.now(), UPCOMING),
+        identity=found.identity,
     )
 
 
-@operation("schedules.update", UpdateSchedule, access=Access.WRITE)
+@operation("schedules.update", UpdateSchedule, access=Access.WRITE, target=_changed)
 async def update_schedule(engine: "Engine", request: UpdateSchedule) -> None:
     """Replace the definition that the caller saw, and no other."""
     _check(schedules.check, request.schedule)
@@ -283,21 +298,21 @@ async def update_schedule(engine: "Engine", request: UpdateSchedule) -> None:
     await _change(engine, request, update)
 
 
-@operation("schedules.pause", PauseSchedule, access=Access.WRITE)
+@operation("schedules.pause", PauseSchedule, access=Access.WRITE, target=_changed)
 async def pause_schedule(engine: "Engine", request: PauseSchedule) -> None:
     """Pause it."""
     note = request.note or PAUSED
     await _change(engine, request, lambda schedule, _: schedule.pause(note))
 
 
-@operation("schedules.resume", ResumeSchedule, access=Access.WRITE)
+@operation("schedules.resume", ResumeSchedule, access=Access.WRITE, target=_changed)
 async def resume_schedule(engine: "Engine", request: ResumeSchedule) -> None:
     """Resume it."""
     note = request.note or RESUMED
     await _change(engine, request, lambda schedule, _: schedule.resume(note))
 
 
-@operation("schedules.trigger", TriggerSchedule, access=Access.WRITE)
+@operation("schedules.trigger", TriggerSchedule, access=Access.WRITE, target=_changed)
 async def trigger_schedule(engine: "Engine", request: TriggerSchedule) -> None:
     """Take one action."""
     overlap = request.overlap
@@ -306,7 +321,7 @@ async def trigger_schedule(engine: "Engine", request: TriggerSchedule) -> None:
     )
 
 
-@operation("schedules.backfill", BackfillSchedule, access=Access.WRITE)
+@operation("schedules.backfill", BackfillSchedule, access=Access.WRITE, target=_changed)
 async def backfill_schedule(engine: "Engine", request: BackfillSchedule) -> None:
     """Note what is to be made up for, and begin with it."""
     stored = engine.schedules.read((request.workspace, request.id))
@@ -325,11 +340,11 @@ async def backfill_schedule(engine: "Engine", request: BackfillSchedule) -> None
     await _change(engine, request, backfill)
 
 
-@operation("schedules.delete", DeleteSchedule, access=Access.WRITE)
+@operation("schedules.delete", DeleteSchedule, access=Access.WRITE, target=_changed)
 async def delete_schedule(engine: "Engine", request: DeleteSchedule) -> None:
     """Forget it."""
     place = (request.workspace, request.id)
-    await engine.schedules.delete(place, request.request_id)
+    await engine.schedules.delete(place, _remembered(engine, request))
 
 
 @operation("schedules.list", ListSchedules, access=Access.READ)
@@ -385,9 +400,19 @@ def _filtered(schedule: Schedule) -> dict[str, Any]:
     }
 
 
-async def _change(engine: "Engine", request: Any, fold: Fold) -> None:
+async def _change(engine: "Engine", request: Any, change: Fold) -> None:
     place = (request.workspace, request.id)
-    await engine.schedules.change(place, fold, request.request_id)
+
+    def fold(schedule: Schedule, present: Present) -> list[Order]:
+        orders = change(schedule, present)
+        schedule.identity = request.identity or schedule.identity
+        return orders
+
+    await engine.schedules.change(place, fold, _remembered(engine, request))
+
+
+def _remembered(engine: "Engine", request: Any) -> Remembered | None:
+    return engine.requests.row(request.workspace, request.request_id)
 
 
 def _check(check: Any, definition: Definition) -> None:

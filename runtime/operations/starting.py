@@ -7,7 +7,7 @@ calls it as well, in a turn in which `readable` has answered.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -26,11 +26,14 @@ from everact.runtime.core.records import (
     StartOptions,
     TerminateRequested,
 )
+from everact.runtime.core.requests import AUTOMATIC, RequestName
 from everact.runtime.core.statuses import RPCStatus, RunStatus
+from everact.runtime.engine.requests import Known, UnderWay
 from everact.runtime.errors import RPCError, WorkflowAlreadyStarted
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.base import Name, Request, operation
-from everact.runtime.store.base import RunRow, Write
+from everact.runtime.operations.requests import under_way
+from everact.runtime.store.base import Remembered, RunRow, Write
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -115,13 +118,17 @@ class Resolution(NamedTuple):
             await self.run.durable()
         if self.in_the_way:
             raise WorkflowAlreadyStarted(row.workflow_id, row.name, row.run_id, closed)
-        return StartedRun(
-            workflow_id=row.workflow_id,
-            run_id=row.run_id,
-            first_run_id=row.first_run_id,
-            created=self.made is not None,
-            key=row.key,
-        )
+        return _told(row, created=self.made is not None, key=row.key)
+
+
+def _told(row: RunRow | Started, *, created: bool, key: int = 0) -> StartedRun:
+    return StartedRun(
+        workflow_id=row.workflow_id,
+        run_id=row.run_id,
+        first_run_id=row.first_run_id,
+        created=created,
+        key=key,
+    )
 
 
 def check(engine: "Engine", request: StartRun) -> None:
@@ -263,8 +270,7 @@ def _make(
         workspace=request.workspace,
         carried=() if signal is None else (_received(request, signal),),
     )
-    place = (request.workspace, request.request_id, now)
-    remembered = place if request.request_id else None
+    remembered = _remembered(engine, request, started, created=True)
     run, reply = engine.start(prepare(started), remembered, within)
     return Resolution(run.row, run, reply)
 
@@ -299,27 +305,39 @@ def _received(request: StartRun, signal: StartSignal) -> SignalReceived:
     )
 
 
-@operation("runs.start", StartRun, access=Access.WRITE)
+def started_by(request: StartRun) -> tuple[str, ...]:
+    """What a start is for."""
+    signal = request.signal
+    return request.workflow, request.workflow_id, signal.name if signal else ""
+
+
+async def started_again(engine: "Engine", _: StartRun, known: Known) -> StartedRun:
+    """What the request was answered before."""
+    if known.answer:
+        answer = msgspec.json.decode(known.answer, type=StartedRun)
+        return replace(answer, key=known.run_key)
+    stored = engine.store.load(known.run_key)  # an earlier version served it
+    if stored is None:
+        raise RPCError("the run of that request is gone", RPCStatus.NOT_FOUND)
+    return await Resolution(stored.run).answer()
+
+
+@operation(
+    "runs.start", StartRun, access=Access.WRITE, target=started_by, again=started_again
+)
 async def start_run(engine: "Engine", request: StartRun) -> StartedRun:
     """Start a run, or answer with the one that is there."""
     engine.check_open()
     check(engine, request)
-    known = _served(engine, request)
-    if known is not None:
-        return await _joined(engine, request, known)
-    return await _noted(engine, request, _start(engine, request))
-
-
-async def _start(engine: "Engine", request: StartRun) -> StartedRun:
     tried = 0
     while True:
         await readable(engine, request)
         resolved = resolve(engine, request)
         new = resolved.made is not None or resolved.in_the_way
         if request.signal is None or new:
-            return await resolved.answer()
+            return await _answered(engine, request, resolved)
         try:
-            await _signal(engine, request, request.signal, resolved.row.key)
+            await _signal(engine, request, request.signal, resolved.row)
         except RPCError as refused:
             gone = refused.status is RPCStatus.NOT_FOUND
             if not gone or tried == resolved.row.key:
@@ -329,79 +347,84 @@ async def _start(engine: "Engine", request: StartRun) -> StartedRun:
             return await resolved.answer()
 
 
+async def _answered(
+    engine: "Engine", request: StartRun, resolved: Resolution
+) -> StartedRun:
+    """The answer to a start, which its request ID stands for from now on."""
+    answer = await resolved.answer()
+    asked_by_user = not request.request_id.startswith(AUTOMATIC)
+    if resolved.made is None and request.request_id and asked_by_user:
+        row = _remembered(engine, request, resolved.row, created=False)
+        assert row is not None
+        await engine.requests.remember(row)
+    return answer
+
+
+def _remembered(
+    engine: "Engine", request: StartRun, row: RunRow | Started, *, created: bool
+) -> Remembered | None:
+    answer = _told(row, created=created)
+    return engine.requests.row(request.workspace, request.request_id, answer)
+
+
 async def together(
-    engine: "Engine", starts: Sequence[StartRun]
+    engine: "Engine", starts: Sequence[StartRun], names: Sequence[RequestName | None]
 ) -> tuple[StartedRun, ...]:
     """Make, or find, the runs of several starts in one transaction, or none of them.
 
-    The starts are checked, and are not of the same ID. WorkflowAlreadyStarted if a
-    run is in the way of any.
+    The starts are checked, and are not of the same ID; `names` are what their request
+    IDs name. WorkflowAlreadyStarted if a run is in the way of any.
     """
-    while engine.leaving:
-        await engine.commits.idle()
-    served = [_served(engine, start) for start in starts]
-    for start, known in zip(starts, served, strict=True):
+    while True:
+        found = [name and engine.requests.look(name) for name in names]
+        busy = next((one for one in found if isinstance(one, UnderWay)), None)
+        if busy is not None:
+            await asyncio.shield(busy.settled)
+        elif engine.leaving:
+            await engine.commits.idle()
+        else:
+            break
+    known = [one if isinstance(one, Known) else None for one in found]
+    for start, one in zip(starts, known, strict=True):
         decision, row, run = _decided(engine, start)
-        if known is None and decision is Verdict.REFUSE:
+        if one is None and decision is Verdict.REFUSE:
             assert row is not None
             await Resolution(row, run, in_the_way=True).answer()
     within = transaction(engine)
     answers = [
-        _joined(engine, start, known)
-        if known is not None
-        else _noted(engine, start, resolve(engine, start, within).answer())
-        for start, known in zip(starts, served, strict=True)
+        started_again(engine, start, one)
+        if one is not None
+        else _resolved(engine, start, name, within)
+        for start, name, one in zip(starts, names, known, strict=True)
     ]
     return tuple(await asyncio.gather(*answers))
 
 
+def _resolved(
+    engine: "Engine", start: StartRun, name: RequestName | None, within: Write
+) -> Awaitable[StartedRun]:
+    """The answer to one of several starts, which a repetition of it waits for too."""
+    if name is None:
+        return resolve(engine, start, within).answer()
+    begun = engine.requests.begin(name)
+    try:
+        resolved = resolve(engine, start, within)
+    except BaseException:
+        engine.requests.end(begun)
+        raise
+    under_way(engine, begun, _answered(engine, start, resolved))
+    assert begun.answer is not None
+    return asyncio.shield(begun.answer)
+
+
 async def _signal(
-    engine: "Engine", request: StartRun, signal: StartSignal, key: int
+    engine: "Engine", request: StartRun, signal: StartSignal, row: RunRow
 ) -> None:
     """Signal a run that is there; one whose start was put off begins at once."""
     event = _received(request, signal)
-    place = (request.workspace, request.request_id, engine.clock.now())
-    remembered = place if request.request_id else None
-    run = engine.resident(key)
+    remembered = _remembered(engine, request, row, created=False)
+    run = engine.resident(row.key)
     if run is None or not run.put_off:
-        await engine.deliver(key, event, remembered, follow=True)
+        await engine.deliver(row.key, event, remembered, follow=True)
     else:
         await run.begin_with(event, remembered)
-
-
-def _served(engine: "Engine", request: StartRun) -> "int | asyncio.Future[Any] | None":
-    """The run that an earlier one of these requests made or reached, or that request
-    if it is under way.
-    """
-    if not request.request_id:
-        return None
-    return engine.waiting.served(request.workspace, request.request_id)
-
-
-def _noted(
-    engine: "Engine", request: StartRun, starting: Coroutine[Any, Any, StartedRun]
-) -> Awaitable[StartedRun]:
-    """The start, so that a repetition joins it."""
-    if not request.request_id:
-        return starting
-    task = engine.loop.create_task(starting)
-    engine.waiting.serving(request.workspace, request.request_id, task)
-    return asyncio.shield(task)  # a repetition may wait as well: one leaves alone
-
-
-async def _joined(
-    engine: "Engine", request: StartRun, known: "int | asyncio.Future[Any]"
-) -> StartedRun:
-    """The answer to a repeated request."""
-    if isinstance(known, int):
-        key = known
-    else:
-        answer = await asyncio.shield(known)
-        if isinstance(answer, StartedRun):
-            return replace(answer, created=False)
-        place = request.workspace, request.request_id
-        (key,) = engine.store.select("request", *place)
-    stored = engine.store.load(key)
-    if stored is None:
-        raise RPCError("the run of that request is gone", RPCStatus.NOT_FOUND)
-    return await Resolution(stored.run).answer()

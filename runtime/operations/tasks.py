@@ -19,7 +19,6 @@ from everact.runtime.engine.outside import AttemptName, named_by, unheeded
 from everact.runtime.errors import RPCError
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.base import Request, operation
-from everact.runtime.operations.runs import served
 from everact.runtime.store.base import RunRow
 
 if TYPE_CHECKING:
@@ -38,6 +37,11 @@ class TaskRef(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str = ""
     task_id: str = ""
     workspace: str = "default"
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """What it says of which task is meant."""
+        return self.workflow_id, self.run_id, self.task_id, self.token
 
 
 class CompleteTask(Request[None], frozen=True, kw_only=True):
@@ -93,7 +97,11 @@ def token_of(text: str) -> bytes:
         raise ValueError("a task token is base64url text") from None
 
 
-@operation("tasks.complete", CompleteTask, access=Access.WORK)
+def _reported(request: CompleteTask | FailTask | ReportCancelled) -> tuple[str, ...]:
+    return request.task.named
+
+
+@operation("tasks.complete", CompleteTask, access=Access.WORK, target=_reported)
 async def complete_task(engine: "Engine", request: CompleteTask) -> None:
     """Complete a task; durable when answered."""
     row, name = found(engine, request.task)
@@ -102,7 +110,7 @@ async def complete_task(engine: "Engine", request: CompleteTask) -> None:
     await _report(engine, row, event, request.task, request.request_id)
 
 
-@operation("tasks.fail", FailTask, access=Access.WORK)
+@operation("tasks.fail", FailTask, access=Access.WORK, target=_reported)
 async def fail_task(engine: "Engine", request: FailTask) -> None:
     """Fail an attempt; durable when answered."""
     wait = request.failure.retry_after
@@ -147,7 +155,9 @@ def _tell_if_cancelled(engine: "Engine", row: RunRow, event: TaskReported) -> No
             raise told
 
 
-@operation("tasks.report_cancelled", ReportCancelled, access=Access.WORK)
+@operation(
+    "tasks.report_cancelled", ReportCancelled, access=Access.WORK, target=_reported
+)
 async def report_cancelled(engine: "Engine", request: ReportCancelled) -> None:
     """Settle a task that was asked to stop; durable when answered."""
     row, name = found(engine, request.task)
@@ -174,17 +184,12 @@ async def _report(
     ref: TaskRef,
     request_id: str = "",
 ) -> None:
-    """Give a run what was reported, once for each request ID."""
+    """Give a run what was reported."""
     engine.check_open()
-    if request_id and await served(engine, ref.workspace, request_id):
-        return
     if row.status:
         raise _unknown(f"run {row.workflow_id!r} ({row.run_id}) of the task is over")
-    now = engine.clock.now()
-    request = (ref.workspace, request_id, now) if request_id else None
+    request = engine.requests.row(ref.workspace, request_id)
     sending = engine.loop.create_task(engine.deliver(row.key, event, request))
-    if request_id:
-        engine.waiting.serving(ref.workspace, request_id, sending)
     await asyncio.shield(sending)
 
 

@@ -11,13 +11,16 @@ from everact.runtime.core.failures import Failure
 from everact.runtime.core.opaque import Payload
 from everact.runtime.core.records import CompleteUpdate, Started, UpdateAccepted
 from everact.runtime.core.statuses import RPCStatus, RunStatus
+from everact.runtime.engine.requests import Known
 from everact.runtime.engine.updates import Refused, Sent
 from everact.runtime.errors import RPCError
 from everact.runtime.operations import starting
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.base import Name, Request, operation
-from everact.runtime.operations.runs import RunRef, _delivered, find_run
+from everact.runtime.operations.requests import id_of
+from everact.runtime.operations.runs import RunRef, _delivered, check_reached, find_run
 from everact.runtime.operations.starting import Resolution, StartedRun, StartRun
+from everact.runtime.store.base import Remembered
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -116,20 +119,37 @@ class AwaitUpdate(Request[UpdateState], frozen=True, kw_only=True):
     update_id: Name
 
 
-@operation("updates.send", SendUpdate, access=Access.WRITE, waits=True)
+def _sent(request: SendUpdate) -> tuple[str, ...]:
+    return request.run.workflow_id, request.update.name, request.update.update_id
+
+
+async def _sent_again(
+    engine: "Engine", request: SendUpdate, known: Known
+) -> UpdateState:
+    check_reached(engine, request.run, request.request_id, known)
+    update_id = request.update.update_id
+    return await state_of(engine, known.run_key, update_id, request.wait_for)
+
+
+@operation(
+    "updates.send",
+    SendUpdate,
+    access=Access.WRITE,
+    waits=True,
+    target=_sent,
+    again=_sent_again,
+    rejoins=True,
+)
 async def send_update(engine: "Engine", request: SendUpdate) -> UpdateState:
     """Let an update in, record it, and wait for its answer."""
     engine.check_open()
     ref, update = request.run, request.update
-    place = (ref.workspace, request.request_id)
-    known = engine.waiting.served(*place) if request.request_id else None
-    if isinstance(known, int):
-        return await state_of(engine, known, update.update_id, request.wait_for)
     row = find_run(engine, ref)
     if row.status and row.key not in engine.runs:
         return await _of_closed(engine, row.key, request)
-    served = (*place, engine.clock.now()) if request.request_id else None
+    served = engine.requests.row(ref.workspace, request.request_id)
     sent = await _delivered(engine, ref, row, update.event, served)
+    engine.requests.settled(ref.workspace, request.request_id)
     return await answer_of(engine, sent, update.update_id, request.wait_for)
 
 
@@ -188,20 +208,37 @@ def _told(row: Any, update_id: str, answer: CompleteUpdate | None) -> UpdateStat
     )
 
 
-@operation("updates.send_with_start", SendWithStart, access=Access.WRITE, waits=True)
+def _started_by(request: SendWithStart) -> tuple[str, ...]:
+    named = request.update.name, request.update.update_id
+    return (*starting.started_by(request.start), *named)
+
+
+async def _started_again(
+    engine: "Engine", request: SendWithStart, known: Known
+) -> StartedUpdate:
+    """The run that the request made or reached before, and its update."""
+    stored = engine.store.load(known.run_key)
+    if stored is None:
+        raise RPCError("the run of that request is gone", RPCStatus.NOT_FOUND)
+    run = await starting.started_again(engine, request.start, known)
+    found = await _into(engine, Resolution(stored.run), request.update, None)
+    return replace(found, run=run)
+
+
+@operation(
+    "updates.send_with_start",
+    SendWithStart,
+    access=Access.WRITE,
+    waits=True,
+    target=_started_by,
+    again=_started_again,
+)
 async def send_with_start(engine: "Engine", request: SendWithStart) -> StartedUpdate:
     """Resolve the start, with the update on board of a run that it makes."""
     engine.check_open()
-    request_id = request.start.request_id or request.request_id
-    start = replace(request.start, request_id=request_id)
+    start = replace(request.start, request_id=id_of(request))
     _check(engine, start)
-    place = (start.workspace, request_id)
-    known = engine.waiting.served(*place) if request_id else None
-    if known is not None:
-        return await _repeated(engine, known, place, request.update)
     sending = engine.loop.create_task(_start(engine, start, request.update))
-    if request_id:
-        engine.waiting.serving(*place, sending)
     return await asyncio.shield(sending)
 
 
@@ -214,19 +251,6 @@ def _check(engine: "Engine", start: StartRun) -> None:
         wrong = "a start brings a signal or an update, not both"
     if wrong is not None:
         raise RPCError(wrong, RPCStatus.INVALID_ARGUMENT)
-
-
-async def _repeated(
-    engine: "Engine", known: Any, place: tuple[str, str], update: Update
-) -> StartedUpdate:
-    """The run that the request made or reached before, and its update."""
-    if isinstance(known, asyncio.Future):
-        await asyncio.shield(known)
-        (known,) = engine.store.select("request", *place)
-    stored = engine.store.load(known)
-    if stored is None:
-        raise RPCError("the run of that request is gone", RPCStatus.NOT_FOUND)
-    return await _into(engine, Resolution(stored.run), update, None)
 
 
 class _Aboard:
@@ -261,10 +285,11 @@ async def _start(engine: "Engine", start: StartRun, update: Update) -> StartedUp
             refused = CompleteUpdate(update.update_id, failure=aboard.refused)
             state = _told(resolved.row, update.update_id, refused)
             return StartedUpdate(run=run, update=state)
-        place = (start.workspace, start.request_id, engine.clock.now())
-        found = resolved.made is None and start.request_id
+        row = None
+        if resolved.made is None:
+            row = engine.requests.row(start.workspace, start.request_id)
         try:
-            return await _into(engine, resolved, update, place if found else None)
+            return await _into(engine, resolved, update, row)
         except RPCError as gone:
             if gone.status is not RPCStatus.NOT_FOUND or resolved.made is not None:
                 raise
@@ -277,7 +302,7 @@ async def _into(
     engine: "Engine",
     resolved: Resolution,
     update: Update,
-    request: tuple[str, str, float] | None,
+    request: Remembered | None,
 ) -> StartedUpdate:
     """Send an update to the very run that was made or found, unless it has it."""
     key, update_id = resolved.row.key, update.update_id

@@ -39,6 +39,9 @@ class Program(Protocol):
     ) -> Any:
         """Answer a question from the present state; QueryFailed if that cannot be."""
 
+    def takes(self, update: str) -> bool:
+        """Whether the code says without having run that it takes updates `update`."""
+
     def validate(self, event: UpdateAccepted) -> None:
         """Let an update in, or raise what it is refused with; nothing is recorded.
 

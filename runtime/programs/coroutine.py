@@ -22,7 +22,7 @@ from msgspec import json
 from everact.runtime import errors
 from everact.runtime.core import failures, records
 from everact.runtime.core.durations import optional_seconds
-from everact.runtime.core.failures import FailureKind
+from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.records import (
     Began,
     CancelRequested,
@@ -48,7 +48,8 @@ from everact.runtime.definitions.control import (
     TailCall,
     WorkflowControl,
 )
-from everact.runtime.definitions.registry import Registry
+from everact.runtime.definitions.registry import Registry, default_registry
+from everact.runtime.definitions.search_attributes import attributes_of
 from everact.runtime.definitions.waits import ReceivedEvent
 from everact.runtime.definitions.workflows import (
     UNFINISHED,
@@ -231,6 +232,9 @@ class CoroutineProgram:
             args = (self._instance, *args)
         try:
             coroutine = self._coroutine(args, kwargs)
+            if loop.rules:
+                loop.opening = True
+                loop.call_soon(loop.opened, context=context)
             self._root = loop.create_task(
                 coroutine, name=definition.name, context=context
             )
@@ -247,7 +251,8 @@ class CoroutineProgram:
     def _arguments(self, start: Started) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments of a start; TypeError for an event whose payload misfits."""
         extras = start.options.extras
-        if extras is not None and extras.event_id and not self.loop.generation:
+        begun_by_event = self.loop.generation == start.restarts
+        if extras is not None and extras.event_id and begun_by_event:
             (payload,) = start.args
             return (self.definition.received(json.decode(payload[1:])),), {}
         signature = self.definition.signature
@@ -255,6 +260,7 @@ class CoroutineProgram:
 
     def _began(self, event: Began) -> None:
         """In a script: the run's own `Started`, which is not kept twice."""
+        self.loop.rules = event.rules
         self._started(self.loop.start)
 
     def _task_completed(self, event: TaskCompleted) -> None:
@@ -262,14 +268,22 @@ class CoroutineProgram:
         self.loop.resolve(event.call, self._value(event.call, event.result), None)
 
     def _task_failed(self, event: TaskFailed) -> None:
-        failure, error = event.failure, exception_of(event.failure, values=self.values)
-        if failure.kind is FailureKind.CANCELLED:
-            waited = self.loop.calls.get(event.call)
-            if type(waited) is WaitedCall and waited.asked:
-                error = asyncio.CancelledError(
-                    *map(self.values.decode, failure.details)
-                )
+        error = self._heeded(event.call, event.failure)
+        if error is None:
+            error = exception_of(event.failure, values=self.values)
         self.loop.resolve(event.call, None, error)
+
+    def _heeded(self, call: int, failure: Failure | None) -> BaseException | None:
+        """What a cancelled call raises whose task or child stopped as it was asked to.
+
+        `failure` is how that ended.
+        """
+        if failure is None or failure.kind is not FailureKind.CANCELLED:
+            return None
+        waited = self.loop.calls.get(call)
+        if type(waited) is not WaitedCall or not waited.asked:
+            return None
+        return asyncio.CancelledError(*map(self.values.decode, failure.details))
 
     def _timer_fired(self, event: TimerFired) -> None:
         self.loop.resolve(event.call, None, None)
@@ -293,7 +307,9 @@ class CoroutineProgram:
             value = self._value(event.call, event.result)
             self.loop.resolve(event.call, value, None)
             return
-        error = exception_of(event.failure, values=self.values)
+        error = self._heeded(event.call, event.failure.cause)
+        if error is None:
+            error = exception_of(event.failure, values=self.values)
         if started is not None:
             self.loop.calls.pop(event.call, None)
             started.set_exception(error)
@@ -452,7 +468,7 @@ class CoroutineProgram:
             if definition is not None:
                 definition.signature.check(control.args_given, {}, name)
             args, kwargs = self.loop.encode(control.args_given, {}, name)
-            memo = options["memo"]
+            memo, attributes = options["memo"], options["search_attributes"]
             return records.ContinueAsNew(
                 name,
                 args,
@@ -464,6 +480,7 @@ class CoroutineProgram:
                 if memo is None
                 else {k: self.values.encode(v, f"memo {k!r}") for k, v in memo.items()},
                 unread,
+                None if attributes is None else attributes_of(attributes),
             )
         assert isinstance(control, TailCall)
         call = control.call
@@ -519,6 +536,9 @@ class CoroutineProgram:
             answer.close()
             raise errors.QueryFailed(f"query handler {name!r} must not be async")
         return answer
+
+    def takes(self, update: str) -> bool:
+        return self.definition.takes(update)
 
     def validate(self, event: UpdateAccepted) -> None:
         outer = _get_running_loop()
@@ -620,6 +640,11 @@ class Loop(WorkflowLoop):
         self._program: CoroutineProgram | None = program
 
     @property
+    def registry(self) -> Registry:
+        assert self._program is not None
+        return self._program.definition.registry or default_registry()
+
+    @property
     def replaying(self) -> bool:
         program = self._program
         return program is None or program.replaying
@@ -656,6 +681,7 @@ def definition_for(registry: Registry, name: str) -> WorkflowDefinition | None:
         if task is None:
             return None
         definition = WorkflowDefinition(name, task)
+        definition.registry = registry
     return definition
 
 

@@ -113,11 +113,16 @@ class CallFuture(asyncio.Future[Any]):
 
 
 class WaitedCall(CallFuture):
-    """A call that, when it is cancelled, waits for what becomes of its task."""
+    """A call that, when it is cancelled, waits for what becomes of its task or child.
+
+    `asked` is whether that was asked to stop.
+    """
 
     __slots__ = ("asked",)
 
-    asked: bool
+    def __init__(self, *, loop: "DeterministicLoop") -> None:
+        super().__init__(loop=loop)
+        self.asked = False
 
     def cancel(self, msg: Any = None) -> bool:
         loop = self.get_loop()
@@ -210,6 +215,17 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
             ready.clear()
             if self.waits is None or not self._settle_waits():
                 return True
+
+    def step_now(self) -> None:
+        """Run the first step of the task that was made last, before all that is ready.
+
+        Only where no task runs.
+        """
+        step = self._ready.pop()
+        try:
+            step._context.run(step._callback, *step._args)
+        except BaseException as error:
+            self._escaped(step._callback, contained(error))
 
     def _escaped(self, callback: object, error: BaseException) -> None:
         """A callback raised `error`; what asyncio would end its loop for ends the run.

@@ -15,6 +15,7 @@ from everact.runtime.core.durations import optional_seconds
 from everact.runtime.core.naming import generated_name
 from everact.runtime.core.records import (
     NO_EXTRAS,
+    RULES,
     TERMINATE,
     Attribute,
     AwaitEvent,
@@ -31,7 +32,7 @@ from everact.runtime.core.records import (
 )
 from everact.runtime.core.retry import checked_policy
 from everact.runtime.definitions.durable import DurableLoop, RunInfo
-from everact.runtime.definitions.extras import extras_of
+from everact.runtime.definitions.extras import extras_of, json_object
 from everact.runtime.definitions.search_attributes import typed_attributes
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.tasks import Task
@@ -45,6 +46,7 @@ from everact.runtime.definitions.workflows import (
 from everact.runtime.errors import ValueNotStorable
 from everact.runtime.isolation import is_coroutine
 from everact.runtime.programs.loop import (
+    CallFuture,
     DeterministicLoop,
     OrderedFuture,
     WaitedCall,
@@ -74,9 +76,11 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         "details",
         "generation",
         "handlers",
+        "opening",
         "queries",
         "reason",
         "renamed",
+        "rules",
         "running",
         "start",
         "unread",
@@ -88,6 +92,9 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         super().__init__(int(start.run_id[-12:], 16) << 12)
         self.start = start
         self.generation = generation
+        self.rules = RULES
+        self.opening = False
+        """Whether messages are shown that came before the code, which begins next."""
         self.renamed: str | None = None
         self.attributes: dict[str, Attribute] | None = None
         self.details = ""
@@ -129,10 +136,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         options = task.recorded_options
         command = RunTask(call, name, encoded, named, options)
         if options is not None and options.await_cancelled:
-            waited = self.open(command, WaitedCall)
-            assert isinstance(waited, WaitedCall)
-            waited.asked = False
-            return waited
+            return self.open(command, WaitedCall)
         return self.open(command)
 
     def start_child(
@@ -164,7 +168,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             announce,
         )
         started = OrderedFuture(loop=self) if announce else None
-        result = self.open(command)
+        result = self.open(command, WaitedCall if self.rules else CallFuture)
         if started is not None:
             if self.announced is None:
                 self.announced = {}
@@ -271,7 +275,13 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         if self.running is None:
             self.running = {}
         self.running[task] = kind, handler
+        if self.opening:
+            self.step_now()
         return task
+
+    def opened(self) -> None:
+        """All that came before the code has been shown: it begins."""
+        self.opening = False
 
     def end_handler(self, task: asyncio.Task[Any]) -> None:
         """An async handler has ended."""
@@ -344,15 +354,14 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         def limit(name: str) -> float | None:
             return optional_seconds(options.get(name), what=name)
 
-        parameters, context = options.get("parameters"), options.get("context")
         retry = options.get("retry")
         return StartOptions(
             queue=options.get("queue") or self.start.options.queue,
             retry=None if retry is None else checked_policy(retry),
             run_timeout=limit("run_timeout"),
             execution_timeout=limit("execution_timeout"),
-            parameters=msgspec.json.encode(parameters) if parameters else b"",
-            context=msgspec.json.encode(context) if context else b"",
+            parameters=json_object(options.get("parameters"), "parameters"),
+            context=json_object(options.get("context"), "context"),
             run_name=options.get("run_name") or "",
             memo={
                 key: self.values.encode(value, f"memo {key!r}")
@@ -423,6 +432,10 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             else None,
             event_id=extras.event_id or None,
             event_key=extras.event_key or None,
+            schedule_id=extras.schedule_id or None,
+            nominal_time=None
+            if extras.nominal_time is None
+            else datetime.fromtimestamp(extras.nominal_time, UTC),
         )
 
 

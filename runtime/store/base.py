@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import msgspec
 
 from everact.runtime.core.records import AttributeKind
+from everact.runtime.core.requests import KEPT
 from everact.runtime.errors import StoreError
 from everact.runtime.filters.tree import Filter
 from everact.runtime.store.scratch import Scratch
@@ -74,6 +75,25 @@ class CheckpointRow(NamedTuple):
     body: bytes
 
 
+class Remembered(NamedTuple):
+    """A request ID, with what was asked and answered under it.
+
+    `at` is epoch seconds, `what` is as `RequestName` has it, `answer` is JSON, empty if
+    "done" was all.
+    """
+
+    workspace: str
+    request_id: str
+    at: float
+    what: str = ""
+    answer: bytes = b""
+
+    def parameters(self, run_key: int) -> tuple[Any, ...]:
+        """Those of the statement `insert_request`: an expired ID is given anew."""
+        workspace, request_id, at, *asked = self
+        return (workspace, request_id, run_key, at, *asked, at - KEPT)
+
+
 Statement: TypeAlias = tuple[str, tuple[str | int | float | bytes | None, ...]]
 """A statement of the adapter's catalogue by name, and its parameters."""
 
@@ -98,7 +118,7 @@ class Write(msgspec.Struct, eq=False):
     checkpoint: CheckpointRow | None = None
     drop_before: int | None = None
     wake: int | None = None
-    request: tuple[str, str, float] | None = None
+    request: Remembered | None = None
     within: "Write | None" = None
     effects: Any = None
     tasks: Any = None
@@ -234,9 +254,10 @@ class Store(Protocol):
         first; one line for None if it groups by none. InvalidFilter.
         """
 
-    def retire(self, closed_before: float, now: float, limit: int) -> int:
-        """Delete up to `limit` runs closed before a moment, and as many user events
-        stored before it; how many were, of the more numerous.
+    def retire(self, closed_before: float | None, now: float, limit: int) -> int:
+        """Delete up to `limit` runs closed before a moment (None: no runs), as many
+        user events stored before it, and as many request IDs a day old; how many were,
+        of the most numerous.
         """
 
     def close(self, *, clean: bool) -> None:

@@ -30,6 +30,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from everact.runtime.core.requests import KEPT
 from everact.runtime.errors import (
     InvalidFilter,
     StoreDamaged,
@@ -66,7 +67,6 @@ from everact.runtime.store.writer_process import Fate, WriterProcess
 
 logger = logging.getLogger("everact.store")
 
-REQUEST_KEPT = 24 * 3600.0
 _OLDEST_SQLITE = (3, 35, 0)
 
 Rows: TypeAlias = list[Any]
@@ -485,8 +485,8 @@ class SqliteStore:
         if write.wake is not None:
             found.append((sql["wake_run"], [write.wake]))
         if write.request is not None:
-            workspace, request_id, at = write.request
-            found.append((sql["insert_request"], [workspace, request_id, key, at]))
+            remembered = list(write.request.parameters(key))
+            found.append((sql["insert_request"], remembered))
         return found
 
     def _commit_singly(self, writes: Sequence[Write]) -> Outcome:
@@ -627,13 +627,14 @@ class SqliteStore:
             (number,) = self._reading.execute(query.sql, query.given).fetchone()
         return int(number)
 
-    def retire(self, closed_before: float, now: float, limit: int) -> int:
+    def retire(self, closed_before: float | None, now: float, limit: int) -> int:
         sql = self._sql
+        before = -1e18 if closed_before is None else closed_before
         with self._guard, self._read_guard:
             if self._lost is not None:
                 return 0
             connection = self._writing
-            given = {"before": closed_before, "limit": limit}
+            given = {"before": before, "limit": limit}
             keys = connection.execute(sql["retired"], given).fetchall()
             with connection:
                 connection.execute("begin immediate")
@@ -646,10 +647,11 @@ class SqliteStore:
                     "delete_run",
                 ):
                     connection.executemany(sql[name], keys)
-                connection.execute(sql["delete_requests"], (now - REQUEST_KEPT,))
-                old = (closed_before, limit)
+                old = (now - KEPT, limit)
+                requests = connection.execute(sql["delete_requests"], old).rowcount
+                old = (before, limit)
                 events = connection.execute(sql["delete_events"], old).rowcount
-            return max(len(keys), events)
+            return max(len(keys), events, requests)
 
     def _one(self, name: str, *args: Any) -> Any:
         with self._read_guard:

@@ -1,5 +1,7 @@
 """Calls and errors as plain values: what travels between registries of functions."""
 
+from asyncio import _get_running_loop
+from collections.abc import Coroutine, Generator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -39,6 +41,17 @@ class Call:
         if not isinstance(self.function, str) or not self.function:
             raise ValueError("a call needs the name of a function")
         checked_text(self.function, "the name of a function")
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        """Make the call, inside a run: its value, or its error."""
+        loop: Any = _get_running_loop()
+        if not hasattr(loop, "call_described"):
+            raise RuntimeError(
+                f"a call of {self.function} is awaited inside a workflow only; "
+                "`dispatch` starts it as a run of its own"
+            )
+        made: Coroutine[Any, Any, Any] = loop.call_described(self)
+        return made.__await__()
 
     def arguments(self) -> Arguments:
         """The positional and keyword arguments that the function is called with."""

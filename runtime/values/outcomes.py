@@ -170,7 +170,15 @@ def _recorded(
         cause=_recorded(cause, values, None, depth + 1)
         if cause is not None and depth < _DEEPEST
         else None,
+        **_child_of(error),
     )
+
+
+def _child_of(error: BaseException) -> dict[str, str]:
+    """Which child run the error is about, if it is about one."""
+    if not isinstance(error, errors.ChildFailure):
+        return {}
+    return {"workflow_id": error.workflow_id, "run_id": error.run_id}
 
 
 def _for_workflow(failure: Failure, values: Converter) -> BaseException:
@@ -181,7 +189,9 @@ def _for_workflow(failure: Failure, values: Converter) -> BaseException:
     if failure.kind is FailureKind.CANCELLED:
         return errors.TaskCancelled(failure.message or "the task was cancelled")
     if failure.kind is FailureKind.CHILD and failure.cause is not None:
-        error = errors.ChildFailure(failure.message)
+        error = errors.ChildFailure(
+            failure.message, failure.workflow_id, failure.run_id
+        )
         error.__cause__ = cause_of(failure.cause, values=values)
         return error
     return _restored(failure, values)
@@ -225,16 +235,25 @@ def _of_library(failure: Failure) -> BaseException | None:
     kind: Any = getattr(errors, failure.type)
     if issubclass(kind, errors.ApplicationError):
         return None
-    limits = () if failure.timeout is failures.TimeoutKind.NONE else (failure.timeout,)
+    more: tuple[Any, ...] = ()
+    if failure.timeout is not failures.TimeoutKind.NONE:
+        more = (failure.timeout,)
+    elif issubclass(kind, errors.ChildFailure):
+        more = (failure.workflow_id, failure.run_id)
     try:
-        found: BaseException = kind(failure.message, *limits)
+        found: BaseException = kind(failure.message, *more)
     except Exception:  # made from more than its message
         return None
     return found if text_of(found) == failure.message else None
 
 
-def child_failure(failure: Failure, name: str, workflow_id: str) -> Failure:
-    """What the parent of a child run that ended with `failure` is shown."""
+def child_failure(
+    failure: Failure, name: str, workflow_id: str, run_id: str
+) -> Failure:
+    """What the parent of a child run that ended with `failure` is shown.
+
+    `run_id` is that of the run that ended: of a chain its last.
+    """
     return Failure(
         FailureKind.CHILD,
         "ChildFailure",
@@ -242,6 +261,8 @@ def child_failure(failure: Failure, name: str, workflow_id: str) -> Failure:
         f"{failure.type}: {failure.message}",
         status=failure.status,
         cause=failure,
+        workflow_id=workflow_id,
+        run_id=run_id,
     )
 
 

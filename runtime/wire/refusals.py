@@ -39,6 +39,7 @@ HTTP_STATUS: Final = {
 STATUS: Final[dict[type[BaseException], RPCStatus]] = {
     errors.WorkflowAlreadyStarted: RPCStatus.ALREADY_EXISTS,
     errors.ScheduleAlreadyRunning: RPCStatus.ALREADY_EXISTS,
+    errors.RequestIdReused: RPCStatus.ALREADY_EXISTS,
     errors.QueryRejected: RPCStatus.FAILED_PRECONDITION,
     errors.QueryFailed: RPCStatus.FAILED_PRECONDITION,
     errors.UpdateFailed: RPCStatus.FAILED_PRECONDITION,
@@ -135,7 +136,10 @@ def _data(error: EveractError) -> dict[str, Any]:
 
 
 def _made(kind: Any, told: Told) -> EveractError:
-    """The error of that class, from what it was made from."""
+    """The error of that class, from what it was made from.
+
+    KeyError if the body does not say what the class needs.
+    """
     first: list[Any] = []
     rest: list[Any] = []
     named: dict[str, Any] = {}
@@ -143,11 +147,15 @@ def _made(kind: Any, told: Told) -> EveractError:
     for name, parameter in _parameters(kind).parameters.items():
         default = told.message if name == "message" else parameter.default
         value = told.data.get(name, default)
-        if value is parameter.empty:
-            value = ()
         hint: Any = hints.get(name)
-        if isinstance(hint, type) and issubclass(hint, Enum) and name in told.data:
+        if value is parameter.empty and hint is RPCStatus:
+            value = told.status
+        if isinstance(hint, type) and issubclass(hint, Enum) and value is not default:
             value = hint[value]
+        elif parameter.kind is parameter.VAR_POSITIONAL and value is parameter.empty:
+            value = ()
+        elif value is parameter.empty:
+            raise KeyError(name)
         elif isinstance(value, list):
             value = tuple(value)
         if parameter.kind is parameter.VAR_POSITIONAL:

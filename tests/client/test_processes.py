@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -94,8 +96,6 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
 
 async def said(program: str, *args: str, **environment: str) -> list[str]:
     """The lines that a program prints in a process of its own."""
-    import os
-
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", program, *args),
         stdout=subprocess.PIPE,
@@ -179,6 +179,66 @@ async def test_a_frozen_engine_is_noticed_and_used_again_when_it_thaws(
         process.send_signal(signal.SIGCONT)
         await handle.signal("go", "gone")
         assert await result == "gone"
+
+
+@pytest.mark.kill
+@pytest.mark.feature("CX-01", "CX-10")
+async def test_a_frozen_engine_is_noticed_by_a_client_that_never_heard_it(
+    engine: Engine,
+) -> None:
+    keep = KeepAliveConfig(interval=0.2, timeout=0.2)
+    process = engine.process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    with pytest.raises(ConnectionError, match=r"no sign of life for 0\.4 s"):
+        await Client.connect(engine.address, keep_alive_config=keep)
+    few = RetryConfig(first=0.01, retries=1)
+    async with await Client.connect(
+        engine.address, lazy=True, keep_alive_config=keep, retry_config=few
+    ) as client:
+        with pytest.raises(ConnectionError, match=r"no sign of life for 0\.4 s"):
+            await client.start("waiting")
+        process.send_signal(signal.SIGCONT)
+        assert await client.execute("double", 2) == 4
+
+
+COMMAND = """
+import sys
+from everact.runtime.cli import main, options
+from everact.runtime.client import connection
+from everact.runtime.client.settings import KeepAliveConfig
+
+connection.NOTICE = 0.3
+options.KEEP_ALIVE = KeepAliveConfig(interval=0.2, timeout=0.9)
+main.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.kill
+@pytest.mark.feature("CX-10")
+@pytest.mark.parametrize("command", [("list",), ("start", "waiting")])
+async def test_a_command_says_that_the_engine_is_silent_and_gives_up(
+    engine: Engine, command: tuple[str, ...]
+) -> None:
+    assert engine.process is not None
+    engine.process.send_signal(signal.SIGSTOP)
+    terminal, theirs = pty.openpty()
+    began = asyncio.get_running_loop().time()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", COMMAND, *command, "--address", engine.address),
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    said = os.read(terminal, 10_000).decode()
+    os.close(terminal)
+    assert (process.returncode, out) == (3, b""), said
+    notices = [line for line in said.splitlines() if "still trying" in line]
+    assert f"no answer from {engine.address} for 0 s, still trying" in notices[0]
+    assert len(notices) == 2  # after 0.3 and 0.6 s
+    assert "no sign of life for 1.1 s" in " ".join(said.split())
+    assert asyncio.get_running_loop().time() - began < 20
 
 
 FORKING = """

@@ -27,11 +27,13 @@ from everact.runtime import (
     Schedule,
     ScheduleSpec,
     StartWorkflow,
+    Worker,
     WorkflowAlreadyStarted,
     WorkflowFailure,
     receive,
     workflow,
 )
+from everact.runtime.client.connection import Answer
 from everact.runtime.operations import runs
 from everact.runtime.operations.batches import StartRuns
 from everact.runtime.operations.starting import StartRun
@@ -112,6 +114,30 @@ async def test_a_lazy_client_connects_with_its_first_call(front: Front) -> None:
     async with await Client.connect(front.target, lazy=True) as client:
         assert front.asked == []
         assert await client.execute(double, 1) == 2
+
+
+@pytest.mark.feature("CX-14")
+async def test_no_worker_is_made_from_a_lazy_client(front: Front) -> None:
+    async with await Client.connect(front.target, lazy=True) as client:
+        with pytest.raises(TypeError, match="lazy Client"):
+            Worker(client)  # type: ignore[arg-type]
+        await client.execute(double, 1)
+        with pytest.raises(TypeError, match="made from a Client"):
+            Worker(client)  # type: ignore[arg-type]
+
+
+@pytest.mark.feature("ER-01")
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"key": "no number"}', b"\xff"])
+async def test_an_answer_that_is_none_is_an_error_of_the_family(
+    client: Client, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    async def foreign(*_: Any, **__: Any) -> Answer:
+        return Answer(200, body, "application/json")
+
+    transport: Any = client.transport
+    monkeypatch.setattr(transport.connection, "request", foreign)
+    with pytest.raises(RPCError, match="not as an engine does"):
+        await client.start(waiting)
 
 
 @pytest.mark.feature("CX-01")

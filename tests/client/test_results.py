@@ -25,6 +25,7 @@ from everact.runtime import (
     RunTerminated,
     RunTimedOut,
     TimeoutKind,
+    ValueNotReadable,
     ValueNotStorable,
     WorkflowFailure,
     continue_as_new,
@@ -145,6 +146,29 @@ async def test_a_name_tells_no_type_and_result_type_does(client: Client) -> None
     shelf = await client.start("Shelf")
     assert await shelf.query("found") == AS_JSON
     assert await shelf.query("found", result_type=Parcel) == PARCEL
+
+
+@pytest.mark.feature("DC-03", "ER-01")
+async def test_a_value_that_is_not_of_the_type_is_an_error_of_the_family(
+    client: Client,
+) -> None:
+    handle = await client.start("forwarded", PARCEL, id="x")
+    await handle.result()
+    wrong: Any = client.handle("x", result_type=int)
+    with pytest.raises(ValueNotReadable, match="no int"):
+        await wrong.result()
+    shelf = await client.start("Shelf")
+    with pytest.raises(ValueNotReadable, match="no Size"):
+        await shelf.query("found", result_type=Size)
+
+
+@pytest.mark.feature("CX-03")
+async def test_a_client_made_directly_has_the_defaults_of_connect(
+    client: Client,
+) -> None:
+    twin = Client(client.transport)
+    assert twin.config() == client.config()
+    assert await twin.execute(forwarded, PARCEL) == PARCEL
 
 
 @pytest.mark.feature("DC-01")

@@ -143,7 +143,7 @@ async def test_tls_goes_through_a_tunnel_too(tmp_path: Path, files: Files) -> No
 # -- tokens ----------------------------------------------------------------------------
 
 
-@pytest.mark.feature("ST-19", "AU-01")
+@pytest.mark.feature("ST-19", "ER-02", "AU-01")
 async def test_a_refusal_for_the_key_says_where_it_came_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,9 +153,9 @@ async def test_a_refusal_for_the_key_says_where_it_came_from(
 
     async def told(target: str, **options: Any) -> str:
         async with await Client.connect(target, **options) as client:
-            with pytest.raises(RPCError) as caught:
+            with pytest.raises(AuthorizationError) as caught:
                 await client.dispatch(calls)
-        assert caught.value.status is RPCStatus.UNAUTHENTICATED
+        assert (caught.value.status, caught.value.code) == (401, "UNAUTHENTICATED")
         assert "bogus" not in str(caught.value)
         return str(caught.value)
 

@@ -154,6 +154,29 @@ async def test_the_same_request_again_is_the_same_run(http: Http) -> None:
     assert await http.ok("runs/count") == {"count": 1}
 
 
+@pytest.mark.feature("ID-11")
+async def test_another_request_under_the_same_id_is_a_conflict(http: Http) -> None:
+    start = {"workflow": "Basket", "workflow_id": "b", "request_id": "r1"}
+    await http.ok("runs/start", **start)
+    other = start | {"workflow_id": "c"}
+    status, found = await http.post("/api/v1/runs/start", other)
+    assert (status, found["error"]["status"]) == (409, "ALREADY_EXISTS")
+    assert found["error"]["type"] == "RequestIdReused"
+    assert found["error"]["data"] == {
+        "request_id": "r1",
+        "first": "runs.start of 'Basket', 'b'",
+        "second": "runs.start of 'Basket', 'c'",
+    }
+    put = {"run": {"workflow_id": "b"}, "name": "put"}
+    named = {"Idempotency-Key": "r1"}
+    status, found = await http.post("/api/v1/runs/signal", put, **named)
+    assert (status, found["error"]["type"]) == (409, "RequestIdReused")
+    ours = other | {"request_id": "everact:run:mine"}
+    status, found = await http.post("/api/v1/runs/start", ours)
+    assert (status, found["error"]["status"]) == (400, "INVALID_ARGUMENT")
+    assert await http.ok("runs/count") == {"count": 1}
+
+
 async def test_a_batch_answers_every_start_on_its_own(
     http: Http, runtime: Runtime
 ) -> None:

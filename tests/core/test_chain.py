@@ -21,6 +21,7 @@ from everact.runtime.core.records import (
     Complete,
     CompleteUpdate,
     ContinueAsNew,
+    Extras,
     Fail,
     Held,
     RunTask,
@@ -108,8 +109,25 @@ def test_which_failures_of_a_run_are_retried(failure: Failure, retried: bool) ->
 
 def test_no_retry_begins_after_the_deadline_of_the_chain() -> None:
     state = closed(Fail(FAILURE), FULL)
-    assert successor(state, (), "next", NOW + 498) is None
-    assert successor(state, (), "next", NOW + 497.9) is not None
+    for failed_at, in_time in ((497.9, True), (498, False), (499, False)):
+        started = successor(state, (), "next", NOW + failed_at)
+        assert started is not None
+        waiting = RunState(started)
+        waiting.apply(started, NOW + failed_at)
+        assert waiting.begins_in_time is in_time
+        assert (waiting.wake() == NOW + 500) is not in_time
+
+
+def test_a_chain_that_timed_out_is_not_tried_again() -> None:
+    late = Fail(timed_out(TimeoutKind.EXECUTION, "late"))
+    assert successor(closed(late, FULL), (), "next", NOW + 400) is None
+
+
+def test_no_time_of_a_cron_chain_comes_after_its_deadline() -> None:
+    cron = replace(FULL, retry=None, extras=Extras(cron="@every 60s"))
+    state = closed(Complete(b"r"), cron)
+    assert successor(state, (), "next", NOW + 430) is not None
+    assert successor(state, (), "next", NOW + 470) is None
 
 
 def test_continuing_keeps_what_is_not_given() -> None:

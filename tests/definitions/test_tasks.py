@@ -202,7 +202,7 @@ def test_arguments_that_do_not_fit_are_refused_by_name(
 ) -> None:
     made = make(fetch)
     with pytest.raises(TypeError, match=r"^fetch\(url"):
-        made.build_call(*args, **kwargs)
+        _ = made.build_call(*args, **kwargs)
 
 
 @pytest.mark.parametrize(

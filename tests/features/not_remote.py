@@ -17,6 +17,7 @@ REMOTE_MODULES = frozenset(
         "test_interceptors",
         "test_messages",
         "test_outside",
+        "test_requests",
         "test_schedules",
         "test_cron",
         "test_reuse",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,19 @@ from everact.runtime import (
     ChildFailure,
     Registry,
     Reset,
+    RPCError,
+    RunCancelled,
     RunStatus,
     RunTerminated,
     Runtime,
     RunTimedOut,
     RunView,
+    SearchAttributeKey,
+    SearchAttributePair,
     Status,
     TailCall,
     TimeoutKind,
+    TypedSearchAttributes,
     Worker,
     WorkflowFailure,
     continue_as_new,
@@ -35,11 +41,8 @@ from everact.runtime import (
     sleep,
     start_child,
     task,
+    upsert_search_attributes,
     workflow,
-)
-from everact.runtime.definitions.search_attributes import (
-    SearchAttributeKey,
-    TypedSearchAttributes,
 )
 from tests.features.support import (
     EPOCH,
@@ -857,3 +860,224 @@ async def test_attempts_start_at_one_again_after_continuing(tmp_path: Path) -> N
         policy = retry(first=1, attempts=3)
         assert await runtime.execute(fails_twice_a_round, 1, retry=policy) == "done"
         assert attempts == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]
+
+
+# -- a cancelled await of a child ----------------------------------------------------
+
+
+@workflow(registry=registry)
+async def tidy_child(end: str) -> str:
+    try:
+        await sleep(100)
+    except asyncio.CancelledError as cancelled:
+        await sleep(3)
+        await note_nothing("tidied up")
+        if end == "returns":
+            return "done all the same"
+        if end == "fails":
+            raise ValueError("no way to tidy up") from cancelled
+        raise RunCancelled("stopped", {"tidy": True}) from cancelled
+    return "slept"
+
+
+@workflow(registry=registry)
+async def parent_of_tidy(end: str, setting: str, handle: bool) -> Any:
+    seen: Any
+    try:
+        if handle:
+            child = await start_child(
+                tidy_child, end, id="kid", on_parent_close=setting
+            )
+            seen = await child
+        else:
+            seen = await execute_child(
+                tidy_child, end, id="kid", on_parent_close=setting
+            )
+    except BaseException as error:
+        seen = [type(error).__name__, *map(str, error.args[:1])]
+        raise
+    finally:
+        await note_nothing(str(seen))
+    return seen
+
+
+@pytest.mark.feature("CH-01", "CH-03")
+@pytest.mark.parametrize("handle", [True, False])
+@pytest.mark.parametrize("setting", ["terminate", "cancel", "abandon"])
+async def test_a_cancelled_parent_waits_for_the_clean_up_of_its_child(
+    tmp_path: Path, setting: str, handle: bool
+) -> None:
+    async with open_runtime(tmp_path / "a.db", registry) as runtime:
+        parent = await runtime.start(
+            parent_of_tidy, args=("cancels", setting, handle), id="parent"
+        )
+        await asyncio.sleep(1)
+        await parent.cancel(reason="enough")
+        await asyncio.sleep(2)
+        for id in ("parent", "kid"):
+            assert (await runtime.handle(id).describe()).status is RunStatus.RUNNING
+        with pytest.raises(WorkflowFailure) as stopped:
+            await parent.result()
+        assert virtual_time() == 4
+        assert isinstance(stopped.value.cause, RunCancelled)
+        with pytest.raises(WorkflowFailure) as stopped:
+            await runtime.handle("kid").result()
+        assert isinstance(stopped.value.cause, RunCancelled)
+        assert stopped.value.cause.details == ({"tidy": True},)
+        history = await runtime.handle("kid").history()
+        assert [i.data["result"] for i in history if i.kind == "TaskCompleted"] == [
+            "tidied up"
+        ]
+
+
+@pytest.mark.feature("CH-01")
+@pytest.mark.parametrize(
+    ("end", "seen"),
+    [("returns", "done all the same"), ("fails", "no way to tidy up")],
+)
+async def test_what_becomes_of_the_child_counts(
+    tmp_path: Path, end: str, seen: str
+) -> None:
+    async with open_runtime(tmp_path / "a.db", registry) as runtime:
+        parent = await runtime.start(parent_of_tidy, args=(end, "terminate", False))
+        await asyncio.sleep(1)
+        await parent.cancel()
+        if end == "returns":
+            assert await parent.result() == seen
+        else:
+            with pytest.raises(WorkflowFailure, match=seen) as failed:
+                await parent.result()
+            assert isinstance(failed.value.cause, ChildFailure)
+        assert virtual_time() == 4
+
+
+@workflow(registry=registry)
+async def hasty_parent() -> str:
+    try:
+        async with asyncio.timeout(2):
+            return await execute_child(tidy_child, "cancels", id="kid")
+    except TimeoutError:
+        return "given up"
+
+
+@pytest.mark.feature("CH-01", "CH-02")
+async def test_a_child_that_is_given_up_is_waited_for_over_a_crash(
+    tmp_path: Path,
+) -> None:
+    database, copies = tmp_path / "a.db", []
+    async with open_runtime(database, registry) as runtime:
+        handle = await runtime.start(hasty_parent, id="parent")
+        for _ in range(14):
+            copies.append(
+                (crash_image(database, f"at {virtual_time()}"), virtual_time())
+            )
+            await asyncio.sleep(0.5)
+        assert await handle.result() == "given up"
+    for copy, at in copies:
+        async with open_runtime(copy, registry, at=EPOCH + at) as runtime:
+            assert await runtime.handle("parent").result() == "given up"
+            kid = await runtime.handle("kid").describe()
+            assert kid.status is RunStatus.CANCELLED
+
+
+@workflow(registry=registry)
+async def changes_its_mind() -> str:
+    child = asyncio.ensure_future(execute_child(tidy_child, "cancels", id="kid"))
+    await asyncio.sleep(0)
+    child.cancel()
+    try:
+        return await child
+    except asyncio.CancelledError:
+        return "no child"
+
+
+@pytest.mark.feature("CH-01")
+async def test_a_child_that_was_never_started_is_not_waited_for(
+    tmp_path: Path,
+) -> None:
+    async with open_runtime(tmp_path / "a.db", registry) as runtime:
+        assert await runtime.execute(changes_its_mind) == "no child"
+        with pytest.raises(RPCError):
+            await runtime.handle("kid").describe()
+
+
+# -- which child it was ----------------------------------------------------------------
+
+
+@workflow(registry=registry)
+async def fails_at_last(rounds: int) -> None:
+    if rounds:
+        continue_as_new(rounds - 1)
+    raise ValueError("the last")
+
+
+@workflow(registry=registry)
+async def tells_of_its_child(rounds: int, caught: bool) -> Any:
+    child = await start_child(fails_at_last, rounds, id="kid")
+    try:
+        await child
+    except ChildFailure as failure:
+        if not caught:
+            raise
+        return failure.workflow_id, failure.run_id, child.run_id
+    return None
+
+
+@pytest.mark.feature("CH-01", "ER-04")
+@pytest.mark.parametrize("rounds", [0, 2])
+async def test_the_failure_of_a_child_names_it(tmp_path: Path, rounds: int) -> None:
+    async with open_runtime(tmp_path / "a.db", registry) as runtime:
+        found = await runtime.execute(tells_of_its_child, args=(rounds, True))
+        last = (await runtime.handle("kid").describe()).run_id
+        assert found[:2] == ("kid", last)
+        assert (found[2] == last) is (rounds == 0)
+        with pytest.raises(WorkflowFailure) as failed:
+            await runtime.execute(tells_of_its_child, args=(rounds, False))
+        failure = failed.value.cause
+        assert isinstance(failure, ChildFailure)
+        last = (await runtime.handle("kid").describe()).run_id
+        for one in (failure, pickle.loads(pickle.dumps(failure))):
+            assert (one.workflow_id, one.run_id) == ("kid", last)
+
+
+# -- CH-06: search attributes ----------------------------------------------------------
+
+LEVEL = SearchAttributeKey.for_int("Level")
+OWNER = SearchAttributeKey.for_keyword("Owner")
+
+
+@workflow(registry=registry)
+async def levelling(given: bool, last: bool = False) -> Any:
+    if not last:
+        upsert_search_attributes(LEVEL.value_set(2))
+        if not given:
+            continue_as_new(given, True)
+        pair = SearchAttributePair(LEVEL, 3)
+        continue_as_new(given, True, search_attributes=TypedSearchAttributes([pair]))
+    return {pair.key.name: pair.value for pair in run_info().search_attributes}
+
+
+@pytest.mark.feature("CH-06")
+@pytest.mark.parametrize(
+    ("given", "seen"), [(True, {"Level": 3}), (False, {"Level": 2, "Owner": "ada"})]
+)
+async def test_the_successor_has_the_search_attributes_given_or_the_same(
+    tmp_path: Path, given: bool, seen: dict[str, Any]
+) -> None:
+    async with open_runtime(
+        tmp_path / "a.db", registry, declare_search_attributes=True
+    ) as runtime:
+        handle = await runtime.start(
+            levelling,
+            given,
+            id="x",
+            search_attributes=TypedSearchAttributes(
+                [SearchAttributePair(OWNER, "ada")]
+            ),
+        )
+        assert await handle.result() == seen
+        level = seen["Level"]
+        found = [run async for run in runtime.list(f"Level = {level}")]
+        assert (await handle.describe()).run_id in [run.run_id for run in found]
+        owners = [run async for run in runtime.list("Owner = 'ada'")]
+        assert len(owners) == (1 if given else 2)

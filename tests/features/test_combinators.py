@@ -12,11 +12,15 @@ from typing import Any
 import pytest
 
 from everact.runtime import (
+    Call,
     Registry,
+    RPCError,
+    RPCStatus,
     RunHandle,
     Worker,
     all,
     any,
+    call,
     context,
     gather,
     race,
@@ -118,6 +122,55 @@ async def test_a_call_returns_its_value_or_raises_its_error(tmp_path: Path) -> N
             await handle.value()
         assert await items(handle, "TaskCompleted") == []
         assert len(await items(handle, "TaskFailed")) == 1
+
+
+@workflow(registry=registry)
+async def lost(text: str) -> None:
+    await fail(text)
+
+
+@workflow(registry=registry)
+async def described(calls: list[Call], how: str) -> Any:
+    if how == "call":
+        return await call(calls[0])
+    if how == "await":
+        return await calls[0]
+    return await COMBINATORS[how](*calls)
+
+
+@pytest.mark.feature("FO-01", "FO-02", "FO-03", "FO-04")
+async def test_a_described_call_is_made_where_it_is_awaited(tmp_path: Path) -> None:
+    async with open_runtime(tmp_path / "a.db", registry) as runtime:
+
+        async def made(how: str, *calls: Call) -> Any:
+            return await (
+                await runtime.start(described, args=[list(calls), how])
+            ).value()
+
+        one, two = give.build_call(3), Call(give.everact_name, 4)
+        for how in ("call", "await"):
+            assert await made(how, one) == 3
+            for function in (fail.everact_name, "lost"):
+                with pytest.raises(ValueError, match="not this") as caught:
+                    await made(how, Call(function, "not this"))
+                assert type(caught.value) is ValueError
+            assert await made(how, Call("catch", "that")) == "caught that"
+            with pytest.raises(RPCError, match="'nobody'") as unknown:
+                await made(how, Call("nobody"))
+            assert unknown.value.status is RPCStatus.NOT_FOUND
+        for how in ("all", "gather"):
+            assert await made(how, one, two) == [3, 4]
+        assert await made("race", one) == 3
+        assert await made("any", Call(fail.everact_name, "no"), two) == 4
+    assert effects.count("gave 3") == 5  # nothing is made twice
+
+
+@pytest.mark.feature("FO-01")
+async def test_a_described_call_is_made_inside_a_run_only() -> None:
+    with pytest.raises(RuntimeError, match="inside a workflow only"):
+        await call(give.build_call(1))
+    with pytest.raises(RuntimeError, match="inside a workflow only"):
+        await give.build_call(1)
 
 
 @pytest.mark.feature("FO-01")

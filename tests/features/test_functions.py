@@ -226,7 +226,7 @@ async def test_a_built_call_and_a_direct_call_give_the_same(tmp_path: Path) -> N
 @pytest.mark.feature("DF-06")
 def test_a_call_whose_arguments_misfit_is_not_built() -> None:
     with pytest.raises(TypeError, match="slow_sum"):
-        slow_sum.build_call(1, 2)  # type: ignore[call-arg]
+        _ = slow_sum.build_call(1, 2)  # type: ignore[call-arg]
 
 
 async def dispatched(stage: Stage) -> None:

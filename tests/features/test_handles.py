@@ -129,13 +129,53 @@ async def test_operations_of_a_started_handle_address_the_latest_run(
 ) -> None:
     first = await runtime.start(summed, 3, id="sum")
     assert await first.result() == 3
-    second = await runtime.start(told, id="sum")
-    assert (await first.describe()).run_id == first.result_run_id
-    await second.signal("go", "second")
+    second = await runtime.start(Told.run, id="sum")
+    assert (await first.describe()).run_id == second.result_run_id
+    assert (await first.history())[0].data["run_id"] == second.result_run_id
+    assert await first.query("word") == ""
+    assert await first.update("say", "well") == "well"
+    await first.signal("go", "second")
     by_id = runtime.handle("sum")
     assert (await by_id.describe()).run_id == second.result_run_id
     assert await by_id.result() == "second"
+
+
+@pytest.mark.feature("HN-01", "HN-04")
+async def test_but_its_cancel_terminate_and_result_are_of_its_own_chain(
+    runtime: Client,
+) -> None:
+    first = await runtime.start(summed, 3, id="sum")
     assert await first.result() == 3
+    second = await runtime.start(Told.run, id="sum")
+    for stop in (first.cancel, first.terminate):
+        with pytest.raises(RPCError) as unknown:
+            await stop()
+        assert unknown.value.status is RPCStatus.NOT_FOUND
+    assert await first.result() == 3
+    assert (await second.describe()).status is RunStatus.RUNNING
+    await second.cancel()
+    assert isinstance(await ended(second), RunCancelled)
+
+
+@workflow(registry=REGISTRY)
+class Told:
+    """Ends with the word that it is told."""
+
+    def __init__(self) -> None:
+        self.said = ""
+
+    @workflow.run
+    async def run(self) -> Any:
+        return await receive("go")
+
+    @workflow.query
+    def word(self) -> str:
+        return self.said
+
+    @workflow.update
+    def say(self, word: str) -> str:
+        self.said = word
+        return word
 
 
 @pytest.mark.feature("HN-02")

@@ -16,10 +16,13 @@ from everact.runtime import (
     Registry,
     RPCError,
     RPCStatus,
+    RunHandle,
     RunStatus,
     ValueNotStorable,
     Worker,
     WorkflowFailure,
+    all_handlers_finished,
+    continue_as_new,
     on_query,
     on_signal,
     receive,
@@ -531,3 +534,116 @@ async def test_a_signal_whose_arguments_do_not_fit_is_dropped_and_said_so(
     await handle.signal("put", "fits")
     assert await handle.query(Inbox.seen) == ["fits"]
     assert "signal 'put' dropped" in caplog.text
+
+
+# -- messages that come before the code ------------------------------------------------
+
+
+@workflow(registry=REGISTRY)
+class Diary:
+    """Notes what begins when: handlers of both kinds, and its code."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.over = False
+
+    @workflow.run
+    async def run(self) -> list[str]:
+        self.lines.append("code")
+        await slowly("a step of the code")
+        await wait_condition(lambda: self.over and all_handlers_finished())
+        return self.lines
+
+    @workflow.signal
+    def sync(self, text: str) -> None:
+        self.lines.append(text)
+
+    @workflow.signal(name="async")
+    async def asynchronous(self, text: str) -> None:
+        self.lines.append(text)
+        await slowly(text)
+        self.lines.append(f"{text} done")
+
+    @workflow.signal
+    def close(self) -> None:
+        self.over = True
+
+    @workflow.query
+    def so_far(self) -> list[str]:
+        return self.lines
+
+
+IN_ORDER = ["a", "b", "c", "d", "code"]
+
+
+async def send_four(handle: RunHandle[Any], first: str = "a") -> None:
+    for text, kind in zip("abcd", ("async", "sync", "async", "sync"), strict=True):
+        if text >= first:
+            await handle.signal(kind, text)
+
+
+@pytest.mark.feature("ST-06")
+async def test_an_async_handler_of_a_start_begins_before_the_code(
+    site: Site,
+) -> None:
+    async with site.up() as runtime:
+        options: Any = {"start_signal": "async", "start_signal_args": ["a"]}
+        await runtime.start(Diary.run, id="d", **options)
+        handle = await runtime.start(Diary.run, id="d", **options)
+        assert await handle.query(Diary.so_far) == ["a", "code", "a"]
+        first, *others = await handle.history()
+        assert (first.kind, others[1].data["args"]) == ("Started", ["a"])
+    async with site.up() as runtime:  # and replayed
+        handle = runtime.handle("d")
+        assert (await handle.query(Diary.so_far))[:3] == ["a", "code", "a"]
+        await handle.signal(Diary.close)
+        done = await handle.result()
+        assert done == ["a", "code", "a", "a done", "a done"]
+
+
+@pytest.mark.feature("ST-06", "MS-02")
+@pytest.mark.parametrize("why", ["no worker", "start delay"])
+async def test_handlers_of_both_kinds_begin_in_order_of_arrival_before_the_code(
+    site: Site, why: str
+) -> None:
+    workers: Any = [] if why == "no worker" else None
+    options: Any = {} if why == "no worker" else {"start_delay": 60}
+    async with site.up(workers=workers) as runtime:
+        handle = await runtime.start(Diary.run, id="d", **options)
+        await send_four(handle)
+        if why == "start delay":
+            await asyncio.sleep(61)
+            assert await handle.query(Diary.so_far) == IN_ORDER
+    for _ in range(2):
+        async with site.up() as runtime:
+            await asyncio.sleep(1)
+            found = await runtime.handle("d").query(Diary.so_far)
+            assert found[: len(IN_ORDER)] == IN_ORDER
+
+
+@pytest.mark.feature("ST-06", "CH-06")
+async def test_unread_messages_come_before_the_code_of_the_next_run(
+    site: Site,
+) -> None:
+    async with site.up() as runtime:
+        handle = await runtime.start(
+            holding_back,
+            id="d",
+            start_signal="async",
+            start_signal_args=["a"],
+        )
+        await send_four(handle, "b")
+        await handle.signal("on")
+        while (await runtime.handle("d").describe()).workflow != "Diary":
+            await asyncio.sleep(0.1)
+        handle = runtime.handle("d")
+        assert await handle.query(Diary.so_far) == IN_ORDER
+    async with site.up() as runtime:
+        found = await runtime.handle("d").query(Diary.so_far)
+        assert found[: len(IN_ORDER)] == IN_ORDER
+
+
+@workflow(registry=REGISTRY)
+async def holding_back() -> None:
+    await receive("on")
+    continue_as_new(workflow=Diary.run)

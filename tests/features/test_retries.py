@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from tests.features.support import (
     Stage,
     items,
     killed,
+    kinds,
     note,
     notes,
     open_runtime,
@@ -153,9 +155,50 @@ async def test_a_retry_that_would_begin_after_the_execution_timeout_is_not_made(
         handle = await runtime.start(
             fails_until, 9, retry=retry(first=10), execution_timeout=15
         )
-        with pytest.raises(WorkflowFailure):
+        with pytest.raises(WorkflowFailure) as caught:
             await handle.result()
         assert [at for at, _, _ in tried] == [0, 10]
+        assert timed_out(caught.value) is TimeoutKind.EXECUTION
+        assert virtual_time() == 15
+
+
+@pytest.mark.feature("RT-02", "RT-04")
+@pytest.mark.parametrize("limit", [15, 30, 31])
+async def test_a_run_whose_retry_is_due_after_its_limit_times_out_at_the_limit(
+    tmp_path: Path, limit: int
+) -> None:
+    """Due at 0, 10, 30 and 70: at 30 the limit of 30 comes first."""
+    database = tmp_path / "a.db"
+    async with open_runtime(database, registry) as runtime:
+        handle = await runtime.start(
+            fails_until,
+            9,
+            retry=retry(first=10),
+            execution_timeout=limit,
+            id="retried",
+        )
+        await asyncio.sleep(limit - 1)
+        assert (await handle.describe()).status is RunStatus.RUNNING
+    # no engine runs at the limit, and at the moment of the retry
+    async with open_runtime(database, registry, at=EPOCH + 200) as runtime:
+        with pytest.raises(WorkflowFailure) as caught:
+            await runtime.handle("retried").result()
+        assert timed_out(caught.value) is TimeoutKind.EXECUTION
+        assert len(tried) == (3 if limit == 31 else 2)
+        found = await statuses(runtime, "retried")
+        assert found[-1] is RunStatus.TIMED_OUT
+        assert set(found[:-1]) == {RunStatus.FAILED}
+
+
+@pytest.mark.feature("RT-04")
+async def test_failing_for_good_does_not_wait_for_the_limit(tmp_path: Path) -> None:
+    async with open_runtime(tmp_path / "a.db", registry) as runtime:
+        handle = await runtime.start(
+            fails_until, 9, retry=retry(first=1, attempts=2), execution_timeout=100
+        )
+        with pytest.raises(WorkflowFailure, match="not yet"):
+            await handle.result()
+        assert virtual_time() == 1
 
 
 async def between_two_attempts(stage: Stage) -> None:
@@ -637,7 +680,7 @@ def test_an_attempt_that_is_resumed_after_a_kill_keeps_its_number(
 thaw: list[asyncio.Event] = []
 
 
-@task(registry=registry, heartbeat_timeout=5, retries=3)
+@task(registry=registry, heartbeat_timeout=5, heartbeat="manual", retries=3)
 async def freezes_at_first(ctx: TaskContext) -> str:
     """The first attempt beats for 10 s, then freezes, and returns late."""
     tried.append((ctx.attempt_number, virtual_time()))
@@ -688,7 +731,7 @@ async def test_a_frozen_attempt_is_given_up_and_its_late_result_refused(
         assert "no heartbeat for 5 s" in failed.data["failure"]["message"]
 
 
-@task(registry=registry, heartbeat_timeout=5)
+@task(registry=registry, heartbeat_timeout=5, heartbeat="manual")
 async def freezes_for_good() -> None:
     await asyncio.sleep(1000)
 
@@ -706,6 +749,71 @@ async def call_frozen() -> str:
 async def test_lost_heartbeats_are_a_timeout_of_their_own_kind(tmp_path: Path) -> None:
     async with open_runtime(tmp_path / "a.db", registry) as runtime:
         assert await runtime.execute(call_frozen) == "HEARTBEAT"
+        assert virtual_time() == 5
+
+
+@task(registry=registry, heartbeat_timeout=5)
+async def silent_for_long() -> str:
+    context().heartbeat("begun")
+    await asyncio.sleep(1000)
+    return "done"
+
+
+@workflow(registry=registry)
+async def call_silent() -> str:
+    return await silent_for_long()
+
+
+@pytest.mark.feature("RT-12")
+async def test_a_silent_attempt_is_not_lost_while_its_process_lives(
+    tmp_path: Path,
+) -> None:
+    async with open_runtime(tmp_path / "a.db", registry) as runtime:
+        handle = await runtime.start(call_silent)
+        assert await handle.result() == "done"
+        assert virtual_time() == 1000
+        found = await kinds(handle)
+        assert (found["TaskCompleted"], found["HeartbeatRecorded"]) == (1, 1)
+        assert "TaskFailed" not in found
+
+
+@task(registry=registry, heartbeat_timeout="10ms")
+def silent_in_a_thread() -> str:
+    released.wait()
+    return "done"
+
+
+released = threading.Event()
+
+
+@workflow(registry=registry)
+async def call_silent_in_a_thread() -> str:
+    return await silent_in_a_thread()
+
+
+@pytest.mark.feature("RT-12")
+def test_nor_is_one_in_a_thread(tmp_path: Path) -> None:
+    async def main() -> str:
+        async with Runtime(tmp_path / "a.db", registry=registry) as runtime:
+            handle = await runtime.start(call_silent_in_a_thread)
+            asyncio.get_running_loop().call_later(0.1, released.set)
+            return await handle.result()
+
+    assert asyncio.run(main()) == "done"
+
+
+@workflow(registry=registry)
+async def call_watched() -> str:
+    try:
+        return await silent_for_long.with_options(heartbeat="manual")()
+    except TaskTimeout as error:
+        return error.kind.name
+
+
+@pytest.mark.feature("RT-12")
+async def test_a_call_may_say_that_its_progress_is_watched(tmp_path: Path) -> None:
+    async with open_runtime(tmp_path / "a.db", registry) as runtime:
+        assert await runtime.execute(call_watched) == "HEARTBEAT"
         assert virtual_time() == 5
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from itertools import pairwise
 from typing import Any
 
@@ -702,6 +705,39 @@ async def test_an_update_that_returns_nothing_changes_nothing(client: Client) ->
         await handle.update(lambda _: "nonsense")  # type: ignore[arg-type,return-value]
 
 
+@pytest.mark.feature("CX-13")
+async def test_a_schedule_tells_who_asked_last(site: Site) -> None:
+    async with site.up(identity="alice") as alice:
+        handle = await alice.schedules.create("s", every("1h"))
+        bob = Client(**(alice.config() | {"identity": "bob"}))
+        theirs = bob.schedules.handle("s")
+
+        async def last() -> str:
+            return (await handle.describe()).identity
+
+        assert await last() == "alice"
+        once = ScheduleBackfill(datetime.now(UTC), datetime.now(UTC))
+        changes: list[Callable[[], Awaitable[None]]] = [
+            theirs.pause,
+            theirs.resume,
+            theirs.trigger,
+            lambda: theirs.update(lambda view: view.schedule),
+            lambda: theirs.backfill(once),
+        ]
+        for change in changes:
+            await change()
+            assert await last() == "bob"
+            await handle.pause("mine")
+            assert await last() == "alice"
+        await handle.resume()
+        await asyncio.sleep(3600)
+        assert await last() == "alice"
+    async with site.up() as somebody:
+        await somebody.schedules.handle("s").pause()
+        view = await somebody.schedules.handle("s").describe()
+        assert version("everact") in view.identity and str(os.getpid()) in view.identity
+
+
 @pytest.mark.feature("SC-19")
 async def test_an_update_may_keep_a_schedule_whose_actions_are_used_up(
     client: Client,
@@ -712,6 +748,22 @@ async def test_an_update_may_keep_a_schedule_whose_actions_are_used_up(
     await handle.update(lambda view: view.schedule)
     view = await handle.describe()
     assert (view.actions_taken, view.schedule.state.remaining_actions) == (1, 0)
+
+
+@pytest.mark.feature("SC-20")
+async def test_there_are_no_more_next_times_than_actions_are_left(
+    client: Client,
+) -> None:
+    state = ScheduleState(limited_actions=True, remaining_actions=2)
+    action = StartWorkflow(counting, id="count")
+    handle = await client.schedules.create(
+        "s", every("10s", action=action, state=state)
+    )
+    for left in (2, 1, 0):
+        assert len((await handle.describe()).next_times) == left
+        (line,) = [line async for line in await client.schedules.list()]
+        assert len(line.next_times) == left
+        await asyncio.sleep(11)
 
 
 @pytest.mark.feature("SC-20")
@@ -835,6 +887,26 @@ async def test_runs_are_found_by_their_schedule_and_nominal_time(
     later = f"ScheduleId = 's' AND NominalTime > '{first.nominal_time.isoformat()}'"
     assert await found(later) == {second.workflow_id}
     assert await found("ScheduleId = 'other'") == set()
+
+
+@pytest.mark.feature("SC-23")
+async def test_a_run_reads_its_schedule_and_nominal_time(client: Client) -> None:
+    handle = await client.schedules.create(
+        "s", every("10s", action=StartWorkflow(whose))
+    )
+    await asyncio.sleep(25)
+    first, second = (await handle.describe()).recent_actions
+    for taken in (first, second):
+        found = await client.handle(taken.workflow_id).result()
+        assert found == ["s", taken.nominal_time.isoformat()]
+    plain = await client.start(whose)
+    assert await plain.result() == [None, "None"]
+
+
+@workflow(registry=REGISTRY)
+async def whose() -> list[str | None]:
+    info, at = run_info(), run_info().nominal_time
+    return [info.schedule_id, at.isoformat() if at else str(at)]
 
 
 @pytest.mark.feature("SC-23")

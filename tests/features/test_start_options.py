@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,9 +17,9 @@ import pytest
 from everact.runtime import (
     Call,
     Client,
+    ClientError,
     Registry,
     RPCError,
-    RPCStatus,
     RunHandle,
     RunStatus,
     RuntimeThread,
@@ -384,6 +385,12 @@ async def test_summary_and_details_are_fixed_for_the_life_of_the_run(
         (ValueError, {"priority": "high"}),
         (TypeError, {"additional_metadata": ["x"]}),
         (TypeError, {"additional_metadata": {"x": object()}}),
+        *(
+            (TypeError, {option: {"deep": [{"x": value}]}})
+            for option in ("additional_metadata", "parameters", "context")
+            for value in (math.nan, -math.inf, b"x", {1}, {2: 3}, datetime.now(UTC))
+        ),
+        *((TypeError, {option: {1: 2}}) for option in ("parameters", "context")),
     ],
 )
 async def test_what_does_not_fit_is_refused_and_nothing_is_stored(
@@ -407,6 +414,18 @@ async def test_children_have_the_metadata_of_their_parent_under_their_own(
     found = await runtime.execute(with_grandchildren, additional_metadata={"top": None})
     assert found[0] == [{"top": None, "up": [1], "j": 2}] * 2
     assert found[2] == [{"top": None, "up": [1]}] * 2
+
+
+@pytest.mark.feature("ST-16")
+@pytest.mark.parametrize("option", ["additional_metadata", "parameters", "context"])
+async def test_a_child_takes_no_more_than_a_start(runtime: Client, option: str) -> None:
+    with pytest.raises(WorkflowFailure, match=f"TypeError: {option}"):
+        await runtime.execute(with_odd_child, option)
+
+
+@workflow(registry=REGISTRY)
+async def with_odd_child(option: str) -> Any:
+    return await execute_child(metadata, **{option: {"x": math.nan}})
 
 
 @pytest.mark.feature("ST-16", "TC-08")
@@ -615,7 +634,7 @@ async def test_many_calls_are_started_together_in_order(site: Site) -> None:
 @pytest.mark.parametrize(
     ("malformed", "error"),
     [
-        (Call("never heard of", 1), RPCError),
+        (Call("never heard of", 1), ClientError),
         (Call("double", "x" * 100_000_000), Exception),
         ("double", TypeError),
         (None, TypeError),
@@ -681,11 +700,17 @@ async def test_a_repeated_batch_is_the_same_runs(site: Site) -> None:
     assert ids[0] == ids[1] == ids[2]
 
 
-@pytest.mark.feature("ST-19")
-async def test_an_unknown_function_is_named(runtime: Client) -> None:
-    with pytest.raises(RPCError, match="never heard of") as refused:
-        await runtime.dispatch([Call("double", 1), Call("never heard of", 2)])
-    assert refused.value.status is RPCStatus.NOT_FOUND
+@pytest.mark.feature("ST-19", "ER-02")
+async def test_what_is_refused_of_a_dispatch_is_the_client_error(
+    runtime: Client,
+) -> None:
+    unknown = Call("never heard of", 2)
+    for calls in (unknown, [Call("double", 1), unknown]):
+        with pytest.raises(ClientError, match="never heard of") as refused:
+            await runtime.dispatch(calls)
+        assert type(refused.value) is ClientError
+        assert (refused.value.status, refused.value.code) == (404, "NOT_FOUND")
+    assert (await runtime.count()).count == 0
 
 
 TEAM = SearchAttributeKey.for_keyword("Team")

@@ -833,6 +833,66 @@ async def test_it_is_taken_before_the_first_step_in_the_transaction_of_the_start
 
 
 @pytest.mark.feature("MS-13")
+@pytest.mark.parametrize("delay", [None, 30])
+async def test_an_async_handler_of_it_begins_before_the_code(
+    site: Site, runtime: Client, delay: int | None
+) -> None:
+    start = StartOperation(
+        Opening.run, id="opening", on_conflict="use_existing", start_delay=delay
+    )
+    execute = runtime.updates.execute_with
+    assert await execute(Opening.ask, "a", start=start) == "a"
+    assert await (await start.handle()).result() == ["a", "code", "a done"]
+
+
+@pytest.mark.feature("MS-13")
+async def test_so_do_signals_that_came_before_it_and_what_it_refuses_does_not(
+    site: Site, runtime: Client
+) -> None:
+    handle = await runtime.start(Opening.run, id="opening", start_delay=30)
+    updates = [
+        asyncio.ensure_future(handle.update(Opening.ask, text))
+        for text in ("b", "", "c")
+    ]
+    await asyncio.sleep(1)
+    await handle.signal(Opening.note, "a")
+    first, refused, last = await asyncio.gather(*updates, return_exceptions=True)
+    assert (first, last) == ("b", "c")
+    assert isinstance(refused, UpdateFailed)
+    assert (await handle.result())[:4] == ["a", "b", "c", "code"]
+
+
+@workflow(registry=REGISTRY)
+class Opening:
+    """Notes what begins when."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    @workflow.run
+    async def run(self) -> list[str]:
+        self.lines.append("code")
+        await durable_sleep(5)
+        return self.lines
+
+    @workflow.signal
+    async def note(self, text: str) -> None:
+        self.lines.append(text)
+
+    @workflow.update
+    async def ask(self, text: str) -> str:
+        self.lines.append(text)
+        await durable_sleep(1)
+        self.lines.append(f"{text} done")
+        return text
+
+    @ask.validator
+    def check(self, text: str) -> None:
+        if not text:
+            raise ValueError("nothing was asked")
+
+
+@pytest.mark.feature("MS-13")
 async def test_a_function_takes_it_after_its_first_step(runtime: Client) -> None:
     start = StartOperation(a_function, id="f", on_conflict="fail")
     assert await runtime.updates.execute_with("say", "hey", start=start) == "HEY"

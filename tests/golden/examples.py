@@ -40,6 +40,7 @@ from everact.runtime.core.records import (
     Parent,
     Previous,
     RenameRun,
+    RestartRequested,
     RunRenamed,
     RunTask,
     RunTimedOut,
@@ -81,6 +82,8 @@ FAILURE = Failure(
     traceback="Traceback …",
     value=b"c\x80",
     cause=CAUSE,
+    workflow_id="child-7",
+    run_id="run-c",
 )
 SIGNAL = SignalReceived(
     "paid", (b"m\x05",), {"by": b"m\x06"}, "req-1", "me@here", {"trace": "1"}
@@ -118,7 +121,9 @@ START_OPTIONS = StartOptions(
         nominal_time=1_700_000_000.0,
     ),
 )
-TASK_OPTIONS = TaskOptions(RETRY, 1.0, 2.0, 3.0, "gpu", await_cancelled=True)
+TASK_OPTIONS = TaskOptions(
+    RETRY, 1.0, 2.0, 3.0, "gpu", await_cancelled=True, manual_heartbeat=True
+)
 ARGS = (b"m\x01", b"p\x80")
 KWARGS = {"k": b"m\x02"}
 
@@ -140,8 +145,9 @@ EVENTS: list[Event] = [
         6,
         Previous(b"m\x01", FAILURE),
         (CompleteUpdate("update-1", b"m\x01"),),
+        2,
     ),
-    Began(),
+    Began(1),
     Held("no worker"),
     TaskCompleted(1, b"m\x01"),
     TaskFailed(2, FAILURE),
@@ -160,6 +166,7 @@ EVENTS: list[Event] = [
     EventMatched(9, "event-1", "user:created", b'j{"name":"Ada"}'),
     RunRenamed("the order of Ada"),
     UpdateAccepted("update-2", "pay", ARGS, KWARGS, "me@here", {"trace": "1"}),
+    RestartRequested("its code has changed"),
 ]
 COMMANDS: list[Command] = [
     RunTask(1, "charge", ARGS, KWARGS, TASK_OPTIONS, {"trace": "1"}),
@@ -181,9 +188,17 @@ COMMANDS: list[Command] = [
     Complete(b"m\x01"),
     Fail(FAILURE),
     ContinueAsNew(
-        "order", ARGS, KWARGS, "slow", 5.0, 6.0, {"m": b"m\x01"}, (SIGNAL, SIGNAL)
+        "order",
+        ARGS,
+        KWARGS,
+        "slow",
+        5.0,
+        6.0,
+        {"m": b"m\x01"},
+        (SIGNAL, SIGNAL),
+        {"Level": Attribute(AttributeKind.INT, 2)},
     ),
-    TailCall("next", ARGS, KWARGS, (SIGNAL,)),
+    TailCall("next", ARGS, KWARGS, (SIGNAL,), restart=True),
     CancelTask(7),
     AwaitEvent(7, "paid", "order-1", "amount > 3", 1_700_000_000.0, "payment"),
     RenameRun("order 7, paid"),

@@ -102,7 +102,7 @@ def shorter(body: bytes, *, by: int) -> bytes:
 
 def test_a_row_from_before_a_field_was_appended_has_the_default() -> None:
     body = records.encode(Transition(1.0, (examples.EVENTS[0],)))
-    (event,) = records.decode(shorter(body, by=5)).events
+    (event,) = records.decode(shorter(body, by=6)).events
     assert isinstance(event, Started)
     assert (event.workspace, event.code, event.carried, event.inbox_seq) == (
         "team",
@@ -145,6 +145,7 @@ def test_every_field_but_the_first_ones_has_a_default() -> None:
         "Held": ["reason"],
         "MessageSent": ["call"],
         "RenameRun": ["name"],
+        "RestartRequested": [],
         "RunRenamed": ["name"],
         "RunTask": ["call", "name"],
         "RunTimedOut": ["kind"],

@@ -36,7 +36,8 @@ PUBLIC = {
         TypedSearchAttributes current_details memo_value set_current_details
         upsert_search_attributes
         HistoryItem NonDeterminismError QueryFailed QueryRejected RPCError RPCStatus
-        ReadOnlyError Registry Reset RetryPolicy RunCancelled RunHandle RunInfo
+        ReadOnlyError Registry RequestIdReused
+        Reset RetryPolicy RunCancelled RunHandle RunInfo
         RunLine RunPutAside RunStatus RunTerminated RunTimedOut RunView Runtime
         RuntimeStateError RuntimeThread ScheduleAlreadyRunning SecretFileError Status
         StoreError StoreDamaged StoreLost
@@ -46,7 +47,7 @@ PUBLIC = {
         BlockingUpdate StartOperation UpdateHandle UpdateTimedOutOrCancelled UpdateView
         ValueNotStorable Worker Workflow WorkflowAlreadyStarted WorkflowFailure
         all_handlers_finished on_update
-        cancel_reason cancel_run context continue_as_new default_registry
+        call cancel_reason cancel_run context continue_as_new default_registry
         execute_child function gather is_retried now on_query on_signal race random
         receive register_status rename_current_execution retry run_info signal_run
         sleep start_child

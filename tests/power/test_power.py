@@ -9,6 +9,7 @@ then must be there. `EVERACT_LONG=1` looks at twenty times as many moments,
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import shutil
@@ -88,8 +89,9 @@ async def problems(image: Path, said: list[list[Any]]) -> list[str]:
     async with open_runtime(image, REGISTRY, workers=[]) as runtime:
         for word, number, *rest in said:
             try:
-                wrong = await _wrong(runtime, word, number, rest)
-            except EveractError as error:
+                async with asyncio.timeout(3600):  # virtual: a lost end never comes
+                    wrong = await _wrong(runtime, word, number, rest)
+            except (EveractError, TimeoutError) as error:
                 wrong = f"{type(error).__name__}: {error}"
             if wrong:
                 found.append(f"{word} {number}: {wrong}")

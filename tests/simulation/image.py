@@ -1,9 +1,10 @@
 """The durable image: what a disk would hold, as plain tables.
 
 It survives crashes. Rows go in and come out as copies, so that nothing in memory can
-change what is durable. What is written beside the runs (`Write.also`) is in a database
-in memory, by the adapter's own statements. It keeps the promises that the store port
-makes of a database: one open run of an ID, journal rows that are never written twice.
+change what is durable. What is written beside the runs (`Write.also`, request IDs) is
+in a database in memory, by the adapter's own statements. It keeps the promises that the
+store port makes of a database: one open run of an ID, journal rows that are never
+written twice.
 """
 
 import sqlite3
@@ -47,13 +48,12 @@ class Place(NamedTuple):
 
 
 class Image:
-    """Tables of runs, journal, checkpoints and requests."""
+    """Tables of runs, journal and checkpoints, and the database beside them."""
 
     def __init__(self) -> None:
         self.runs: dict[int, RunRow] = {}
         self.journal: dict[int, dict[tuple[int, int], JournalRow]] = {}
         self.checkpoints: dict[int, CheckpointRow] = {}
-        self.requests: dict[tuple[str, str], int] = {}
         self.open: dict[tuple[str, str], int] = {}
         self.by_id: dict[tuple[str, str], list[int]] = {}
         self.clean = True
@@ -111,10 +111,6 @@ class Image:
                 woken = self.runs.get(write.wake)
                 if woken is not None and not woken.status:
                     woken.wake_at = 0.0
-            if write.request is not None:
-                workspace, request_id, _ = write.request
-                key = max(write.subject, 0)
-                self.requests.setdefault((workspace, request_id), key)
 
     def _append(self, write: Write) -> None:
         assert write.row is not None
@@ -132,6 +128,9 @@ class Image:
             for write in writes:
                 for name, given in write.also:
                     self._side.execute(self._sql[name], given)
+                if write.request is not None:
+                    remembered = write.request.parameters(max(write.subject, 0))
+                    self._side.execute(self._sql["insert_request"], remembered)
         except sqlite3.IntegrityError as error:
             self._side.execute("rollback")
             raise Violated(str(error)) from error
@@ -250,15 +249,10 @@ class Image:
         ]
         return [min(found)] if found else []
 
-    def _request(self, workspace: str, request_id: str) -> list[int]:
-        found = self.requests.get((workspace, request_id))
-        return [] if found is None else [found]
-
 
 _QUERIES: dict[str, Any] = {
     "orphans": Image._orphans,
     "next_due": Image._next_due,
-    "request": Image._request,
     "aside": lambda image: sorted(
         row.key for row in image.runs.values() if not row.status and row.aside
     ),

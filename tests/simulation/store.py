@@ -197,7 +197,7 @@ class MemoryStore:
     def tally(self, wanted: Search) -> Groups:
         raise NotImplementedError("no scene counts runs")
 
-    def retire(self, closed_before: float, now: float, limit: int) -> int:
+    def retire(self, closed_before: float | None, now: float, limit: int) -> int:
         return 0
 
 

@@ -18,6 +18,7 @@ from everact.runtime import RunStatus, StoreError
 from everact.runtime.store.base import (
     CheckpointRow,
     JournalRow,
+    Remembered,
     RunFilter,
     RunRow,
     Store,
@@ -231,7 +232,7 @@ class StoreConformance:
             row(1, 1),
             change=run(1, aside="changed"),
             checkpoint=CheckpointRow(1, 0, 1, b"mac", b"state"),
-            request=("default", "req", NOW),
+            request=Remembered("default", "req", NOW),
             wake=2,
         )
         bad.checkpoint = CheckpointRow(1, 0, 1, b"mac", "no bytes")  # type: ignore[arg-type]
@@ -507,12 +508,12 @@ class StoreConformance:
 
     async def test_a_request_is_remembered_with_its_run(self, store: Store) -> None:
         first = start(1)
-        first.request = ("default", "req", NOW)
+        first.request = Remembered("default", "req", NOW)
         await commit(store, first)
         again = start(2)
-        again.request = ("default", "req", NOW)
+        again.request = Remembered("default", "req", NOW)
         elsewhere = start(3)
-        elsewhere.request = ("team", "req", NOW)
+        elsewhere.request = Remembered("team", "req", NOW)
         await commit(store, again, elsewhere)
         assert store.select("request", "default", "req") == [1]
         assert store.select("request", "team", "req") == [3]
@@ -593,13 +594,41 @@ class StoreConformance:
         self, store: Store
     ) -> None:
         young, old = start(1), start(2)
-        young.request = ("default", "young", NOW - DAY + 1)
-        old.request = ("default", "old", NOW - DAY - 1)
+        young.request = Remembered("default", "young", NOW - DAY + 1)
+        old.request = Remembered("default", "old", NOW - DAY - 1)
         await commit(store, young, old)
         await commit(store, close(1, at=NOW - 9), close(2, at=NOW - 9))
-        store.retire(NOW, NOW, 9)
+        assert store.retire(None, NOW, 9) == 1
+        assert store.load(1) is not None
         assert store.select("request", "default", "young") == [1]
         assert store.select("request", "default", "old") == []
+
+    async def test_request_ids_go_a_few_at_a_time_the_oldest_first(
+        self, store: Store
+    ) -> None:
+        runs = [start(key) for key in (1, 2, 3)]
+        for run, age in zip(runs, (3, 9, 6), strict=True):
+            run.request = Remembered("default", f"{age}", NOW - DAY - age)
+        await commit(store, *runs)
+        assert store.retire(None, NOW, 2) == 2
+        assert store.select("request", "default", "3") == [1]
+        assert store.retire(None, NOW, 2) == 1
+
+    async def test_an_expired_request_id_is_given_anew_and_no_other(
+        self, store: Store
+    ) -> None:
+        old, young = start(1), start(2)
+        old.request = Remembered("default", "old", NOW - DAY)
+        young.request = Remembered("default", "young", NOW - DAY + 1)
+        await commit(store, old, young)
+        for id in ("old", "young"):
+            again = start(3 if id == "old" else 4)
+            again.request = Remembered("default", id, NOW, "what", b"answer")
+            await commit(store, again)
+        anew = (3, NOW, "what", b"answer")
+        assert store.rows("request", "default", "old") == [anew]
+        kept = (2, NOW - DAY + 1, "", b"")
+        assert store.rows("request", "default", "young") == [kept]
 
 
 class DurableStoreConformance(StoreConformance):

@@ -62,6 +62,19 @@ def pipe(path: Path, _: Path) -> None:
     os.mkfifo(path)
 
 
+def test_a_link_is_not_followed_even_to_a_file_that_could_be_a_lock(
+    tmp_path: Path,
+) -> None:
+    victim, path = tmp_path / "another.lock", tmp_path / "db.lock"
+    for content in ("", "12345"):
+        victim.write_text(content)
+        path.symlink_to(victim)
+        with pytest.raises(StoreError, match="it is a symbolic link"):
+            FileLock(str(path), "the file")
+        assert victim.read_text() == content
+        path.unlink()
+
+
 @pytest.mark.parametrize("make", [link, other_name, other_content, pipe])
 def test_what_is_no_lock_file_is_refused_and_left_as_it_is(
     tmp_path: Path, make: Callable[[Path, Path], None]

@@ -118,11 +118,11 @@ def a_task_is_awaited() -> None:
 
 
 async def the_forms_of_a_task_have_its_signature() -> None:
-    assert_type(fetch.build_call("u", times=1), Call)
+    _ = assert_type(fetch.build_call("u", times=1), Call)
     assert_type(await fetch.dispatch("u"), str)
     assert_type(parse.blocking(b"p"), int)
     assert_type(await fetch.with_options(timeout="9s")("u"), bytes)
-    fetch.build_call(1)  # type: ignore[arg-type]
+    _ = fetch.build_call(1)  # type: ignore[arg-type]
     await fetch.dispatch(1)  # type: ignore[arg-type]
     parse.blocking("p")  # type: ignore[arg-type]
     fetch.with_options(timeout=[])  # type: ignore[arg-type]
@@ -368,7 +368,7 @@ def values() -> None:
     assert_type(Error.from_exception(ValueError()).status, Status)
     assert_type(status_of(ValueError()), Status)
     retry("1s")  # type: ignore[call-arg]
-    Call(7)  # type: ignore[arg-type]
+    _ = Call(7)  # type: ignore[arg-type]
 
 
 # -- the testing kit -------------------------------------------------------------------

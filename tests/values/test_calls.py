@@ -33,7 +33,7 @@ def test_a_call_is_a_plain_value_with_defaults() -> None:
 @pytest.mark.parametrize("name", ["", None, 7, b"f"], ids=repr)
 def test_a_call_needs_a_name(name: Any) -> None:
     with pytest.raises(ValueError, match="name of a function"):
-        Call(name)
+        _ = Call(name)
 
 
 @pytest.mark.feature("PF-14")

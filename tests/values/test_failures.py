@@ -239,7 +239,7 @@ def test_an_exception_group_comes_back_as_one() -> None:
         (task_timed_out(TimeoutKind.ATTEMPT, "t", 2.0), TaskTimeout),
         (failures.lost(3), AttemptLost),
         (failures.cancelled("c"), TaskCancelled),
-        (child_failure(failures.cancelled("c"), "w", "id"), ChildFailure),
+        (child_failure(failures.cancelled("c"), "w", "id", "run"), ChildFailure),
     ],
 )
 def test_the_kind_of_a_failure_is_the_class_of_the_error(
@@ -316,7 +316,7 @@ def test_a_run_that_timed_out_says_which_limit() -> None:
 
 def test_a_childs_failure_reaches_the_parents_caller_with_its_causes() -> None:
     inner = recorded(KeyError("k"), Declined("d"))
-    outer = exception_of(child_failure(inner, "w", "id"), values=VALUES)
+    outer = exception_of(child_failure(inner, "w", "id", "run"), values=VALUES)
     found = cause_of(failure_of(outer, values=VALUES), values=VALUES)
     assert [name for name, _ in chain(found)] == [
         "ChildFailure",

@@ -204,6 +204,23 @@ def test_an_error_comes_in_as_the_same_class_with_the_same_data(
             assert getattr(found, name) == value
 
 
+@pytest.mark.feature("ER-01")
+@pytest.mark.parametrize("name", errors.__all__)
+@pytest.mark.parametrize("data", [{}, {"status": 7}, {"status": [], "details": 1}])
+def test_a_body_that_does_not_say_enough_is_an_error_of_the_family(
+    name: str, data: dict[str, Any]
+) -> None:
+    told = {"type": name, "status": "NOT_FOUND", "message": "gone", "data": data}
+    if not data:
+        del told["data"]
+    found = wire.decode_error(msgspec.json.encode({"error": told}))
+    assert isinstance(found, EveractError)
+    assert "gone" in str(found) or not isinstance(found, errors.RPCError)
+    assert isinstance(wire.status_of(found), RPCStatus)
+    if type(found) is errors.RPCError:
+        assert found.status is RPCStatus.NOT_FOUND
+
+
 def test_every_error_has_a_status() -> None:
     for name in errors.__all__:
         kind = getattr(errors, name)

@@ -28,7 +28,12 @@ async def doomed(text: str) -> None:
     raise ApplicationError(text, type="Doomed", non_retryable=True)
 
 
-@task(registry=CORPUS, retry=retry(first=0.2, attempts=4), heartbeat_timeout=9)
+@task(
+    registry=CORPUS,
+    retry=retry(first=0.2, attempts=4),
+    heartbeat_timeout=9,
+    heartbeat="manual",
+)
 async def plod(steps: int) -> int:
     """Counts on from where an earlier attempt's heartbeats left off."""
     await perform(failures=2)
@@ -47,7 +52,7 @@ async def slow() -> None:
     await asyncio.sleep(1000)
 
 
-@task(registry=CORPUS, heartbeat_timeout=2)
+@task(registry=CORPUS, heartbeat_timeout=2, heartbeat="manual")
 async def mute() -> None:
     await perform(1.0)
     await asyncio.sleep(1000)

@@ -36,8 +36,13 @@ delete from journal where run_key = ? and generation < ?
 delete from checkpoints where run_key = ? and generation < ?
 
 -- name: insert_request
-insert or ignore into requests (workspace, request_id, run_key, at)
-values (?, ?, ?, ?)
+/* one that is remembered stays, unless it is from before the last parameter */
+insert into requests (workspace, request_id, run_key, at, what, answer)
+values (?1, ?2, ?3, ?4, ?5, ?6)
+on conflict (workspace, request_id) do update set
+    run_key = excluded.run_key, at = excluded.at, what = excluded.what,
+    answer = excluded.answer
+where requests.at <= ?7
 
 -- name: run_by_key
 select * from runs where key = ?
@@ -91,7 +96,8 @@ where child.status = 0 and parent.status <> 0 and child.parent_key is not null
 order by child.key
 
 -- name: request
-select run_key from requests where workspace = ? and request_id = ?
+select run_key, at, what, answer from requests
+where workspace = ? and request_id = ?
 
 -- name: count_open
 select count(*) from runs where status = 0
@@ -191,7 +197,8 @@ delete from checkpoints where run_key = ?
 delete from blobs where run_key = ?
 
 -- name: delete_requests
-delete from requests where at < ?
+delete from requests where (workspace, request_id) in
+    (select workspace, request_id from requests where at < ? order by at limit ?)
 
 -- name: bind_run
 update runs set build_id = ? where key = ?

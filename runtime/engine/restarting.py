@@ -1,0 +1,35 @@
+"""Runs that begin anew when their history does not fit the code that is there.
+
+The author says so (`@workflow(on_misfit="restart")`); else such a run is put aside. It
+is the same run under the same identity, in its next generation: with its arguments and
+the signals that it had, without what it had done. One that was asked to stop is put
+aside all the same, because beginning anew would undo that.
+"""
+
+import logging
+from typing import TYPE_CHECKING
+
+from everact.runtime.core.records import RestartRequested
+from everact.runtime.programs.coroutine import definition_for
+
+if TYPE_CHECKING:
+    from everact.runtime.engine.engine import Engine
+    from everact.runtime.engine.run import RunActor
+
+logger = logging.getLogger("everact.engine")
+
+
+def begins_anew(engine: "Engine", run: "RunActor", reason: str) -> bool:
+    """Let a run that is held for `reason` begin anew, if its code wants it to."""
+    state = run.state
+    if not state.may_restart:
+        return False
+    code = engine.code(run.row, state)
+    if isinstance(code, str):
+        return False
+    definition = definition_for(code, state.start.name)
+    if definition is None or not definition.restarts:
+        return False
+    logger.warning("%s begins anew: %s", run, reason)
+    run.take(RestartRequested(reason), None)
+    return True

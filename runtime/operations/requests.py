@@ -1,0 +1,122 @@
+"""One request, carried out once: the way from a request to its handler."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from everact.runtime.core.requests import AUTOMATIC, RESERVED, RequestName, what_of
+from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.engine.requests import UnderWay
+from everact.runtime.errors import RPCError
+from everact.runtime.operations.base import OPERATIONS, Operation, Request
+
+if TYPE_CHECKING:
+    from everact.runtime.engine.engine import Engine
+
+A = TypeVar("A")
+
+
+async def carry_out(
+    engine: "Engine",
+    request: Request[A],
+    prepared: Callable[["Engine", Any], Any] | None = None,
+) -> A:
+    """The answer to a request; if its ID was used for the same, the first answer.
+
+    `prepared` is what is done to a request before its handler gets it, and may refuse
+    it. RequestIdReused if another request was carried out under its ID; a refused one
+    leaves its ID free.
+    """
+    operation = OPERATIONS[type(request)]
+
+    async def do() -> A:
+        given = request if prepared is None else prepared(engine, request)
+        answer: A = await operation.handler(engine, given)
+        return answer
+
+    name = named(request)
+    if name is None:
+        return await do()
+    while True:
+        found = engine.requests.look(name)
+        if found is None:
+            return await _begun(engine, operation, name, do)
+        if not isinstance(found, UnderWay):
+            again: A = await operation.again(engine, request, found)
+            return again
+        if found.name == name and operation.rejoins:
+            return await do()
+        if found.name == name and found.answer is not None:
+            joined: A = await asyncio.shield(found.answer)
+            return joined
+        await asyncio.shield(found.settled)
+
+
+async def _begun(
+    engine: "Engine",
+    operation: Operation,
+    name: RequestName,
+    do: Callable[[], Awaitable[A]],
+) -> A:
+    """Carry a request out to its end, even if its sender gives up."""
+    begun = engine.requests.begin(name)
+    if operation.rejoins:
+        try:
+            return await do()
+        finally:
+            engine.requests.end(begun)
+    under_way(engine, begun, do())
+    assert begun.answer is not None
+    answer: A = await asyncio.shield(begun.answer)
+    return answer
+
+
+def under_way(engine: "Engine", begun: UnderWay, doing: Any) -> None:
+    """Let a request that has begun go on by itself, for all who wait for it."""
+
+    def ended(task: "asyncio.Future[Any]") -> None:
+        engine.requests.end(begun)
+        if not task.cancelled():
+            task.exception()  # whoever waits has it, or has given up
+
+    begun.answer = engine.loop.create_task(doing)
+    begun.answer.add_done_callback(ended)
+
+
+def named(request: Any) -> RequestName | None:
+    """What the ID of a request names; None without one. RPCError for one of ours."""
+    operation = OPERATIONS[type(request)]
+    request_id = id_of(request) if operation.target is not None else ""
+    if not request_id or operation.target is None:
+        return None
+    if not request_id.startswith(AUTOMATIC):
+        check_id(request_id)
+    what = what_of(operation.name, operation.target(request))
+    return RequestName(_workspace(request), request_id, what)
+
+
+def id_of(request: Any) -> str:
+    """The ID of a request: of one that starts a run first, if it has one there."""
+    start = getattr(request, "start", None)
+    found: str = (start.request_id if start is not None else "") or request.request_id
+    return found
+
+
+def check_id(request_id: str) -> None:
+    """Refuse the ID of a user that could meet one of ours; RPCError."""
+    if request_id.startswith(RESERVED):
+        raise RPCError(
+            f"request ID {request_id!r}: those that begin with {RESERVED!r} are "
+            "everact's own, choose another",
+            RPCStatus.INVALID_ARGUMENT,
+        )
+
+
+def _workspace(request: Any) -> str:
+    for part in ("run", "start", "task"):
+        inner = getattr(request, part, None)
+        if inner is not None:
+            request = inner
+            break
+    workspace: str = request.workspace
+    return workspace
