@@ -165,7 +165,8 @@ MUTANTS = (
         "    if not attempt.awaits and attempt.worker is not None:\n"
         "        attempt.worker.leave(attempt.threaded)\n",
         "",
-        "tests/features/test_workers.py",
+        "tests/features/test_workers.py::"
+        "test_a_task_that_ends_while_it_awaits_leaves_no_slot_behind",
     ),
     Mutant(
         "a lent slot is not taken back",
