@@ -206,6 +206,7 @@ _OPTIONS = {
     "retries",
     "retry",
     "timeout",
+    "heartbeat",
     "heartbeat_timeout",
     "queue_timeout",
     "queue",
