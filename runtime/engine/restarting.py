@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from everact.runtime.core.records import RestartRequested
+from everact.runtime.core.state import may_restart
 from everact.runtime.programs.coroutine import definition_for
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ logger = logging.getLogger("everact.engine")
 def begins_anew(engine: "Engine", run: "RunActor", reason: str) -> bool:
     """Let a run that is held for `reason` begin anew, if its code wants it to."""
     state = run.state
-    if not state.may_restart or reason.startswith(STALLED):
+    if not may_restart(state) or reason.startswith(STALLED):
         return False
     code = engine.code(run.row, state)
     if isinstance(code, str):

@@ -60,6 +60,7 @@ from everact.runtime.core.state import (
     RUN_DEADLINE,
     RunState,
     Shown,
+    begins_in_time,
 )
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.engine import outside, steps, telling
@@ -360,7 +361,7 @@ class RunActor(Actor):
                 else:
                     self.dispatch(command)
         elif number == BEGIN:
-            if state.begins_in_time:  # else it waits for the end of its time
+            if begins_in_time(state):  # else it waits for the end of its time
                 self.begin()
         elif number == RUN_DEADLINE:
             self.post(RunTimedOut(TimeoutKind.RUN))
