@@ -3,11 +3,12 @@
 usage: mutants.py [--list] [--seconds N] [NAME ...]
 
 A mutant replaces a text of one file by another, in a copy of this checkout; the tests
-that must find it run there under a time limit. "killed" is what is wanted; "SURVIVED"
-means that a promise has no test, "UNDECIDED" that the limit was too short. A text that
-is not there exactly once is an error: the code has moved on, and its mutant must
-follow. Prints a table for docs/testing-of-everact.md. Run it with the Python of the
-environment `dev`.
+that must find it run there under a time limit. "killed" is what is wanted: a test
+fails, by itself too, and passes without the bug. "SURVIVED" means that a promise has
+no test, "UNDECIDED" that the limit was too short, "DOUBTFUL" that something else was
+the matter. A text that is not there exactly once is an error: the code has moved on,
+and its mutant must follow. Prints a table for docs/testing-of-everact.md. Run it with
+the Python of the environment `dev`.
 """
 
 import argparse
@@ -86,7 +87,7 @@ MUTANTS = (
         "runtime/engine/run.py",
         "        if self.attempts.get(call) is attempt:\n            del self.attempts",
         "        if call in self.attempts:\n            del self.attempts",
-        "tests/features/test_retries.py tests/engine tests/features/test_outside.py",
+        "tests/engine/test_seams.py tests/features/test_outside.py",
     ),
     Mutant(
         "a generation that does not rise",
@@ -107,8 +108,7 @@ MUTANTS = (
         "runtime/engine/seal.py",
         "hmac.compare_digest(self._of_schedule(workspace, id, body), mac)",
         "True",
-        "tests/features/test_schedules.py tests/features/test_schedule_crashes.py "
-        "tests/engine tests/golden",
+        "tests/store/test_engine.py tests/features/test_schedules.py",
     ),
     Mutant(
         "the code of a task's token is not checked",
@@ -129,22 +129,80 @@ MUTANTS = (
         "runtime/engine/commits.py",
         "            if refusal is None:\n                continue\n",
         "            if refusal is None or refused:\n                continue\n",
-        "tests/store tests/engine",
+        "tests/engine/test_commits.py",
     ),
     Mutant(
         "one poisoned transition refuses its whole batch",
         "runtime/store/sqlite.py",
         "                return self._commit_singly(writes)\n",
         "                raise\n",
-        "tests/store",
+        "tests/store/test_sqlite.py tests/store/test_engine.py",
+    ),
+    Mutant(
+        "the thread that commits does not look who owns the database",
+        "runtime/store/sqlite.py",
+        "            self._fence()\n            self._put(writes)\n",
+        "            self._put(writes)\n",
+        "tests/store/test_custody.py",
+    ),
+    Mutant(
+        "the process that commits does not look who owns the database",
+        "runtime/store/sqlite.py",
+        "process.commit([fence, *self._statements(writes)], tell)",
+        "process.commit(self._statements(writes), tell)",
+        "tests/store/test_custody.py",
+    ),
+    Mutant(
+        "a task in its first step is not noted as on the loop",
+        "runtime/engine/attempt.py",
+        "    on_loop[0] = run.row.key\n    on_loop[1] = command.call\n",
+        "",
+        "tests/engine/test_suspects.py",
+    ),
+    Mutant(
+        "a task that awaits a run keeps its slot",
+        "runtime/engine/lending.py",
+        "    if not attempt.awaits and attempt.worker is not None:\n"
+        "        attempt.worker.leave(attempt.threaded)\n",
+        "",
+        "tests/features/test_workers.py::"
+        "test_a_task_that_ends_while_it_awaits_leaves_no_slot_behind",
+    ),
+    Mutant(
+        "a lent slot is not taken back",
+        "runtime/engine/lending.py",
+        "            attempt.worker.take_back(attempt.threaded)\n",
+        "            pass\n",
+        "tests/features/test_workers.py",
     ),
     Mutant(
         "a schedule outside the transaction of its runs",
         "runtime/engine/schedules.py",
         "engine.make(schedule.start(order, engine.clock.now()), None, write)",
         "engine.make(schedule.start(order, engine.clock.now()), None, None)",
-        "tests/features/test_schedules.py tests/features/test_schedule_crashes.py "
-        "tests/engine",
+        "tests/features/test_schedules.py tests/features/test_schedule_crashes.py",
+    ),
+    Mutant(
+        "attributes of a schedule are copied onto its runs",
+        "runtime/core/schedules.py",
+        "            schedule_id=self.id,\n            nominal_time",
+        "            attributes=self.attributes,\n"
+        "            schedule_id=self.id,\n            nominal_time",
+        "tests/features/test_schedules.py",
+    ),
+    Mutant(
+        "a signal does not count in the inbox",
+        "runtime/core/state.py",
+        "        self.inbox_seq += 1\n        return self._show(event)\n",
+        "        return self._show(event)\n",
+        "tests/core/test_state.py",
+    ),
+    Mutant(
+        "the count of the inbox begins anew at a tail call",
+        "runtime/core/chain.py",
+        "        inbox_seq=state.inbox_seq,\n",
+        "        inbox_seq=0,\n",
+        "tests/core/test_chain.py",
     ),
     Mutant(
         "cancel_losers is ignored",
@@ -193,8 +251,8 @@ MUTANTS = (
         "runtime/engine/run.py",
         "        now = max(now, state.time)\n        if type(event) is TaskReported:\n",
         "        if type(event) is TaskReported:\n",
-        "tests/features/test_context.py tests/features/test_waits.py tests/engine "
-        "tests/programs",
+        "tests/engine/test_moments.py tests/features/test_context.py "
+        "tests/features/test_waits.py",
     ),
     Mutant(
         "a second cancellation is delivered too",
@@ -226,14 +284,14 @@ MUTANTS = (
         "runtime/store/sql/sqlite/queries.sql",
         "where parent.key = run.parent_key and parent.status = 0",
         "where parent.key = run.parent_key and parent.status = 99",
-        "tests/store",
+        "tests/store/test_sqlite.py tests/store/test_engine.py",
     ),
     Mutant(
         "runs are found in every workspace",
         "runtime/store/sql/sqlite/queries.sql",
         "select * from runs where workspace = ? and workflow_id = ?\n",
         "select * from runs where ? <> '' and workflow_id = ?\n",
-        "tests/client/test_remote.py tests/store",
+        "tests/store/test_sqlite.py tests/client/test_remote.py",
     ),
     Mutant(
         "the origin of a request is not checked",
@@ -343,35 +401,50 @@ def _try(copy: Path, mutant: Mutant, seconds: float) -> tuple[str, str]:
     file = copy / mutant.file
     sound = file.read_text("utf-8")
     file.write_text(sound.replace(mutant.old, mutant.new), "utf-8")
+    try:
+        done = _run(copy, mutant.tests.split(), seconds)
+        if done.returncode == 0:
+            return "SURVIVED", ""
+        finder = _first_failure(done.stdout)
+        if finder is None:
+            return "DOUBTFUL", f"pytest ended with {done.returncode}"
+        again = _run(copy, [finder], seconds)
+        file.write_text(sound, "utf-8")
+        if again.returncode == 0 or _run(copy, [finder], seconds).returncode:
+            return "DOUBTFUL", f"by itself `{finder}` does not tell them apart"
+    except subprocess.TimeoutExpired:
+        return "UNDECIDED", "the time limit came first: give more --seconds"
+    finally:
+        file.write_text(sound, "utf-8")
+    return "killed", f"`{finder}`"
+
+
+def _run(
+    copy: Path, tests: list[str], seconds: float
+) -> subprocess.CompletedProcess[str]:
     surroundings = os.environ | {
         "PYTHONPATH": str(copy / "build" / "src"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no"]
-    command += ["-p", "no:cacheprovider", "-o", "timeout=60", *mutant.tests.split()]
-    try:
-        done = subprocess.run(
-            command,
-            cwd=copy,
-            env=surroundings,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return "UNDECIDED", "the time limit came first: give more --seconds"
-    finally:
-        file.write_text(sound, "utf-8")
-    if done.returncode == 0:
-        return "SURVIVED", ""
-    failed = [
-        line.split(" - ")[0].partition(" ")[2]
-        for line in done.stdout.splitlines()
-        if line.startswith(("FAILED ", "ERROR "))
-    ]
-    return "killed", failed[0] if failed else f"pytest ended with {done.returncode}"
+    command += ["-p", "no:cacheprovider", "-o", "timeout=60", *tests]
+    return subprocess.run(
+        command,
+        cwd=copy,
+        env=surroundings,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+
+
+def _first_failure(told: str) -> str | None:
+    for line in told.splitlines():
+        if line.startswith(("FAILED ", "ERROR ")):
+            return line.split(" - ")[0].partition(" ")[2]
+    return None
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.engine import outside, steps, telling
 from everact.runtime.engine.attempt import Outcome, TaskActor, attempt_of, start
 from everact.runtime.engine.interrupting import ActivationOverrun
-from everact.runtime.engine.restarting import begins_anew
+from everact.runtime.engine.restarting import STALLED, begins_anew
 from everact.runtime.engine.stage import on_stage
 from everact.runtime.engine.turn import Asked, Turn
 from everact.runtime.engine.watchdog import OVERRUNS, Overran
@@ -972,8 +972,7 @@ class RunActor(Actor):
             reason = f"its recorded values cannot be loaded: {shown(contained(error))}"
         if over:
             reason = (
-                "its code does not come to a wait when it is replayed, at "
-                f"{watchdog.place}; do long or blocking work in a @task"
+                f"{STALLED}, at {watchdog.place}; do long or blocking work in a @task"
             )
         return reason
 

@@ -29,14 +29,23 @@ from everact.runtime import (
     StoreError,
     TypedSearchAttributes,
     Worker,
+    context,
     continue_as_new,
     execute_child,
     retry,
     signal_run,
+    task,
     wait_condition,
     workflow,
 )
-from everact.runtime.core.records import Began, SignalReceived, Started, decode
+from everact.runtime.core.records import (
+    Began,
+    SignalReceived,
+    Started,
+    TaskCompleted,
+    decode,
+)
+from everact.runtime.engine.attempt import Outcome as Reported
 from everact.runtime.store.base import Outcome, Write
 from everact.runtime.values.converter import DataConverter
 from tests.features.support import kinds, turns
@@ -332,3 +341,31 @@ async def test_a_signal_that_ends_a_start_delay_is_one_transition_with_the_begin
         rows = runtime.engine.store.history(1, (-1, -1), 100)
     events = [tuple(map(type, decode(row.body).events)) for row in rows]
     assert events == [(Started,), (SignalReceived, Began)]
+
+
+@task(registry=REGISTRY, retry=retry(attempts=2, first=1))
+async def second_time() -> str:
+    await asyncio.sleep(10)
+    if context().attempt_number == 1:
+        raise ValueError("not yet")
+    return "the second"
+
+
+@workflow(registry=REGISTRY)
+async def of_two_attempts() -> str:
+    return await second_time()
+
+
+async def test_an_attempt_that_has_a_successor_is_not_heard(tmp_path: Path) -> None:
+    """It reports once, and has done so; a second report would not count."""
+    async with opened(tmp_path) as runtime:
+        handle = await runtime.start(of_two_attempts)
+        (run,) = runtime.engine.runs.values()
+        await asyncio.sleep(5)
+        (older,) = run.attempts.values()
+        await asyncio.sleep(10)
+        (newer,) = run.attempts.values()
+        assert (older.number, newer.number) == (1, 2)
+        value = run.engine.values.encode("the first", "its result")
+        run.outcome(Reported(older, TaskCompleted(older.command.call, value)))
+        assert await handle.result() == "the second"

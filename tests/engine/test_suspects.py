@@ -38,6 +38,7 @@ from everact.runtime.store.sqlite import SqliteStore
 
 REGISTRY = Registry()
 LET_GO = threading.Event()
+LOOKS: list[Callable[[], Place | None]] = []
 
 
 @task(registry=REGISTRY)
@@ -74,6 +75,16 @@ async def narrow() -> None:
 @task(registry=REGISTRY, queue_timeout=1)
 async def impatient() -> str:
     return "in time"
+
+
+@task(registry=REGISTRY)
+async def looks() -> Place | None:
+    return LOOKS[-1]()
+
+
+@workflow(registry=REGISTRY)
+async def looking() -> list[Place | None]:
+    return [await looks(), await looks()]
 
 
 @workflow(registry=REGISTRY)
@@ -162,6 +173,13 @@ async def test_only_what_executes_is_noted(tmp_path: Path) -> None:
     ]
     assert noted.on_loop is None
     assert noted.acting
+
+
+async def test_a_task_is_noted_in_its_first_step(tmp_path: Path) -> None:
+    """Also if that step is its last, as when it ends the process."""
+    async with open_runtime(tmp_path / "a.db") as runtime:
+        LOOKS.append(lambda: left_by(runtime)[1].on_loop)
+        assert await runtime.execute(looking) == [(1, 1), (1, 2)]
 
 
 async def test_a_task_that_has_ended_is_not_noted(tmp_path: Path) -> None:

@@ -13,13 +13,18 @@ import pytest
 from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import (
     Call,
+    IntervalSpec,
     Registry,
     RPCError,
     RPCStatus,
     RunPutAside,
     RunStatus,
     Runtime,
+    Schedule,
+    ScheduleSpec,
+    StartWorkflow,
     StoreError,
+    StoreTampered,
     sleep,
     task,
     workflow,
@@ -41,6 +46,11 @@ async def sleeper(size: int) -> list[int]:
     await sleep("1h")
     seen.append(len(await step("y")))
     return seen
+
+
+@workflow(registry=REGISTRY)
+async def short(text: str) -> str:
+    return text
 
 
 def runtime(path: Path, store: SqliteStore | None = None) -> Runtime:
@@ -178,6 +188,30 @@ async def test_what_is_started_together_is_refused_together(tmp_path: Path) -> N
             await made.dispatch([Call("sleeper", 1), Call("step", "y")])
         assert (await made.count()).count == 1
         assert await old.result() == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("damage", ["that of another schedule", "rubbish"])
+async def test_a_damaged_schedule_is_told_and_others_go_on(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "everact.db"
+    async with runtime(path) as made:
+        for name in "ab":
+            each_minute = ScheduleSpec(intervals=[IntervalSpec("1m")])
+            action = StartWorkflow(short, name, id=name)
+            await made.schedules.create(name, Schedule(action, each_minute))
+    body = "x'ff'"
+    if damage != "rubbish":
+        body = "(select body from schedules where id = 'a')"
+    edit(path, f"update schedules set body = {body} where id = 'b'")
+    async with runtime(path) as made:
+        await asyncio.sleep(150)
+        assert {line.workflow_id[0] async for line in made.list()} == {"a"}
+        with pytest.raises(StoreTampered, match="schedule 'b' is not what"):
+            await made.schedules.handle("b").describe()
+        await made.schedules.handle("b").delete()
+        assert (await made.schedules.handle("a").describe()).actions_taken >= 2
+    assert "schedule 'b' cannot act" in caplog.text
 
 
 class Trap:

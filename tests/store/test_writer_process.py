@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -15,7 +16,15 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from everact.runtime import Registry, Runtime, StoreError, StoreInUse, task, workflow
+from everact.runtime import (
+    Registry,
+    Runtime,
+    StoreError,
+    StoreInUse,
+    receive,
+    task,
+    workflow,
+)
 from everact.runtime.store import writer_process
 from everact.runtime.store.base import Store
 from everact.runtime.store.sqlite import SqliteStore
@@ -34,6 +43,16 @@ async def double(number: int) -> int:
 @workflow(registry=REGISTRY)
 async def doubled(number: int) -> int:
     return await double(await double(number))
+
+
+@workflow(registry=REGISTRY)
+async def told() -> int:
+    return int(await receive("more"))
+
+
+linux = pytest.mark.skipif(
+    not hasattr(resource, "prlimit"), reason="another process cannot be limited here"
+)
 
 
 class Apart(SqliteStore):
@@ -129,6 +148,44 @@ async def test_a_process_that_is_killed_leaves_its_batch_unknown_and_is_replaced
         await committing
     assert await commit(store, start(3)) == [None]
     assert pid_of(store) != killed
+
+
+def unable_to_write(store: SqliteStore) -> None:
+    """From now on whatever its process writes into a file is an error of the disk."""
+    resource.prlimit(pid_of(store), resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+
+
+@linux
+async def test_a_commit_that_fails_leaves_its_batch_unknown_and_is_not_tried_again(
+    store: Apart,
+) -> None:
+    """It may be in the file all the same: only who reads it back can know."""
+    failed = pid_of(store)
+    unable_to_write(store)
+    with pytest.raises(StoreError):
+        await commit(store, start(2), start(3))
+    assert (store.load(2), store.load(3)) == (None, None)
+    assert await commit(store, start(4)) == [None]
+    assert pid_of(store) != failed
+
+
+@linux
+async def test_runs_of_a_commit_that_failed_are_read_back_and_others_are_not(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Apart(path)
+    async with Runtime(path, store=store, registry=REGISTRY) as runtime:
+        waits = await runtime.start(told, id="waits")
+        hears = await runtime.start(told, id="hears")
+        one, other = runtime.engine.runs.values()
+        unable_to_write(store)
+        with pytest.raises(StoreError):
+            await hears.signal("more", 1)
+        assert "1 transitions are read back" in caplog.text
+        assert (one.dropped, other.dropped) == (False, True)
+        await waits.signal("more", 2)
+        await hears.signal("more", 3)
+        assert (await waits.result(), await hears.result()) == (2, 3)
 
 
 async def test_runs_go_on_after_their_writer_was_killed(path: Path) -> None:
