@@ -708,8 +708,10 @@ def _restart(state: RunState, _: RestartRequested, __: float) -> Answer | None:
 
 def _began(transition: Transition) -> Began:
     """The event by which the code began, with the rules that it is run by."""
-    found = (e for e in transition.events if type(e) is Began)
-    return next(found, Began())
+    for event in transition.events:
+        if type(event) is Began:
+            return event
+    return Began()
 
 
 def _signals(script: list[bytes]) -> tuple[SignalReceived, ...]:

@@ -703,6 +703,9 @@ class RunActor(Actor):
         program, self.program = self.program, None
         if program is None:
             return
+        if program.finished:  # nothing of the author's is left to be run
+            program.close()
+            return
         engine, limit = self.engine, self.state.start.options.task_timeout
         with on_stage(engine.on_loop, (self.row.key, CODE)), suppress(Overran):
             engine.watchdog.within(self, limit, program.close)
