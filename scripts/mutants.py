@@ -180,7 +180,7 @@ MUTANTS = (
         "runtime/engine/schedules.py",
         "engine.make(schedule.start(order, engine.clock.now()), None, write)",
         "engine.make(schedule.start(order, engine.clock.now()), None, None)",
-        "tests/features/test_schedules.py tests/features/test_schedule_crashes.py",
+        "tests/engine/test_seams.py tests/features/test_schedules.py",
     ),
     Mutant(
         "attributes of a schedule are copied onto its runs",
