@@ -284,12 +284,6 @@ class RunState:
         return waits and self._moment(BEGIN) is not None
 
     @property
-    def begins_in_time(self) -> bool:
-        """Whether its first step is due before the limit of its chain."""
-        begin, limit = self._moment(BEGIN), self.start.options.execution_deadline
-        return begin is None or limit is None or begin < limit
-
-    @property
     def open_updates(self) -> tuple[UpdateAccepted, ...]:
         """The updates that are accepted and not answered, oldest first."""
         updates = self.updates or {}
@@ -442,20 +436,6 @@ class RunState:
     def _held(self, event: Held, now: float) -> Answer:
         self.held = event.reason
         return NOTHING
-
-    @property
-    def may_restart(self) -> bool:
-        """Whether it may begin anew: it is held, has begun, and is not to stop."""
-        held = bool(self.held) and not self.status
-        return held and bool(self.script) and self.cancel_reason is None
-
-    def _restart(self, event: RestartRequested, now: float) -> Answer | None:
-        """Its signals are shown again: nobody else would send them again."""
-        if not self.may_restart:
-            return None
-        start, signals = self.start, _signals(self.script)
-        again = TailCall(start.name, start.args, start.kwargs, signals, restart=True)
-        return Answer((), (again,))
 
     def _task_completed(self, event: TaskCompleted, now: float) -> Answer | None:
         if type(self.calls.get(event.call)) is not RunTask:
@@ -705,10 +685,33 @@ class RunState:
         self.held, self.began = "", False
 
 
+def begins_in_time(state: RunState) -> bool:
+    """Whether its first step is due before the limit of its chain."""
+    begin, limit = state._moment(BEGIN), state.start.options.execution_deadline
+    return begin is None or limit is None or begin < limit
+
+
+def may_restart(state: RunState) -> bool:
+    """Whether it may begin anew: it is held, has begun, and is not to stop."""
+    held = bool(state.held) and not state.status
+    return held and bool(state.script) and state.cancel_reason is None
+
+
+def _restart(state: RunState, _: RestartRequested, __: float) -> Answer | None:
+    """Its signals are shown again: nobody else would send them again."""
+    if not may_restart(state):
+        return None
+    start, signals = state.start, _signals(state.script)
+    again = TailCall(start.name, start.args, start.kwargs, signals, restart=True)
+    return Answer((), (again,))
+
+
 def _began(transition: Transition) -> Began:
     """The event by which the code began, with the rules that it is run by."""
-    found = (e for e in transition.events if type(e) is Began)
-    return next(found, Began())
+    for event in transition.events:
+        if type(event) is Began:
+            return event
+    return Began()
 
 
 def _signals(script: list[bytes]) -> tuple[SignalReceived, ...]:
@@ -761,7 +764,7 @@ _APPLY: dict[type, Callable[[RunState, Any, float], Answer | None]] = {
     TaskHandedOver: RunState._handed_over,
     TaskReported: RunState._task_reported,
     EventMatched: RunState._event_matched,
-    RestartRequested: RunState._restart,
+    RestartRequested: _restart,
     RunRenamed: RunState._renamed,
     UpdateAccepted: RunState._update_accepted,
 }

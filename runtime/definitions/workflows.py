@@ -206,7 +206,7 @@ class _WorkflowDecorator:
         marked `@workflow.run`. Raises TypeError listing every problem of the
         definition, ValueError if the name is taken.
         """
-        known = ("name", "registry", "on_events", "priority")
+        known = inspect.signature(_NamedWorkflow).parameters
         closed(options, known, "@workflow")
         decorator = _NamedWorkflow(**options)
         return decorator if target is None else decorator(target)

@@ -3,18 +3,23 @@
 The author says so (`@workflow(on_misfit="restart")`); else such a run is put aside. It
 is the same run under the same identity, in its next generation: with its arguments and
 the signals that it had, without what it had done. One that was asked to stop is put
-aside all the same, because beginning anew would undo that.
+aside all the same, because beginning anew would undo that; so is one whose code blocked
+when it was replayed: its history may fit.
 """
 
 import logging
 from typing import TYPE_CHECKING
 
 from everact.runtime.core.records import RestartRequested
+from everact.runtime.core.state import may_restart
 from everact.runtime.programs.coroutine import definition_for
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
     from everact.runtime.engine.run import RunActor
+
+STALLED = "its code does not come to a wait when it is replayed"
+"""How the reason begins of a run whose replay did not come to an end in its time."""
 
 logger = logging.getLogger("everact.engine")
 
@@ -22,7 +27,7 @@ logger = logging.getLogger("everact.engine")
 def begins_anew(engine: "Engine", run: "RunActor", reason: str) -> bool:
     """Let a run that is held for `reason` begin anew, if its code wants it to."""
     state = run.state
-    if not state.may_restart:
+    if not may_restart(state) or reason.startswith(STALLED):
         return False
     code = engine.code(run.row, state)
     if isinstance(code, str):

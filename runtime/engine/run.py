@@ -60,12 +60,13 @@ from everact.runtime.core.state import (
     RUN_DEADLINE,
     RunState,
     Shown,
+    begins_in_time,
 )
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.engine import outside, steps, telling
 from everact.runtime.engine.attempt import Outcome, TaskActor, attempt_of, start
 from everact.runtime.engine.interrupting import ActivationOverrun
-from everact.runtime.engine.restarting import begins_anew
+from everact.runtime.engine.restarting import STALLED, begins_anew
 from everact.runtime.engine.stage import on_stage
 from everact.runtime.engine.turn import Asked, Turn
 from everact.runtime.engine.watchdog import OVERRUNS, Overran
@@ -360,7 +361,7 @@ class RunActor(Actor):
                 else:
                     self.dispatch(command)
         elif number == BEGIN:
-            if state.begins_in_time:  # else it waits for the end of its time
+            if begins_in_time(state):  # else it waits for the end of its time
                 self.begin()
         elif number == RUN_DEADLINE:
             self.post(RunTimedOut(TimeoutKind.RUN))
@@ -702,6 +703,9 @@ class RunActor(Actor):
         program, self.program = self.program, None
         if program is None:
             return
+        if program.finished:  # nothing of the author's is left to be run
+            program.close()
+            return
         engine, limit = self.engine, self.state.start.options.task_timeout
         with on_stage(engine.on_loop, (self.row.key, CODE)), suppress(Overran):
             engine.watchdog.within(self, limit, program.close)
@@ -969,8 +973,7 @@ class RunActor(Actor):
             reason = f"its recorded values cannot be loaded: {shown(contained(error))}"
         if over:
             reason = (
-                "its code does not come to a wait when it is replayed, at "
-                f"{watchdog.place}; do long or blocking work in a @task"
+                f"{STALLED}, at {watchdog.place}; do long or blocking work in a @task"
             )
         return reason
 

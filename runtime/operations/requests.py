@@ -28,15 +28,17 @@ async def carry_out(
     leaves its ID free.
     """
     operation = OPERATIONS[type(request)]
+    name = None if operation.target is None else named(request)
+    if name is None:
+        given = request if prepared is None else prepared(engine, request)
+        plain: A = await operation.handler(engine, given)
+        return plain
 
     async def do() -> A:
         given = request if prepared is None else prepared(engine, request)
         answer: A = await operation.handler(engine, given)
         return answer
 
-    name = named(request)
-    if name is None:
-        return await do()
     while True:
         found = engine.requests.look(name)
         if found is None:
@@ -85,9 +87,11 @@ def under_way(engine: "Engine", begun: UnderWay, doing: Any) -> None:
 
 def named(request: Any) -> RequestName | None:
     """What the ID of a request names; None without one. RPCError for one of ours."""
+    request_id = id_of(request)
+    if not request_id:
+        return None
     operation = OPERATIONS[type(request)]
-    request_id = id_of(request) if operation.target is not None else ""
-    if not request_id or operation.target is None:
+    if operation.target is None:
         return None
     if not request_id.startswith(AUTOMATIC):
         check_id(request_id)

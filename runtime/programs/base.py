@@ -21,6 +21,10 @@ class Program(Protocol):
     def stuck(self) -> str | None:
         """Where the code waits for something that cannot come; None if it does not."""
 
+    @property
+    def finished(self) -> bool:
+        """Whether the code has ended and left no clean-up to `close`."""
+
     def activate(self, events: tuple[Event, ...], now: float) -> list[Command] | None:
         """Show events and run until the code waits; None if it still wants to run."""
 

@@ -610,9 +610,13 @@ class CoroutineProgram:
 
         return (read(prints, {}), *self.loop.pulse())
 
+    @property
+    def finished(self) -> bool:
+        return self._finished and self.loop.at_rest()
+
     def close(self) -> None:
         self.replaying = True  # whatever its code does now is no step of the run
-        if not (self._finished and self.loop.at_rest()):
+        if not self.finished:
             outer = _get_running_loop()
             _set_running_loop(self.loop)
             try:

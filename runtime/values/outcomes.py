@@ -176,9 +176,12 @@ def _recorded(
 
 def _child_of(error: BaseException) -> dict[str, str]:
     """Which child run the error is about, if it is about one."""
-    if not isinstance(error, errors.ChildFailure):
+    if not is_a(error, errors.ChildFailure):
         return {}
-    return {"workflow_id": error.workflow_id, "run_id": error.run_id}
+    about: Any = error
+    return read(
+        lambda: {"workflow_id": str(about.workflow_id), "run_id": str(about.run_id)}, {}
+    )
 
 
 def _for_workflow(failure: Failure, values: Converter) -> BaseException:

@@ -32,7 +32,7 @@ from everact.runtime.core.records import (
     UpdateAccepted,
 )
 from everact.runtime.core.retry import RetryPolicy
-from everact.runtime.core.state import RunState
+from everact.runtime.core.state import RunState, begins_in_time
 from tests.core.states import NOW, after, new, open_run, whole
 
 FAILURE = Failure(FailureKind.APPLICATION, "Oops", "no")
@@ -114,7 +114,7 @@ def test_no_retry_begins_after_the_deadline_of_the_chain() -> None:
         assert started is not None
         waiting = RunState(started)
         waiting.apply(started, NOW + failed_at)
-        assert waiting.begins_in_time is in_time
+        assert begins_in_time(waiting) is in_time
         assert (waiting.wake() == NOW + 500) is not in_time
 
 

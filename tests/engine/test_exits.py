@@ -13,6 +13,8 @@ from everact.runtime import (
     ApplicationError,
     Registry,
     Runtime,
+    StartOperation,
+    UpdateFailed,
     WorkflowFailure,
     task,
     workflow,
@@ -70,3 +72,46 @@ async def test_a_closing_that_its_caller_gives_up_goes_on(tmp_path: Path) -> Non
     await runtime.close()
     async with open_runtime(tmp_path) as again:
         assert await again.handle(handle.id).result() == "still here"
+
+
+@workflow(registry=registry)
+class Abrupt:
+    """Its handlers of what comes with its start begin before it does, and exit."""
+
+    @workflow.run
+    async def run(self) -> str:
+        await asyncio.sleep(5)
+        return "still here"
+
+    @workflow.update
+    async def change(self) -> None:
+        sys.exit(3)
+
+    @workflow.signal
+    async def tell(self) -> None:
+        sys.exit(3)
+
+
+async def test_an_update_handler_that_exits_before_the_first_step_fails_alone(
+    tmp_path: Path,
+) -> None:
+    async with open_runtime(tmp_path) as runtime:
+        start = StartOperation(Abrupt, id="a", on_conflict="fail")
+        async with asyncio.timeout(100):
+            with pytest.raises(UpdateFailed) as failed:
+                await runtime.updates.execute_with("change", start=start)
+            assert isinstance(failed.value.cause, ApplicationError)
+            assert failed.value.cause.type == "SystemExit"
+            assert await runtime.handle("a").result() == "still here"
+
+
+async def test_a_signal_handler_that_exits_before_the_first_step_fails_its_run(
+    tmp_path: Path,
+) -> None:
+    async with open_runtime(tmp_path) as runtime:
+        handle = await runtime.start(Abrupt, id="a", start_signal="tell")
+        async with asyncio.timeout(100):
+            with pytest.raises(WorkflowFailure) as failed:
+                await handle.result()
+        assert isinstance(failed.value.cause, ApplicationError)
+        assert failed.value.cause.type == "SystemExit"

@@ -70,6 +70,34 @@ async def test_code_that_blocks_when_it_is_replayed_is_put_aside(
     assert UNSTOPPED == []
 
 
+@pytest.mark.real_time
+@pytest.mark.feature("RC-06")
+async def test_code_that_blocks_when_it_is_replayed_does_not_begin_anew(
+    tmp_path: Path,
+) -> None:
+    """Its history may fit: nothing of it is thrown away."""
+
+    def restarting(*, blocks: bool) -> Registry:
+        registry = Registry()
+
+        @workflow(registry=registry, name="restarting", on_misfit="restart")
+        async def run() -> None:
+            if blocks:
+                block(time.monotonic() + 1.0)
+            await sleep(3600)
+
+        return registry
+
+    async with Runtime(tmp_path / "a.db", registry=restarting(blocks=False)) as runtime:
+        await runtime.start("restarting", id="r", task_timeout=0.05)
+    async with Runtime(tmp_path / "a.db", registry=restarting(blocks=True)) as runtime:
+        handle = runtime.handle("r")
+        await handle.signal("look")
+        with pytest.raises(RunPutAside, match="when it is replayed"):
+            await handle.result(timeout=5)
+        assert [r.state.generation for r in runtime.engine.runs.values()] == [0]
+
+
 def changing(*, blocks: bool) -> Registry:
     """A workflow whose code blocks before its first step, or does not."""
     registry = Registry()

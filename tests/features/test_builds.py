@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from everact.runtime import (
     AddCompatible,
     AddNewDefault,
+    DataConverter,
     MergeSets,
     PromoteSet,
     QueryFailed,
@@ -387,3 +389,39 @@ async def test_without_sets_and_registries_of_workers_nothing_is_asked(
         assert await runtime.execute("once") == ["1.0:1.0"]
         assert not engine.versions.active
         assert engine.workers.free("default") is workers[0]
+
+
+@dataclass
+class Range:
+    """What a query of a worker's own code is asked with."""
+
+    least: int
+    most: int
+
+
+@pytest.mark.feature("MS-04")
+async def test_a_query_of_code_that_only_a_worker_has_is_asked_in_its_types(
+    tmp_path: Path,
+) -> None:
+    """With a converter that needs the hints to know a type again."""
+    made = Registry()
+
+    @workflow(name="counting", registry=made)
+    class Counting:
+        @workflow.run
+        async def run(self) -> None:
+            await receive("end")
+
+        @workflow.query
+        def width(self, range_: Range) -> int:
+            assert type(range_) is Range
+            return range_.most - range_.least
+
+    async with open_runtime(
+        tmp_path / "a.db",
+        EMPTY,
+        workers=[Worker(registry=made)],
+        data_converter=DataConverter.json,
+    ) as runtime:
+        handle = await runtime.start("counting", id="c")
+        assert await handle.query("width", Range(3, 10)) == 7

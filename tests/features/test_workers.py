@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from everact.runtime import (
     Registry,
     RunStatus,
     Runtime,
+    StartOperation,
+    UpdateTimedOutOrCancelled,
     Worker,
     WorkflowFailure,
     sleep,
@@ -374,3 +377,44 @@ def test_the_default_is_documented_and_nonsense_is_refused() -> None:
             Worker(slots=slots)
     with pytest.raises(ValueError, match="at least one queue"):
         Worker([])
+
+
+@workflow(registry=registry)
+class Silent:
+    @workflow.run
+    async def run(self) -> None:
+        await asyncio.sleep(1000)
+
+    @workflow.update
+    async def ask(self) -> None:
+        await asyncio.sleep(100)
+
+
+@task(registry=registry)
+async def impatient() -> None:
+    start = StartOperation(Silent, id="silent", on_conflict="use_existing")
+    with suppress(UpdateTimedOutOrCancelled, TimeoutError):
+        async with asyncio.timeout(1):
+            await client.updates.execute_with("ask", start=start)
+    await asyncio.sleep(10)
+
+
+@workflow(registry=registry)
+async def of_an_impatient_task() -> None:
+    await impatient()
+
+
+@pytest.mark.feature("QT-07")
+async def test_a_task_that_gives_up_waiting_has_its_slot_again(tmp_path: Path) -> None:
+    """Though what it asked for goes on without it."""
+    global client
+    one = [Worker(slots=1)]
+    async with open_runtime(tmp_path / "a.db", registry, workers=one) as client:
+        handle = await client.start(of_an_impatient_task)
+        await asyncio.sleep(0.5)
+        assert one[0].busy == 0
+        await asyncio.sleep(2)
+        assert one[0].busy == 1
+        await handle.result()
+        assert one[0].busy == 0
+        await client.handle("silent").terminate()

@@ -25,6 +25,7 @@ from everact.runtime import (
     QueryFailed,
     QueryRejected,
     ReadOnlyError,
+    RequestIdReused,
     RPCError,
     RPCStatus,
     RunCancelled,
@@ -75,6 +76,7 @@ SAMPLES: list[EveractError] = [
     QueryRejected(RunStatus.FAILED),
     RPCError("m", RPCStatus.NOT_FOUND, ("d", 1)),
     ReadOnlyError("m"),
+    RequestIdReused("r-1", "a signal", "a start"),
     RunCancelled("why", 1, 2),
     RunPutAside("wf", "run", "why"),
     RunTerminated("why", 1, 2),
@@ -202,6 +204,11 @@ def test_the_data_that_an_error_names_is_readable(error: EveractError) -> None:
         RunPutAside: {"workflow_id": "wf", "run_id": "run", "reason": "why"},
         NonDeterminismError: {"recorded": "old", "produced": "new"},
         ChildFailure: {"workflow_id": "wf", "run_id": "run"},
+        RequestIdReused: {
+            "request_id": "r-1",
+            "first": "a signal",
+            "second": "a start",
+        },
     }
     for name, value in named.get(type(error), {}).items():
         assert getattr(error, name) == value

@@ -15,10 +15,9 @@ from everact.runtime import (
     ApplicationError,
     Arguments,
     Call,
+    ClientError,
     Registry,
     RetryPolicy,
-    RPCError,
-    RPCStatus,
     Runtime,
     RuntimeStateError,
     Status,
@@ -261,9 +260,9 @@ async def test_a_call_built_by_hand_is_run_by_name(
 
 @pytest.mark.feature("PF-14")
 async def test_a_call_of_an_unknown_name_is_not_found(runtime: Runtime) -> None:
-    with pytest.raises(RPCError, match="'nobody'") as caught:
+    with pytest.raises(ClientError, match="'nobody'") as caught:
         await runtime.dispatch(Call("nobody"))
-    assert caught.value.status is RPCStatus.NOT_FOUND
+    assert (caught.value.status, caught.value.code) == (404, "NOT_FOUND")
     assert [line async for line in runtime.list()] == []
 
 
