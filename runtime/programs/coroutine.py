@@ -616,6 +616,7 @@ class CoroutineProgram:
 
     def close(self) -> None:
         self.replaying = True  # whatever its code does now is no step of the run
+        self.loop.closing = True
         if not self.finished:
             outer = _get_running_loop()
             _set_running_loop(self.loop)

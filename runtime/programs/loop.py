@@ -349,7 +349,6 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
     def at_rest(self) -> bool:
         """Whether no coroutine is left in the middle: there is nothing to close."""
-        self.closing = True
         return not self._generators and all(task.done() for task in self._tasks)
 
     def close(self) -> None:
