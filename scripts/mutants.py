@@ -180,7 +180,7 @@ MUTANTS = (
         "runtime/engine/schedules.py",
         "engine.make(schedule.start(order, engine.clock.now()), None, write)",
         "engine.make(schedule.start(order, engine.clock.now()), None, None)",
-        "tests/features/test_schedules.py tests/features/test_schedule_crashes.py",
+        "tests/engine/test_seams.py tests/features/test_schedules.py",
     ),
     Mutant(
         "attributes of a schedule are copied onto its runs",
@@ -294,6 +294,20 @@ MUTANTS = (
         "tests/store/test_sqlite.py tests/client/test_remote.py",
     ),
     Mutant(
+        "a request ID that was used finds its answer, whatever is asked",
+        "runtime/engine/requests.py",
+        '        if what not in ("", name.what):',
+        f"        {NOTHING}",
+        "tests/features/test_requests.py",
+    ),
+    Mutant(
+        "a request ID is remembered for ever",
+        "runtime/engine/requests.py",
+        "found is None or found[1] <= self._engine.clock.now() - KEPT",
+        "found is None",
+        "tests/features/test_requests.py",
+    ),
+    Mutant(
         "the origin of a request is not checked",
         "runtime/control/guard.py",
         "        self._check_origin(request)\n",
@@ -362,7 +376,7 @@ def main() -> int:
 
 def _table(copy: Path, chosen: Iterable[Mutant], seconds: float) -> int:
     survived = 0
-    print("| planted bug | file | outcome | seconds | found by |", flush=True)
+    print("| planted bug | looked for in | outcome | seconds | found by |", flush=True)
     print("|---|---|---|---|---|", flush=True)
     for mutant in chosen:
         begun = time.monotonic()
@@ -370,7 +384,7 @@ def _table(copy: Path, chosen: Iterable[Mutant], seconds: float) -> int:
         survived += outcome != "killed"
         took = time.monotonic() - begun
         print(
-            f"| {mutant.name} | {mutant.file} | {outcome} | {took:.0f} | {finder} |",
+            f"| {mutant.name} | {mutant.tests} | {outcome} | {took:.0f} | {finder} |",
             flush=True,
         )
     return 1 if survived else 0

@@ -10,7 +10,16 @@ import pytest
 import pytest_asyncio
 
 from everact.actors import VirtualClock, VirtualLoop
-from everact.runtime import Registry, Runtime, WorkflowFailure, workflow
+from everact.runtime import (
+    Registry,
+    Runtime,
+    WorkflowFailure,
+    now,
+    receive,
+    task,
+    workflow,
+)
+from tests.features.support import EPOCH, open_runtime
 
 REGISTRY = Registry()
 
@@ -19,6 +28,20 @@ REGISTRY = Registry()
 async def sleeper(delay: float) -> float:
     await asyncio.sleep(delay)
     return delay
+
+
+@task(registry=REGISTRY)
+async def step() -> None:
+    pass
+
+
+@workflow(registry=REGISTRY)
+async def observer() -> list[float]:
+    seen = [now().timestamp()]
+    await receive("go")
+    seen.append(now().timestamp())
+    await step()
+    return [*seen, now().timestamp()]
 
 
 @pytest_asyncio.fixture
@@ -49,3 +72,14 @@ async def test_a_sleep_for_ever_waits(runtime: Runtime) -> None:
     handle = await runtime.start(sleeper, float("inf"))
     assert await runtime.execute(sleeper, 5.0) == 5.0
     await handle.terminate()
+
+
+async def test_the_time_of_a_run_does_not_go_back_with_the_clock(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "b.db"
+    async with open_runtime(path, REGISTRY, at=EPOCH) as runtime:
+        await runtime.start(observer, id="o")
+    async with open_runtime(path, REGISTRY, at=EPOCH - 3600) as runtime:
+        await runtime.handle("o").signal("go")
+        assert await runtime.handle("o").result() == [EPOCH] * 3

@@ -47,6 +47,7 @@ from everact.runtime.core.records import (
 )
 from everact.runtime.engine.attempt import Outcome as Reported
 from everact.runtime.store.base import Outcome, Write
+from everact.runtime.store.sqlite import SqliteStore
 from everact.runtime.values.converter import DataConverter
 from tests.features.support import kinds, turns
 
@@ -202,6 +203,24 @@ async def test_a_schedule_is_refused_whose_runs_would_be(tmp_path: Path) -> None
             await handle.update(lambda _: ScheduleUpdate(schedule))
         await runtime.search_attributes.add(key)
         await handle.update(lambda _: ScheduleUpdate(schedule))
+
+
+async def test_a_schedule_that_cannot_be_stored_starts_no_run(tmp_path: Path) -> None:
+    """That it acted, and what it started, are one transaction."""
+    store = SqliteStore(tmp_path / "a.db")
+    async with opened(tmp_path, store=store) as runtime:
+        handle = await runtime.schedules.create("s", Schedule(StartWorkflow(Inbox)))
+        store._writing.execute(
+            "create trigger refuse before insert on schedules"
+            " begin select raise(abort, 'refused'); end"
+        )
+        with pytest.raises(StoreError, match="refused"):
+            await handle.trigger()
+        assert (await runtime.count()).count == 0
+        store._writing.execute("drop trigger refuse")
+        await handle.trigger()
+        assert (await runtime.count()).count == 1
+        assert (await handle.describe()).actions_taken == 1
 
 
 @workflow(registry=REGISTRY, on_events=["counted"])

@@ -205,10 +205,10 @@ async def test_a_damaged_schedule_is_told_and_others_go_on(
         body = "(select body from schedules where id = 'a')"
     edit(path, f"update schedules set body = {body} where id = 'b'")
     async with runtime(path) as made:
-        await asyncio.sleep(150)
-        assert {line.workflow_id[0] async for line in made.list()} == {"a"}
         with pytest.raises(StoreTampered, match="schedule 'b' is not what"):
             await made.schedules.handle("b").describe()
+        await asyncio.sleep(150)
+        assert {line.workflow_id[0] async for line in made.list()} == {"a"}
         await made.schedules.handle("b").delete()
         assert (await made.schedules.handle("a").describe()).actions_taken >= 2
     assert "schedule 'b' cannot act" in caplog.text
