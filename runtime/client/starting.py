@@ -261,7 +261,10 @@ def _fitted(
         try:
             made = as_type(value, model.hint)
         except Exception as error:
-            raise TypeError(f"argument {parameter!r} of {name}: {error}") from None
+            raise TypeError(
+                f"argument {parameter!r} of {name} does not fit its type hint, and is "
+                f"of type {type(value).__name__}: {error}"
+            ) from None
         return made if model.takes(made) else value
 
     places = zip(args, signature.named(len(args)), strict=True)
