@@ -266,8 +266,8 @@ class Engine:
             self._forget(run)
         self.waiting.close(self.lost)
         self.updates.close()
-        for undo in reversed(self._undo):
-            undo()
+        while self._undo:
+            self._undo.pop()()
         self.suspects.close()
         self.threads.close()
         self.watchdog.stop()

@@ -20,6 +20,7 @@ from contextlib import suppress
 from types import CodeType
 from typing import Final, Protocol, TypeVar
 
+from everact.actors import VirtualLoop
 from everact.runtime.engine.interrupting import ActivationOverrun, Interrupter
 from everact.runtime.engine.stacks import line_of, local_of
 from everact.runtime.isolation import is_a
@@ -232,7 +233,11 @@ class Watchdog:
 
 
 class _Turns:
-    """Whether a loop turns: asked on the watchdog's thread, answered on the loop's."""
+    """Whether a loop turns: asked on the watchdog's thread, answered on the loop's.
+
+    A loop whose time is virtual is not asked: what it does must not depend on how long
+    it really takes.
+    """
 
     def __init__(
         self,
@@ -248,7 +253,9 @@ class _Turns:
     def look(self, now: float) -> None:
         """Ask, or say how long there is no answer: each time after twice as long."""
         asked = self._asked
-        if asked is not None:
+        if isinstance(self._loop, VirtualLoop):  # a loop may become one later
+            self._asked = None
+        elif asked is not None:
             if now - asked >= self._patience:
                 self._patience *= 2
                 self._blocked(now - asked)

@@ -65,14 +65,14 @@ class LifeRuntime(Runtime):
     def die(self) -> None:
         """Let go of what is outside the loop, as the end of the process does."""
         engine = self.life
-        if engine is None or engine.stopping:
+        if engine is None:
             return
         if self._leave is not None:
             self._leave()
         for run in engine.runs.values():
             run.drop_program()
-        for undo in reversed(engine._undo):
-            undo()
+        while engine._undo:  # if it died while it closed, that may be done
+            engine._undo.pop()()
         for part, end in (("watchdog", "stop"), ("threads", "close")):
             if hasattr(engine, part):  # it may have died while it was opened
                 getattr(getattr(engine, part), end)()

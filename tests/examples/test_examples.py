@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run_example(name: str, *arguments: str) -> list[str]:
+def run_example(name: str, *arguments: str, logged: str = "") -> list[str]:
+    """What it prints; `logged` is a pattern for all that it logs."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", f"examples.{name}", *arguments],
         cwd=ROOT,
@@ -20,7 +22,7 @@ def run_example(name: str, *arguments: str) -> list[str]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert re.fullmatch(logged, done.stderr), done.stderr
     return done.stdout.splitlines()
 
 
@@ -42,7 +44,12 @@ def test_an_order_is_approved_refused_or_forgotten() -> None:
 
 @pytest.mark.real_time
 def test_the_agent_retries_its_tool_asks_and_finishes() -> None:
-    lines = run_example("agent_loop")
+    tried = "".join(
+        rf"task 'look_up' of run 'agent' \(\S+\) of 'Agent', attempt {attempt}, "
+        r"failed: ConnectionError: connection lost; it is tried again in \S+ s\n"
+        for attempt in (1, 2)
+    )
+    lines = run_example("agent_loop", logged=2 * tried)
     assert lines == [
         "  look up 'weather in Oslo', attempt 1: connection lost",
         "  look up 'weather in Oslo', attempt 2: connection lost",

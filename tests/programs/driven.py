@@ -173,7 +173,11 @@ class Driven:
     def replayed(self, workflow: Any = None) -> CoroutineProgram:
         """A program made anew from what was recorded, with other code if given."""
         program = self.fresh(workflow)
-        program.replay(self.script)
+        try:
+            program.replay(self.script)
+        except BaseException:
+            program.close()
+            raise
         return program
 
     def restart(self) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import Any
 
 import pytest
 
+from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import (
     Registry,
     Runtime,
@@ -22,7 +24,10 @@ from everact.runtime import (
 )
 from everact.runtime.core.records import RunTask
 from everact.runtime.engine import attempt
+from everact.runtime.engine.interrupting import NUMBER
 from everact.runtime.engine.run import RunActor
+from everact.runtime.engine.watchdog import _Turns
+from everact.runtime.testing.lives import LifeLoop, LifeRuntime
 
 REGISTRY = Registry()
 shipped: list[int] = []
@@ -192,3 +197,39 @@ def test_a_task_that_runs_before_its_request_is_durable_is_found(
     monkeypatch.setattr(RunActor, "_record", recorded)
     with pytest.raises(AssertionError, match="before its request is durable"):
         testing.crash_everywhere(approving, registry=REGISTRY)
+
+
+def test_an_engine_that_dies_while_it_closes_leaves_nothing_in_the_process() -> None:
+    before = signal.getsignal(NUMBER)
+    loop = LifeLoop(1_000)
+    runtime = LifeRuntime(":memory:", clock=VirtualClock(loop), registry=REGISTRY)
+
+    async def main() -> None:
+        await runtime.__aenter__()
+        assert signal.getsignal(NUMBER) is not before
+        closing = loop.create_task(runtime.close())
+        while not runtime.engine.stopping:
+            await asyncio.sleep(0)
+        closing.cancel()
+        loop.stop()
+
+    dying = loop.create_task(main())
+    loop.run_forever()
+    assert dying.done()
+    dying.result()
+    runtime.die()
+    loop.abandon()
+    assert signal.getsignal(NUMBER) is before
+
+
+def test_the_watch_asks_nothing_of_a_loop_whose_time_is_virtual() -> None:
+    asked: list[object] = []
+
+    class Asked(VirtualLoop):
+        def call_soon_threadsafe(self, *args: Any, **kwargs: Any) -> Any:
+            asked.append(args)
+
+    loop = Asked()
+    _Turns(loop, asked.append).look(1.0)
+    loop.close()
+    assert asked == []
