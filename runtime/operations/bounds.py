@@ -125,6 +125,8 @@ def _one_of(kinds: tuple[Any, ...]) -> Check | None:
     def check(value: Any, where: str) -> None:
         if value is None and optional:
             return
+        if value.__class__ is bool and bool in kinds:  # which is an int, too
+            return
         for classes, found in checks:
             if isinstance(value, classes):
                 if found is not None:
