@@ -506,8 +506,9 @@ class Client:
         calls. An identifier is text without structure: `handle(identifier)` gives the
         result, describes and cancels. ClientError, with an HTTP status and a code, for
         what the engine refuses, as 404 for a function that nothing there knows; it is
-        an AuthorizationError where the credential is not enough. TypeError for what is
-        no call, ValueError for more than `batches.MOST` of them.
+        an AuthorizationError where the credential is not enough. A missed deadline
+        stays an RPCError: the calls may have been started. TypeError for what is no
+        call, ValueError for more than `batches.MOST` of them.
         """
         with client_errors():
             return await self._dispatch(call, rpc)

@@ -125,6 +125,8 @@ def _one_of(kinds: tuple[Any, ...]) -> Check | None:
     def check(value: Any, where: str) -> None:
         if value is None and optional:
             return
+        if value.__class__ is bool and bool in kinds:  # which is an int, too
+            return
         for classes, found in checks:
             if isinstance(value, classes):
                 if found is not None:
@@ -201,8 +203,8 @@ def _fields(kind: type[msgspec.Struct]) -> list[_Field]:
 
 
 def _check_moment(attribute: Attribute) -> None:
-    value: Any = attribute.value
-    if attribute.kind is AttributeKind.DATETIME and not is_datable(value):
+    value, moment = attribute.value, attribute.kind is AttributeKind.DATETIME
+    if moment and isinstance(value, int | float) and not is_datable(value):
         raise ValueError("a moment is of the years 1 to 9999, in UTC")
 
 

@@ -109,8 +109,13 @@ def test_events_are_pushed_and_listed(engine: Shell) -> None:
         *("events", "push", "paid", "--payload", '{"amount": 7}', "--scope", "o-1"),
         *("--metadata", "by=till", "--request-id", "paid-1"),
     )
-    again = engine("events", "push", "paid", "--request-id", "paid-1")
+    same = ("events", "push", "paid", "--request-id", "paid-1")
+    again = engine(*same, "--scope", "o-1")
     assert (again.code, again.out) == (0, pushed["event_id"] + "\n")
+    for other in (same, (*same, "--scope", "o-2")):
+        refused = engine(*other)
+        assert (refused.code, refused.out) == (Exit.REFUSED, "")
+        assert "'paid-1' was used for events.push of 'paid', 'o-1'" in refused.err
     engine.json("events", "push", "sent", "--payload", "on its way")
     found = engine.json("events", "list")["events"]
     assert [(e["key"], e["scope"], e["payload"]) for e in found] == [

@@ -219,7 +219,20 @@ async def test_a_converter_that_pickles_is_refused_by_the_engine_of_the_codec(
         with pytest.raises(RPCError, match="over the network") as refused:
             await pickling.start(kept, Card("4"))
         assert refused.value.status is RPCStatus.INVALID_ARGUMENT
-        plain = Client(client.transport)
+        plain = Client(client.transport, data_converter=DataConverter.default)
         with pytest.raises(ValueNotStorable, match="only JSON"):
             await plain.start(kept, Card("4"))
         assert [line async for line in client.list()] == []
+
+
+async def test_a_client_given_no_converter_sends_json_on_a_remote_connection(
+    tmp_path: Path,
+) -> None:
+    async with (
+        serving(tmp_path, data_converter=ZIPPED) as address,
+        await Client.connect(address, data_converter=SENT) as client,
+    ):
+        plain = Client(client.transport)
+        handle = await plain.start(kept, Card("4"))
+        await handle.signal("go", Card("5"))
+        assert await client.handle(handle.id, result_type=Card).result() == Card("5")

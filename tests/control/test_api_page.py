@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shlex
 import shutil
@@ -27,9 +28,11 @@ EXAMPLES = [
 @pytest.mark.feature("CT-04")
 async def test_every_example_of_the_page_is_answered(runtime: Runtime) -> None:
     assert shutil.which("curl"), "the examples are curl's: install it"
+    event_id = ""
     async with Control(runtime, "127.0.0.1:0") as control:
         for example in EXAMPLES:
-            arguments = shlex.split(example.replace("localhost:7575", control.address))
+            here = example.replace("localhost:7575", control.address)
+            arguments = shlex.split(here.replace("EVENT_ID", event_id))
             endless = "--max-time" in arguments
             process = await asyncio.create_subprocess_exec(
                 *arguments, "--silent", "--fail-with-body", stdout=-1
@@ -37,6 +40,10 @@ async def test_every_example_of_the_page_is_answered(runtime: Runtime) -> None:
             out, _ = await process.communicate()
             assert process.returncode == (28 if endless else 0), (example, out)
             assert out, example
+            if example.endswith("/events/push"):
+                event_id = json.loads(out)["event_id"]
+                assert event_id
+    assert event_id, "no example pushes an event"
 
 
 def test_every_operation_has_an_example() -> None:

@@ -359,8 +359,8 @@ async def test_a_signal_meanwhile_reaches_the_one_or_the_other(
         await asyncio.sleep(0)
     await runtime.handle("x").signal("go", 1)
     new = await replacing
-    ended = (await old.describe()).status
-    if ended is RunStatus.TERMINATED:
+    first = runtime.handle("x", run_id=old.result_run_id)
+    if (await first.describe()).status is RunStatus.TERMINATED:
         assert await new.result() == ["new", 1]
     else:
         assert await old.result() == ["old", 1]
@@ -460,7 +460,9 @@ async def test_a_signal_goes_to_the_run_that_takes_the_place(runtime: Client) ->
         on_conflict="terminate_existing",
     )
     assert await new.result() == ["new", "hi"]
-    assert (await old.describe()).status is RunStatus.TERMINATED
+    first = runtime.handle("x", run_id=old.result_run_id)
+    assert (await first.describe()).status is RunStatus.TERMINATED
+    assert (await old.describe()).run_id == new.result_run_id
 
 
 @pytest.mark.feature("ID-05", "ID-09", "ST-06")

@@ -814,7 +814,7 @@ async def test_wrong_values_that_come_as_json_are_refused(runtime: Client) -> No
         (AttributeKind.INT, LEVEL, True),
         (AttributeKind.KEYWORD, CUSTOMER, 3),
         (AttributeKind.BOOL, PAID, 1),
-        (AttributeKind.DATETIME, DUE, 1e300),
+        (AttributeKind.DATETIME, DUE, "soon"),
         (AttributeKind.KEYWORD_LIST, TAGS, "a"),
         (AttributeKind.FLOAT, TOTAL, "1"),
     ]
@@ -825,4 +825,8 @@ async def test_wrong_values_that_come_as_json_are_refused(runtime: Client) -> No
         )
         async with refused("not of its type"):
             await runtime.workflow_service.call(request)
+    far = Extras(attributes={DUE.name: Attribute(AttributeKind.DATETIME, 1e300)})
+    request = StartRun(workflow="order", options=StartOptions(extras=far))
+    async with refused("a moment is of the years 1 to 9999"):
+        await runtime.workflow_service.call(request)
     assert await ids(runtime) == []

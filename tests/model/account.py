@@ -47,7 +47,8 @@ class Account:
     @workflow.signal
     async def work(self, amount: int) -> None:
         """Adds what a task gives, as soon as that is done."""
-        self.total += await earn(amount)
+        earned = await earn(amount)
+        self.total += earned  # not in one: what is added to is read before the await
 
     @workflow.signal
     def close(self, how: str) -> None:

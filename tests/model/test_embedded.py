@@ -11,7 +11,7 @@ import os
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -21,15 +21,19 @@ from tests.model.account import REGISTRY
 from tests.model.driving import IDS, Story, operations, perform
 from tests.model.model import (
     Again,
+    Deposit,
     Operation,
     Result,
     Settle,
+    Signal,
+    Start,
     Terminate,
     Together,
 )
 from tests.simulation.chance import Chance
 from tests.simulation.running import CRASHES
 from tests.simulation.scene import Scene
+from tests.simulation.store import Fate
 from tests.simulation.world import Entry, Plan, World
 
 LONG = bool(os.environ.get("EVERACT_LONG"))
@@ -94,6 +98,14 @@ plans = st.builds(
     idle_runs=st.sampled_from((1, 100)),
 )
 
+EARNED_LATE: list[Operation] = [
+    Start("a", 1),
+    Signal("a", "add", 1),
+    Signal("a", "work", 1),
+    *[Deposit("a", 1)] * 3,
+]
+"""A crash makes the task end between two deposits; each of them counts."""
+
 
 @pytest.mark.feature("RC-02", "ID-01", "ID-11", "MS-01", "MS-07", "ST-21")
 @settings(
@@ -104,6 +116,7 @@ plans = st.builds(
     suppress_health_check=list(HealthCheck),
 )
 @given(chosen=operations, plan=plans, seed=st.integers(0, 2**16))
+@example(chosen=EARNED_LATE, plan=Plan(fates={3: Fate.CRASH_BEFORE}), seed=5)
 def test_whatever_a_client_asks_and_whenever_the_engine_dies(
     chosen: list[Operation], plan: Plan, seed: int
 ) -> None:

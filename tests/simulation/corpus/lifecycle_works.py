@@ -73,6 +73,14 @@ async def failing() -> None:
 
 
 @workflow(registry=CORPUS)
+async def tidying() -> None:
+    try:
+        await sleep(10_000)
+    finally:
+        await echo("tidy")
+
+
+@workflow(registry=CORPUS)
 async def disappointed(taken: str) -> list[str]:
     seen = []
     try:
@@ -83,18 +91,22 @@ async def disappointed(taken: str) -> list[str]:
         _ = await start_child(leaf, 1, id=taken)
     except ChildFailure as error:
         seen.append(str(getattr(error.cause, "type", "")))
-    lost = asyncio.ensure_future(execute_child(keeping))
+    stubborn = asyncio.ensure_future(execute_child(keeping))
+    compliant = asyncio.ensure_future(execute_child(tidying))
     await sleep(1)
-    lost.cancel()
-    await asyncio.wait([lost])
-    seen.append("cancelled" if lost.cancelled() else "kept")
+    stubborn.cancel()
+    compliant.cancel()
+    await asyncio.wait([stubborn, compliant])
+    seen.append("cancelled" if stubborn.cancelled() else stubborn.result())
+    seen.append("cancelled" if compliant.cancelled() else "kept")
     return seen
 
 
 async def play_disappointed(scene: Scene) -> None:
     await scene.start(keeping, id="b")
     await scene.start(disappointed, scene.id("b"), id="a")
-    assert await scene.outcome("a") == ["Doomed", "WorkflowAlreadyStarted", "cancelled"]
+    seen = ["Doomed", "WorkflowAlreadyStarted", "stayed", "cancelled"]
+    assert await scene.outcome("a") == seen
     await scene.cancel("b")
     assert await scene.outcome("b") == "stayed"
 
