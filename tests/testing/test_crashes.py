@@ -226,7 +226,7 @@ def test_the_watch_asks_nothing_of_a_loop_whose_time_is_virtual() -> None:
     asked: list[object] = []
 
     class Asked(VirtualLoop):
-        def call_soon_threadsafe(self, *args: Any, **kwargs: Any) -> Any:
+        def call_soon_threadsafe(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
             asked.append(args)
 
     loop = Asked()
