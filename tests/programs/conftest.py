@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from everact.runtime.programs.loop import GeneratorHooks
+from tests.programs.driven import close_all
 
 
 @pytest.fixture(autouse=True)
@@ -14,4 +15,5 @@ def generator_hooks() -> Iterator[None]:
     hooks = GeneratorHooks()
     hooks.install()
     yield
+    close_all()
     hooks.remove()

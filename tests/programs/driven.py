@@ -39,6 +39,15 @@ VALUES = PickleConverter()
 NOW = 1_700_000_000.0
 RUN_ID = "00000000-0000-4000-8000-000000000001"
 
+_made: list[CoroutineProgram] = []
+
+
+def close_all() -> None:
+    """Close every program that was made: garbage would complain in a later test."""
+    while _made:
+        _made.pop().close()
+
+
 Choice = Callable[[list[int]], int]
 """Which of the open tasks ends next."""
 
@@ -81,7 +90,9 @@ class Driven:
         if workflow is not None:
             found = definition_of(workflow)
             definition = found or WorkflowDefinition("workflow", workflow)
-        return CoroutineProgram(definition, self.started, self.generation, VALUES)
+        made = CoroutineProgram(definition, self.started, self.generation, VALUES)
+        _made.append(made)
+        return made
 
     # -- showing -------------------------------------------------------------------
 
