@@ -82,9 +82,10 @@ def test_the_corpus_produces_every_kind_of_record() -> None:
             seen |= world.ledger.kinds
     for seed in range(60):
         seen |= running.simulate(seed).ledger.kinds
-    # One that only journals of earlier versions have.
-    old = {records.AttemptStarted}
-    expected = {*get_args(records.Event), *get_args(records.Command)} - old
+    # One that only journals of earlier versions have, and one that only code makes that
+    # is not what it was: worlds keep theirs, tests/features/test_misfits.py changes it.
+    old, misfit = {records.AttemptStarted}, {records.RestartRequested}
+    expected = {*get_args(records.Event), *get_args(records.Command)} - old - misfit
     missing = sorted(kind.__name__ for kind in expected - seen)
     assert not missing
 
