@@ -57,6 +57,9 @@ class Runtime(Client):
     none. `clock`, `store` and `generator` are for tests.
     """
 
+    _forgets = True
+    """Whether request IDs go after a day also where closed runs are kept for ever."""
+
     def __init__(
         self,
         path: str | os.PathLike[str] = DEFAULT_FILE,
@@ -142,7 +145,8 @@ class Runtime(Client):
         self._engine = engine
         usual = Usual(self.data_converter, self.interceptors)
         self._transport = self._way(InProcess(engine, usual))
-        self._retention = Retention(engine, self._keep)
+        looks = self._forgets or self._keep is not None
+        self._retention = Retention(engine, self._keep, looks=looks)
         self._leave = active.enter(self)
         return self
 

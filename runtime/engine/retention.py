@@ -3,7 +3,7 @@
 import logging
 from typing import TYPE_CHECKING
 
-from everact.actors import TimerHandle, VirtualLoop
+from everact.actors import TimerHandle
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -22,16 +22,18 @@ class Retention:
 
     None keeps those; request IDs go after a day, whatever it is. A run stays while its
     parent, or a later run of its chain, is open. The first look is one interval after
-    the start. In virtual time None does not look at all: a timer that comes again for
-    ever would keep time going where nothing else ever happens.
+    the start. Without `looks` there is none: a timer that comes again for ever would
+    keep a testing kit's time going where nothing else ever happens.
     """
 
-    def __init__(self, engine: "Engine", keep: float | None) -> None:
+    def __init__(
+        self, engine: "Engine", keep: float | None, *, looks: bool = True
+    ) -> None:
         self._engine = engine
         self._keep = keep
         self._stopped = False
         self._handle: TimerHandle | None = None
-        if keep is not None or not isinstance(engine.loop, VirtualLoop):
+        if looks:
             self._arm(INTERVAL)
 
     def stop(self) -> None:

@@ -28,6 +28,12 @@ START = datetime(2030, 1, 1, tzinfo=UTC)
 """What the clock of an environment shows at first, unless told otherwise."""
 
 
+class _Kept(Runtime):
+    """A runtime that leaves skipped time alone where nothing else happens."""
+
+    _forgets = False
+
+
 class Environment:
     """A runtime whose time is skipped whenever there is nothing left to do.
 
@@ -77,7 +83,7 @@ class Environment:
         try:
             self._clock = VirtualClock(loop, epoch=self._at - loop.time())
             self._options["clock"] = self._clock
-            self.runtime = Runtime(self._path, **self._options)
+            self.runtime = _Kept(self._path, **self._options)
             await self.runtime.__aenter__()
             self._open = True
         except BaseException:

@@ -57,6 +57,7 @@ class LifeRuntime(Runtime):
     """A runtime whose engine is known from its first moment on, while it opens."""
 
     life: Engine | None = None
+    _forgets = False
 
     def _make_engine(self) -> Engine:
         self.life = super()._make_engine()

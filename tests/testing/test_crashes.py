@@ -23,7 +23,7 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime.core.records import RunTask
-from everact.runtime.engine import attempt
+from everact.runtime.engine import attempt, interrupting
 from everact.runtime.engine.interrupting import NUMBER
 from everact.runtime.engine.run import RunActor
 from everact.runtime.engine.watchdog import _Turns
@@ -199,7 +199,12 @@ def test_a_task_that_runs_before_its_request_is_durable_is_found(
         testing.crash_everywhere(approving, registry=REGISTRY)
 
 
-def test_an_engine_that_dies_while_it_closes_leaves_nothing_in_the_process() -> None:
+def test_an_engine_that_dies_while_it_closes_leaves_nothing_in_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(interrupting, "_present", ())  # what others have left behind
+    monkeypatch.setattr(interrupting, "_before", signal.SIG_DFL)
+    signal.signal(NUMBER, signal.SIG_DFL)
     before = signal.getsignal(NUMBER)
     loop = LifeLoop(1_000)
     runtime = LifeRuntime(":memory:", clock=VirtualClock(loop), registry=REGISTRY)

@@ -33,6 +33,8 @@ export class Timeline {
       tool("Zoom in", "+", () => this.scale(0.5)), tool("Zoom out", "−", () => this.scale(2)),
       tool("Earlier", "←", () => this.shift(-0.4)), tool("Later", "→", () => this.shift(0.4)),
       tool("Whole run", "Whole", () => { this.zoom = null; }));
+    // A lane that is drawn anew under the pointer is never left: the canvas is.
+    this.canvas.addEventListener("pointerleave", () => { this.detail.hidden = true; });
     this.element = h("div", { class: "timeline" }, this.tools, this.canvas, this.legend, this.note, this.detail);
     this.size = new ResizeObserver(() => this.draw());
     this.size.observe(this.canvas);
