@@ -18,27 +18,27 @@ __all__ = ["LoopThread", "latest", "push", "remove"]
 logger = logging.getLogger("everact.actors")
 
 # The one piece of process-wide state: without it Actor.start() could not know its home.
-_hosted: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[ActorSystem]] = (
-    weakref.WeakKeyDictionary()
-)
+# Systems are held weakly: they hold their loop, which would never be let go.
+_hosted: weakref.WeakKeyDictionary[
+    asyncio.AbstractEventLoop, list[weakref.ref[ActorSystem]]
+] = weakref.WeakKeyDictionary()
 
 
 def push(loop: asyncio.AbstractEventLoop, system: ActorSystem) -> None:
     """The loop hosts this system from now on."""
-    _hosted.setdefault(loop, []).append(system)
+    _hosted.setdefault(loop, []).append(weakref.ref(system))
 
 
 def remove(loop: asyncio.AbstractEventLoop, system: ActorSystem) -> None:
     """The loop hosts this system no longer."""
     systems = _hosted.get(loop, [])
-    if system in systems:
-        systems.remove(system)
+    systems[:] = [other for other in systems if other() not in (system, None)]
 
 
 def latest(loop: asyncio.AbstractEventLoop | None) -> ActorSystem | None:
     """The system that was hosted last on this loop and is still there."""
-    systems = _hosted.get(loop) if loop is not None else None
-    return systems[-1] if systems else None
+    systems = _hosted.get(loop, ()) if loop is not None else ()
+    return next(filter(None, (system() for system in reversed(systems))), None)
 
 
 class LoopThread:

@@ -568,8 +568,12 @@ class GeneratorHooks:
         sys.set_asyncgen_hooks(firstiter=self._first, finalizer=self._final)
 
     def remove(self) -> None:
-        """Put back what was there before."""
-        sys.set_asyncgen_hooks(*self._before)
+        """Put back what was there before, unless other hooks have taken their place.
+
+        A loop puts its own away when it stops, and these may be removed after that.
+        """
+        if sys.get_asyncgen_hooks().firstiter == self._first:
+            sys.set_asyncgen_hooks(*self._before)
 
     def _first(self, generator: Any) -> None:
         loop = asyncio._get_running_loop()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 import textwrap
 import threading
+import weakref
 from typing import Any
 
 import pykka
@@ -95,6 +97,22 @@ async def test_a_system_is_hosted_once() -> None:
     async with ActorSystem() as system:
         with pytest.raises(SystemStoppedError, match="only once"):
             system.bind()
+
+
+def test_a_loop_that_is_dropped_with_its_open_systems_is_let_go() -> None:
+    """As a test, or a simulation of crashes, drops one in the middle of things."""
+
+    async def host() -> ActorSystem:
+        system = ActorSystem().bind()
+        system.spawn(Worker)
+        return system
+
+    loop = VirtualLoop()
+    dropped = weakref.ref(loop.run_until_complete(host()))
+    loop.close()
+    del loop
+    gc.collect()
+    assert dropped() is None
 
 
 def test_a_system_that_is_not_hosted_says_so() -> None:

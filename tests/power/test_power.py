@@ -78,7 +78,6 @@ def play(shim: Path, folder: Path, writer: str, **failing: str) -> list[Event]:
         },
         check=True,
         timeout=120,
-        stderr=subprocess.PIPE,
     )
     return recorded(journal)
 

@@ -1,5 +1,8 @@
 """The engine under one seed: crashes everywhere, faults anywhere, and one truth."""
 
+import gc
+import sys
+import weakref
 from collections import Counter
 from typing import get_args
 
@@ -55,6 +58,15 @@ def test_no_seed_breaks_an_invariant(first: int) -> None:
     assert crashes > CHUNK // 5
     for fate in Fate:
         assert fate is Fate.DONE or fired[fate] > CHUNK // 100, fate
+
+
+def test_an_engine_is_let_go_with_the_world_that_it_was_simulated_in() -> None:
+    hooks = sys.get_asyncgen_hooks()
+    engines = [weakref.ref(running.simulate(seed).engine) for seed in range(10)]
+    gc.collect()
+    left = [number for number, engine in enumerate(engines) if engine() is not None]
+    assert set(left) <= {9}, "the class knows the world that was played last"
+    assert sys.get_asyncgen_hooks() == hooks
 
 
 def test_nothing_hostile_breaks_an_invariant_for_others() -> None:
