@@ -19,7 +19,8 @@ from everact.runtime.definitions import active
 from everact.runtime.definitions.interceptors import WorkerInterceptor
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.tasks import Task
-from everact.runtime.engine.engine import IDLE_RUNS, Engine
+from everact.runtime.engine.engine import Engine
+from everact.runtime.engine.residency import IDLE_RUNS
 from everact.runtime.engine.retention import Retention
 from everact.runtime.engine.versions import SCANNED
 from everact.runtime.engine.workers import Worker

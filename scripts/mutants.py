@@ -40,7 +40,7 @@ class Mutant(NamedTuple):
 MUTANTS = (
     Mutant(
         "effects before durability",
-        "runtime/engine/run.py",
+        "runtime/engine/run/actor.py",
         "        engine.commits.add(write)\n        for command in commands:\n",
         "        engine.commits.add(write)\n        for command in commands:\n"
         "            if type(command) is RunTask:\n"
@@ -49,7 +49,7 @@ MUTANTS = (
     ),
     Mutant(
         "an answer before durability",
-        "runtime/engine/run.py",
+        "runtime/engine/run/actor.py",
         "        engine.commits.add(write)\n        for command in commands:\n",
         "        engine.commits.add(write)\n"
         "        if asked is not None:\n"
@@ -84,7 +84,7 @@ MUTANTS = (
     ),
     Mutant(
         "an older attempt's outcome is accepted",
-        "runtime/engine/run.py",
+        "runtime/engine/run/actor.py",
         "        if self.attempts.get(call) is attempt:\n            del self.attempts",
         "        if call in self.attempts:\n            del self.attempts",
         "tests/engine/test_seams.py tests/features/test_outside.py",
@@ -154,7 +154,7 @@ MUTANTS = (
     ),
     Mutant(
         "a task in its first step is not noted as on the loop",
-        "runtime/engine/attempt.py",
+        "runtime/engine/run/releasing.py",
         "    on_loop[0] = run.row.key\n    on_loop[1] = command.call\n",
         "",
         "tests/engine/test_suspects.py",
@@ -248,7 +248,7 @@ MUTANTS = (
     ),
     Mutant(
         "the time of a workflow goes back with the clock",
-        "runtime/engine/run.py",
+        "runtime/engine/run/actor.py",
         "        now = max(now, state.time)\n        if type(event) is TaskReported:\n",
         "        if type(event) is TaskReported:\n",
         "tests/engine/test_moments.py tests/features/test_context.py "

@@ -13,7 +13,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -28,6 +28,7 @@ from everact.runtime.core.records import (
     TailCall,
 )
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.engine.host import Host, Run
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.errors import RPCError, RuntimeStateError, StoreError
@@ -35,10 +36,6 @@ from everact.runtime.filters.parsing import parse
 from everact.runtime.filters.tree import Filter
 from everact.runtime.store.base import Remembered, Statement, Write
 from everact.runtime.values.json_payloads import JSON_TAG
-
-if TYPE_CHECKING:
-    from everact.runtime.engine.engine import Engine
-    from everact.runtime.engine.run import RunActor
 
 logger = logging.getLogger("everact.engine")
 
@@ -101,8 +98,8 @@ class UserEvent(NamedTuple):
 class Events:
     """The events of one engine, and the waits of its runs; all methods on its loop."""
 
-    def __init__(self, engine: "Engine") -> None:
-        self._engine = engine
+    def __init__(self, host: Host) -> None:
+        self._host = host
         self._waits: dict[tuple[str, str], dict[Place, AwaitEvent]] = {}
         self._of_run: dict[int, dict[int, AwaitEvent]] = {}
         self._looking_back: set[Place] = set()
@@ -111,13 +108,13 @@ class Events:
         self._worker: asyncio.Task[None] | None = None
         self._last = 0
         self._forged: set[int] = set()
-        engine.beside |= {
+        host.beside |= {
             AwaitEvent: self._opened,
             EventMatched: self._ended,
             CancelCall: self._ended,
             **dict.fromkeys(_CLOSING, self._run_ended),
         }
-        engine.released[AwaitEvent] = self.recorded
+        host.released[AwaitEvent] = self.recorded
 
     # -- starting and stopping -----------------------------------------------------
 
@@ -127,12 +124,12 @@ class Events:
         If there are events of an earlier version, which carry no code, they get one,
         and `unsigned` is written with the last of them. None is accepted after that.
         """
-        (self._last,) = self._engine.store.select("last_event")
+        (self._last,) = self._host.store.select("last_event")
         if unsigned is not None:
             await self._sign(unsigned)
 
     async def _sign(self, then: Statement) -> None:
-        engine, seq = self._engine, -1
+        engine, seq = self._host, -1
         while page := engine.store.rows("unsigned_events", seq, BATCH):
             signed = [UserEvent(*row) for row in page]
             await self._write(*(_signing(event, engine.seal) for event in signed))
@@ -141,14 +138,14 @@ class Events:
 
     async def _write(self, *also: Statement) -> None:
         write = Write(None, _settled, also=also)
-        write.effects = written = self._engine.loop.create_future()
-        self._engine.commits.add(write)
+        write.effects = written = self._host.loop.create_future()
+        self._host.commits.add(write)
         await written
 
     def genuine(self, rows: Iterable[Any]) -> Iterator[UserEvent]:
         """Stored events. What was not written here is left out, and told."""
         for event in (UserEvent(*row) for row in rows):
-            if hmac.compare_digest(event.code(self._engine.seal), event.mac):
+            if hmac.compare_digest(event.code(self._host.seal), event.mac):
                 yield event
             elif event.seq not in self._forged:
                 self._forged.add(event.seq)
@@ -162,7 +159,7 @@ class Events:
 
     def recover(self) -> None:
         """Go on with what the engine before did not come to the end of."""
-        store = self._engine.store
+        store = self._host.store
         for place in store.rows("waits_looking_back"):
             self._looking_back.add(place)
             self._later(partial(self._look_back, place))
@@ -178,7 +175,7 @@ class Events:
 
     # -- waits ---------------------------------------------------------------------
 
-    def _opened(self, run: "RunActor", wait: AwaitEvent) -> tuple[Statement, ...]:
+    def _opened(self, run: Run, wait: AwaitEvent) -> tuple[Statement, ...]:
         """A wait is about to be recorded."""
         self._enter(run, wait)
         if wait.since is not None:
@@ -195,24 +192,24 @@ class Events:
         )
         return (("open_wait", row),)
 
-    def recorded(self, run: "RunActor", wait: AwaitEvent) -> None:
+    def recorded(self, run: Run, wait: AwaitEvent) -> None:
         """A wait is durable: look back for it, if it asks for that."""
         if wait.since is not None:
             self._later(partial(self._look_back, (run.row.key, wait.call)))
 
-    def resumed(self, run: "RunActor", wait: AwaitEvent) -> None:
+    def resumed(self, run: Run, wait: AwaitEvent) -> None:
         """The run of an open wait was loaded."""
         self._enter(run, wait)
         if (run.row.key, wait.call) in self._looking_back:
             self.recorded(run, wait)  # it may not have been told
 
-    def _enter(self, run: "RunActor", wait: AwaitEvent) -> None:
+    def _enter(self, run: Run, wait: AwaitEvent) -> None:
         channel = (run.row.workspace, wait.key)
         self._waits.setdefault(channel, {})[run.row.key, wait.call] = wait
         self._of_run.setdefault(run.row.key, {})[wait.call] = wait
 
     def _ended(
-        self, run: "RunActor", record: EventMatched | CancelCall
+        self, run: Run, record: EventMatched | CancelCall
     ) -> tuple[Statement, ...]:
         """A call is about to be over: it may be a wait."""
         key, call = run.row.key, record.call
@@ -224,19 +221,19 @@ class Events:
             del self._of_run[key]
         return (("close_wait", (key, call)),)
 
-    def _run_ended(self, run: "RunActor", _: Any) -> tuple[Statement, ...]:
+    def _run_ended(self, run: Run, _: Any) -> tuple[Statement, ...]:
         """A run or generation is about to be over, and all its waits."""
         if run.row.key not in self._of_run:
             return ()
         self.forget(run)
         return (("close_waits", (run.row.key,)),)
 
-    def forget(self, run: "RunActor") -> None:
+    def forget(self, run: Run) -> None:
         """The run leaves memory; its waits are in the store."""
         for call, wait in self._of_run.pop(run.row.key, {}).items():
             self._leave(run, call, wait)
 
-    def _leave(self, run: "RunActor", call: int, wait: AwaitEvent) -> None:
+    def _leave(self, run: Run, call: int, wait: AwaitEvent) -> None:
         channel = (run.row.workspace, wait.key)
         waits = self._waits[channel]
         del waits[run.row.key, call]
@@ -255,7 +252,7 @@ class Events:
 
         The future is done when the event is durable, or refused.
         """
-        engine = self._engine
+        engine = self._host
         self._last += 1
         event = event._replace(seq=self._last)
         event = event._replace(mac=event.code(engine.seal))
@@ -275,7 +272,7 @@ class Events:
 
     def _give_in_memory(self, event: UserEvent, write: Write) -> bool:
         """Give an event to runs in memory; whether some must get it later."""
-        engine, late = self._engine, bool(self._engine.leaving)
+        engine, late = self._host, bool(self._host.leaving)
         places = self._waits.get(event.channel, {})
         if self._late[event.channel] or len(places) > BATCH:
             return True  # earlier events go first, and a crowd has to take turns
@@ -303,7 +300,7 @@ class Events:
     def _waited_elsewhere(self, event: UserEvent) -> bool:
         """Whether a run that is not in memory may wait for it."""
         return any(
-            len(page) == BATCH or any(row[0] not in self._engine.runs for row in page)
+            len(page) == BATCH or any(row[0] not in self._host.runs for row in page)
             for page in self._pages(event)
         )
 
@@ -322,7 +319,7 @@ class Events:
         for scope in dict.fromkeys(("", event.scope)):
             after = (-1, -1)
             while True:
-                page = self._engine.store.rows(
+                page = self._host.store.rows(
                     "waits_for", *event.channel, scope, event.seq, *after, BATCH
                 )
                 if page:
@@ -334,11 +331,11 @@ class Events:
     # -- in the background ---------------------------------------------------------
 
     def _later(self, job: Callable[[], Awaitable[None]]) -> None:
-        if self._engine.stopping:
+        if self._host.stopping:
             return
         self._jobs.append(job)
         if self._worker is None:
-            self._worker = self._engine.loop.create_task(self._work())
+            self._worker = self._host.loop.create_task(self._work())
 
     async def _work(self) -> None:
         """Do one job after the other; a job may be done again from its beginning."""
@@ -356,14 +353,14 @@ class Events:
         self._worker = None
 
     async def _pause(self) -> None:
-        engine = self._engine
+        engine = self._host
         over = engine.loop.create_future()
         engine.clock.call_later(RETRY, reply, over, None)
         await over
 
     async def _deliver(self, event: UserEvent) -> None:
         """Give an event to all stored waits that it fits, and close it."""
-        engine = self._engine
+        engine = self._host
         if engine.store.rows("event", event.workspace, event.id):
             for page in self._pages(event):
                 fitting = [row[:2] for row in page if event.fits(row[2])]
@@ -378,7 +375,7 @@ class Events:
 
     async def _look_back(self, place: Place) -> None:
         """Give a wait the first event since the moment that it looks back to."""
-        run = await self._engine.loaded(place[0])
+        run = await self._host.loaded(place[0])
         wait = run.state.calls.get(place[1]) if run is not None else None
         if run is not None and isinstance(wait, AwaitEvent):
             event = await self._first_since(run.row.workspace, wait)
@@ -389,7 +386,7 @@ class Events:
     async def _first_since(self, workspace: str, wait: AwaitEvent) -> UserEvent | None:
         seq = 0
         while True:
-            page = self._engine.store.rows(
+            page = self._host.store.rows(
                 "events_since", workspace, wait.key, wait.scope, wait.since, seq, BATCH
             )
             for event in self.genuine(page):
@@ -403,14 +400,14 @@ class Events:
     async def _give(self, place: Place, event: UserEvent) -> None:
         """Give an event to a wait, if it is still open; durable on return."""
         key, call = place
-        run = await self._engine.loaded(key)
+        run = await self._host.loaded(key)
         wait = run.state.calls.get(call) if run is not None else None
         if not isinstance(wait, AwaitEvent) or wait.key != event.key:
             return
         if wait.scope not in (None, event.scope) or not event.fits(wait.filter):
             return  # the table of waits is only an index: the run's word counts
         try:
-            await self._engine.deliver(key, event.matched(call))
+            await self._host.deliver(key, event.matched(call))
         except RPCError as refused:
             if refused.status is not RPCStatus.NOT_FOUND:
                 raise

@@ -9,7 +9,7 @@ which runs are waited for.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -25,14 +25,11 @@ from everact.runtime.core.schedules import (
     Stop,
 )
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.engine.host import Host, Run
 from everact.runtime.engine.loading import closing_of
 from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.errors import RPCError, ScheduleAlreadyRunning, StoreTampered
 from everact.runtime.store.base import Remembered, Statement, Write
-
-if TYPE_CHECKING:
-    from everact.runtime.engine.engine import Engine
-    from everact.runtime.engine.run import RunActor
 
 logger = logging.getLogger("everact.engine")
 
@@ -41,6 +38,11 @@ Place: TypeAlias = tuple[str, str]
 
 Fold: TypeAlias = Callable[[Schedule, Present], list[Order]]
 """A change of a schedule: the orders that follow."""
+
+End: TypeAlias = Callable[
+    [tuple[str, str, str], CancelRequested | TerminateRequested, Write], None
+]
+"""What ends the open run of a chain in the transaction of a write."""
 
 CROWD = 1000
 """Schedules that are looked at together when they are due."""
@@ -56,8 +58,9 @@ class Schedules:
     gives up. RPCError NOT_FOUND for a schedule that is not there.
     """
 
-    def __init__(self, engine: "Engine") -> None:
-        self._engine = engine
+    def __init__(self, host: Host, end: End) -> None:
+        self._host = host
+        self._end = end
         self.watched: dict[str, Place] = {}
         """The open actions: first run ID of each, and whose it is."""
         self._locks: WeakValueDictionary[Place, asyncio.Lock] = WeakValueDictionary()
@@ -73,9 +76,9 @@ class Schedules:
 
     def open(self) -> None:
         """Look how runs ended meanwhile, and act on what is due."""
-        for place in self._engine.store.rows("running_schedules"):
+        for place in self._host.store.rows("running_schedules"):
             self._watch(place)
-        self._fire_at(self._engine.clock.now())
+        self._fire_at(self._host.clock.now())
 
     def close(self) -> None:
         """Act no more; changes that are under way go on."""
@@ -86,14 +89,14 @@ class Schedules:
 
     def read(self, place: Place) -> Schedule:
         """A schedule as it is stored."""
-        found = self._engine.store.select("schedule", *place)
+        found = self._host.store.select("schedule", *place)
         if not found:
             raise RPCError(f"no schedule {place[1]!r} is known", RPCStatus.NOT_FOUND)
         return self._opened(place, found[0])
 
     def page(self, workspace: str, after: str, most: int) -> list[Schedule]:
         """Schedules by their IDs, those after an ID."""
-        rows = self._engine.store.rows("schedules", workspace, after, most)
+        rows = self._host.store.rows("schedules", workspace, after, most)
         return [self._opened((workspace, id_), body) for id_, body in rows]
 
     async def create(
@@ -118,13 +121,13 @@ class Schedules:
 
     async def _ask(self, change: Coroutine[Any, Any, None]) -> None:
         """Do a change to its end, even if the caller gives up."""
-        task = self._engine.loop.create_task(change)
+        task = self._host.loop.create_task(change)
         self._keep(task)
         await asyncio.shield(task)
 
     # -- what happens ----------------------------------------------------------------
 
-    def run_closed(self, run: "RunActor") -> None:
+    def run_closed(self, run: Run) -> None:
         """The end of a run is durable; it may be the last of an action's chain."""
         place = self.watched.get(run.state.start.first_run_id)
         if place is not None and not run.row.next_run_id:
@@ -135,13 +138,13 @@ class Schedules:
         place = self.watched.get(first_run_id)
         if place is None:
             return
-        store = self._engine.store
+        store = self._host.store
         row = store.find(workspace, workflow_id, "", first_run_id)
         if row is not None and not row.status:
             return
         stored = None if row is None else store.load(row.key)
         try:
-            closing = stored and closing_of(self._engine.seal, stored)
+            closing = stored and closing_of(self._host.seal, stored)
         except Exception:
             logger.exception("how run %s ended cannot be read", first_run_id)
             closing = None
@@ -161,7 +164,7 @@ class Schedules:
             self.look(place[0], taken.workflow_id, taken.run_id)
 
     def _watch_again(self, place: Place) -> None:
-        if not self._engine.stopping:
+        if not self._host.stopping:
             self._watch(place)
 
     def _closed(self, place: Place, run_id: str, closing: object) -> None:
@@ -186,10 +189,10 @@ class Schedules:
                 for order in schedule.closed(run_id, ends[run_id], present)
             ]
 
-        while ends and not self._engine.stopping:
+        while ends and not self._host.stopping:
             told.clear()
             if not await self._act(place, fold):
-                self._engine.clock.call_later(
+                self._host.clock.call_later(
                     RETRY, lambda: self._spawn(self._tell(place))
                 )
                 return
@@ -203,16 +206,16 @@ class Schedules:
     # -- time ------------------------------------------------------------------------
 
     def _fire_at(self, moment: float) -> None:
-        if moment >= self._timer_at or self._engine.stopping:
+        if moment >= self._timer_at or self._host.stopping:
             return
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = moment
-        self._timer = self._engine.clock.call_at(moment, self._fire)
+        self._timer = self._host.clock.call_at(moment, self._fire)
 
     def _fire(self) -> None:
         self._timer, self._timer_at = None, float("inf")
-        if not (self._engine.stopping or self._acting):
+        if not (self._host.stopping or self._acting):
             self._acting = True
             self._spawn(self._act_on_due())
 
@@ -225,10 +228,10 @@ class Schedules:
             await self._act_on_crowd()
         except Exception:
             logger.exception("which schedules are due cannot be read; trying again")
-            self._fire_at(self._engine.clock.now() + RETRY)
+            self._fire_at(self._host.clock.now() + RETRY)
 
     async def _act_on_crowd(self) -> None:
-        now, store = self._engine.clock.now(), self._engine.store
+        now, store = self._host.clock.now(), self._host.store
         try:
             due = store.rows("due_schedules", now, CROWD)
             done = await asyncio.gather(
@@ -236,14 +239,14 @@ class Schedules:
             )
         finally:
             self._acting = False
-        if self._engine.stopping:
+        if self._host.stopping:
             return
         troubled = {place for place, did in zip(due, done, strict=True) if not did}
         left = store.rows("due_schedules", now, CROWD)
         if len(due) == CROWD or not troubled.issuperset(left):
             self._fire_at(now)
         elif troubled:
-            self._fire_at(self._engine.clock.now() + RETRY)
+            self._fire_at(self._host.clock.now() + RETRY)
         found = store.select("next_schedule", now)
         if found[0] is not None:
             self._fire_at(found[0])
@@ -256,7 +259,7 @@ class Schedules:
             if isinstance(error, RPCError) and error.status is RPCStatus.NOT_FOUND:
                 return True
             told = self._troubles.get(place) == str(error)
-            if not (told or self._engine.stopping):
+            if not (told or self._host.stopping):
                 self._troubles[place] = str(error)
                 logger.error(  # noqa: TRY400 (what it says is enough)
                     "schedule %r cannot act, it tries again every %g s: %s",
@@ -283,7 +286,7 @@ class Schedules:
 
         A `timely` change was due: it is stored in any case, with when the next one is.
         """
-        engine = self._engine
+        engine = self._host
         async with self._lock(place):
             engine.check_open()
             if engine.leaving:  # runs that cannot be ended now
@@ -304,13 +307,13 @@ class Schedules:
 
     async def _deleted(self, place: Place, request: Remembered | None) -> None:
         async with self._lock(place):
-            self._engine.check_open()
+            self._host.check_open()
             try:
                 running = self.read(place).running
             except (StoreTampered, msgspec.ValidationError):
                 running = ()
             write, saved = self._write((("delete_schedule", place),), request)
-            self._engine.commits.add(write)
+            self._host.commits.add(write)
             await saved
             for taken in running:
                 self.watched.pop(taken.run_id, None)
@@ -319,7 +322,7 @@ class Schedules:
         self, schedule: Schedule, orders: list[Order], request: Remembered | None
     ) -> None:
         """Store a schedule and carry out orders, in one transaction."""
-        engine, place = self._engine, (schedule.workspace, schedule.id)
+        engine, place = self._host, (schedule.workspace, schedule.id)
         sealed = engine.seal.schedule(*place, schedules.encode(schedule))
         next_at = schedule.next_at()
         row = (*place, next_at, len(schedule.running), sealed)
@@ -351,12 +354,12 @@ class Schedules:
             TerminateRequested(reason) if order.terminate else CancelRequested(reason)
         )
         chain = (schedule.workspace, taken.workflow_id, taken.run_id)
-        self._engine.relations.end(chain, event, write)
+        self._end(chain, event, write)
 
     def _write(
         self, also: tuple[Statement, ...], request: Remembered | None
     ) -> tuple[Write, "asyncio.Future[None]"]:
-        saved: asyncio.Future[None] = self._engine.loop.create_future()
+        saved: asyncio.Future[None] = self._host.loop.create_future()
 
         def done(_: Write, error: BaseException | None) -> None:
             if error is None:
@@ -367,7 +370,7 @@ class Schedules:
         return Write(None, done, also=also, request=request), saved
 
     def _opened(self, place: Place, sealed: bytes) -> Schedule:
-        return schedules.decode(self._engine.seal.open_schedule(*place, sealed))
+        return schedules.decode(self._host.seal.open_schedule(*place, sealed))
 
     def _lock(self, place: Place) -> asyncio.Lock:
         """Who changes a schedule holds this one, and all who wait for it have it."""
@@ -377,7 +380,7 @@ class Schedules:
         return found
 
     def _spawn(self, change: Coroutine[Any, Any, None]) -> None:
-        self._keep(self._engine.loop.create_task(change))
+        self._keep(self._host.loop.create_task(change))
 
     def _keep(self, task: "asyncio.Task[None]") -> None:
         self._changing.add(task)
@@ -392,15 +395,15 @@ class Schedules:
 class _Naming:
     """Names for the runs of one transaction."""
 
-    def __init__(self, engine: "Engine", workspace: str) -> None:
-        self._engine = engine
+    def __init__(self, host: Host, workspace: str) -> None:
+        self._host = host
         self._workspace = workspace
         self._given: set[str] = set()
 
     def __call__(self, wanted: str) -> tuple[str, str]:
         found, number = wanted, 1
-        while found in self._given or self._engine.open_run(self._workspace, found):
+        while found in self._given or self._host.open_run(self._workspace, found):
             number += 1
             found = f"{wanted}-{number}"
         self._given.add(found)
-        return found, self._engine.new_id()
+        return found, self._host.new_id()

@@ -9,7 +9,7 @@ refused: it is kept, and found once its key is declared.
 import asyncio
 import sys
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -22,13 +22,10 @@ from everact.runtime.core.records import (
     UpsertAttributes,
 )
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.engine.host import Host, Run
 from everact.runtime.errors import RPCError
 from everact.runtime.store import searching
 from everact.runtime.store.base import Statement, Write
-
-if TYPE_CHECKING:
-    from everact.runtime.engine.engine import Engine
-    from everact.runtime.engine.run import RunActor
 
 _FAR = sys.float_info.max
 _FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0
@@ -46,18 +43,18 @@ class Visibility:
     `automatic` declares keys by their first use.
     """
 
-    def __init__(self, engine: "Engine", *, automatic: bool = False) -> None:
-        self._engine = engine
+    def __init__(self, host: Host, *, automatic: bool = False) -> None:
+        self._host = host
         self.automatic = automatic
         self._used: dict[tuple[str, str], AttributeKind] = {}
-        engine.beside[Started] = self._started
-        engine.beside[UpsertAttributes] = self._upserted
+        host.beside[Started] = self._started
+        host.beside[UpsertAttributes] = self._upserted
 
     # -- keys ------------------------------------------------------------------------
 
     def declared(self, workspace: str) -> dict[str, AttributeKind]:
         """The keys of a workspace, by name."""
-        rows = self._engine.store.rows("declared_attributes", workspace)
+        rows = self._host.store.rows("declared_attributes", workspace)
         return {name: AttributeKind(kind) for name, kind in rows}
 
     async def declare(self, workspace: str, keys: Mapping[str, AttributeKind]) -> None:
@@ -139,7 +136,7 @@ class Visibility:
         return None
 
     async def _write(self, statements: list[Statement]) -> None:
-        reply: asyncio.Future[None] = self._engine.loop.create_future()
+        reply: asyncio.Future[None] = self._host.loop.create_future()
 
         def done(_: Write, error: BaseException | None) -> None:
             if reply.done():
@@ -149,13 +146,13 @@ class Visibility:
             else:
                 reply.set_exception(error)
 
-        self._engine.check_open()
-        self._engine.commits.add(Write(None, done, also=tuple(statements)))
+        self._host.check_open()
+        self._host.commits.add(Write(None, done, also=tuple(statements)))
         await asyncio.shield(reply)
 
     # -- attributes of runs -----------------------------------------------------------
 
-    def _started(self, run: "RunActor", event: Any) -> tuple[Statement, ...]:
+    def _started(self, run: Run, event: Any) -> tuple[Statement, ...]:
         options: StartOptions = event.options
         if run.state.generation or (
             options.extras is None and options.begin_at is None
@@ -167,7 +164,7 @@ class Visibility:
         found += self._declarations(run, attributes)
         return tuple(found)
 
-    def _upserted(self, run: "RunActor", command: Any) -> tuple[Statement, ...]:
+    def _upserted(self, run: Run, command: Any) -> tuple[Statement, ...]:
         key, attributes = run.row.key, command.attributes
         found: list[Statement] = []
         for name, attribute in attributes.items():
@@ -178,7 +175,7 @@ class Visibility:
         return (*found, *self._declarations(run, kept))
 
     def _declarations(
-        self, run: "RunActor", attributes: Mapping[str, Attribute]
+        self, run: Run, attributes: Mapping[str, Attribute]
     ) -> list[Statement]:
         """What runs use is declared with it, where keys are declared by use."""
         if not self.automatic:

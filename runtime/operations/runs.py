@@ -38,7 +38,7 @@ from everact.runtime.store.searching import attributes_found
 if TYPE_CHECKING:
     from everact.runtime.engine.attempt import TaskActor
     from everact.runtime.engine.engine import Engine
-    from everact.runtime.engine.run import RunActor
+    from everact.runtime.engine.run.actor import RunActor
 
 REJECT_NONE, REJECT_NOT_OPEN, REJECT_NOT_COMPLETED = (
     "none",
