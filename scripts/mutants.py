@@ -303,7 +303,7 @@ MUTANTS = (
     Mutant(
         "a request ID is remembered for ever",
         "runtime/engine/requests.py",
-        "found is None or found[1] <= self._engine.clock.now() - KEPT",
+        "found is None or found[1] <= self._clock.now() - KEPT",
         "found is None",
         "tests/features/test_requests.py",
     ),
