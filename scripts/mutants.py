@@ -316,14 +316,14 @@ MUTANTS = (
     ),
     Mutant(
         "the scope of a token is not checked",
-        "runtime/control/guard.py",
+        "runtime/door/rights.py",
         "not in caller.scope.allows",
         "not in Access",
         "tests/control/safety",
     ),
     Mutant(
         "an expired token goes on counting",
-        "runtime/control/tokens.py",
+        "runtime/door/tokens.py",
         "(self.expires is None or now < self.expires)",
         "True",
         "tests/control/safety",
