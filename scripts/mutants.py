@@ -177,7 +177,7 @@ MUTANTS = (
     ),
     Mutant(
         "a schedule outside the transaction of its runs",
-        "runtime/engine/schedules.py",
+        "runtime/engine/parts/schedules.py",
         "engine.make(schedule.start(order, engine.clock.now()), None, write)",
         "engine.make(schedule.start(order, engine.clock.now()), None, None)",
         "tests/engine/test_seams.py tests/features/test_schedules.py",

@@ -4,9 +4,9 @@ from everact.runtime.core.records import Started
 from everact.runtime.core.state import RunState
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.engine.host import Host, Run
+from everact.runtime.engine.parts.versions import Versions
 from everact.runtime.engine.reasons import WAITING
 from everact.runtime.engine.suspects import Suspects
-from everact.runtime.engine.versions import Versions
 from everact.runtime.programs.attended import make_program
 from everact.runtime.programs.coroutine import CoroutineProgram
 from everact.runtime.store.base import RunRow

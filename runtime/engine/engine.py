@@ -17,34 +17,34 @@ from typing import Any
 
 from everact.actors import ActorSystem, Clock
 from everact.runtime import isolation
-from everact.runtime.core.records import Began, CancelTask
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.context import EndpointAccess
 from everact.runtime.definitions.interceptors import around
 from everact.runtime.definitions.registry import Registry
-from everact.runtime.engine import branches, garbage, outside, telling
+from everact.runtime.engine import branches, garbage, telling
 from everact.runtime.engine.aside import Aside
 from everact.runtime.engine.asking import Asking
 from everact.runtime.engine.attempt import ATTEMPT, TaskStarter
 from everact.runtime.engine.code import Code
 from everact.runtime.engine.commits import GroupCommit
-from everact.runtime.engine.events import Events
 from everact.runtime.engine.failing import Failing, fail_writes
-from everact.runtime.engine.host import Beside, Released
 from everact.runtime.engine.identifiers import make_ids
 from everact.runtime.engine.making import Making
+from everact.runtime.engine.parts.base import Part, Parts
+from everact.runtime.engine.parts.events import Events
+from everact.runtime.engine.parts.retention import Retention
+from everact.runtime.engine.parts.schedules import Schedules
+from everact.runtime.engine.parts.updates import Updates
+from everact.runtime.engine.parts.versions import SCANNED, Versions
+from everact.runtime.engine.parts.visibility import Visibility
 from everact.runtime.engine.requests import Requests
 from everact.runtime.engine.residency import IDLE_RUNS, Residency
 from everact.runtime.engine.run import steps
 from everact.runtime.engine.run.relations import Relations
-from everact.runtime.engine.schedules import Schedules
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.suspects import Suspects
 from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
-from everact.runtime.engine.updates import Updates
-from everact.runtime.engine.versions import SCANNED, Versions
-from everact.runtime.engine.visibility import Visibility
 from everact.runtime.engine.waiting import Waiting, copy_of, reply
 from everact.runtime.engine.watchdog import Watchdog
 from everact.runtime.engine.workers import Worker, Workers
@@ -60,7 +60,9 @@ class Engine:
     """Runs workflows of one store in one process; all methods on its loop.
 
     One that does not recover answers from a store that is otherwise at rest: it brings
-    nothing back by itself, and leaves to the next one how the last one ended. When it
+    nothing back by itself, and leaves to the next one how the last one ended. Closed
+    runs are kept for `retention` seconds; `forgets` lets request IDs go after a day
+    even where those are kept for ever. When it
     cannot go on (a lost database: what would be acknowledged could not be found again)
     it takes nothing more, tells everybody, and closes. Whoever serves it waits for
     `failed`, and ends the process with it; embedded, every call raises the error.
@@ -80,6 +82,8 @@ class Engine:
         reachability_queues: int = SCANNED,
         interceptors: Iterable[object] = (),
         declare_search_attributes: bool = False,
+        retention: float | None = None,
+        forgets: bool = False,
         recovers: bool = True,
     ) -> None:
         self.store = store
@@ -103,22 +107,40 @@ class Engine:
         self._closing: asyncio.Task[None] | None = None
         self._tune_gc = tune_gc
         self._undo: list[Callable[[], None]] = []
-        self._compose(idle_runs, reachability_queues, declare_search_attributes)
+        self.parts = Parts(
+            self._make_parts(
+                reachability_queues, declare_search_attributes, retention, forgets
+            )
+        )
+        self._compose(idle_runs)
 
-    def _compose(self, idle_runs: int, scanned: int, declares: bool) -> None:
+    def _make_parts(
+        self, scanned: int, declares: bool, retention: float | None, forgets: bool
+    ) -> tuple[Part, ...]:
+        """The parts, in the order in which they are told; a new one is added here."""
+        self.visibility = Visibility(self, automatic=declares)
+        self.relations = Relations(self, self.visibility)
+        self.versions = Versions(self, scanned)
+        self.updates = Updates(self, self.versions)
+        self.schedules = Schedules(self, self.relations.end)
+        self.events = Events(self)
+        looks = forgets or retention is not None
+        return (
+            self.visibility,
+            self.versions,
+            self.updates,
+            self.schedules,
+            self.events,
+            Retention(self, retention, looks=looks),
+        )
+
+    def _compose(self, idle_runs: int) -> None:
         """Make what the engine consists of, and bind the verbs of `Host` to it.
 
         They are attributes, not methods that pass the call on: runs ask them all the
         time.
         """
-        self.beside: dict[type, Beside] = {}
-        self.released: dict[type, Released] = {CancelTask: outside.released}
-        self.visibility = Visibility(self, automatic=declares)
-        self.relations = Relations(self, self.visibility)
-        self.versions = Versions(self, scanned)
-        self.updates = Updates(self, self.versions)
-        self.events = Events(self)
-        self.schedules = Schedules(self, self.relations.end)
+        self.written, self.released = self.parts.writes, self.parts.released
         self.suspects = Suspects(self)
 
         code = Code(self, self.suspects, self.versions)
@@ -187,14 +209,13 @@ class Engine:
         self._undo = [hooks.remove, isolation.mark_interrupts()]
         self._undo.append(branches.contain(self.loop))
         self.listen(self.registry)
-        self.beside[Began] = self.versions.bind
-        self.versions.open()
         if self._tune_gc:
             garbage.ease()
             self._undo.append(garbage.restore)
         self.workers.hold()
         try:
-            await self.events.open(opened.unsigned)
+            for part in self.parts.all:
+                await part.open(opened)
             if self.recovers:
                 await self._recover()
             self.suspects.begin()
@@ -207,8 +228,8 @@ class Engine:
         for key in self.store.select("orphans"):
             self.relations.bury(key)
         self.aside.recover()
-        self.schedules.open()
-        self.events.recover()
+        for part in self.parts.all:
+            part.recover()
 
     def add_worker(self, worker: Worker) -> None:
         """Let another worker serve; what waited for it goes on."""
@@ -256,8 +277,8 @@ class Engine:
 
     async def _close(self, grace: float) -> None:
         self.stopping = self.long_way = True
-        self.schedules.close()
-        self.events.stop()
+        for part in self.parts.all:
+            part.stop()
         self.residency.stop_loading()
         await self.residency.let_finish(grace)
         left = await self.commits.finish()
@@ -267,7 +288,8 @@ class Engine:
         fail_writes(left, not_stored)
         self.residency.close(not_stored)
         self.waiting.close(self.lost)
-        self.updates.close()
+        for part in self.parts.all:
+            part.close()
         while self._undo:
             self._undo.pop()()
         self.suspects.close()

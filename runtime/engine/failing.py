@@ -161,14 +161,13 @@ class Failing:
                 self._ended(row, Closed(key, status, command, row.next_run_id))
             elif stored is None:
                 self._host.waiting.failed(key, copy_of(error))
-                self._host.updates.gone(key)
+                self._host.parts.gone(key, None)
 
     def _ended(self, row: RunRow, closed: Closed) -> None:
         """A run was found closed, and was not in memory when it ended."""
         self._host.relations.tell_parent(row)
         self._host.waiting.closed(closed)
-        self._host.schedules.look(row.workspace, row.workflow_id, row.first_run_id)
-        self._host.updates.gone(row.key)
+        self._host.parts.gone(row.key, row)
 
     # -- unreadable ------------------------------------------------------------------
 

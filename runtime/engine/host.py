@@ -140,11 +140,11 @@ class Run(Protocol):
         """Where the code waits for what cannot come."""
 
 
-Beside: TypeAlias = Callable[[Run, Any], tuple[Statement, ...]]
-"""What an event or command writes beside the journal, told before it is folded."""
+Writes: TypeAlias = Callable[[Run, Any], tuple[Statement, ...]]
+"""What is written with an event or command of a run, in its transaction."""
 
-Released: TypeAlias = Callable[[Run, Any], None]
-"""What is done for a command once it is durable."""
+Acts: TypeAlias = Callable[[Run, Any], None]
+"""What is done for a command of a run."""
 
 
 class Host(Protocol):
@@ -183,9 +183,6 @@ class Host(Protocol):
     """Runs that were dropped, and whose last transitions are not durable yet."""
     refusals: dict[int, int]
     """How many transitions of a run were refused in a row."""
-
-    beside: dict[type, "Beside"]
-    released: dict[type, "Released"]
 
     def start_task(self, coroutine: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         """Start a task with its first step run at once, if that can be."""

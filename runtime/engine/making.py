@@ -114,7 +114,8 @@ class Making:
         """A tail call is durable: the run begins anew under its identity."""
         run.renew()
         self._begin(run, None, None)
-        self._host.updates.changed(run.row.key)
+        for told in self._host.parts.renewed:
+            told(run)
 
     # -- the IDs of those whose start is not durable yet -------------------------------
 

@@ -13,7 +13,6 @@ from everact.runtime.core import failures
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.records import (
     DEFAULT_TASK,
-    CancelTask,
     RunTask,
     TaskFailed,
     TaskHandedOver,
@@ -150,11 +149,6 @@ def _opened(run: Run) -> float:
     """The moment at which this engine began to listen."""
     engine = run.engine
     return engine.clock.now() - (engine.clock.monotonic() - engine.opened_at)
-
-
-def released(run: Run, command: CancelTask) -> None:
-    """See `stop`."""
-    stop(run, command.call)
 
 
 def stop(run: Run, call: int) -> None:

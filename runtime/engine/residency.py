@@ -90,7 +90,8 @@ class Residency:
         reason = host.build(run) if run.state.held is None else None
         if reason is None or not host.hold_loaded(run, reason):
             run.release_open(begin=begin and reason is None)
-        host.updates.loaded(run)
+        for told in host.parts.loaded:
+            told(run)
         if not run.attempts:
             self.idle(run)
         return run
@@ -170,7 +171,8 @@ class Residency:
 
         What it has not read is given to whom it concerns now.
         """
-        self._host.events.forget(run)
+        for told in self._host.parts.forget:
+            told(run)
         unread = run.leave()
         self.runs.pop(run.row.key, None)
         self._idle.pop(run.row.key, None)
@@ -217,12 +219,9 @@ class Residency:
         if state.status is not RunStatus.COMPLETED or host.debugs:
             telling.run_ended(run)
         host.waiting.closed(Closed(key, state.status, state.closing, row.next_run_id))
-        updates = host.updates
-        if updates.admitted or updates.awaited:
-            updates.closed(run)
+        for told in host.parts.closed:
+            told(run)
         host.relations.child_closed(run)
-        if host.schedules.watched:
-            host.schedules.run_closed(run)
         self.forget(run)
 
     # -- the end of the engine ---------------------------------------------------------

@@ -21,10 +21,10 @@ from everact.runtime.engine import (
     attempt,
     ranks,
     residency,
-    retention,
     watchdog,
     workers,
 )
+from everact.runtime.engine.parts import retention
 from everact.runtime.values import payloads
 
 CHECKOUT = Path(__file__).resolve().parents[2]

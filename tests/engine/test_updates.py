@@ -21,7 +21,7 @@ from everact.runtime import (
     wait_condition,
     workflow,
 )
-from everact.runtime.engine import updates
+from everact.runtime.engine.parts import updates
 
 REGISTRY = Registry()
 KEPT = 5

@@ -22,7 +22,6 @@ from everact.runtime.core.blame import CODE
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.records import (
     RULES,
-    AwaitEvent,
     Began,
     CancelCall,
     CancelRun,
@@ -442,7 +441,7 @@ class RunActor(Actor):
         seq = state.seq
         closes = bool(commands) and type(commands[-1]) in _CLOSING
         children = self._left_children(commands, closes) if state.children else ()
-        also = self._beside(events, commands)
+        also = self._written(events, commands)
         state.issue(commands)
         state.record(body, transition, shown, now)
         sealed = engine.seal.row(
@@ -479,11 +478,11 @@ class RunActor(Actor):
         if closes:
             self._succeed(write, now)
 
-    def _beside(
+    def _written(
         self, events: tuple[Event, ...], commands: tuple[Command, ...]
     ) -> tuple[Statement, ...]:
-        """What is written beside the journal, told before the commands are folded."""
-        find = self.engine.beside.get
+        """What parts write with the records, made before the commands are folded."""
+        find = self.engine.written.get
         found: tuple[Statement, ...] = ()
         for record in events + commands:
             write = find(type(record))
@@ -804,6 +803,8 @@ class RunActor(Actor):
 
     def _release(self, kind: type, command: Any) -> None:
         calls, engine = self.state.calls, self.engine
+        if kind in engine.released:
+            engine.released[kind](self, command)
         if kind is StartTimer:
             if command.call in calls:
                 engine.timers.add(command.due, self.row.key, command.call)
@@ -813,18 +814,21 @@ class RunActor(Actor):
                 attempt.stop_now()
         elif kind is StartChild:
             if command.announce and command.call in calls:
-                started = ChildStarted(command.call, command.run_id)
-                if self.early is None:
-                    self.post(started)
-                else:
-                    self.early.append(started)
+                self._announced(ChildStarted(command.call, command.run_id))
         elif kind is TailCall:
             if not self.state.status:  # ended while the tail call was on its way
                 engine.next_generation(self)
         elif kind in _CLOSING:
             self._closed()
-        elif kind in engine.released:
-            engine.released[kind](self, command)
+        elif kind is CancelTask:
+            outside.stop(self, command.call)
+
+    def _announced(self, started: ChildStarted) -> None:
+        """The start of a child is durable, and the code waits for that."""
+        if self.early is None:
+            self.post(started)
+        else:
+            self.early.append(started)
 
     def _closed(self) -> None:
         """The run's end is durable: tell everybody whom it concerns, and leave."""
@@ -958,6 +962,7 @@ class RunActor(Actor):
         if type(state.closing) is TailCall:
             self.engine.next_generation(self)
             return
+        resumed = self.engine.parts.resumed
         for moment, number in state.moments():
             self.engine.timers.add(moment, self.row.key, number)
         for command in list(state.calls.values()):
@@ -970,8 +975,10 @@ class RunActor(Actor):
                     self.dispatch(command)
             elif type(command) in _MESSAGES:
                 self.engine.relations.send(self, command, None)
-            elif type(command) is AwaitEvent:
-                self.engine.events.resumed(self, command)
+            else:
+                resume = resumed.get(type(command))
+                if resume is not None:
+                    resume(self, command)
         # Last: what the code asks for now is not durable yet, and not to be released.
         delayed = not state.began and state._moment(BEGIN) is not None
         if begin and state.held is not None and not delayed:

@@ -32,7 +32,7 @@ from everact.runtime.core.statuses import RPCStatus, Status
 from everact.runtime.engine.host import Host, Run
 from everact.runtime.engine.loading import closing_of
 from everact.runtime.engine.messages import Asked
-from everact.runtime.engine.visibility import Visibility
+from everact.runtime.engine.parts.visibility import Visibility
 from everact.runtime.errors import RPCError, StoreError
 from everact.runtime.store.base import RunRow, Write
 from everact.runtime.values.outcomes import child_failure

@@ -8,6 +8,7 @@ An answer is part of its run's state, for whoever asks later.
 """
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -17,18 +18,19 @@ from everact.runtime.core.failures import Failure
 from everact.runtime.core.records import CompleteUpdate, Started, UpdateAccepted
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus
-from everact.runtime.engine.host import Host, Run
+from everact.runtime.engine.host import Acts, Host, Run
 from everact.runtime.engine.lending import slot_lent
 from everact.runtime.engine.loading import load_state
 from everact.runtime.engine.messages import Asked
+from everact.runtime.engine.parts.base import Part
+from everact.runtime.engine.parts.versions import Versions
 from everact.runtime.engine.stage import on_stage
-from everact.runtime.engine.versions import Versions
 from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.engine.watchdog import Overran
 from everact.runtime.errors import ReadOnlyError, RPCError, RuntimeStateError
 from everact.runtime.isolation import contained
 from everact.runtime.programs.base import Program
-from everact.runtime.store.base import Remembered
+from everact.runtime.store.base import Remembered, RunRow
 from everact.runtime.values.outcomes import failure_of
 
 MOST_ADMITTED = 1000
@@ -46,7 +48,7 @@ Sent: TypeAlias = "Run | Refused"
 """Who accepted an update, or refused it: what the reply of an `Asked` is."""
 
 
-class Updates:
+class Updates(Part):
     """The updates of one engine's runs; all methods on its loop."""
 
     def __init__(self, host: Host, versions: Versions) -> None:
@@ -55,7 +57,9 @@ class Updates:
         self.admitted: dict[int, list[Asked]] = {}
         self.awaited: dict[int, dict[str, list[asyncio.Future[Any]]]] = {}
         """Who waits for answers: by run and update."""
-        host.released[CompleteUpdate] = self.answered
+
+    def released(self) -> Mapping[type, Acts]:
+        return {CompleteUpdate: self._answered}
 
     # -- letting in ----------------------------------------------------------------
 
@@ -175,7 +179,7 @@ class Updates:
         if self.admitted:
             self.go_on(run)
         if self.awaited:
-            self.changed(run.row.key)
+            self._changed(run.row.key)
 
     def is_admitted(self, key: int, update_id: str) -> bool:
         """Whether the update waits to be put to the code of its run."""
@@ -229,25 +233,31 @@ class Updates:
             )
         return answer
 
-    def answered(self, run: Run, answer: CompleteUpdate) -> None:
+    def _answered(self, run: Run, answer: CompleteUpdate) -> None:
         """An answer is durable."""
         for waiter in self.awaited.get(run.row.key, {}).get(answer.update_id, ()):
             reply(waiter, answer)
 
-    def changed(self, key: int) -> None:
-        """The run was read back, or lost its open updates: all look again."""
+    def renewed(self, run: Run) -> None:
+        """The run lost its open updates: all look again."""
+        self._changed(run.row.key)
+
+    def _changed(self, key: int) -> None:
+        """All who wait for an update of the run look again."""
         for waiters in self.awaited.get(key, {}).values():
             for waiter in waiters:
                 reply(waiter, None)
 
-    def gone(self, key: int) -> None:
-        """The run was found closed, or is not there: what waits for it must not."""
+    def gone(self, key: int, row: RunRow | None) -> None:
+        """What waits for the run must not."""
         for asked in self.admitted.pop(key, ()):
             asked.fail(RPCError(f"run {key} is not open", RPCStatus.NOT_FOUND))
-        self.changed(key)
+        self._changed(key)
 
     def closed(self, run: Run) -> None:
-        """The end of the run is durable: nobody is to wait for it any more."""
+        """Nobody is to wait for the run any more."""
+        if not (self.admitted or self.awaited):
+            return
         for asked in self.admitted.pop(run.row.key, ()):
             run.refuse(asked.event, asked)
         updates = run.state.updates or {}

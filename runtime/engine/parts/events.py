@@ -11,7 +11,7 @@ import asyncio
 import hmac
 import logging
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -28,13 +28,14 @@ from everact.runtime.core.records import (
     TailCall,
 )
 from everact.runtime.core.statuses import RPCStatus
-from everact.runtime.engine.host import Host, Run
+from everact.runtime.engine.host import Acts, Host, Run, Writes
+from everact.runtime.engine.parts.base import Part
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.errors import RPCError, RuntimeStateError, StoreError
 from everact.runtime.filters.parsing import parse
 from everact.runtime.filters.tree import Filter
-from everact.runtime.store.base import Remembered, Statement, Write
+from everact.runtime.store.base import Opened, Remembered, Statement, Write
 from everact.runtime.values.json_payloads import JSON_TAG
 
 logger = logging.getLogger("everact.engine")
@@ -95,7 +96,7 @@ class UserEvent(NamedTuple):
         return EventMatched(call, self.id, self.key, JSON_TAG + self.payload)
 
 
-class Events:
+class Events(Part):
     """The events of one engine, and the waits of its runs; all methods on its loop."""
 
     def __init__(self, host: Host) -> None:
@@ -108,25 +109,32 @@ class Events:
         self._worker: asyncio.Task[None] | None = None
         self._last = 0
         self._forged: set[int] = set()
-        host.beside |= {
+
+    def writes(self) -> Mapping[type, Writes]:
+        return {
             AwaitEvent: self._opened,
             EventMatched: self._ended,
             CancelCall: self._ended,
             **dict.fromkeys(_CLOSING, self._run_ended),
         }
-        host.released[AwaitEvent] = self.recorded
+
+    def released(self) -> Mapping[type, Acts]:
+        return {AwaitEvent: self._recorded}
+
+    def resumed(self) -> Mapping[type, Acts]:
+        return {AwaitEvent: self._resumed}
 
     # -- starting and stopping -----------------------------------------------------
 
-    async def open(self, unsigned: Statement | None) -> None:
-        """The store is open: find where the order of events goes on.
+    async def open(self, opened: Opened) -> None:
+        """Find where the order of events goes on.
 
         If there are events of an earlier version, which carry no code, they get one,
         and `unsigned` is written with the last of them. None is accepted after that.
         """
         (self._last,) = self._host.store.select("last_event")
-        if unsigned is not None:
-            await self._sign(unsigned)
+        if opened.unsigned is not None:
+            await self._sign(opened.unsigned)
 
     async def _sign(self, then: Statement) -> None:
         engine, seq = self._host, -1
@@ -192,16 +200,16 @@ class Events:
         )
         return (("open_wait", row),)
 
-    def recorded(self, run: Run, wait: AwaitEvent) -> None:
+    def _recorded(self, run: Run, wait: AwaitEvent) -> None:
         """A wait is durable: look back for it, if it asks for that."""
         if wait.since is not None:
             self._later(partial(self._look_back, (run.row.key, wait.call)))
 
-    def resumed(self, run: Run, wait: AwaitEvent) -> None:
+    def _resumed(self, run: Run, wait: AwaitEvent) -> None:
         """The run of an open wait was loaded."""
         self._enter(run, wait)
         if (run.row.key, wait.call) in self._looking_back:
-            self.recorded(run, wait)  # it may not have been told
+            self._recorded(run, wait)  # it may not have been told
 
     def _enter(self, run: Run, wait: AwaitEvent) -> None:
         channel = (run.row.workspace, wait.key)
@@ -229,7 +237,9 @@ class Events:
         return (("close_waits", (run.row.key,)),)
 
     def forget(self, run: Run) -> None:
-        """The run leaves memory; its waits are in the store."""
+        """Its waits are in the store."""
+        if not self._of_run:
+            return
         for call, wait in self._of_run.pop(run.row.key, {}).items():
             self._leave(run, call, wait)
 

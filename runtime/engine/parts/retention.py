@@ -4,6 +4,8 @@ import logging
 
 from everact.actors import TimerHandle
 from everact.runtime.engine.host import Host
+from everact.runtime.engine.parts.base import Part
+from everact.runtime.store.base import Opened
 
 logger = logging.getLogger("everact.engine")
 
@@ -14,7 +16,7 @@ BATCH = 200
 """Runs, events and request IDs deleted in one transaction, of each."""
 
 
-class Retention:
+class Retention(Part):
     """Deletes runs closed, and user events stored, longer than `keep` seconds ago.
 
     None keeps those; request IDs go after a day, whatever it is. A run stays while its
@@ -28,7 +30,10 @@ class Retention:
         self._keep = keep
         self._stopped = False
         self._handle: TimerHandle | None = None
-        if looks:
+        self._looks = looks
+
+    async def open(self, opened: Opened) -> None:
+        if self._looks:
             self._arm(INTERVAL)
 
     def stop(self) -> None:

@@ -10,22 +10,23 @@ As long as no queue has sets and no worker code of its own, nothing here is aske
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from everact.runtime.core.records import AttributeKind, RunTask, Started
+from everact.runtime.core.records import AttributeKind, Began, RunTask, Started
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.core.versions import BuildIdOp, Refused, VersionSets, updated
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine.attempt import TaskActor
-from everact.runtime.engine.host import Host, Run
+from everact.runtime.engine.host import Host, Run, Writes
+from everact.runtime.engine.parts.base import Part
 from everact.runtime.engine.reasons import WAITING
 from everact.runtime.engine.workers import Worker, lane_of
 from everact.runtime.errors import RPCError, StoreError
-from everact.runtime.store.base import RunRow, Statement, Write
+from everact.runtime.store.base import Opened, RunRow, Statement, Write
 from everact.runtime.store.searching import BUILD_IDS
 
 SCANNED = 100
@@ -37,7 +38,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(VersionSets).decode
 
 
-class Versions:
+class Versions(Part):
     """The version sets of one engine's queues; all methods on its loop."""
 
     def __init__(self, host: Host, scanned: int = SCANNED) -> None:
@@ -47,7 +48,10 @@ class Versions:
         self.scanned = scanned
         self.active = False
 
-    def open(self) -> None:
+    def writes(self) -> Mapping[type, Writes]:
+        return {Began: self._bind}
+
+    async def open(self, opened: Opened) -> None:
         """Read the sets of all queues."""
         self._read()
         for worker in self._host.workers.all:
@@ -149,13 +153,15 @@ class Versions:
     def _registry(self, worker: Worker) -> Registry:
         return self._host.registry if worker.registry is None else worker.registry
 
-    def bind(self, run: Run, _: object) -> tuple[Statement, ...]:
+    def _bind(self, run: Run, _: object) -> tuple[Statement, ...]:
         """Bind a run that begins to the build that its code is of, if it is new.
 
         Lists find it by this ID, which is an attribute of it as well.
         """
+        if not self._sets:
+            return ()
         row, state = run.row, run.state
-        if not self._sets or state.generation or state.script:
+        if state.generation or state.script:
             return ()
         if not row.build_id and self.of(row.workspace, row.queue):
             found = self._worker(row, state)

@@ -22,7 +22,8 @@ from everact.runtime.core.records import (
     UpsertAttributes,
 )
 from everact.runtime.core.statuses import RPCStatus
-from everact.runtime.engine.host import Host, Run
+from everact.runtime.engine.host import Host, Run, Writes
+from everact.runtime.engine.parts.base import Part
 from everact.runtime.errors import RPCError
 from everact.runtime.store import searching
 from everact.runtime.store.base import Statement, Write
@@ -37,7 +38,7 @@ LONGEST = 4_000
 """Characters of a text in the metadata that a run is found by."""
 
 
-class Visibility:
+class Visibility(Part):
     """Keys and attributes of one engine; all methods on its loop.
 
     `automatic` declares keys by their first use.
@@ -47,8 +48,9 @@ class Visibility:
         self._host = host
         self.automatic = automatic
         self._used: dict[tuple[str, str], AttributeKind] = {}
-        host.beside[Started] = self._started
-        host.beside[UpsertAttributes] = self._upserted
+
+    def writes(self) -> Mapping[type, Writes]:
+        return {Started: self._started, UpsertAttributes: self._upserted}
 
     # -- keys ------------------------------------------------------------------------
 

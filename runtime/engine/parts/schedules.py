@@ -27,9 +27,10 @@ from everact.runtime.core.schedules import (
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.host import Host, Run
 from everact.runtime.engine.loading import closing_of
+from everact.runtime.engine.parts.base import Part
 from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.errors import RPCError, ScheduleAlreadyRunning, StoreTampered
-from everact.runtime.store.base import Remembered, Statement, Write
+from everact.runtime.store.base import Remembered, RunRow, Statement, Write
 
 logger = logging.getLogger("everact.engine")
 
@@ -51,8 +52,8 @@ RETRY = 1.0
 """Seconds until a change that was not stored is tried again."""
 
 
-class Schedules:
-    """Schedules are acted on from `open` to `close`; all methods on the engine's loop.
+class Schedules(Part):
+    """Acts on schedules from `recover` to `stop`; all methods on the engine's loop.
 
     Every change is durable when its method returns; it is made even if the caller
     gives up. RPCError NOT_FOUND for a schedule that is not there.
@@ -74,13 +75,13 @@ class Schedules:
 
     # -- opening and closing ---------------------------------------------------------
 
-    def open(self) -> None:
+    def recover(self) -> None:
         """Look how runs ended meanwhile, and act on what is due."""
         for place in self._host.store.rows("running_schedules"):
             self._watch(place)
         self._fire_at(self._host.clock.now())
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Act no more; changes that are under way go on."""
         if self._timer is not None:
             self._timer.cancel()
@@ -127,13 +128,19 @@ class Schedules:
 
     # -- what happens ----------------------------------------------------------------
 
-    def run_closed(self, run: Run) -> None:
-        """The end of a run is durable; it may be the last of an action's chain."""
+    def closed(self, run: Run) -> None:
+        """It may be the last of an action's chain."""
+        if not self.watched:
+            return
         place = self.watched.get(run.state.start.first_run_id)
         if place is not None and not run.row.next_run_id:
-            self._closed(place, run.state.start.first_run_id, run.state.closing)
+            self._ended_run(place, run.state.start.first_run_id, run.state.closing)
 
-    def look(self, workspace: str, workflow_id: str, first_run_id: str) -> None:
+    def gone(self, key: int, row: RunRow | None) -> None:
+        if row is not None:
+            self._look(row.workspace, row.workflow_id, row.first_run_id)
+
+    def _look(self, workspace: str, workflow_id: str, first_run_id: str) -> None:
         """An action's run is perhaps at its end: see, if it is one of an action."""
         place = self.watched.get(first_run_id)
         if place is None:
@@ -148,7 +155,7 @@ class Schedules:
         except Exception:
             logger.exception("how run %s ended cannot be read", first_run_id)
             closing = None
-        self._closed(place, first_run_id, closing)
+        self._ended_run(place, first_run_id, closing)
 
     def _watch(self, place: Place) -> None:
         """Wait for the ends of a schedule's runs, some of which may have come."""
@@ -161,13 +168,13 @@ class Schedules:
             return
         for taken in running:
             self.watched[taken.run_id] = place
-            self.look(place[0], taken.workflow_id, taken.run_id)
+            self._look(place[0], taken.workflow_id, taken.run_id)
 
     def _watch_again(self, place: Place) -> None:
         if not self._host.stopping:
             self._watch(place)
 
-    def _closed(self, place: Place, run_id: str, closing: object) -> None:
+    def _ended_run(self, place: Place, run_id: str, closing: object) -> None:
         under_way = place in self._ends
         self._ends.setdefault(place, {})[run_id] = closing
         if not under_way:
