@@ -40,20 +40,20 @@ class Mutant(NamedTuple):
 MUTANTS = (
     Mutant(
         "effects before durability",
-        "runtime/engine/run/actor.py",
+        "runtime/engine/run/recording.py",
         "        engine.commits.add(write)\n        for command in commands:\n",
         "        engine.commits.add(write)\n        for command in commands:\n"
-        "            if type(command) is RunTask:\n"
-        "                start(self, command)\n",
+        "            if type(command) is records.RunTask:\n"
+        "                run.work.dispatch(command)\n",
         "tests/features/test_durability.py",
     ),
     Mutant(
         "an answer before durability",
-        "runtime/engine/run/actor.py",
+        "runtime/engine/run/recording.py",
         "        engine.commits.add(write)\n        for command in commands:\n",
         "        engine.commits.add(write)\n"
         "        if asked is not None:\n"
-        "            asked.settle(self)\n"
+        "            asked.settle(run)\n"
         "        for command in commands:\n",
         "tests/simulation/test_simulation.py tests/features/test_durability.py",
     ),
@@ -84,7 +84,7 @@ MUTANTS = (
     ),
     Mutant(
         "an older attempt's outcome is accepted",
-        "runtime/engine/run/actor.py",
+        "runtime/engine/run/releasing.py",
         "        if self.attempts.get(call) is attempt:\n            del self.attempts",
         "        if call in self.attempts:\n            del self.attempts",
         "tests/engine/test_seams.py tests/features/test_outside.py",
@@ -154,7 +154,7 @@ MUTANTS = (
     ),
     Mutant(
         "a task in its first step is not noted as on the loop",
-        "runtime/engine/run/releasing.py",
+        "runtime/engine/run/starting.py",
         "    on_loop[0] = run.row.key\n    on_loop[1] = command.call\n",
         "",
         "tests/engine/test_suspects.py",

@@ -154,10 +154,10 @@ class RunState:
         "updates",
     )
 
-    def __init__(self, start: Started) -> None:
+    def __init__(self, start: Started, generation: int = 0) -> None:
         self.start = start
         self.status = RunStatus.RUNNING
-        self.generation = 0
+        self.generation = generation
         self.seq = 0
         self.inbox_seq = start.inbox_seq
         self.time = 0.0
@@ -259,6 +259,24 @@ class RunState:
             shown += answer.shown
         self.issue(transition.commands)
         self.record(body, transition, shown, now)
+
+    # -- what the program was to be shown, and was not ---------------------------------
+
+    def keep(self, shown: Shown, reason: str = "") -> None:
+        """Keep for later what the program was to be shown; it is held for `reason`."""
+        self.pending = list(shown) + self.pending
+        self.held = reason
+        if not self.script:
+            self.began = False
+
+    def take_kept(self) -> Shown:
+        """All that is kept: it is shown now, or kept again."""
+        shown, self.pending = tuple(self.pending), []
+        return shown
+
+    def goes_on(self) -> None:
+        """The program has begun, though no row says so yet."""
+        self.held, self.began = None, True
 
     # -- what is open --------------------------------------------------------------
 

@@ -85,8 +85,9 @@ class Aside:
         reason = self.reasons.get(key) if run is None else (run.state.held or None)
         if reason and not reason.startswith(WAITING):
             return reason
-        if run is not None and not run.state.calls and not run.in_flight:
-            return f"stuck: {run.stuck}" if run.stuck else None
+        if run is not None and not run.state.calls and not run.journal.in_flight:
+            stuck = run.code.stuck
+            return f"stuck: {stuck}" if stuck else None
         return None
 
     # -- going on --------------------------------------------------------------------

@@ -299,7 +299,7 @@ class TaskActor(Actor):
                             self._ended()
                             return
                     self.settled = True
-                    self.run.outcome(Outcome(self, TaskCompleted(command.call, result)))
+                    self.run.report(Outcome(self, TaskCompleted(command.call, result)))
             if is_a(error, CompleteElsewhere):
                 self._hand_over()
             elif error is not None:
@@ -318,7 +318,7 @@ class TaskActor(Actor):
         if limits is not None and limits.left is not None:
             deadline = self.run.engine.clock.now() + limits.left
         handed = TaskHandedOver(self.command.call, self.number, deadline)
-        self.run.outcome(Outcome(self, handed))
+        self.run.report(Outcome(self, handed))
 
     def _stopped(self, error: BaseException) -> Failure:
         """The failure of a function that was cancelled, with what it says to that."""
@@ -389,7 +389,7 @@ class TaskActor(Actor):
 
     def _settle_failed(self, failure: Failure) -> None:
         self.settled = True
-        self.run.outcome(Outcome(self, TaskFailed(self.command.call, failure)))
+        self.run.report(Outcome(self, TaskFailed(self.command.call, failure)))
 
     def _ended(self) -> None:
         """The function is over, or never began: the slot is free."""

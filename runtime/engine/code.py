@@ -41,11 +41,11 @@ class Code:
         code, state = self.of(run.row, run.state), run.state
         if isinstance(code, str):
             return code
-        return run.drive(self.program(state.start, state.generation, code))
+        return run.code.drive(self.program(state.start, state.generation, code))
 
     def obstacle(self, run: Run) -> str | None:
         """Why the run's code cannot be run here and now; None if it can."""
-        if run.program is not None:
+        if run.code.program is not None:
             return None
         return self.build(run)
 

@@ -55,7 +55,7 @@ class Failing:
             text = "%s is loaded again after an error"
             isolation.log(logger, logging.ERROR, error, text, run)
         self._let_go(run)
-        if run.in_flight:
+        if run.journal.in_flight:
             self._host.leaving.add(run.row.key)
         else:
             self._host.not_opening(run)
@@ -93,7 +93,7 @@ class Failing:
             return
         logger.error("%s: a transition was refused: %s", run, error)
         self._host.not_opening(run)
-        run.fail_replies(error)
+        run.journal.fail_replies(error)
         if type(asked and asked.event) is Started:
             self.discard(run, None)
         else:
@@ -146,7 +146,7 @@ class Failing:
                 host.loop.call_soon(self._reload_or_tell, key, error)
         for key, run in runs.items():
             host.not_opening(run)
-            run.fail_replies(error)
+            run.journal.fail_replies(error)
             self._let_go(run)
             host.loop.call_soon(self._reload_or_tell, key, error)
 

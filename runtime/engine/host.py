@@ -52,6 +52,48 @@ class Attempt(Protocol):
         """Nobody waits for the outcome any more."""
 
 
+class RunCode(Protocol):
+    """The code of a run, as others know it."""
+
+    @property
+    def program(self) -> Program | None:
+        """What runs it; None if it is not begun, or cannot be run here."""
+
+    @property
+    def paused(self) -> object | None:
+        """The activation that was interrupted to give others a turn."""
+
+    @property
+    def stuck(self) -> str | None:
+        """Where the code waits for what cannot come."""
+
+    def drive(self, program: Program | None) -> str | None:
+        """Run `program` from now on; why it does not fit the history, or None."""
+
+    def rebuild(self) -> str | None:
+        """Make the program anew from what is recorded; why that cannot be, or None."""
+
+    def drop(self) -> None:
+        """Forget the code's frames; the state stays."""
+
+
+class RunJournal(Protocol):
+    """The journal of a run, as others know it."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many of its transitions are not durable yet."""
+
+    def when_durable(self, reply: "asyncio.Future[Any]", answer: Any) -> None:
+        """Answer once everything that the answer was computed from is durable."""
+
+    async def durable(self) -> None:
+        """Wait until what the run's memory shows now is durable."""
+
+    def fail_replies(self, error: BaseException) -> None:
+        """What it was asked, and did not answer, is answered with `error`."""
+
+
 class Run(Protocol):
     """One open run in memory; what it has is changed by it alone."""
 
@@ -62,22 +104,16 @@ class Run(Protocol):
     @property
     def state(self) -> RunState: ...
     @property
-    def program(self) -> Program | None: ...
+    def code(self) -> RunCode: ...
+    @property
+    def journal(self) -> RunJournal: ...
     @property
     def attempts(self) -> Mapping[int, Attempt]: ...
     @property
     def successor(self) -> "Run | None": ...
     @property
-    def in_flight(self) -> int:
-        """How many of its transitions are not durable yet."""
-
-    @property
     def dropped(self) -> bool:
         """Whether it has left memory: who still holds it holds nothing."""
-
-    @property
-    def paused(self) -> object | None:
-        """The activation that was interrupted to give others a turn."""
 
     @property
     def has_mail(self) -> bool:
@@ -86,6 +122,9 @@ class Run(Protocol):
     def post(self, message: Any) -> None:
         """Give it an event, or an `Asked`, in its turn."""
 
+    def report(self, message: Any) -> None:
+        """The same, for what it set off itself: after the effects under way."""
+
     def take(
         self, event: Event, asked: Asked | None, within: Write | None = None
     ) -> None:
@@ -93,9 +132,6 @@ class Run(Protocol):
 
     def refuse(self, event: Event, asked: Asked | None) -> None:
         """The event does not fit: forward, answer, or ignore it."""
-
-    def outcome(self, outcome: Any) -> None:
-        """An attempt reports."""
 
     def sent(self, call: int, failure: Any) -> None:
         """A message to another run is durable there, or refused."""
@@ -111,33 +147,14 @@ class Run(Protocol):
     def renew(self) -> None:
         """Be in the next generation from now on, as a tail call asked for."""
 
-    def drive(self, program: Program | None) -> str | None:
-        """Be driven by `program`; why it does not fit the history, or None."""
-
-    def drop_program(self) -> None:
-        """Forget the code's frames; the state stays."""
-
-    def rebuild(self) -> str | None:
-        """Make the program anew from what is recorded; why that cannot be, or None."""
+    def bind(self, build_id: str) -> None:
+        """Be of the code of `build_id` from now on."""
 
     def rest(self) -> None:
         """If it only waits now, it may be put away."""
 
-    def when_durable(self, reply: "asyncio.Future[Any]", answer: Any) -> None:
-        """Answer once everything that the answer was computed from is durable."""
-
-    async def durable(self) -> None:
-        """Wait until what its memory shows now is durable."""
-
-    def fail_replies(self, error: BaseException) -> None:
-        """What it was asked, and did not answer, is answered with `error`."""
-
     def leave(self) -> tuple[Any, ...]:
         """Leave memory; the messages that it has not read."""
-
-    @property
-    def stuck(self) -> str | None:
-        """Where the code waits for what cannot come."""
 
 
 Writes: TypeAlias = Callable[[Run, Any], tuple[Statement, ...]]

@@ -39,8 +39,7 @@ def load_state(seal: Seal, stored: Stored) -> Loaded:
         if state is None:
             first = transition.events[0]
             assert isinstance(first, Started)
-            state = RunState(first)
-            state.generation = row.generation
+            state = RunState(first, row.generation)
         if row.seq != state.seq:
             raise StoreTampered(
                 f"row {row.generation}/{state.seq} of run {run_id} is missing from the "

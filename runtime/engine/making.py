@@ -23,7 +23,7 @@ class Making:
 
     def __init__(self, host: RunHost, residency: Residency) -> None:
         self._host = host
-        self._residency = residency
+        self._runs = residency.runs
         self._opening: dict[tuple[str, str], RunActor] = {}
         self._next_key = 1
         self._nested = 0
@@ -56,7 +56,7 @@ class Making:
         host = self._host
         key, self._next_key = self._next_key, self._next_key + 1
         options, parent = started.options, started.parent
-        now = host.clock.now()
+        now = host.now()
         priority = options.extras.priority if options.extras else 0
         if not priority:
             known = host.registry.workflows.get(started.name)
@@ -84,7 +84,7 @@ class Making:
             build_id=host.versions.inherit(started, within),
         )
         run = host.system.launch(RunActor, host, row, RunState(started))
-        self._residency.add(run)
+        self._runs[key] = run
         self._opening[started.workspace, started.workflow_id] = run
         try:
             self._begin(run, asked, within)
@@ -101,7 +101,7 @@ class Making:
         elif self._nested >= NESTED:
             hold = ""  # it begins when its start is durable
         else:
-            hold = self._host.obstacle(run)
+            hold = self._host.build(run)
         self._nested += 1
         try:
             run.begin_new(asked, within, hold=hold)
@@ -129,8 +129,8 @@ class Making:
 
     def not_opening(self, run: Run) -> None:
         """The ID is held by the database, or by nobody any more."""
-        start = run.state.start
-        place = (start.workspace, start.workflow_id)
+        row = run.row
+        place = (row.workspace, row.workflow_id)
         if self._opening.get(place) is run:
             del self._opening[place]
 
@@ -146,7 +146,7 @@ class Making:
         row = self._host.store.find(workspace, workflow_id)
         if row is None or row.status:
             return None
-        run = self._residency.runs.get(row.key)
+        run = self._runs.get(row.key)
         if run is None:
             return row
         return None if run.state.status else run

@@ -53,10 +53,6 @@ class Residency:
 
     # -- coming in -------------------------------------------------------------------
 
-    def add(self, run: RunActor) -> None:
-        """A run that was just made is in memory."""
-        self.runs[run.row.key] = run
-
     async def loaded(self, key: int) -> RunActor | None:
         """The run in memory, as it is durable; None if it is closed or unknown."""
         if key in self.leaving:
@@ -85,14 +81,14 @@ class Residency:
             host.quarantine(stored.run, error)
             return None
         run = host.system.launch(RunActor, host, stored.run, loaded.state)
-        run.grown, run.checkpoint_bytes = loaded.grown, loaded.checkpoint_bytes
+        run.journal.restore(loaded)
         self.runs[key] = run
         reason = host.build(run) if run.state.held is None else None
         if reason is None or not host.hold_loaded(run, reason):
-            run.release_open(begin=begin and reason is None)
+            run.work.release_open(begin=begin and reason is None)
         for told in host.parts.loaded:
             told(run)
-        if not run.attempts:
+        if not run.work.attempts:
             self.idle(run)
         return run
 
@@ -157,7 +153,7 @@ class Residency:
 
     def _put_away(self, key: int) -> None:
         run = self.runs.get(key)
-        if run is None or run.in_flight or run.attempts or run.has_mail:
+        if run is None or run.journal.in_flight or run.work.attempts or run.has_mail:
             return
         moment = run.state.wake()
         if moment is not None and moment <= self._host.clock.now() + HORIZON:
@@ -215,7 +211,6 @@ class Residency:
         host.not_aside(key)
         if self._on_idle is not None:
             reply(self._on_idle, None)
-        assert state.closing is not None
         if state.status is not RunStatus.COMPLETED or host.debugs:
             telling.run_ended(run)
         host.waiting.closed(Closed(key, state.status, state.closing, row.next_run_id))
@@ -244,11 +239,11 @@ class Residency:
             handle.cancel()
             self._on_idle = None
         for run in self.runs.values():
-            run.stop_attempts()
+            run.work.stop()
         await asyncio.sleep(0)
 
     def close(self, error: BaseException) -> None:
         """Forget all runs; who waits for an answer of one is told `error`."""
         for run in list(self.runs.values()):
-            run.fail_replies(error)
+            run.journal.fail_replies(error)
             self.forget(run)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+import msgspec
+
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.errors import (
     EveractError,
@@ -17,18 +19,13 @@ from everact.runtime.errors import (
 )
 
 
-class Closed:
+class Closed(msgspec.Struct, eq=False):
     """How a run ended, for those who wait for its result."""
 
-    __slots__ = ("command", "key", "next_run_id", "status")
-
-    def __init__(
-        self, key: int, status: RunStatus, command: Any, next_run_id: str
-    ) -> None:
-        self.key = key
-        self.status = status
-        self.command = command
-        self.next_run_id = next_run_id
+    key: int
+    status: RunStatus
+    command: Any
+    next_run_id: str
 
 
 class Watcher(Protocol):

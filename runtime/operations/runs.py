@@ -403,7 +403,7 @@ async def _looked_at(engine: "Engine", ref: RunRef) -> "tuple[RunRow, RunActor |
         run = engine.runs.get(row.key)
         if run is None:
             return row, None
-        await run.durable()
+        await run.journal.durable()
         if run.row.status == row.status:
             return row, run
 

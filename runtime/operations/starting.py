@@ -115,7 +115,7 @@ class Resolution(NamedTuple):
         if self.made is not None:
             await self.made
         elif self.run is not None:
-            await self.run.durable()
+            await self.run.journal.durable()
         if self.in_the_way:
             raise WorkflowAlreadyStarted(row.workflow_id, row.name, row.run_id, closed)
         return _told(row, created=self.made is not None, key=row.key)

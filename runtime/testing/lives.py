@@ -75,7 +75,7 @@ class LifeRuntime(Runtime):
         if self._leave is not None:
             self._leave()
         for run in engine.runs.values():
-            run.drop_program()
+            run.code.drop()
         while engine._undo:  # if it died while it closed, that may be done
             engine._undo.pop()()
         for part, end in (("watchdog", "stop"), ("threads", "close")):

@@ -170,7 +170,7 @@ async def test_a_query_that_waits_for_a_slice_is_refused_at_the_close(
     async with Runtime(tmp_path / "a.db", registry=REGISTRY, clock=clock) as runtime:
         handle = await runtime.start(Spinning, id="s", task_timeout=1000)
         asked = asyncio.ensure_future(handle.query("here"))
-        while runtime.engine.runs[1].paused is None:
+        while runtime.engine.runs[1].code.paused is None:
             await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert not asked.done()

@@ -57,7 +57,7 @@ async def paused(
     handle = await runtime.start(busy, id=id)
     working = asyncio.ensure_future(handle.signal("work", 90_000))
     (run,) = runtime.engine.runs.values()
-    while run.paused is None:
+    while run.code.paused is None:
         await asyncio.sleep(0)
     return handle, working
 

@@ -187,7 +187,7 @@ async def test_a_signal_of_a_paused_activation_outlives_its_run_in_memory(
     handle = await runtime.start(Busy, id="busy")
     sending = asyncio.ensure_future(handle.signal("work", 30_000))
     (run,) = runtime.engine.runs.values()
-    while run.paused is None:
+    while run.code.paused is None:
         await asyncio.sleep(0)
     runtime.engine.discard(run, None)
     await asyncio.wait_for(sending, timeout=60)

@@ -58,7 +58,7 @@ class Labels(Part):
         return {StartTimer: lambda run, _: self.told.append("resumed StartTimer")}
 
     def _label(self, run: Run, _: Any) -> tuple[Statement, ...]:
-        self.told.append(f"writes with Started, {run.in_flight} in flight")
+        self.told.append(f"writes with Started, {run.journal.in_flight} in flight")
         row = (run.row.key, "label", 0, int(AttributeKind.KEYWORD), "red", None)
         return (("put_attribute", row),)
 

@@ -322,7 +322,7 @@ async def test_an_update_that_waits_is_taken_by_the_run_that_is_read_back(
         await turns()
         (run,) = runtime.engine.runs.values()
         runtime.engine.add_worker(Worker("served later"))
-        assert run.in_flight
+        assert run.journal.in_flight
         runtime.engine.discard(run, None)
         async with asyncio.timeout(60):
             assert await adding == "kept"
@@ -386,5 +386,5 @@ async def test_an_attempt_that_has_a_successor_is_not_heard(tmp_path: Path) -> N
         (newer,) = run.attempts.values()
         assert (older.number, newer.number) == (1, 2)
         value = run.engine.values.encode("the first", "its result")
-        run.outcome(Reported(older, TaskCompleted(older.command.call, value)))
+        run.report(Reported(older, TaskCompleted(older.command.call, value)))
         assert await handle.result() == "the second"

@@ -97,7 +97,7 @@ async def test_a_run_that_had_no_update_keeps_nothing_for_them(
     await handle.signal(Gate.unlock)
     run = runtime.engine.runs[1]
     assert run.state.updates is None
-    assert run.program.loop.running is None  # type: ignore[union-attr]
+    assert run.code.program.loop.running is None  # type: ignore[union-attr]
 
 
 async def test_updates_that_wait_for_code_are_limited_and_joined(

@@ -284,7 +284,11 @@ class World:
     def _compare_all(self) -> None:
         assert self.engine is not None
         for run in list(self.engine.runs.values()):
-            if not run.in_flight and not run.dropped and run.paused is None:
+            if (
+                not run.journal.in_flight
+                and not run.dropped
+                and run.code.paused is None
+            ):
                 try:
                     compare_live(self.image, run)
                 except Broken as broken:

@@ -25,8 +25,8 @@ from everact.runtime import (
 from everact.runtime.core.records import RunTask
 from everact.runtime.engine import interrupting
 from everact.runtime.engine.interrupting import NUMBER
-from everact.runtime.engine.run import releasing
-from everact.runtime.engine.run.actor import RunActor
+from everact.runtime.engine.run import starting
+from everact.runtime.engine.run.recording import Recording
 from everact.runtime.engine.watchdog import _Turns
 from everact.runtime.testing.lives import LifeLoop, LifeRuntime
 
@@ -187,15 +187,15 @@ def test_a_task_that_runs_before_its_request_is_durable_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A bug of the engine's, planted: effects do not wait for the commit."""
-    record = RunActor._record
+    record = Recording.record
 
-    def recorded(run: Any, turn: Any, commands: Any = ()) -> None:
+    def recorded(journal: Any, turn: Any, commands: Any = ()) -> None:
         for command in commands:
             if type(command) is RunTask:
-                releasing.start(run, command)
-        record(run, turn, commands)
+                starting.start(journal._run, command)
+        record(journal, turn, commands)
 
-    monkeypatch.setattr(RunActor, "_record", recorded)
+    monkeypatch.setattr(Recording, "record", recorded)
     with pytest.raises(AssertionError, match="before its request is durable"):
         testing.crash_everywhere(approving, registry=REGISTRY)
 

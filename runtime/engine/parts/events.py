@@ -292,7 +292,7 @@ class Events(Part):
                 continue
             if (
                 run is None
-                or run.paused is not None
+                or run.code.paused is not None
                 or (key, call) in self._looking_back
             ):
                 late = True

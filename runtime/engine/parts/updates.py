@@ -84,10 +84,10 @@ class Updates(Part):
         event, state = asked.event, run.state
         assert isinstance(event, UpdateAccepted)
         if not run.dropped and event.update_id in (state.updates or ()):
-            run.when_durable(asked.reply, run)
+            run.journal.when_durable(asked.reply, run)
         elif run.dropped or state.status:
             run.refuse(event, asked)
-        elif run.program is None or state.held is not None:
+        elif run.code.program is None or state.held is not None:
             self._admit(run, asked)
         elif self._let_in(run, asked):
             return
@@ -96,15 +96,15 @@ class Updates(Part):
     def _let_in(self, run: Run, asked: Asked) -> bool:
         """Put an update to the run's code: it is recorded, or else refused."""
         event: Any = asked.event
-        assert run.program is not None
+        assert run.code.program is not None
         with on_stage(self._host.on_loop, (run.row.key, CODE)):
-            failure = self._verdict(run, run.state.start, run.program, event)
+            failure = self._verdict(run, run.state.start, run.code.program, event)
         if failure is None:
             run.take(event, asked)
             return True
         if failure.type in (ReadOnlyError.__name__, Overran.__name__):
-            run.rebuild()
-        run.when_durable(asked.reply, Refused(run, failure))
+            run.code.rebuild()
+        run.journal.when_durable(asked.reply, Refused(run, failure))
         return False
 
     def begins_with(self, started: Started, event: UpdateAccepted) -> Failure | None:
@@ -164,7 +164,7 @@ class Updates(Part):
             return
         for asked in tuple(self.admitted.get(run.row.key, ())):
             event: Any = asked.event
-            if run.program is not None and run.program.takes(event.name):
+            if run.code.program is not None and run.code.program.takes(event.name):
                 self.admitted[run.row.key].remove(asked)
                 self._let_in(run, asked)
 
@@ -223,7 +223,7 @@ class Updates(Part):
             return None
         answer = _answer(state, update)
         if run is not None and (answer is not None or update is None):
-            await run.durable()
+            await run.journal.durable()
         if update is None:
             start = state.start
             raise RPCError(

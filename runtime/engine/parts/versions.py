@@ -165,7 +165,7 @@ class Versions(Part):
             return ()
         if not row.build_id and self.of(row.workspace, row.queue):
             found = self._worker(row, state)
-            row.build_id = "" if isinstance(found, str) else found.build_id
+            run.bind("" if isinstance(found, str) else found.build_id)
         if not row.build_id:
             return ()
         kind = int(AttributeKind.KEYWORD_LIST)
@@ -237,13 +237,17 @@ class Versions(Part):
         """Another build may be the one for runs and tasks of `queue`: let them move."""
         engine = self._host
         for run in list(engine.runs.values()):
-            if run.row.queue == queue and run.state.held is None and run.paused is None:
+            if (
+                run.row.queue == queue
+                and run.state.held is None
+                and run.code.paused is None
+            ):
                 self._move(run)
         engine.workers.line_up(queue, self.place)
         engine.look_again()
 
     def _move(self, run: Run) -> None:
-        engine, program = self._host, run.program
+        engine, program = self._host, run.code.program
         if program is None or run.dropped or run.state.status:
             return
         code = self.code(run.row, run.state)
@@ -251,7 +255,7 @@ class Versions(Part):
             known = code.workflows.get(run.state.start.name)
             if known is not None and known is getattr(program, "definition", None):
                 return
-        reason = run.rebuild()
+        reason = run.code.rebuild()
         if reason is not None:
             engine.hold_loaded(run, reason)
 

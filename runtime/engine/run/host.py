@@ -1,14 +1,24 @@
-"""What a run actor is given: `Host`, and those whom runs alone have to do with."""
+"""What a run is given, and how what it consists of knows it.
 
+`RunHost` is the engine, with those whom runs alone have to do with; `OwnRun` is the run
+itself, whose code, journal and work ask each other these verbs.
+"""
+
+import asyncio
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
-from everact.runtime.engine.host import Acts, Host, Writes
+from everact.runtime.core.records import Command, Event, RunTask
+from everact.runtime.core.state import RunState
+from everact.runtime.engine.attempt import TaskActor
+from everact.runtime.engine.host import Acts, Host, Run, RunCode, RunJournal, Writes
 from everact.runtime.engine.parts.base import Parts
 from everact.runtime.engine.parts.updates import Updates
 from everact.runtime.engine.parts.versions import Versions
 from everact.runtime.engine.run.relations import Relations
+from everact.runtime.engine.run.turn import Turn
 from everact.runtime.engine.suspects import Suspects
+from everact.runtime.store.base import Write
 
 
 class RunHost(Host, Protocol):
@@ -23,3 +33,66 @@ class RunHost(Host, Protocol):
     updates: Updates
     versions: Versions
     suspects: Suspects
+
+
+class OwnCode(RunCode, Protocol):
+    """Its code; see `activation`."""
+
+    def activated(self, turn: Turn, commands: list[Command] | None, over: bool) -> None:
+        """An activation ended with commands, wants another slice, or is over time."""
+
+    def interrupted(self, turn: Turn, error: BaseException) -> None:
+        """An activation did not come to its end."""
+
+
+class OwnJournal(RunJournal, Protocol):
+    """Its journal; see `recording`."""
+
+    in_flight: int
+    grown: int
+    after_commit: "list[tuple[asyncio.Future[Any], Any]] | None"
+
+    def record(self, turn: Turn, commands: tuple[Command, ...] = ()) -> None:
+        """Record a transition; `Unrecordable` if its commands cannot be."""
+
+    def committed(self, write: Write, error: BaseException | None) -> None:
+        """The transition is durable, or refused."""
+
+    def save(self, write: Write) -> None:
+        """Write a checkpoint, if the rows since the last one outweigh that."""
+
+
+class OwnWork(Protocol):
+    """What it set off; see `releasing`."""
+
+    attempts: dict[int, TaskActor]
+
+    def release(
+        self, events: tuple[Event, ...], commands: tuple[Command, ...]
+    ) -> list[Any]:
+        """Do what is durable now; what came in meanwhile, to be taken after it."""
+
+    def settle_early(self, early: list[Any]) -> None:
+        """Take what came in meanwhile, in its place in the line."""
+
+    def dispatch(self, command: RunTask) -> None:
+        """Start an attempt of an open task, as soon as a slot is free."""
+
+
+class OwnRun(Run, Protocol):
+    """The run, as what it consists of knows it."""
+
+    @property
+    def engine(self) -> RunHost: ...
+    @property
+    def code(self) -> OwnCode: ...
+    @property
+    def journal(self) -> OwnJournal: ...
+    @property
+    def work(self) -> OwnWork: ...
+
+    state: RunState
+    successor: Run | None
+
+    def adopt(self, attempt: TaskActor) -> None:
+        """Make an attempt known to its system, as a child of this run."""

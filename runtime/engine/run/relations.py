@@ -109,7 +109,7 @@ class Relations:
                 "asked by another run", start.run_id, request.request_id
             )
         asked = Asked(event, reply, request, follow=True)
-        if run.paused is not None or run is sender:
+        if run.code.paused is not None or run is sender:
             run.post(asked)
         else:
             run.take(event, asked, write)
@@ -245,7 +245,7 @@ class Relations:
         reason = GIVEN_UP if cancel_only else "its parent closed"
         ends = not cancel_only and command.on_close == TERMINATE
         event = TerminateRequested(reason) if ends else CancelRequested(reason)
-        if self._leaving >= NESTED or (run.paused is not None and not ends):
+        if self._leaving >= NESTED or (run.code.paused is not None and not ends):
             run.post(event)
             return
         self._leaving += 1
@@ -267,7 +267,7 @@ class Relations:
         run = self._addressed(*chain)
         if run is None:
             return
-        if run.paused is not None and type(event) is CancelRequested:
+        if run.code.paused is not None and type(event) is CancelRequested:
             run.post(event)
         else:
             run.take(event, None, write)

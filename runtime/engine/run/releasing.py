@@ -1,93 +1,240 @@
-"""Attempts as they are started, once the request for them is durable."""
+"""What a run's durable transitions set off: attempts, timers, answers, its end.
 
-from typing import TYPE_CHECKING, Any
+Everything here happens only after the commit. What an attempt reports while effects are
+released is taken after them, in its place in the line.
+"""
 
-from everact.runtime.core.records import RunTask, TaskCompleted, TaskFailed
-from everact.runtime.definitions.tasks import Task
-from everact.runtime.engine.attempt import TaskActor, performed
-from everact.runtime.isolation import contained
-from everact.runtime.values.outcomes import failure_of
-from everact.runtime.values.payloads import Converter
-from everact.runtime.values.status_of import results_are_mapped
+from typing import Any
 
-if TYPE_CHECKING:
-    import asyncio
+from everact.runtime.core.records import (
+    CancelCall,
+    CancelTask,
+    ChildStarted,
+    Command,
+    Event,
+    RunTask,
+    StartChild,
+    Started,
+    StartTimer,
+    TailCall,
+    TaskCompleted,
+    TaskFailed,
+    TaskHandedOver,
+    TaskReported,
+)
+from everact.runtime.core.state import BEGIN, Answer
+from everact.runtime.engine import outside, telling
+from everact.runtime.engine.attempt import Outcome, TaskActor
+from everact.runtime.engine.run import steps
+from everact.runtime.engine.run.host import OwnRun
+from everact.runtime.engine.run.recording import CLOSING, MESSAGES
+from everact.runtime.engine.run.starting import attempt_of, start
 
-    from everact.runtime.engine.run.actor import RunActor
-
-_new = object.__new__
-
-
-def attempt_of(run: "RunActor", command: RunTask, number: int) -> TaskActor:
-    """An attempt of a task that is not under way yet, and not known to its system."""
-    attempt = _new(TaskActor)
-    attempt.run = run
-    attempt.command = command
-    attempt.task = run.engine.registry.tasks.get(command.name)
-    attempt.worker = None
-    if number != 1:
-        attempt.number = number
-    return attempt
-
-
-def start(run: "RunActor", command: RunTask) -> TaskCompleted | TaskFailed | None:
-    """Start the first attempt of a task; its outcome, if it has one at once.
-
-    An attempt without limits that completes in its first step lives and dies in here,
-    and nobody else has seen it. Any other is enlisted as a child of its run, waits for
-    a slot if there is none, and reports to the run.
-    """
-    engine = run.engine
-    task = engine.registry.tasks.get(command.name)
-    worker = engine.workers.free(run.row.queue)
-    if (
-        task is None
-        or worker is None
-        or not task.simple
-        or command.options is not None
-        or engine.long_way
-        or command.call in run.attempts
-    ):
-        run.dispatch(command)
-        return None
-    attempt = _new(TaskActor)
-    attempt.run, attempt.command, attempt.task = run, command, task
-    attempt.worker = worker
-    on_loop = engine.on_loop  # left as it is: whoever releases a batch clears it
-    on_loop[0] = run.row.key
-    on_loop[1] = command.call
-    values = engine.values
-    kwargs: dict[str, Any] = {}
-    try:
-        args = tuple(map(values.decode, command.args))
-        if command.kwargs:
-            kwargs = {k: values.decode(a) for k, a in command.kwargs.items()}
-    except Exception as error:
-        return TaskFailed(command.call, failure_of(error, values=values))
-    worker.busy += 1
-    running = engine.start_task(performed(attempt, task.function, args, kwargs))
-    if running.done() and attempt._limits is None and not results_are_mapped():
-        result = _result(running, values, task)
-        if result is not None:
-            attempt.settled = True
-            attempt.worker = None
-            worker.busy -= 1
-            if worker.on_free is not None:
-                worker.on_free(worker)
-            return TaskCompleted(command.call, result)
-    run.attempts[command.call] = attempt
-    run.system.adopt(attempt, run)
-    attempt.enlisted = True
-    attempt.watch_task(running)
-    return None
+_FOLLOWED = frozenset({TaskFailed, Started, TaskHandedOver, TaskReported})
 
 
-def _result(
-    ended: "asyncio.Task[Any]", values: Converter, task: Task[..., Any]
-) -> bytes | None:
-    """The result of a task's function; None if it has none, whatever that means."""
-    try:
-        return values.encode(ended.result(), task.result_label)
-    except BaseException as error:
-        contained(error)
-        return None
+class Releasing:
+    """The attempts of one run, and the other effects of it."""
+
+    __slots__ = ("_run", "attempts", "early")
+
+    def __init__(self, run: OwnRun) -> None:
+        self._run = run
+        self.attempts: dict[int, TaskActor] = {}
+        self.early: list[Any] | None = None
+        """What comes in while effects are released; None at all other times."""
+
+    def settle(self, outcome: Outcome) -> None:
+        """Take what an attempt reports, if it is still the one under way."""
+        attempt, event = outcome.attempt, outcome.event
+        call = event.call
+        if self.attempts.get(call) is attempt:
+            del self.attempts[call]
+            if type(event) is not TaskCompleted:
+                self._keep_details(attempt)
+            self._run.take(event, None)
+            if type(event) is not TaskCompleted or self._run.engine.debugs:
+                telling.attempt_ended(attempt, event)
+
+    def settle_early(self, early: list[Any]) -> None:
+        """Take what came in while effects were released, in its place in the line."""
+        run = self._run
+        if run.has_mail:
+            for message in early:
+                run.post(message)
+            return
+        try:
+            for message in early:
+                kind = type(message)
+                if kind is TaskCompleted:
+                    steps.take(run, message)
+                elif kind is Outcome:
+                    self.settle(message)
+                else:
+                    run.take(message, None)
+        except Exception as error:
+            run.engine.discard(run, error)
+        if run.engine.steps:
+            steps.record(run.engine)
+
+    def report(self, event: TaskReported, now: float) -> Answer | None:
+        """Fold a report; an attempt that still runs here then has no more to say."""
+        if not outside.may_be_under_way(self._run, event):
+            return None
+        answer = self._run.state.apply(event, now)
+        attempt = None if answer is None else self.attempts.get(event.call)
+        if attempt is not None:
+            if event.outcome is None:
+                attempt.heartbeat(())
+            else:
+                del self.attempts[event.call]
+                attempt.outdo()
+        return answer
+
+    def release(
+        self, events: tuple[Event, ...], commands: tuple[Command, ...]
+    ) -> list[Any]:
+        """Do what is durable now; what came in meanwhile, to be taken after it."""
+        run = self._run
+        calls = run.state.calls
+        self.early = early = []
+        command: Any
+        try:
+            for command in commands:
+                if type(command) is RunTask:
+                    if command.call in calls:
+                        outcome = start(run, command)
+                        if outcome is not None:
+                            early.append(outcome)
+                else:
+                    self._release(type(command), command)
+            for event in events:
+                if type(event) in _FOLLOWED:
+                    self._follow(event)
+        except Exception as bug:  # the rest of the batch must not wait for ever
+            run.engine.discard(run, bug)
+        self.early = None
+        return early
+
+    def _release(self, kind: type, command: Any) -> None:
+        run = self._run
+        calls, engine = run.state.calls, run.engine
+        if kind in engine.released:
+            engine.released[kind](run, command)
+        if kind is StartTimer:
+            if command.call in calls:
+                engine.timers.add(command.due, run.row.key, command.call)
+        elif kind is CancelCall:
+            attempt = self.attempts.pop(command.call, None)
+            if attempt is not None:
+                attempt.stop_now()
+        elif kind is StartChild:
+            if command.announce and command.call in calls:
+                run.report(ChildStarted(command.call, command.run_id))
+        elif kind is TailCall:
+            if not run.state.status:  # ended while the tail call was on its way
+                engine.next_generation(run)
+        elif kind in CLOSING:
+            self._closed()
+        elif kind is CancelTask:
+            outside.stop(run, command.call)
+
+    def _follow(self, event: Any) -> None:
+        """What an event itself entails once it is durable."""
+        kind = type(event)
+        if kind is TaskFailed or (
+            kind in (TaskHandedOver, TaskReported) and outside.arms(self._run, event)
+        ):
+            self._arm_retry(event.call)
+        else:
+            run = self._run
+            run.engine.opened(run)
+            state = run.state
+            # One that a tail call ended begins its next life, and not this one.
+            ready = state.held == "" and state.closing is None
+            if ready and state._moment(BEGIN) is None:
+                run.engine.loop.call_soon(run.begin)
+            for due, number in state.moments():
+                if number <= 0:  # timers of calls are armed by their commands
+                    run.engine.timers.add(due, run.row.key, number)
+
+    def _arm_retry(self, call: int) -> None:
+        tries = self._run.state.tries.get(call) if self._run.state.tries else None
+        if tries is not None and tries.due is not None:
+            self._run.engine.timers.add(tries.due, self._run.row.key, call)
+
+    def _closed(self) -> None:
+        """The run's end is durable: tell everybody whom it concerns, and leave."""
+        run = self._run
+        if self.attempts:
+            self.stop()
+        run.code.drop()
+        run.engine.run_closed(run)
+
+    def dispatch(self, command: RunTask) -> None:
+        """Start an attempt of an open task, as soon as a slot is free."""
+        run, call = self._run, command.call
+        state, engine = run.state, run.engine
+        if engine.stopping or call in self.attempts:
+            return
+        if engine.suspects.convicts(run, command):
+            return
+        number = 1 if state.tries is None else state.attempt(call)
+        attempt = attempt_of(run, command, number)
+        self.attempts[call] = attempt
+        options, queue = command.options, run.row.queue
+        if options is not None:
+            queue = options.queue or queue
+            if options.queue_timeout is not None:
+                attempt.queued(options.queue_timeout)
+        if engine.versions.active:
+            queue = engine.versions.place(attempt)
+        if not engine.suspects.keeps(attempt, queue):
+            engine.workers.admit(attempt, queue)
+        if not attempt.over:
+            run.adopt(attempt)
+
+    def stop(self) -> None:
+        """Nobody waits for what they would say: it does not count now."""
+        attempts, self.attempts = self.attempts, {}
+        for attempt in attempts.values():
+            attempt.stop_now()
+
+    def _keep_details(self, attempt: TaskActor) -> None:
+        """Record the last heartbeat of an attempt that failed, before its failure."""
+        if attempt._limits is not None:
+            event = attempt._limits.flush()
+            if event is not None:
+                self._run.take(event, None)
+
+    def release_open(self, *, begin: bool) -> None:
+        """After loading: release again all that is recorded as open.
+
+        `begin` says that its code may go on if it was held.
+        """
+        run = self._run
+        state, engine = run.state, run.engine
+        if type(state.closing) is TailCall:
+            engine.next_generation(run)
+            return
+        resumed = engine.parts.resumed
+        for moment, number in state.moments():
+            engine.timers.add(moment, run.row.key, number)
+        for command in list(state.calls.values()):
+            if type(command) is RunTask:
+                tries = state.tries.get(command.call) if state.tries else None
+                due = tries.due if tries else None
+                if outside.kept_from_dispatch(tries):
+                    outside.stop(run, command.call)
+                elif due is None or due <= engine.clock.now():
+                    self.dispatch(command)
+            elif type(command) in MESSAGES:
+                engine.relations.send(run, command, None)
+            else:
+                resume = resumed.get(type(command))
+                if resume is not None:
+                    resume(run, command)
+        # Last: what the code asks for now is not durable yet, and not to be released.
+        delayed = not state.began and state._moment(BEGIN) is not None
+        if begin and state.held is not None and not delayed:
+            run.begin()

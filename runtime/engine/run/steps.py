@@ -1,8 +1,8 @@
 """The common case, for many runs at once: a task completes, the code asks for more.
 
-`RunActor.take` and `RunActor.committed` do the same for one run and for everything that
-can happen to it. Here is what happens nearly always, in three rounds over a batch that
-has become durable: start attempts, show their outcomes to the code, record what it
+`RunActor.take` and `Recording.committed` do the same for one run, and for everything
+that can happen to it. Here is what happens nearly always, in three rounds over a batch
+that has become durable: start attempts, show their outcomes to the code, record what it
 answers. Doing the same for many runs in a row keeps the processor's caches warm, and
 the writer gets its first rows early. Whatever is not common goes the long way.
 
@@ -10,7 +10,7 @@ The rule kept here: a step that was taken is recorded before the turn of the loo
 over, and before anything else is recorded (`RunActor` sees to that by `record`).
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from everact.runtime.core.blame import CODE
 from everact.runtime.core.records import (
@@ -21,13 +21,10 @@ from everact.runtime.core.records import (
     encode,
 )
 from everact.runtime.core.state import ACTIVE
-from everact.runtime.engine.run.host import RunHost
-from everact.runtime.engine.run.releasing import start
+from everact.runtime.engine.run.host import OwnRun, RunHost
+from everact.runtime.engine.run.starting import start
 from everact.runtime.engine.run.turn import Turn
 from everact.runtime.store.base import Write
-
-if TYPE_CHECKING:
-    from everact.runtime.engine.run.actor import RunActor
 
 CHECKPOINT_BYTES = 16 * 1024
 """Journal bytes since the last checkpoint below which none is written."""
@@ -38,15 +35,15 @@ EARLY = 64
 
 def release(engine: RunHost, writes: list[Write]) -> None:
     """Release what a commit made durable."""
-    outcomes: list[tuple[RunActor, Any]] = []
+    outcomes: list[tuple[OwnRun, Any]] = []
     watched = engine.refusals or engine.waiting.followers
     for write in writes:
         tasks = write.tasks
-        run: RunActor = write.effects
-        if tasks is None or watched or run.dropped or run.after_commit:
+        run: OwnRun = write.effects
+        if tasks is None or watched or run.dropped or run.journal.after_commit:
             write.done(write, None)
         else:
-            run.in_flight -= 1
+            run.journal.in_flight -= 1
             _start(run, tasks, outcomes)
     left = EARLY
     for run, outcome in outcomes:
@@ -71,9 +68,9 @@ def release(engine: RunHost, writes: list[Write]) -> None:
 
 
 def _start(
-    run: "RunActor",
+    run: OwnRun,
     tasks: tuple[RunTask, ...],
-    outcomes: "list[tuple[RunActor, Any]]",
+    outcomes: list[tuple[OwnRun, Any]],
 ) -> None:
     """Start attempts, and add the outcomes of those that have one at once."""
     calls, early = run.state.calls, False
@@ -90,15 +87,14 @@ def _start(
         run.rest()
 
 
-def take(run: "RunActor", event: TaskCompleted) -> None:
+def take(run: OwnRun, event: TaskCompleted) -> None:
     """Take a task's completion, and show it to the code."""
-    state, engine, program = run.state, run.engine, run.program
-    if run.dropped or run.paused is not None or not state.complete(event):
+    state, engine, code = run.state, run.engine, run.code
+    if run.dropped or code.paused is not None or not state.complete(event):
         run.take(event, None)
         return
     now = engine.now()
     now = max(now, state.time)
-    assert program is not None
     events = (event,)
     row = run.row
     on_loop = engine.on_loop  # left as it is: whoever takes a batch clears it
@@ -109,11 +105,11 @@ def take(run: "RunActor", event: TaskCompleted) -> None:
     watchdog.limit = state.start.options.task_timeout
     watchdog.run = run
     try:
-        commands = program.activate(events, now)
+        commands = code.program.activate(events, now)  # type: ignore[union-attr]
         watchdog.run = None
         over = watchdog.armed and watchdog.leave()
     except BaseException as error:
-        run.interrupted(Turn(events, events, now), error)
+        code.interrupted(Turn(events, events, now), error)
         return
     if (
         commands is None
@@ -124,16 +120,16 @@ def take(run: "RunActor", event: TaskCompleted) -> None:
         or not (commands or state.running)
         or not _only_tasks(commands)
     ):
-        run.activated(Turn(events, events, now), commands, over)
+        code.activated(Turn(events, events, now), commands, over)
         return
     # Nothing of the index row changes: a journal row will say it all.
     tasks: tuple[Any, ...] = tuple(commands)
     state.open(tasks, now)
-    run.in_flight += 1
+    run.journal.in_flight += 1
     engine.steps.append((run, now, events, tasks))
 
 
-def record(engine: RunHost, midway: "RunActor | None" = None) -> None:
+def record(engine: RunHost, midway: OwnRun | None = None) -> None:
     """Record the steps that were taken; `midway` is a run that has taken one more.
 
     A checkpoint is of the state as it is now, so only the last row of a run can have
@@ -141,31 +137,32 @@ def record(engine: RunHost, midway: "RunActor | None" = None) -> None:
     """
     steps, engine.steps = engine.steps, []
     seal, add = engine.seal.row, engine.commits.add
-    outgrown: dict[RunActor, Write] | None = None
+    outgrown: dict[OwnRun, Write] | None = None
     for run, now, events, tasks in steps:
+        journal = run.journal
         if run.dropped:
-            run.in_flight -= 1
-            if not run.in_flight:
+            journal.in_flight -= 1
+            if not journal.in_flight:
                 engine.left(run)
             continue
         state, row = run.state, run.row
         try:
             body = encode(Transition(now, events, tasks))
         except Exception as bug:  # the other steps must be recorded all the same
-            run.in_flight -= 1
+            journal.in_flight -= 1
             engine.discard(run, bug)
             continue
         sealed = seal(row.key, row.run_id, state.generation, state.seq, body)
         state.append(body)
-        write = Write(sealed, run.committed, tasks=tasks, effects=run)
-        run.grown = grown = run.grown + len(body)
+        write = Write(sealed, journal.committed, tasks=tasks, effects=run)
+        journal.grown = grown = journal.grown + len(body)
         if grown > CHECKPOINT_BYTES:
             outgrown = outgrown or {}
             outgrown[run] = write
         add(write)
     for run, write in (outgrown or {}).items():
-        if run is not midway and run.paused is None:
-            run.grow(0, write)
+        if run is not midway and run.code.paused is None:
+            run.journal.save(write)
 
 
 def _only_tasks(commands: list[Command]) -> bool:

@@ -1,0 +1,265 @@
+"""How a transition of a run is recorded, and what waits until it is durable.
+
+Events and commands together become one journal row. With it, in one transaction, go the
+run's row in the index, what the parts write, messages to other runs, and a successor.
+"""
+
+import asyncio
+from typing import Any
+
+from msgspec.structs import replace
+
+from everact.runtime.core import chain, records
+from everact.runtime.core.records import (
+    CancelCall,
+    CancelRun,
+    CancelTask,
+    Command,
+    Complete,
+    ContinueAsNew,
+    Event,
+    Fail,
+    SignalRun,
+    StartChild,
+    TailCall,
+    Transition,
+)
+from everact.runtime.core.state import ACTIVE
+from everact.runtime.engine.loading import Loaded
+from everact.runtime.engine.run import steps
+from everact.runtime.engine.run.host import OwnRun
+from everact.runtime.engine.run.turn import Turn
+from everact.runtime.engine.waiting import copy_of, fail
+from everact.runtime.isolation import shown
+from everact.runtime.store.base import Statement, Write
+
+CLOSING = frozenset({Complete, Fail, ContinueAsNew, TailCall})
+"""Commands that end a run, or a generation of it."""
+
+MESSAGES = frozenset({StartChild, SignalRun, CancelRun})
+"""Commands that concern another run: done in the same transaction."""
+
+
+class Unrecordable(Exception):
+    """Commands hold a name or an option of the author's that no row can have."""
+
+
+class Recording:
+    """The journal of one run, and what of it is durable."""
+
+    __slots__ = ("__dict__", "_run", "grown", "in_flight")
+
+    # Most runs have neither: they are in an instance only where they are not this.
+    checkpoint_bytes = 0
+    after_commit: "list[tuple[asyncio.Future[Any], Any]] | None" = None
+    """Answers that wait until nothing is in flight."""
+
+    def __init__(self, run: OwnRun) -> None:
+        self._run = run
+        self.in_flight = 0
+        """Transitions that are not durable yet."""
+        self.grown = 0
+        """Bytes of the rows since the last checkpoint."""
+
+    def restore(self, loaded: Loaded) -> None:
+        """The run was read back."""
+        self.grown, self.checkpoint_bytes = loaded.grown, loaded.checkpoint_bytes
+
+    def renew(self) -> None:
+        """The rows of earlier generations do not count any more."""
+        self.grown = self.checkpoint_bytes = 0
+
+    def record(self, turn: Turn, commands: tuple[Command, ...] = ()) -> None:
+        events, now, asked = turn.events, turn.now, turn.asked
+        insert, within = turn.insert, turn.within
+        run = self._run
+        engine, state, row = run.engine, run.state, run.row
+        if engine.steps:
+            steps.record(engine, run)
+        transition = Transition(now, events, commands)
+        try:
+            body = records.encode(transition)
+        except Exception as error:
+            raise Unrecordable(shown(error)) from error
+        seq = state.seq
+        closes = bool(commands) and type(commands[-1]) in CLOSING
+        children = self._left_children(commands, closes) if state.children else ()
+        also = self._written(events, commands)
+        state.issue(commands)
+        state.record(body, transition, turn.shown, now)
+        sealed = engine.seal.row(
+            row.key, state.start.run_id, state.generation, seq, body
+        )
+        write = Write(sealed, self.committed)
+        write.effects = (events, commands, asked)
+        write.also = also
+        write.within = within
+        self.in_flight += 1
+        if asked is not None:
+            write.request = asked.request
+        wake = None if state.status else self._wake()
+        aside = "" if state.status else (state.held or "")
+        if state.status and not row.status:
+            self._close_row(write, now)
+        renamed = state.renamed is not None and self._rename(state.renamed)
+        if insert and not state.generation:
+            row.wake_at, row.aside = wake, aside
+            write.insert = replace(row)
+        elif closes or renamed or wake != row.wake_at or aside != row.aside or insert:
+            row.wake_at, row.aside = wake, aside
+            row.generation, row.inbox_seq = state.generation, state.inbox_seq
+            write.change = replace(row)
+        write.drop_before = (state.generation or None) if insert else None
+        self.grown = grown = self.grown + len(body)
+        if grown > steps.CHECKPOINT_BYTES:
+            self.save(write)
+        engine.commits.add(write)
+        for command in commands:
+            if type(command) in MESSAGES:
+                engine.relations.send(run, command, write)
+        if children:
+            engine.relations.leave_children(children, write)
+        if closes:
+            self._succeed(write, now)
+
+    def _written(
+        self, events: tuple[Event, ...], commands: tuple[Command, ...]
+    ) -> tuple[Statement, ...]:
+        """What parts write with the records, made before the commands are folded."""
+        run = self._run
+        find = run.engine.written.get
+        found: tuple[Statement, ...] = ()
+        for record in events + commands:
+            write = find(type(record))
+            if write is not None:
+                found += write(run, record)
+        return found
+
+    def _wake(self) -> float | None:
+        """When it must be in memory: at once if a child's end is on its way to it."""
+        run = self._run
+        state, owed = run.state, run.engine.relations.owed
+        if (state.running and state.tries is None) or (owed and run.row.key in owed):
+            return ACTIVE
+        return state.wake()
+
+    def _rename(self, name: str) -> bool:
+        """Put the run's name into its row; whether that changes it."""
+        before, self._run.row.run_name = self._run.row.run_name, name
+        return before != name
+
+    def _close_row(self, write: Write, now: float) -> None:
+        state, row = self._run.state, self._run.row
+        row.status, row.closed_at = int(state.status), now
+        parent = state.start.parent
+        if parent is not None:
+            write.wake = parent.key
+            self._run.engine.relations.owe(parent.key, parent.call)
+
+    def _succeed(self, write: Write, now: float) -> None:
+        """Start the successor of a closed run in the same transaction."""
+        engine, state = self._run.engine, self._run.state
+        if not state.status:
+            return
+        if type(state.closing) is Complete and not chain.cron_of(state.start.options):
+            return
+        carried = chain.unread(state)
+        started = chain.successor(state, carried, engine.new_id(), now)
+        if started is None:
+            return
+        assert write.change is not None or write.insert is not None
+        row = write.change or write.insert
+        assert row is not None
+        self._run.row.next_run_id = row.next_run_id = started.run_id
+        self._run.successor = engine.make(started, None, write)
+
+    def save(self, write: Write) -> None:
+        """Write a checkpoint, if the rows since the last one outweigh that."""
+        run = self._run
+        if self.grown <= self.checkpoint_bytes or run.state.status:
+            return
+        write.checkpoint = run.engine.seal.checkpoint(run.row.key, run.state)
+        self.checkpoint_bytes = len(write.checkpoint.body)
+        self.grown = 0
+
+    def _left_children(
+        self, commands: tuple[Command, ...], closes: bool
+    ) -> list[tuple[StartChild, bool]]:
+        """The children that `commands` leave: all open ones, or those asked to stop."""
+        calls = self._run.state.calls
+        left: list[tuple[Command | None, bool]]
+        if closes:
+            left = [(c, False) for c in (*calls.values(), *commands)]
+        else:
+            left = [
+                (calls.get(c.call), True)
+                for c in commands
+                if isinstance(c, (CancelCall, CancelTask))
+            ]
+        return [(c, cancel) for c, cancel in left if type(c) is StartChild]
+
+    def committed(self, write: Write, error: BaseException | None) -> None:
+        """The transition is durable, or refused: release its effects, or drop all."""
+        self.in_flight -= 1
+        run = self._run
+        engine = run.engine
+        if write.tasks is not None:
+            write.effects = ((), write.tasks, None)
+        events, commands, asked = write.effects
+        if run.dropped and not self.in_flight:
+            engine.left(run)
+        if error is not None:
+            engine.refused(run, write, error)
+            return
+        if engine.refusals:
+            engine.refusals.pop(run.row.key, None)
+        early = None if run.dropped else run.work.release(events, commands)
+        if asked is not None:
+            asked.settle(run)
+        if engine.waiting.followers:
+            engine.waiting.transitioned(run.row.key)
+        if engine.updates.admitted and not run.dropped:
+            engine.updates.go_on(run)
+        if self.after_commit and not self.in_flight:
+            self._reply_all()
+        if early:
+            run.work.settle_early(early)
+        elif not run.dropped:
+            run.rest()
+        engine.on_loop[0] = 0
+
+    def _reply_all(self) -> None:
+        waiting, self.after_commit = self.after_commit, None
+        for reply, answer in waiting or ():
+            _reply(reply, answer)
+
+    def when_durable(self, reply: "asyncio.Future[Any]", answer: Any) -> None:
+        """Answer once everything that the answer was computed from is durable."""
+        if not self.in_flight or self._run.dropped:
+            _reply(reply, answer)
+            return
+        if self.after_commit is None:
+            self.after_commit = []
+        self.after_commit.append((reply, answer))
+
+    async def durable(self) -> None:
+        """Wait until what the run's memory shows now is durable."""
+        if self.in_flight:
+            reply: asyncio.Future[Any] = self._run.engine.loop.create_future()
+            self.when_durable(reply, None)
+            await reply
+
+    def fail_replies(self, error: BaseException) -> None:
+        """Who waits for something to be durable is told `error`."""
+        for reply, _ in self.after_commit or ():
+            fail(reply, copy_of(error))
+        self.after_commit = None
+
+
+def _reply(reply: "asyncio.Future[Any]", answer: Any) -> None:
+    if reply.done():
+        return
+    if isinstance(answer, BaseException):
+        reply.set_exception(answer)
+    else:
+        reply.set_result(answer)
