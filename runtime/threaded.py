@@ -10,8 +10,8 @@ from everact.runtime.client.blocking import BlockingClient
 from everact.runtime.client.interceptors import ClientInterceptor
 from everact.runtime.client.loop_thread import LoopThread, refuse_on_loop
 from everact.runtime.core.durations import Duration
+from everact.runtime.core.keywords import closed
 from everact.runtime.definitions.interceptors import WorkerInterceptor
-from everact.runtime.definitions.keywords import closed
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.embedded import DEFAULT_FILE, Runtime
 from everact.runtime.engine.workers import Worker
