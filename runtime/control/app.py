@@ -24,7 +24,6 @@ from everact.runtime.control.tracing import operation_span, tracing
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import EveractError, RPCError, RuntimeStateError
 from everact.runtime.isolation import contained, log
-from everact.runtime.operations.arguments import typed
 from everact.runtime.operations.base import Operation
 from everact.runtime.operations.requests import carry_out
 from everact.runtime.operations.table import OPERATIONS
@@ -85,7 +84,7 @@ def _answering(engine: "Engine", operation: Operation) -> Handler:
     async def answer(request: web.Request) -> web.Response:
         asked = await _asked(request, engine, operation)
         with operation_span(operation.name):
-            answering = carry_out(engine, asked.request, typed)
+            answering = carry_out(engine, asked.request, operation.typed)
             if not operation.waits:
                 found = await answering
             else:
