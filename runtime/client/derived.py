@@ -53,9 +53,10 @@ class Blocking(Generic[N]):
                 member.__module__ = cls.__module__
 
     def __repr__(self) -> str:
-        name, own = type(self).__name__, f"<{type(self._wrapped).__name__} "
-        said = repr(self._wrapped)
-        return f"<{name} {said.removeprefix(own)}" if said.startswith(own) else said
+        own, said = f"<{type(self._wrapped).__name__} ", repr(self._wrapped)
+        if not said.startswith(own):
+            return super().__repr__()
+        return f"<{type(self).__name__} {said.removeprefix(own)}"
 
 
 def waits(
@@ -112,7 +113,7 @@ def _derived(
     call.__annotations__ = {**verb.__annotations__, "return": returned}
     call.__signature__ = signature.replace(return_annotation=returned)  # type: ignore[attr-defined]
     said = f"This is the blocking form of `{verb.__qualname__}`{_how(verb, shape)}."
-    call.__doc__ = f"{inspect.getdoc(verb)}\n\n{said}"
+    call.__doc__ = f"{inspect.getdoc(verb) or ''}\n\n{said}"
     return call
 
 
