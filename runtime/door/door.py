@@ -21,7 +21,6 @@ from everact.runtime.door.rights import check_access, check_workspaces
 from everact.runtime.door.spans import operation_span
 from everact.runtime.errors import RPCError, RuntimeStateError
 from everact.runtime.operations.access import EVERY_WORKSPACE
-from everact.runtime.operations.arguments import typed
 from everact.runtime.operations.base import OPERATIONS, Item, Operation, Request
 from everact.runtime.operations.requests import carry_out
 
@@ -93,7 +92,7 @@ class Door:
             request = replace(request, request_id=request_id)
         async with self.callers.while_it_counts(caller):
             with operation_span(operation.name):
-                answer = carry_out(self.engine, request, typed)
+                answer = carry_out(self.engine, request, operation.typed)
                 if not operation.waits:
                     return await answer
                 found = await _within(wait, answer)
