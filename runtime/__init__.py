@@ -6,13 +6,11 @@ Everything that a user needs is re-exported here; see `Runtime`, `workflow`, `ta
 from everact.runtime.client.blocking import (
     BlockingClient,
     BlockingHandle,
-    BlockingTaskHandle,
-)
-from everact.runtime.client.blocking_schedules import (
     BlockingSchedule,
     BlockingSchedules,
+    BlockingTaskHandle,
+    BlockingUpdate,
 )
-from everact.runtime.client.blocking_updates import BlockingUpdate
 from everact.runtime.client.client import Client
 from everact.runtime.client.events import EventView
 from everact.runtime.client.handle import RunHandle

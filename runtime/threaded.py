@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Self, TypedDict, Unpack
 
 from everact.actors import Clock
-from everact.runtime.client.blocking import BlockingClient, LoopThread, refuse_on_loop
+from everact.runtime.client.blocking import BlockingClient
 from everact.runtime.client.interceptors import ClientInterceptor
+from everact.runtime.client.loop_thread import LoopThread, refuse_on_loop
 from everact.runtime.core.durations import Duration
 from everact.runtime.core.keywords import closed
 from everact.runtime.definitions.interceptors import WorkerInterceptor

@@ -5,6 +5,7 @@ from typing import Any, Final
 import click
 from rich.tree import Tree
 
+from everact.runtime.cli.asking import asked
 from everact.runtime.cli.options import (
     DURATION,
     Remote,
@@ -13,7 +14,6 @@ from everact.runtime.cli.options import (
     remote,
 )
 from everact.runtime.cli.output import Output, plain, table, value_shown
-from everact.runtime.client.client import Client
 from everact.runtime.operations.actors import (
     ActorNode,
     ActorTree,
@@ -165,10 +165,7 @@ def stop(engine: Remote, out: Output, actor: str) -> None:
 
 
 def _ask(engine: Remote, request: Request[Any], limit: float = 60.0) -> Any:
-    async def work(client: Client) -> Any:
-        return await client.operator_service.call(request)
-
-    return engine.call(work, limit=limit)
+    return asked(engine, lambda client: client.operator_service.call(request), limit)
 
 
 COMMANDS: Final = (actors,)

@@ -1,12 +1,13 @@
 """Commands for builds of author code: `everact versions …`."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import click
 
+from everact.runtime.cli.asking import asked
 from everact.runtime.cli.options import Remote, bad_input, remote
 from everact.runtime.cli.output import Output
-from everact.runtime.client.client import Client
 from everact.runtime.core.versions import (
     AddCompatible,
     AddNewDefault,
@@ -44,13 +45,13 @@ def _answer(out: Output, queue: str, found: VersionSets) -> None:
     out.answer(data, _shown(queue, found))
 
 
-def _update(engine: Remote, out: Output, queue: str, operation: BuildIdOp) -> None:
-    async def work(client: Client) -> VersionSets:
-        with bad_input():
-            updating = client.versions.update(queue, operation)
-        return await updating
-
-    _answer(out, queue, engine.call(work))
+def _update(
+    engine: Remote, out: Output, queue: str, kind: Callable[..., BuildIdOp], *ids: Any
+) -> None:
+    with bad_input():
+        operation = kind(*ids)
+    found = asked(engine, lambda client: client.versions.update(queue, operation))
+    _answer(out, queue, found)
 
 
 @builds.command()
@@ -64,11 +65,8 @@ def show(engine: Remote, out: Output, queue: str, max_sets: int | None) -> None:
     Example:
       everact versions show default
     """
-
-    async def work(client: Client) -> VersionSets:
-        return await client.versions.sets(queue, max_sets=max_sets)
-
-    _answer(out, queue, engine.call(work))
+    found = asked(engine, lambda client: client.versions.sets(queue, max_sets=max_sets))
+    _answer(out, queue, found)
 
 
 @builds.command("add-default")
@@ -82,9 +80,7 @@ def add_default(engine: Remote, out: Output, queue: str, build_id: str) -> None:
     Example:
       everact versions add-default default 2.0
     """
-    with bad_input():
-        operation = AddNewDefault(build_id)
-    _update(engine, out, queue, operation)
+    _update(engine, out, queue, AddNewDefault, build_id)
 
 
 @builds.command("add-compatible")
@@ -102,9 +98,7 @@ def add_compatible(
     Example:
       everact versions add-compatible default 1.1 1.0
     """
-    with bad_input():
-        operation = AddCompatible(build_id, existing, promote)
-    _update(engine, out, queue, operation)
+    _update(engine, out, queue, AddCompatible, build_id, existing, promote)
 
 
 @builds.command("promote-set")
@@ -118,9 +112,7 @@ def promote_set(engine: Remote, out: Output, queue: str, build_id: str) -> None:
     Example:
       everact versions promote-set default 1.0
     """
-    with bad_input():
-        operation = PromoteSet(build_id)
-    _update(engine, out, queue, operation)
+    _update(engine, out, queue, PromoteSet, build_id)
 
 
 @builds.command()
@@ -134,9 +126,7 @@ def promote(engine: Remote, out: Output, queue: str, build_id: str) -> None:
     Example:
       everact versions promote default 1.0
     """
-    with bad_input():
-        operation = PromoteBuildId(build_id)
-    _update(engine, out, queue, operation)
+    _update(engine, out, queue, PromoteBuildId, build_id)
 
 
 @builds.command()
@@ -153,9 +143,7 @@ def merge(
     Example:
       everact versions merge default 1.1 2.0
     """
-    with bad_input():
-        operation = MergeSets(primary, secondary)
-    _update(engine, out, queue, operation)
+    _update(engine, out, queue, MergeSets, primary, secondary)
 
 
 @builds.command()
@@ -185,29 +173,26 @@ def reachability(
       everact versions reachability 1.0 1.1
       everact versions reachability --unversioned --queue default
     """
-    asked = (*build_ids, "") if unversioned else build_ids
-
-    async def work(client: Client) -> None:
-        with bad_input():
-            found = await client.versions.reachability(asked, queues=queues, kind=kind)
-        lines = [
-            f"{build_id or 'no build ID'} on {queue}: "
-            + (", ".join(kinds) or "by nothing")
+    ids = (*build_ids, "") if unversioned else build_ids
+    found = asked(
+        engine,
+        lambda client: client.versions.reachability(ids, queues=queues, kind=kind),
+    )
+    lines = [
+        f"{build_id or 'no build ID'} on {queue}: " + (", ".join(kinds) or "by nothing")
+        for build_id, on in found.reachable.items()
+        for queue, kinds in on.items()
+    ]
+    data = {
+        "reachable": {
+            build_id: {queue: list(kinds) for queue, kinds in on.items()}
             for build_id, on in found.reachable.items()
-            for queue, kinds in on.items()
-        ]
-        data = {
-            "reachable": {
-                build_id: {queue: list(kinds) for queue, kinds in on.items()}
-                for build_id, on in found.reachable.items()
-            },
-            "unretrieved": {b: list(q) for b, q in found.unretrieved.items()},
-        }
-        out.answer(data, "\n".join(lines) or "no queue knows these build IDs")
-        for build_id, left in found.unretrieved.items():
-            out.note(f"{build_id}: not looked at: {', '.join(left)}; ask with --queue")
-
-    engine.call(work)
+        },
+        "unretrieved": {b: list(q) for b, q in found.unretrieved.items()},
+    }
+    out.answer(data, "\n".join(lines) or "no queue knows these build IDs")
+    for build_id, left in found.unretrieved.items():
+        out.note(f"{build_id}: not looked at: {', '.join(left)}; ask with --queue")
 
 
 COMMANDS: Final = (builds,)

@@ -4,10 +4,10 @@ from typing import Any, Final
 
 import click
 
+from everact.runtime.cli.asking import asked
 from everact.runtime.cli.exits import Mistake
 from everact.runtime.cli.options import (
     Remote,
-    bad_input,
     json_value,
     named_values,
     remote,
@@ -53,14 +53,12 @@ def push(
     """
     given = json_value(payload, "--payload")
     noted = named_values(metadata, "--metadata")
-
-    async def work(client: Client) -> str:
-        with bad_input():
-            return await client.events.push(
-                key, given, scope=scope, metadata=noted, request_id=request_id
-            )
-
-    event_id = engine.call(work)
+    event_id = asked(
+        engine,
+        lambda client: client.events.push(
+            key, given, scope=scope, metadata=noted, request_id=request_id
+        ),
+    )
     out.answer({"event_id": event_id, "key": key}, event_id)
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 import click
 from rich.text import Text
 
+from everact.runtime.cli.asking import asked
 from everact.runtime.cli.options import Remote, remote, unserved
 from everact.runtime.cli.output import (
     Output,
@@ -18,19 +19,19 @@ from everact.runtime.cli.output import (
     to_json,
     took,
 )
-from everact.runtime.cli.runs import addressed, handle_of
+from everact.runtime.cli.runs import Run, on_run
 from everact.runtime.cli.unserved import Unserved
 from everact.runtime.client.client import Client
+from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.listing import RunIterator
 from everact.runtime.client.views import (
     HistoryItem,
-    RunCount,
     RunLine,
     RunView,
     TaskView,
 )
 from everact.runtime.core.statuses import RunStatus
-from everact.runtime.operations.engines import Definitions, ReadDefinitions
+from everact.runtime.operations.engines import ReadDefinitions
 
 STATUSES: Final = {str(status): status for status in RunStatus}
 
@@ -38,18 +39,23 @@ STATUSES: Final = {str(status): status for status in RunStatus}
 def filtered(function: Any) -> Any:
     """Let a command take filters of runs."""
     for option in (
-        click.option("--id", "workflow_id", help="Only runs of this ID."),
+        click.option("--id", help="Only runs of this ID."),
         click.option("--queue", help="Only runs of this queue."),
         click.option("--workflow", help="Only runs of this workflow."),
         click.option(
             "--status",
-            "status_name",
             type=click.Choice(list(STATUSES)),
             help="Only runs in this state.",
         ),
     ):
         option(function)
     return function
+
+
+def _narrowed(given: dict[str, Any]) -> Any:
+    """The filters that a command was given, as a client takes them."""
+    status = given["status"]
+    return given | {"status": None if status is None else STATUSES[status]}
 
 
 @click.command("list")
@@ -68,12 +74,9 @@ def list_runs(
     engine: Remote | Unserved,
     out: Output,
     query: str | None,
-    status_name: str | None,
-    workflow: str | None,
-    queue: str | None,
-    workflow_id: str | None,
     limit: int,
     after: str | None,
+    **given: Any,
 ) -> None:
     """List runs that match the filter QUERY: first the open ones, then those closed
     last.
@@ -91,10 +94,7 @@ def list_runs(
             query,
             page_size=limit,
             next_page_token=after,
-            status=None if status_name is None else STATUSES[status_name],
-            workflow=workflow,
-            queue=queue,
-            id=workflow_id,
+            **_narrowed(given),
         )
         await runs.fetch_next_page()
         return runs
@@ -128,10 +128,7 @@ def count(
     engine: Remote | Unserved,
     out: Output,
     query: str | None,
-    status_name: str | None,
-    workflow: str | None,
-    queue: str | None,
-    workflow_id: str | None,
+    **given: Any,
 ) -> None:
     """Count the runs that match the filter QUERY, which may group them.
 
@@ -141,17 +138,7 @@ def count(
       everact count --status running --queue imports
       everact count "workflow = 'squares' GROUP BY status"
     """
-
-    async def work(client: Client) -> RunCount:
-        return await client.count(
-            query,
-            status=None if status_name is None else STATUSES[status_name],
-            workflow=workflow,
-            queue=queue,
-            id=workflow_id,
-        )
-
-    found = engine.call(work)
+    found = asked(engine, lambda client: client.count(query, **_narrowed(given)))
     if not found.groups:
         out.answer(found, str(found.count))
         return
@@ -160,11 +147,8 @@ def count(
 
 
 @click.command()
-@addressed
-@unserved
-def describe(
-    engine: Remote | Unserved, out: Output, workflow_id: str, run_id: str | None
-) -> None:
+@on_run(unserved)
+def describe(run: Run) -> None:
     """Show what is known of the run ID: its state, what it waits for, why.
 
     \b
@@ -172,17 +156,13 @@ def describe(
       everact describe squares-1
       everact describe squares-1 --json | jq .pending_tasks
     """
-
-    async def work(client: Client) -> RunView:
-        return await handle_of(client, workflow_id, run_id).describe(values=True)
-
-    view = engine.call(work)
+    view = run.asked(lambda handle: handle.describe(values=True))
     shown: list[Any] = [facts(_facts(view))]
     if view.pending_tasks:
         shown += ["", _tasks(view.pending_tasks)]
     if view.failure is not None and view.failure["traceback"]:
         shown += ["", plain(view.failure["traceback"].rstrip(), "dim")]
-    out.answer(view, *shown)
+    run.out.answer(view, *shown)
 
 
 def _facts(view: RunView) -> dict[str, Any]:
@@ -259,22 +239,14 @@ def _tasks(tasks: Sequence[TaskView]) -> Any:
 
 
 @click.command()
-@addressed
+@on_run()
 @click.option("--follow", is_flag=True, help="Go on until the run is closed.")
 @click.option(
     "--save",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="Write it to a file, for `everact.runtime.testing` to replay.",
 )
-@remote
-def history(
-    engine: Remote,
-    out: Output,
-    workflow_id: str,
-    run_id: str | None,
-    follow: bool,
-    save: Path | None,
-) -> None:
+def history(run: Run, follow: bool, save: Path | None) -> None:
     """Show all that happened to the run ID, in order.
 
     With --json it is one object; with --follow one object a line. With --save it goes
@@ -287,36 +259,28 @@ def history(
       everact history squares-1 --save squares-1.history
     """
     if save is not None:
-        _save(engine, out, workflow_id, run_id, save)
-        return
-
-    async def work(client: Client) -> list[HistoryItem]:
-        handle = handle_of(client, workflow_id, run_id)
-        if not follow:
-            return await handle.history()
-        async for item in handle.follow_history():
-            out.answer(item, _line(item))
-        return []
-
-    items = engine.call(work, limit=None if follow else 60.0)
-    if not follow:
-        data = {"workflow_id": workflow_id, "items": items}
-        out.answer(data, *(_line(item) for item in items))
+        _save(run, save)
+    elif follow:
+        run.asked(lambda handle: _followed(handle, run.out), None)
+    else:
+        items = run.asked(lambda handle: handle.history())
+        data = {"workflow_id": run.id, "items": items}
+        run.out.answer(data, *(_line(item) for item in items))
 
 
-def _save(
-    engine: Remote, out: Output, workflow_id: str, run_id: str | None, file: Path
-) -> None:
+async def _followed(handle: RunHandle[Any], out: Output) -> None:
+    async for item in handle.follow_history():
+        out.answer(item, _line(item))
+
+
+def _save(run: Run, file: Path) -> None:
     from everact.runtime.testing import history as recorded
 
-    async def work(client: Client) -> int:
-        latest = (await recorded(handle_of(client, workflow_id, run_id)))[-1]
-        latest.save(file)
-        return len(latest.rows)
-
-    rows = engine.call(work)
-    data = {"workflow_id": workflow_id, "file": str(file), "rows": rows}
-    out.answer(data, f"{rows} rows in {file}")
+    latest = run.asked(recorded)[-1]
+    latest.save(file)
+    rows = len(latest.rows)
+    data = {"workflow_id": run.id, "file": str(file), "rows": rows}
+    run.out.answer(data, f"{rows} rows in {file}")
 
 
 def _line(item: HistoryItem) -> Any:
@@ -357,11 +321,8 @@ def workflows(engine: Remote, out: Output) -> None:
     Example:
       everact workflows
     """
-
-    async def work(client: Client) -> Definitions:
-        return await client.operator_service.call(ReadDefinitions(), retry=True)
-
-    found = engine.call(work)
+    request = ReadDefinitions()
+    found = asked(engine, lambda c: c.operator_service.call(request, retry=True))
     rows = [
         (item.name, "workflow", item.parameters, _messages(item))
         for item in found.workflows

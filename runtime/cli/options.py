@@ -27,6 +27,7 @@ from everact.runtime.client.settings import (
 )
 from everact.runtime.control.settings import DEFAULT_HOST, DEFAULT_PORT
 from everact.runtime.core.durations import seconds
+from everact.runtime.errors import EveractError
 
 T = TypeVar("T")
 Command = Callable[..., Any]
@@ -210,10 +211,12 @@ def _address(target: Target) -> str:
 def bad_input() -> Iterator[None]:
     """Whatever ValueError or TypeError comes up is the caller's Mistake.
 
-    So is a certificate or key that cannot be used.
+    So is a certificate or key that cannot be used; what an engine refused is not.
     """
     try:
         yield
+    except EveractError:
+        raise
     except (ValueError, TypeError) as error:
         raise Mistake(str(error)) from error
     except ssl.SSLError as error:

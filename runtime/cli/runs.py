@@ -1,12 +1,15 @@
 """Commands that act on runs: start, wait, signal, query, cancel, terminate."""
 
 import difflib
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
 
 import click
 
+from everact.runtime.cli.asking import Addressed, about
 from everact.runtime.cli.options import (
     DURATION,
+    Command,
     Remote,
     bad_input,
     json_values,
@@ -16,7 +19,6 @@ from everact.runtime.cli.options import (
 )
 from everact.runtime.cli.output import Output, value_shown
 from everact.runtime.cli.starting import more_of_a_start, said
-from everact.runtime.cli.unserved import Unserved
 from everact.runtime.cli.waiting import wait_for
 from everact.runtime.client.client import Client
 from everact.runtime.client.handle import RunHandle
@@ -27,13 +29,20 @@ from everact.runtime.errors import RPCError
 from everact.runtime.operations import runs as requests
 from everact.runtime.operations.engines import ReadDefinitions
 
+Run: TypeAlias = Addressed[RunHandle[Any]]
 
-def addressed(function: Any) -> Any:
+
+def on_run(
+    where: Callable[[Command], Command] = remote,
+) -> Callable[[Command], Command]:
     """Let a command take the run that it is about."""
-    click.option("--run-id", default=None, help="One run of that ID, not the latest.")(
-        function
+    return about(
+        where,
+        lambda client, workflow_id, run_id: client.handle(workflow_id, run_id=run_id),
+        "workflow_id",
+        workflow_id=click.argument("workflow_id", metavar="ID"),
+        run_id=click.option("--run-id", help="One run of that ID, not the latest."),
     )
-    return click.argument("workflow_id", metavar="ID")(function)
 
 
 @click.command()
@@ -141,18 +150,10 @@ def answer_result(out: Output, workflow_id: str, result: Any) -> None:
 
 
 @click.command()
-@addressed
+@on_run()
 @click.option("--timeout", type=DURATION, help="How long to wait, as 30s [for ever].")
 @click.option("--no-follow", is_flag=True, help="Not on to the runs that continue it.")
-@remote
-def result(
-    engine: Remote,
-    out: Output,
-    workflow_id: str,
-    run_id: str | None,
-    timeout: float | None,
-    no_follow: bool,
-) -> None:
+def result(run: Run, timeout: float | None, no_follow: bool) -> None:
     """Wait for the run ID and print its result; a failed run is exit code 1.
 
     \b
@@ -160,39 +161,19 @@ def result(
       everact result squares-1
       everact result squares-1 --timeout 30s --json | jq .result
     """
-
-    async def work(client: Client) -> None:
-        handle = handle_of(client, workflow_id, run_id)
-        if no_follow:
-            found = await handle.result(follow_runs=False)
-        else:
-            found = await wait_for(handle, out, timeout)
-        answer_result(out, workflow_id, found)
-
-    engine.call(work, limit=None)
-
-
-def handle_of(client: Client, workflow_id: str, run_id: str | None) -> RunHandle[Any]:
-    """A handle to the run that was named."""
-    with bad_input():
-        return client.handle(workflow_id, run_id=run_id)
+    if no_follow:
+        found = run.asked(lambda handle: handle.result(follow_runs=False), None)
+    else:
+        found = run.asked(lambda handle: wait_for(handle, run.out, timeout), None)
+    answer_result(run.out, run.id, found)
 
 
 @click.command()
-@addressed
+@on_run()
 @click.argument("name")
 @click.argument("args", nargs=-1)
 @click.option("--request-id", default="", help="Repeating it signals only once.")
-@remote
-def signal(
-    engine: Remote,
-    out: Output,
-    workflow_id: str,
-    run_id: str | None,
-    name: str,
-    args: tuple[str, ...],
-    request_id: str,
-) -> None:
+def signal(run: Run, name: str, args: tuple[str, ...], request_id: str) -> None:
     """Send the run ID the signal NAME; it is on disk when this returns.
 
     \b
@@ -201,18 +182,16 @@ def signal(
       everact signal basket-1 add '{"article": "tea", "amount": 2}'
     """
     values = json_values(args)
-
-    async def work(client: Client) -> None:
-        handle = handle_of(client, workflow_id, run_id)
-        await handle.signal(name, args=values, request_id=request_id)
-
-    engine.call(work)
-    done = {"workflow_id": workflow_id, "signal": name, "sent": True}
-    out.answer(done, f"{workflow_id}: signal {name} sent")
+    run.do(
+        lambda handle: handle.signal(name, args=values, request_id=request_id),
+        f"{run.id}: signal {name} sent",
+        signal=name,
+        sent=True,
+    )
 
 
 @click.command()
-@addressed
+@on_run()
 @click.argument("name")
 @click.argument("args", nargs=-1)
 @click.option(
@@ -222,16 +201,7 @@ def signal(
     show_default=True,
     help="Refuse if the run is in such a state.",
 )
-@remote
-def query(
-    engine: Remote,
-    out: Output,
-    workflow_id: str,
-    run_id: str | None,
-    name: str,
-    args: tuple[str, ...],
-    reject: str,
-) -> None:
+def query(run: Run, name: str, args: tuple[str, ...], reject: str) -> None:
     """Ask the run ID the question NAME; closed runs answer too.
 
     \b
@@ -240,31 +210,22 @@ def query(
       everact query basket-1 sizes small --json
     """
     values = json_values(args)
-
-    async def work(client: Client) -> Any:
-        handle = handle_of(client, workflow_id, run_id)
-        return await handle.query(name, args=values, reject_condition=reject)
-
-    answer = engine.call(work)
-    out.answer(
-        {"workflow_id": workflow_id, "query": name, "answer": answer},
-        value_shown(answer),
+    answer = run.asked(
+        lambda handle: handle.query(name, args=values, reject_condition=reject)
     )
+    data = {"workflow_id": run.id, "query": name, "answer": answer}
+    run.out.answer(data, value_shown(answer))
 
 
 @click.command()
-@addressed
+@on_run()
 @click.argument("name")
 @click.argument("args", nargs=-1)
 @click.option("--id", "update_id", help="ID of the update [a new UUID].")
 @click.option("--accepted", is_flag=True, help="Wait only until it is accepted.")
 @click.option("--timeout", type=DURATION, help="Wait at most so long, as 30s.")
-@remote
 def update(
-    engine: Remote,
-    out: Output,
-    workflow_id: str,
-    run_id: str | None,
+    run: Run,
     name: str,
     args: tuple[str, ...],
     update_id: str | None,
@@ -283,71 +244,45 @@ def update(
     stage = "accepted" if accepted else "completed"
     values = json_values(args)
 
-    async def work(client: Client) -> dict[str, Any]:
-        handle = handle_of(client, workflow_id, run_id)
-        with bad_input():
-            sent = await handle.start_update(
-                name, args=values, id=update_id, wait_for=stage, rpc_timeout=timeout
-            )
+    async def work(handle: RunHandle[Any]) -> dict[str, Any]:
+        sent = await handle.start_update(
+            name, args=values, id=update_id, wait_for=stage, rpc_timeout=timeout
+        )
         found = {"workflow_id": sent.workflow_id, "run_id": sent.run_id}
         found |= {"update": name, "update_id": sent.id, "stage": stage}
         return found if accepted else found | {"answer": await sent.result()}
 
-    found = engine.call(work, limit=None)
-    text = f"{workflow_id}: update {name} accepted ({found['update_id']})"
-    out.answer(found, text if accepted else value_shown(found["answer"]))
+    found = run.asked(work, None)
+    text = f"{run.id}: update {name} accepted ({found['update_id']})"
+    run.out.answer(found, text if accepted else value_shown(found["answer"]))
 
 
 @click.command()
-@addressed
+@on_run(unserved)
 @click.option("--reason", default="", help="Why; it is shown in the run's history.")
-@unserved
-def cancel(
-    engine: Remote | Unserved,
-    out: Output,
-    workflow_id: str,
-    run_id: str | None,
-    reason: str,
-) -> None:
+def cancel(run: Run, reason: str) -> None:
     """Ask the run ID to stop; its code may clean up first.
 
     \b
     Example:
       everact cancel order-1 --reason "the customer changed her mind"
     """
-
-    async def work(client: Client) -> None:
-        await handle_of(client, workflow_id, run_id).cancel(reason=reason)
-
-    engine.call(work)
-    done = {"workflow_id": workflow_id, "cancel_requested": True}
-    out.answer(done, f"{workflow_id}: asked to stop")
+    text = f"{run.id}: asked to stop"
+    run.do(lambda handle: handle.cancel(reason=reason), text, cancel_requested=True)
 
 
 @click.command()
-@addressed
+@on_run(unserved)
 @click.option("--reason", default="", help="Why; whoever waits for the run is told.")
-@unserved
-def terminate(
-    engine: Remote | Unserved,
-    out: Output,
-    workflow_id: str,
-    run_id: str | None,
-    reason: str,
-) -> None:
+def terminate(run: Run, reason: str) -> None:
     """End the run ID at once, without running its code.
 
     \b
     Example:
       everact terminate order-1 --reason "wrong data"
     """
-
-    async def work(client: Client) -> None:
-        await handle_of(client, workflow_id, run_id).terminate(reason=reason)
-
-    engine.call(work)
-    done = {"workflow_id": workflow_id, "terminated": True}
-    out.answer(done, f"{workflow_id}: terminated")
+    text = f"{run.id}: terminated"
+    run.do(lambda handle: handle.terminate(reason=reason), text, terminated=True)
 
 
 COMMANDS: Final = (start, result, signal, query, update, cancel, terminate)

@@ -1,16 +1,15 @@
 """`everact schedules`: start runs at certain times, and look after that."""
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import click
 
+from everact.runtime.cli.asking import Addressed, about, asked
 from everact.runtime.cli.exits import Mistake
 from everact.runtime.cli.options import (
     DURATION,
     Remote,
-    bad_input,
     json_values,
     named_values,
     remote,
@@ -68,6 +67,14 @@ class MomentType(click.ParamType):  # type: ignore[type-arg]
 
 OVERLAP: Final = OverlapType()
 MOMENT: Final = MomentType()
+
+On: TypeAlias = Addressed[ScheduleHandle]
+on_schedule: Final = about(
+    remote,
+    lambda client, schedule_id: client.schedules.handle(schedule_id),
+    "schedule_id",
+    schedule_id=click.argument("schedule_id", metavar="ID"),
+)
 
 
 @click.group()
@@ -134,18 +141,16 @@ def create(
         raise Mistake("say when: give --cron or --every")
     schedule = _schedule(workflow, args, **given)
     noted = named_values(memo, "--memo")
-
-    async def work(client: Client) -> None:
-        with bad_input():
-            await client.schedules.create(
-                schedule_id,
-                schedule,
-                trigger_immediately=trigger,
-                memo=noted,
-                request_id=request_id,
-            )
-
-    engine.call(work)
+    asked(
+        engine,
+        lambda client: client.schedules.create(
+            schedule_id,
+            schedule,
+            trigger_immediately=trigger,
+            memo=noted,
+            request_id=request_id,
+        ),
+    )
     out.answer({"schedule_id": schedule_id, "created": True}, schedule_id)
 
 
@@ -235,9 +240,8 @@ def list_schedules(
 
 
 @schedules.command()
-@click.argument("schedule_id", metavar="ID")
-@remote
-def describe(engine: Remote, out: Output, schedule_id: str) -> None:
+@on_schedule
+def describe(on: On) -> None:
     """Show what is known of the schedule ID: its runs, its next times.
 
     \b
@@ -245,12 +249,7 @@ def describe(engine: Remote, out: Output, schedule_id: str) -> None:
       everact schedules describe nightly
       everact schedules describe nightly --json | jq .next_times
     """
-
-    async def work(client: Client) -> ScheduleView:
-        with bad_input():
-            return await client.schedules.handle(schedule_id).describe()
-
-    view = engine.call(work)
+    view = on.asked(lambda handle: handle.describe())
     state, action = view.schedule.state, view.schedule.action
     shown = facts(
         {
@@ -274,7 +273,7 @@ def describe(engine: Remote, out: Output, schedule_id: str) -> None:
             "by": view.identity,
         }
     )
-    out.answer(_described(view), shown)
+    on.out.answer(_described(view), shown)
 
 
 def _described(view: ScheduleView) -> dict[str, Any]:
@@ -296,71 +295,57 @@ def _described(view: ScheduleView) -> dict[str, Any]:
 
 
 @schedules.command()
-@click.argument("schedule_id", metavar="ID")
+@on_schedule
 @click.option("--note", default="", help="Why.")
-@remote
-def pause(engine: Remote, out: Output, schedule_id: str, note: str) -> None:
+def pause(on: On, note: str) -> None:
     """Let the schedule ID act only when it is triggered or backfilled.
 
     \b
     Example:
       everact schedules pause nightly --note "disk is full"
     """
-    _do(engine, out, schedule_id, "paused", lambda handle: handle.pause(note))
+    on.do(lambda handle: handle.pause(note), f"{on.id}: paused", paused=True)
 
 
 @schedules.command()
-@click.argument("schedule_id", metavar="ID")
+@on_schedule
 @click.option("--note", default="", help="Why.")
-@remote
-def resume(engine: Remote, out: Output, schedule_id: str, note: str) -> None:
+def resume(on: On, note: str) -> None:
     """Let the schedule ID act by itself again.
 
     \b
     Example:
       everact schedules resume nightly
     """
-    _do(engine, out, schedule_id, "resumed", lambda handle: handle.resume(note))
+    on.do(lambda handle: handle.resume(note), f"{on.id}: resumed", resumed=True)
 
 
 @schedules.command()
-@click.argument("schedule_id", metavar="ID")
+@on_schedule
 @click.option("--overlap", type=OVERLAP, help="If a run is open [its own policy].")
 @click.option("--request-id", default="", help="Repeating it acts only once.")
-@remote
-def trigger(
-    engine: Remote,
-    out: Output,
-    schedule_id: str,
-    overlap: OverlapPolicy | None,
-    request_id: str,
-) -> None:
+def trigger(on: On, overlap: OverlapPolicy | None, request_id: str) -> None:
     """Have the schedule ID act now, paused or not.
 
     \b
     Example:
       everact schedules trigger nightly --overlap allow_all
     """
-    _do(
-        engine,
-        out,
-        schedule_id,
-        "triggered",
+    on.do(
         lambda handle: handle.trigger(overlap=overlap, request_id=request_id),
+        f"{on.id}: triggered",
+        triggered=True,
     )
 
 
 @schedules.command()
-@click.argument("schedule_id", metavar="ID")
+@on_schedule
 @click.argument("start", type=MOMENT)
 @click.argument("end", type=MOMENT)
 @click.option("--overlap", type=OVERLAP, help="If a run is open [its own policy].")
 @click.option("--request-id", default="", help="Repeating it acts only once.")
-@remote
 def backfill(
-    engine: Remote,
-    out: Output,
-    schedule_id: str,
+    on: On,
     start: datetime,
     end: datetime,
     overlap: OverlapPolicy | None,
@@ -374,48 +359,28 @@ def backfill(
         --overlap buffer_all
     """
     span = ScheduleBackfill(start, end, overlap)
-    _do(
-        engine,
-        out,
-        schedule_id,
-        "backfilled",
+    on.do(
         lambda handle: handle.backfill(span, request_id=request_id),
+        f"{on.id}: backfilled",
+        backfilled=True,
     )
 
 
 @schedules.command()
-@click.argument("schedule_id", metavar="ID")
+@on_schedule
 @click.option("--request-id", default="", help="Repeating it is no error.")
-@remote
-def delete(engine: Remote, out: Output, schedule_id: str, request_id: str) -> None:
+def delete(on: On, request_id: str) -> None:
     """Forget the schedule ID; runs that it started go on.
 
     \b
     Example:
       everact schedules delete nightly
     """
-    _do(
-        engine,
-        out,
-        schedule_id,
-        "deleted",
+    on.do(
         lambda handle: handle.delete(request_id=request_id),
+        f"{on.id}: deleted",
+        deleted=True,
     )
-
-
-def _do(
-    engine: Remote,
-    out: Output,
-    schedule_id: str,
-    done: str,
-    act: Callable[[ScheduleHandle], Awaitable[None]],
-) -> None:
-    async def work(client: Client) -> None:
-        with bad_input():
-            await act(client.schedules.handle(schedule_id))
-
-    engine.call(work)
-    out.answer({"schedule_id": schedule_id, done: True}, f"{schedule_id}: {done}")
 
 
 COMMANDS: Final = (schedules,)

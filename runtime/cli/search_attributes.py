@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import click
 
+from everact.runtime.cli.asking import asked
 from everact.runtime.cli.options import Remote, remote
 from everact.runtime.cli.output import Output, table
-from everact.runtime.client.client import Client
 from everact.runtime.core.records import AttributeKind
 from everact.runtime.definitions.search_attributes import SearchAttributeKey
 
@@ -27,11 +27,8 @@ def list_keys(engine: Remote, out: Output) -> None:
     Example:
       everact search-attributes list
     """
-
-    async def work(client: Client) -> list[SearchAttributeKey[Any]]:
-        return await client.search_attributes.list()
-
-    rows = [(key.name, key.kind.name.lower()) for key in engine.call(work)]
+    found = asked(engine, lambda client: client.search_attributes.list())
+    rows = [(key.name, key.kind.name.lower()) for key in found]
     shown = table(("NAME", "TYPE"), rows) if rows else "none is declared"
     out.answer({"search_attributes": dict(rows)}, shown)
 
@@ -53,11 +50,7 @@ def add_key(engine: Remote, out: Output, name: str, kind: str) -> None:
         key: SearchAttributeKey[Any] = SearchAttributeKey(name, KINDS[kind])
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
-
-    async def work(client: Client) -> None:
-        await client.search_attributes.add(key)
-
-    engine.call(work)
+    asked(engine, lambda client: client.search_attributes.add(key))
     out.answer({"name": name, "type": kind}, f"{name} is declared as {kind}")
 
 
@@ -73,11 +66,7 @@ def remove_key(engine: Remote, out: Output, name: str) -> None:
     Example:
       everact search-attributes remove Customer
     """
-
-    async def work(client: Client) -> None:
-        await client.search_attributes.remove(name)
-
-    engine.call(work)
+    asked(engine, lambda client: client.search_attributes.remove(name))
     out.answer({"name": name}, f"{name} is not declared any more")
 
 

@@ -1,18 +1,11 @@
 """Commands for tasks that are completed from outside: `everact tasks …`."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final, TypeAlias
 
 import click
 
-from everact.runtime.cli.options import (
-    Remote,
-    bad_input,
-    json_value,
-    json_values,
-    remote,
-)
-from everact.runtime.cli.output import Output
+from everact.runtime.cli.asking import Addressed, about
+from everact.runtime.cli.options import json_value, json_values, remote
 from everact.runtime.client.client import Client
 from everact.runtime.client.tasks import TaskHandle
 from everact.runtime.errors import ApplicationError
@@ -29,43 +22,28 @@ def tasks() -> None:
     """
 
 
-def addressed(function: Any) -> Any:
-    """Let a command take the task that it is about."""
-    for option in (
-        click.option("--task-id", help="The task, with --workflow-id."),
-        click.option("--run-id", help="One run of that ID, not the latest."),
-        click.option("--workflow-id", help="The run's workflow ID."),
-        click.option("--token", help="The attempt's token, instead of IDs."),
-    ):
-        function = option(function)
-    return function
+Task: TypeAlias = Addressed[TaskHandle]
 
 
-def _tell(
-    engine: Remote,
-    out: Output,
-    given: dict[str, str | None],
-    what: str,
-    tell: Callable[[TaskHandle], Awaitable[None]],
-) -> None:
-    token = given.pop("token")
+def _handle(client: Client, token: str | None, **ids: str | None) -> TaskHandle:
+    return client.task_handle(token=None if token is None else token_of(token), **ids)
 
-    async def work(client: Client) -> None:
-        with bad_input():
-            handle = client.task_handle(
-                token=None if token is None else token_of(token), **given
-            )
-        await tell(handle)
 
-    engine.call(work)
-    out.answer({"task": what, "task_id": given["task_id"]}, what)
+on_task: Final = about(
+    remote,
+    _handle,
+    "task_id",
+    token=click.option("--token", help="The attempt's token, instead of IDs."),
+    workflow_id=click.option("--workflow-id", help="The run's workflow ID."),
+    run_id=click.option("--run-id", help="One run of that ID, not the latest."),
+    task_id=click.option("--task-id", help="The task, with --workflow-id."),
+)
 
 
 @tasks.command()
 @click.argument("result", required=False)
-@addressed
-@remote
-def complete(engine: Remote, out: Output, result: str | None, **given: Any) -> None:
+@on_task
+def complete(task: Task, result: str | None) -> None:
     """Complete a task with RESULT (JSON; none is null); on disk when this returns.
 
     \b
@@ -74,23 +52,15 @@ def complete(engine: Remote, out: Output, result: str | None, **given: Any) -> N
       everact tasks complete '{"by": "Ada"}' --workflow-id order-1 --task-id "$TASK"
     """
     value = None if result is None else json_value(result, "RESULT")
-    _tell(engine, out, given, "completed", lambda task: task.complete(value))
+    task.do(lambda handle: handle.complete(value), "completed", task="completed")
 
 
 @tasks.command()
 @click.argument("message")
 @click.option("--type", "kind", help="Name of the error, which a policy may look at.")
 @click.option("--non-retryable", is_flag=True, help="No other attempt follows.")
-@addressed
-@remote
-def fail(
-    engine: Remote,
-    out: Output,
-    message: str,
-    kind: str | None,
-    non_retryable: bool,
-    **given: Any,
-) -> None:
+@on_task
+def fail(task: Task, message: str, kind: str | None, non_retryable: bool) -> None:
     """Fail an attempt with MESSAGE; the task's policy decides what follows.
 
     \b
@@ -98,16 +68,13 @@ def fail(
       everact tasks fail "no such account" --non-retryable --token "$TOKEN"
     """
     error = ApplicationError(message, type=kind, non_retryable=non_retryable)
-    _tell(engine, out, given, "failed", lambda task: task.fail(error))
+    task.do(lambda handle: handle.fail(error), "failed", task="failed")
 
 
 @tasks.command()
 @click.argument("details", nargs=-1)
-@addressed
-@remote
-def heartbeat(
-    engine: Remote, out: Output, details: tuple[str, ...], **given: Any
-) -> None:
+@on_task
+def heartbeat(task: Task, details: tuple[str, ...]) -> None:
     """Say that an attempt lives, with DETAILS (JSON) for a later one.
 
     Fails if the task was asked to stop, and says why.
@@ -117,16 +84,13 @@ def heartbeat(
       everact tasks heartbeat 40 --token "$TOKEN"
     """
     values = json_values(details)
-    _tell(engine, out, given, "alive", lambda task: task.heartbeat(*values))
+    task.do(lambda handle: handle.heartbeat(*values), "alive", task="alive")
 
 
 @tasks.command()
 @click.argument("details", nargs=-1)
-@addressed
-@remote
-def cancelled(
-    engine: Remote, out: Output, details: tuple[str, ...], **given: Any
-) -> None:
+@on_task
+def cancelled(task: Task, details: tuple[str, ...]) -> None:
     """Say that a task has stopped because it was asked to, with DETAILS (JSON).
 
     \b
@@ -134,7 +98,9 @@ def cancelled(
       everact tasks cancelled '"3 of 5 done"' --token "$TOKEN"
     """
     values = json_values(details)
-    _tell(engine, out, given, "stopped", lambda task: task.report_cancellation(*values))
+    task.do(
+        lambda handle: handle.report_cancellation(*values), "stopped", task="stopped"
+    )
 
 
 COMMANDS: Final = (tasks,)

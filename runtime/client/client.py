@@ -460,7 +460,7 @@ class Client:
         )
 
     def list(self, query: str | None = None, **options: Unpack[Listing]) -> RunIterator:
-        """The runs that match a filter, to be iterated with ``async for``.
+        """The runs that match a filter, to be iterated; see `RunIterator`.
 
         The guide describes the language of `query`; without an order in it the open
         runs come first, then those closed last, ties by the latest start. `status`,

@@ -1,6 +1,6 @@
 """User events, for clients: push them, look at those that were pushed."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Unpack
@@ -16,7 +16,6 @@ from everact.runtime.values.json_payloads import JsonConverter
 from everact.runtime.values.payloads import checked_text
 
 if TYPE_CHECKING:
-    from everact.runtime.client.blocking import LoopThread
     from everact.runtime.client.client import Client
 
 
@@ -95,52 +94,6 @@ class Events:
             if len(page) < page_size:
                 return
             request = replace(request, after=page[-1].seq)
-
-
-class BlockingEvents:
-    """The blocking form of `Events`: `BlockingClient.events`."""
-
-    def __init__(self, events: Events, thread: "LoopThread") -> None:
-        self._events = events
-        self._loop_thread = thread
-
-    def push(
-        self,
-        key: str,
-        payload: Any = None,
-        *,
-        scope: str | None = None,
-        metadata: dict[str, Any] | None = None,
-        request_id: str = "",
-        **rpc: Unpack[RPC],
-    ) -> str:
-        """Push an event; its ID. See `Events.push`."""
-        return self._loop_thread.wait(
-            self._events.push(
-                key,
-                payload,
-                scope=scope,
-                metadata=metadata,
-                request_id=request_id,
-                **rpc,
-            )
-        )
-
-    def get(self, event_id: str, **rpc: Unpack[RPC]) -> EventView:
-        """An event by its ID; RPCError NOT_FOUND."""
-        return self._loop_thread.wait(self._events.get(event_id, **rpc))
-
-    def list(
-        self,
-        *,
-        key: str | None = None,
-        scope: str | None = None,
-        page_size: int = 100,
-        **rpc: Unpack[RPC],
-    ) -> Iterator[EventView]:
-        """Events, newest first; makes requests only as it is iterated."""
-        found = self._events.list(key=key, scope=scope, page_size=page_size, **rpc)
-        return self._loop_thread.iterate(found)
 
 
 def _name(text: str, what: str) -> str:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
 from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
-from everact.runtime.client.blocking import LoopThread, refuse_on_loop
 from everact.runtime.client.credentials import find_token, save_token
+from everact.runtime.client.derived import Blocking, same, waits
+from everact.runtime.client.loop_thread import LoopThread, refuse_on_loop
 from everact.runtime.client.settings import RetryConfig, parse_target
 from everact.runtime.core.requests import AUTOMATIC
 from everact.runtime.definitions.context import current_attempt
@@ -159,7 +160,7 @@ class HttpClient:
         return _content(await _repeated(connection, method, full, body, sent))
 
 
-class BlockingHttpClient:
+class BlockingHttpClient(Blocking[HttpClient]):
     """`HttpClient` for programs without a loop: its methods block for their answer.
 
     Use it as ``with BlockingHttpClient() as client:``; any thread may that runs no
@@ -167,40 +168,22 @@ class BlockingHttpClient:
     """
 
     def __init__(self, api_key: str | None = None, api_url: str | None = None) -> None:
-        self._client = HttpClient(api_key, api_url)
+        super().__init__(HttpClient(api_key, api_url), LoopThread(self._main, "client"))
         self._stop = asyncio.Event()
-        self._thread = LoopThread(self._main, "client")
-        self._thread.start()
+        self._loop_thread.start()
 
-    def get(self, path: str, **options: Unpack[Plain]) -> Any:
-        """See `HttpClient.get`."""
-        return self._thread.wait(self._client.get(path, **options))
-
-    def post(self, path: str, **options: Unpack[Plain]) -> Any:
-        """See `HttpClient.post`."""
-        return self._thread.wait(self._client.post(path, **options))
-
-    def delete(self, path: str, **options: Unpack[Plain]) -> Any:
-        """See `HttpClient.delete`."""
-        return self._thread.wait(self._client.delete(path, **options))
-
-    def attach_headers(self, headers: Mapping[str, str]) -> None:
-        """See `HttpClient.attach_headers`."""
-        self._client.attach_headers(headers)
-
-    def auth_token(self) -> str:
-        """See `HttpClient.auth_token`."""
-        return self._client.auth_token()
-
-    def save_api_token(self) -> None:
-        """See `HttpClient.save_api_token`."""
-        self._client.save_api_token()
+    get = waits(HttpClient.get)
+    post = waits(HttpClient.post)
+    delete = waits(HttpClient.delete)
+    attach_headers = same(HttpClient.attach_headers)
+    auth_token = same(HttpClient.auth_token)
+    save_api_token = same(HttpClient.save_api_token)
 
     def close(self) -> None:
         """See `HttpClient.close`; the thread ends too."""
         refuse_on_loop()
-        self._thread.tell(self._stop.set)
-        self._thread.join()
+        self._loop_thread.tell(self._stop.set)
+        self._loop_thread.join()
 
     def __enter__(self) -> Self:
         return self
@@ -209,7 +192,7 @@ class BlockingHttpClient:
         self.close()
 
     async def _main(self, ready: Callable[[], None]) -> None:
-        async with self._client:
+        async with self._wrapped:
             ready()
             await self._stop.wait()
 

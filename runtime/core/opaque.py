@@ -5,9 +5,17 @@ more: a payload is an encoded user value, a document is JSON already, and bytes 
 are neither (pickled exceptions) are for this installation alone and are not shown.
 """
 
-from typing import Annotated, Final, TypeAlias
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    TypeAlias,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 PAYLOAD: Final = "payload"
 DOCUMENT: Final = "document"
@@ -18,3 +26,27 @@ Payload: TypeAlias = Annotated[bytes, Meta(extra={STANDS_FOR: PAYLOAD})]
 
 Document: TypeAlias = Annotated[bytes, Meta(extra={STANDS_FOR: DOCUMENT})]
 """A JSON object. Empty bytes mean that there is none."""
+
+
+def stands_for(kind: Any) -> str | None:
+    """What bytes of an annotated type stand for; None for any other type."""
+    metas = getattr(kind, "__metadata__", ())
+    told = ((getattr(meta, "extra", None) or {}).get(STANDS_FOR) for meta in metas)
+    return next(filter(None, told), None)
+
+
+def holds_payloads(kind: Any) -> bool:
+    """Whether there is a payload anywhere in values of a type."""
+    return _holds(kind, set())
+
+
+def _holds(kind: Any, seen: set[Any]) -> bool:
+    if get_origin(kind) is not Annotated and isinstance(kind, type):
+        if not issubclass(kind, Struct) or kind in seen:
+            return False
+        seen.add(kind)
+        hints = get_type_hints(kind, include_extras=True).values()
+        return any(_holds(hint, seen) for hint in hints)
+    if stands_for(kind) == PAYLOAD:
+        return True
+    return any(_holds(inner, seen) for inner in get_args(kind))

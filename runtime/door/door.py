@@ -23,7 +23,6 @@ from everact.runtime.door.spans import operation_span
 from everact.runtime.door.trust import check_payloads
 from everact.runtime.errors import RPCError, RuntimeStateError
 from everact.runtime.operations.access import EVERY_WORKSPACE
-from everact.runtime.operations.arguments import typed
 from everact.runtime.operations.base import OPERATIONS, Item, Operation, Request
 from everact.runtime.operations.requests import carry_out
 from everact.runtime.values.converter import DataConverter
@@ -101,7 +100,7 @@ class Door:
             request = replace(request, request_id=request_id)
         async with self.callers.while_it_counts(caller):
             with operation_span(operation.name):
-                answer = carry_out(self.engine, request, typed)
+                answer = carry_out(self.engine, request, operation.typed)
                 if not operation.waits:
                     return await answer
                 found = await _within(wait, answer)

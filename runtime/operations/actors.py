@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from everact.actors import (
     ActorDeadError,
@@ -17,6 +18,7 @@ from everact.runtime.core.opaque import Payload
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import RPCError
 from everact.runtime.operations.access import Access
+from everact.runtime.operations.arguments import stored, with_arguments
 from everact.runtime.operations.base import Name, Request, operation
 
 if TYPE_CHECKING:
@@ -114,7 +116,11 @@ async def read_tree(engine: "Engine", request: ReadTree) -> ActorTree:
     return ActorTree(actors=nodes, left_out=len(engine.system.registry) - shown)
 
 
-@operation("actors.spawn", SpawnActor, access=Access.WRITE)
+def _typed_spawn(engine: "Engine", request: SpawnActor) -> SpawnActor:
+    return with_arguments(engine, None, request)
+
+
+@operation("actors.spawn", SpawnActor, access=Access.WRITE, typed=_typed_spawn)
 async def spawn_actor(engine: "Engine", request: SpawnActor) -> ActorLine:
     """Start it beside the runs."""
     engine.check_open()
@@ -139,7 +145,12 @@ async def spawn_actor(engine: "Engine", request: SpawnActor) -> ActorLine:
     return _line(ref)
 
 
-@operation("actors.tell", TellActor, access=Access.WRITE)
+def _typed(engine: "Engine", request: "TellActor | AskActor") -> Any:
+    message = stored(engine, request.message, "the message")
+    return replace(request, message=message)
+
+
+@operation("actors.tell", TellActor, access=Access.WRITE, typed=_typed)
 async def tell_actor(engine: "Engine", request: TellActor) -> None:
     """Deliver to the mailbox."""
     ref = _actor(engine, request.actor)
@@ -149,7 +160,7 @@ async def tell_actor(engine: "Engine", request: TellActor) -> None:
         raise _refusal(error) from None
 
 
-@operation("actors.ask", AskActor, access=Access.WRITE)
+@operation("actors.ask", AskActor, access=Access.WRITE, typed=_typed)
 async def ask_actor(engine: "Engine", request: AskActor) -> bytes:
     """Deliver to the mailbox and wait."""
     ref = _actor(engine, request.actor)

@@ -4,9 +4,12 @@ They are made here, by the type hints of the workflow, task or handler that they
 for, so that what does not fit is refused before anything is stored, and the engine
 stores what it would store for a caller in its own process. Without a hint, and for
 names that nothing here knows, a value stays the plain JSON that it is.
+
+The operations' `typed` hooks are made of what is here, and stand beside them.
 """
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
@@ -15,25 +18,17 @@ from everact.runtime.core.records import NO_EXTRAS, Extras, StartOptions
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.extras import PRIORITIES
 from everact.runtime.definitions.signature import Signature
-from everact.runtime.definitions.workflows import Handler
-from everact.runtime.errors import QueryFailed, RPCError
+from everact.runtime.errors import RPCError
 from everact.runtime.isolation import text_of
-from everact.runtime.operations import (
-    actors,
-    runs,
-    schedules,
-    starting,
-    tasks,
-    updates,
-)
-from everact.runtime.operations.base import Request
-from everact.runtime.store.base import RunRow
 from everact.runtime.values.coded import coded
 from everact.runtime.values.json_payloads import JsonConverter
 from everact.runtime.values.payloads import JSON_TAG, PickleConverter
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
+    from everact.runtime.operations.starting import StartRun
+
+M = TypeVar("M", bound=Any)
 
 _READER = JsonConverter(otherwise=PickleConverter())
 """Reads what is harmless, and nothing else is given to it."""
@@ -46,56 +41,11 @@ class Target(NamedTuple):
     signature: Signature
 
 
-def typed(engine: "Engine", request: Request[Any]) -> Request[Any]:
-    """`request` with its JSON payloads as the engine stores values.
+def typed_start(engine: "Engine", request: "StartRun") -> "StartRun":
+    """`request` with what came as JSON as the engine stores values.
 
-    RPCError INVALID_ARGUMENT (of a query, QueryFailed) names the argument that does
-    not fit.
+    RPCError INVALID_ARGUMENT names the argument that does not fit, here and below.
     """
-    match request:
-        case starting.StartRun():
-            return typed_start(engine, request)
-        case runs.SignalRun():
-            return _message(engine, request)
-        case updates.SendUpdate():
-            row = _row(engine, request.run)
-            name = "" if row is None else row.name
-            return replace(request, update=_update(engine, name, request.update))
-        case updates.SendWithStart():
-            start = typed_start(engine, request.start)
-            row = engine.store.find(start.workspace, start.workflow_id)
-            name = start.workflow if row is None or row.status else row.name
-            update = _update(engine, name, request.update)
-            return replace(request, start=start, update=update)
-        case runs.QueryRun():
-            try:
-                return _message(engine, request)
-            except RPCError as error:
-                raise QueryFailed(str(error)) from None
-        case runs.TerminateRun() | tasks.HeartbeatTask() | tasks.ReportCancelled():
-            return replace(request, details=_details(engine, request.details))
-        case tasks.CompleteTask() | tasks.FailTask():
-            return _report(engine, request)
-        case schedules.CreateSchedule() | schedules.UpdateSchedule():
-            return _typed_schedule(engine, request)
-        case actors.SpawnActor():
-            args, kwargs = _arguments(engine, None, request.args, request.kwargs)
-            return replace(request, args=args, kwargs=kwargs)
-        case actors.TellActor() | actors.AskActor():
-            message = _stored(engine, request.message, "the message")
-            return replace(request, message=message)
-    return request
-
-
-def _message(engine: "Engine", request: runs.SignalRun | runs.QueryRun) -> Request[Any]:
-    target = _handler(engine, request)
-    args, kwargs = _arguments(engine, target, request.args, request.kwargs)
-    typed: Request[Any] = replace(request, args=args, kwargs=kwargs)
-    return typed
-
-
-def typed_start(engine: "Engine", request: starting.StartRun) -> starting.StartRun:
-    """`request` with what came as JSON as the engine stores values."""
     _check(request.options)
     target = _target(engine, request.workflow)
     if target is not None:
@@ -103,45 +53,14 @@ def typed_start(engine: "Engine", request: starting.StartRun) -> starting.StartR
             target.signature.check(request.args, request.kwargs, target.name)
         except TypeError as error:
             raise _refusal(str(error)) from None
-    args, kwargs = _arguments(engine, target, request.args, request.kwargs)
+    request = with_arguments(engine, target, request)
     signal = request.signal
     if signal is not None:
-        handler = _signal_handler(engine, request.workflow, signal.name)
-        given = _arguments(engine, handler, signal.args, signal.kwargs)
-        signal = replace(signal, args=given[0], kwargs=given[1])
-    memo = {
-        name: _stored(engine, value, f"memo {name!r}")
-        for name, value in request.options.memo.items()
-    }
+        handler = handler_of(engine, request.workflow, "signals", signal.name)
+        signal = with_arguments(engine, handler, signal)
+    memo = memo_stored(engine, request.options.memo)
     options = replace(request.options, memo=memo) if memo else request.options
-    return replace(request, args=args, kwargs=kwargs, options=options, signal=signal)
-
-
-def _typed_schedule(
-    engine: "Engine", request: schedules.CreateSchedule | schedules.UpdateSchedule
-) -> Request[Any]:
-    """`request` with the action that it starts, and its memo, as values are stored."""
-    definition = request.schedule
-    if isinstance(request, schedules.UpdateSchedule):
-        if request.keep_action:
-            return request
-    else:
-        memo = {k: _stored(engine, v, f"memo {k!r}") for k, v in request.memo.items()}
-        request = replace(request, memo=memo)
-    action = definition.action
-    start = typed_start(
-        engine,
-        starting.StartRun(
-            workflow=action.workflow,
-            args=action.args,
-            kwargs=action.kwargs,
-            options=action.options,
-        ),
-    )
-    action = replace(
-        action, args=start.args, kwargs=start.kwargs, options=start.options
-    )
-    return replace(request, schedule=replace(definition, action=action))
+    return replace(request, options=options, signal=signal)
 
 
 def _check(options: StartOptions) -> None:
@@ -176,119 +95,75 @@ def _target(engine: "Engine", name: str) -> Target | None:
     return None if task is None else Target(name, task.signature)
 
 
-def _row(engine: "Engine", run: runs.RunRef) -> RunRow | None:
-    return engine.store.find(
-        run.workspace, run.workflow_id, run.run_id, run.first_run_id
-    )
-
-
-def _handler(
-    engine: "Engine", request: runs.SignalRun | runs.QueryRun
-) -> Target | None:
-    row = _row(engine, request.run)
-    if row is None:
-        return None
-    if isinstance(request, runs.SignalRun):
-        return _signal_handler(engine, row.name, request.name)
-    definition = engine.code_of(row.name).workflows.get(row.name)
-    return None if definition is None else _taker(definition.queries, request.name)
-
-
-def _signal_handler(engine: "Engine", workflow: str, name: str) -> Target | None:
+def handler_of(engine: "Engine", workflow: str, kind: str, name: str) -> Target | None:
+    """What takes messages of a name: of the signals, queries or updates, as `kind`."""
     definition = engine.code_of(workflow).workflows.get(workflow)
-    return None if definition is None else _taker(definition.signals, name)
-
-
-def _taker(handlers: dict[str, Handler], name: str) -> Target | None:
-    handler = handlers.get(name)
+    handler = None if definition is None else getattr(definition, kind).get(name)
     if handler is None:
         return None
     return Target(handler.function.__name__, handler.signature)
 
 
-def _update(engine: "Engine", workflow: str, update: updates.Update) -> updates.Update:
-    """`update`, for a run of `workflow`, with its arguments as values are stored."""
-    definition = engine.code_of(workflow).workflows.get(workflow)
-    target = _taker(definition.updates, update.name) if definition else None
-    args, kwargs = _arguments(engine, target, update.args, update.kwargs)
-    return replace(update, args=args, kwargs=kwargs)
+def with_arguments(engine: "Engine", target: Target | None, message: M) -> M:
+    """A struct of `args` and `kwargs` with these as `target` takes them."""
+    names: Iterable[Any] = range(1, len(message.args) + 1)
+    label = "the arguments"
+    hint: Callable[[str], Any] = _any
+    if target is not None:
+        names = target.signature.named(len(message.args))
+        label, hint = target.name, target.signature.hint
 
-
-def _arguments(
-    engine: "Engine",
-    target: Target | None,
-    args: tuple[bytes, ...],
-    kwargs: dict[str, bytes],
-) -> tuple[tuple[bytes, ...], dict[str, bytes]]:
-    if target is None:
-        label = "the arguments"
-        return (
-            tuple(
-                _stored(engine, payload, f"argument {n} of {label}")
-                for n, payload in enumerate(args, 1)
-            ),
-            {
-                k: _stored(engine, payload, f"argument {k!r} of {label}")
-                for k, payload in kwargs.items()
-            },
-        )
-    signature, label = target.signature, target.name
-
-    def stored(payload: bytes, name: str) -> bytes:
+    def typed(payload: bytes, name: Any) -> bytes:
         what = f"argument {name!r} of {label}"
-        return _stored(engine, payload, what, signature.hint(name))
+        return stored(engine, payload, what, hint(name))
 
-    names = signature.named(len(args))
-    return (
-        tuple(stored(payload, n) for payload, n in zip(args, names, strict=True)),
-        {k: stored(payload, k) for k, payload in kwargs.items()},
-    )
-
-
-def _report(
-    engine: "Engine", request: tasks.CompleteTask | tasks.FailTask
-) -> Request[Any]:
-    if isinstance(request, tasks.CompleteTask):
-        return _result(engine, request)
     return replace(
-        request,
-        details=_details(engine, request.details),
-        failure=_failure(engine, request.failure),
+        message,
+        args=tuple(map(typed, message.args, names)),
+        kwargs={name: typed(value, name) for name, value in message.kwargs.items()},
     )
 
 
-def _result(engine: "Engine", request: tasks.CompleteTask) -> tasks.CompleteTask:
-    """`request` with its result as what the task's function returns."""
-    row, name = tasks.found(engine, request.task)
-    run = engine.resident(row.key)
-    command = None if run is None else run.state.calls.get(name.call)
-    name_of_task = getattr(command, "name", "")
-    task = engine.code_of(name_of_task).tasks.get(name_of_task)
-    kind = Any if task is None or _is_none(request.result) else task.signature.returned
-    what = f"the result of {name_of_task}"
-    result = _stored(engine, request.result, what, kind) if request.result else b""
-    return replace(request, result=result)
+def _any(_: str) -> Any:
+    """The hint of arguments for what nothing here knows."""
+    return Any
 
 
-def _is_none(payload: bytes) -> bool:
-    """Whether it is no result, which fits whatever the type."""
-    return payload == JSON_TAG + b"null"
+def with_details(engine: "Engine", request: M) -> M:
+    """A struct of `details` with these as they are stored."""
+    return replace(request, details=_details(engine, request.details))
 
 
-def _failure(engine: "Engine", failure: Failure) -> Failure:
+def memo_stored(engine: "Engine", memo: Mapping[str, bytes]) -> dict[str, bytes]:
+    """A memo as it is stored."""
+    return {k: stored(engine, v, f"memo {k!r}") for k, v in memo.items()}
+
+
+def failure_stored(engine: "Engine", failure: Failure) -> Failure:
+    """A failure that was reported, with its details as they are stored."""
     cause = failure.cause
     return replace(
         failure,
         details=_details(engine, failure.details),
-        cause=None if cause is None else _failure(engine, cause),
+        cause=None if cause is None else failure_stored(engine, cause),
     )
 
 
+def result_stored(engine: "Engine", payload: bytes, task: str) -> bytes:
+    """A result that was reported as what a task's function returns."""
+    if not payload:
+        return b""
+    known = engine.code_of(task).tasks.get(task)
+    none = payload == JSON_TAG + b"null"  # no result, which fits whatever the type
+    kind = Any if known is None or none else known.signature.returned
+    return stored(engine, payload, f"the result of {task}", kind)
+
+
 def _details(engine: "Engine", details: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    return tuple(_stored(engine, detail, "a detail") for detail in details)
+    return tuple(stored(engine, detail, "a detail") for detail in details)
 
 
-def _stored(engine: "Engine", payload: bytes, what: str, kind: Any = Any) -> bytes:
+def stored(engine: "Engine", payload: bytes, what: str, kind: Any = Any) -> bytes:
     """A value that came over the network as the engine stores it.
 
     What it cannot read, for want of the codec, is stored as it came.

@@ -20,6 +20,7 @@ from typing import (
 import msgspec
 from msgspec import Meta
 
+from everact.runtime.core.opaque import holds_payloads
 from everact.runtime.engine.requests import Known
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.bounds import checker
@@ -37,6 +38,9 @@ Target: TypeAlias = Callable[[Any], tuple[str, ...]]
 
 Again: TypeAlias = Callable[["Engine", Any, Known], Awaitable[Any]]
 """Answers a request whose ID is known."""
+
+Typed: TypeAlias = Callable[["Engine", Any], Any]
+"""Makes of a request that came as JSON one whose payloads are as they are stored."""
 
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1)]
@@ -58,6 +62,11 @@ async def _done(_: "Engine", __: Any, ___: Known) -> None:
     """A repeated request that is answered with no more than that it is done."""
 
 
+def as_it_came(_: "Engine", request: Q) -> Q:
+    """The `typed` of requests whose payloads are JSON to the handler, too."""
+    return request
+
+
 class Operation(NamedTuple):
     """One row of the table. `access` is what a caller over the network needs for it.
 
@@ -67,7 +76,8 @@ class Operation(NamedTuple):
     `target` gives what a request is for, where requests carry an ID: the same operation
     with the same target is the same request. `again` answers one that was carried out
     before. `rejoins` says that a repetition need not wait for the request that is under
-    way: the handler finds it.
+    way: the handler finds it. `typed` is for requests that hold payloads: it makes
+    those that came as JSON the values that author code expects.
     """
 
     name: str
@@ -79,6 +89,7 @@ class Operation(NamedTuple):
     target: Target | None = None
     again: Again = _done
     rejoins: bool = False
+    typed: Typed | None = None
 
     @property
     def reads(self) -> bool:
@@ -105,6 +116,7 @@ def operation(
     target: Target | None = None,
     again: Again | None = None,
     rejoins: bool = False,
+    typed: Typed | None = None,
     apart: tuple[str, ...] = (),
 ) -> Callable[
     [Callable[["Engine", Q], Awaitable[Any]]], Callable[["Engine", Q], Awaitable[Any]]
@@ -112,9 +124,10 @@ def operation(
     """Register a handler under a dotted name, ``noun.verb``.
 
     What declares no `access` is for administrators only. Requests with a `request_id`
-    need a `target`, and `again` unless the answer is nothing but "done". What is asked
-    is checked first (see `operations.bounds`), except for the fields that `apart`
-    names: their elements are requests that are handled, and so checked, one by one.
+    need a `target`, and `again` unless the answer is nothing but "done"; requests with
+    payloads need `typed` (see `operations.arguments`). What is asked is checked first
+    (see `operations.bounds`), except for the fields that `apart` names: their elements
+    are requests that are handled, and so checked, one by one.
     """
 
     def register(
@@ -122,6 +135,8 @@ def operation(
     ) -> Callable[["Engine", Q], Awaitable[Any]]:
         if ("request_id" in request.__struct_fields__) != (target is not None):
             raise TypeError(f"{name}: a target and a request ID go together")
+        if holds_payloads(request) != (typed is not None):
+            raise TypeError(f"{name}: `typed` and payloads in the request go together")
         check = checker(request, apart)
 
         def checked(engine: "Engine", asked: Q) -> Awaitable[Any]:
@@ -133,7 +148,7 @@ def operation(
         )
         if target and not again and row.answer is not type(None):
             raise TypeError(f"{name} must say how it answers a repeated request")
-        OPERATIONS[request] = row._replace(rejoins=rejoins)
+        OPERATIONS[request] = row._replace(rejoins=rejoins, typed=typed)
         return checked
 
     return register

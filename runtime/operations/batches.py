@@ -20,7 +20,7 @@ from everact.runtime.filters.parsing import parse
 from everact.runtime.filters.tree import Field
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import typed_start
-from everact.runtime.operations.base import Request, operation
+from everact.runtime.operations.base import Request, as_it_came, operation
 from everact.runtime.operations.requests import carry_out, named
 from everact.runtime.operations.searching import Narrowed, narrowed
 from everact.runtime.operations.starting import (
@@ -106,7 +106,13 @@ class TallyRuns(Request[RunTally], frozen=True, kw_only=True):
     query: str = ""
 
 
-@operation("runs.start_batch", StartRuns, access=Access.WRITE, apart=("starts",))
+@operation(
+    "runs.start_batch",
+    StartRuns,
+    access=Access.WRITE,
+    typed=as_it_came,  # its handler does it, here and below
+    apart=("starts",),
+)
 async def start_runs(engine: "Engine", request: StartRuns) -> tuple[StartOutcome, ...]:
     """Start them all in the same group commit, as far as it goes."""
     engine.check_open()
@@ -128,7 +134,7 @@ async def _start(engine: "Engine", start: StartRun) -> StartOutcome:
     return StartOutcome(started=started)
 
 
-@operation("runs.start_together", StartTogether, access=Access.WRITE)
+@operation("runs.start_together", StartTogether, access=Access.WRITE, typed=as_it_came)
 async def start_together(
     engine: "Engine", request: StartTogether
 ) -> tuple[StartedRun, ...]:

@@ -15,7 +15,7 @@ from everact.runtime.engine.events import UserEvent
 from everact.runtime.engine.requests import Known
 from everact.runtime.errors import RPCError
 from everact.runtime.operations.access import Access
-from everact.runtime.operations.base import Name, Request, operation
+from everact.runtime.operations.base import Name, Request, as_it_came, operation
 from everact.runtime.operations.runs import Limit
 from everact.runtime.values.json_payloads import JSON_TAG
 
@@ -93,7 +93,12 @@ async def _pushed_again(_: "Engine", request: PushEvent, known: Known) -> Pushed
 
 
 @operation(
-    "events.push", PushEvent, access=Access.WRITE, target=_pushed, again=_pushed_again
+    "events.push",
+    PushEvent,
+    access=Access.WRITE,
+    target=_pushed,
+    again=_pushed_again,
+    typed=as_it_came,
 )
 async def push_event(engine: "Engine", request: PushEvent) -> PushedEvent:
     """Store an event with what it starts."""

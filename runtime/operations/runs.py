@@ -28,8 +28,14 @@ from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.engine.loading import load_state
 from everact.runtime.engine.requests import Known
-from everact.runtime.errors import QueryRejected, RequestIdReused, RPCError
+from everact.runtime.errors import QueryFailed, QueryRejected, RequestIdReused, RPCError
 from everact.runtime.operations.access import Access
+from everact.runtime.operations.arguments import (
+    Target,
+    handler_of,
+    with_arguments,
+    with_details,
+)
 from everact.runtime.operations.base import Name, Request, operation
 from everact.runtime.programs.workflow_loop import decode_arguments
 from everact.runtime.store.base import Remembered, RunFilter, RunRow
@@ -516,8 +522,31 @@ def check_reached(engine: "Engine", ref: RunRef, request_id: str, known: Known) 
             raise RequestIdReused(request_id, f"run {run_id}", f"run {named}")
 
 
+def _typed_signal(engine: "Engine", request: SignalRun) -> SignalRun:
+    return with_arguments(engine, _handler(engine, request, "signals"), request)
+
+
+def _typed_query(engine: "Engine", request: QueryRun) -> QueryRun:
+    try:
+        return with_arguments(engine, _handler(engine, request, "queries"), request)
+    except RPCError as error:
+        raise QueryFailed(str(error)) from None
+
+
+def _handler(
+    engine: "Engine", request: SignalRun | QueryRun, kind: str
+) -> Target | None:
+    row = known_run(engine, request.run)
+    return None if row is None else handler_of(engine, row.name, kind, request.name)
+
+
 @operation(
-    "runs.signal", SignalRun, access=Access.WRITE, target=_signalled, again=told_again
+    "runs.signal",
+    SignalRun,
+    access=Access.WRITE,
+    target=_signalled,
+    again=told_again,
+    typed=_typed_signal,
 )
 async def signal_run(engine: "Engine", request: SignalRun) -> None:
     """Store a signal."""
@@ -546,7 +575,12 @@ async def cancel_run(engine: "Engine", request: CancelRun) -> None:
 
 
 @operation(
-    "runs.terminate", TerminateRun, access=Access.WRITE, target=_ended, again=told_again
+    "runs.terminate",
+    TerminateRun,
+    access=Access.WRITE,
+    target=_ended,
+    again=told_again,
+    typed=with_details,
 )
 async def terminate_run(engine: "Engine", request: TerminateRun) -> None:
     """Close a run from outside."""
@@ -589,7 +623,7 @@ async def _delivered(
             row = present
 
 
-@operation("runs.query", QueryRun, access=Access.READ)
+@operation("runs.query", QueryRun, access=Access.READ, typed=_typed_query)
 async def query_run(engine: "Engine", request: QueryRun) -> bytes:
     """Put a question to a run."""
     row = find_run(engine, request.run)
@@ -677,11 +711,16 @@ def _summary(row: RunRow, attributes: dict[str, Attribute]) -> RunSummary:
     )
 
 
-def find_run(engine: "Engine", ref: RunRef) -> RunRow:
-    """The row of a run; RPCError NOT_FOUND."""
-    row = engine.store.find(
+def known_run(engine: "Engine", ref: RunRef) -> RunRow | None:
+    """The row of a run; None if there is none."""
+    return engine.store.find(
         ref.workspace, ref.workflow_id, ref.run_id, ref.first_run_id
     )
+
+
+def find_run(engine: "Engine", ref: RunRef) -> RunRow:
+    """The row of a run; RPCError NOT_FOUND."""
+    row = known_run(engine, ref)
     if row is None:
         which = f" run {ref.run_id or ref.first_run_id}" if ref.run_id else ""
         raise RPCError(

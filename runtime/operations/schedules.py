@@ -31,8 +31,10 @@ from everact.runtime.engine.schedules import Fold
 from everact.runtime.errors import RPCError
 from everact.runtime.filters.parsing import parse
 from everact.runtime.operations.access import Access
+from everact.runtime.operations.arguments import memo_stored, typed_start
 from everact.runtime.operations.base import Name, Request, operation
 from everact.runtime.operations.runs import Limit
+from everact.runtime.operations.starting import StartRun
 from everact.runtime.store.base import Remembered
 
 if TYPE_CHECKING:
@@ -213,7 +215,42 @@ def _changed(request: Any) -> tuple[str, ...]:
     return (request.id,)
 
 
-@operation("schedules.create", CreateSchedule, access=Access.WRITE, target=_changed)
+def _typed(engine: "Engine", definition: Definition) -> Definition:
+    """A schedule with the action that it starts as values are stored."""
+    action = definition.action
+    start = typed_start(
+        engine,
+        StartRun(
+            workflow=action.workflow,
+            args=action.args,
+            kwargs=action.kwargs,
+            options=action.options,
+        ),
+    )
+    action = replace(
+        action, args=start.args, kwargs=start.kwargs, options=start.options
+    )
+    return replace(definition, action=action)
+
+
+def _typed_create(engine: "Engine", request: CreateSchedule) -> CreateSchedule:
+    memo = memo_stored(engine, request.memo)
+    return replace(request, memo=memo, schedule=_typed(engine, request.schedule))
+
+
+def _typed_update(engine: "Engine", request: UpdateSchedule) -> UpdateSchedule:
+    if request.keep_action:
+        return request
+    return replace(request, schedule=_typed(engine, request.schedule))
+
+
+@operation(
+    "schedules.create",
+    CreateSchedule,
+    access=Access.WRITE,
+    target=_changed,
+    typed=_typed_create,
+)
 async def create_schedule(engine: "Engine", request: CreateSchedule) -> None:
     """Make it, and do at once what was asked for."""
     _check(schedules.check_new, request.schedule)
@@ -273,7 +310,13 @@ async def describe_schedule(
     )
 
 
-@operation("schedules.update", UpdateSchedule, access=Access.WRITE, target=_changed)
+@operation(
+    "schedules.update",
+    UpdateSchedule,
+    access=Access.WRITE,
+    target=_changed,
+    typed=_typed_update,
+)
 async def update_schedule(engine: "Engine", request: UpdateSchedule) -> None:
     """Replace the definition that the caller saw, and no other."""
     _check(schedules.check, request.schedule)

@@ -31,6 +31,7 @@ from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.engine.requests import Known, UnderWay
 from everact.runtime.errors import RPCError, WorkflowAlreadyStarted
 from everact.runtime.operations.access import Access
+from everact.runtime.operations.arguments import typed_start
 from everact.runtime.operations.base import Name, Request, operation
 from everact.runtime.operations.requests import under_way
 from everact.runtime.store.base import Remembered, RunRow, Write
@@ -323,7 +324,12 @@ async def started_again(engine: "Engine", _: StartRun, known: Known) -> StartedR
 
 
 @operation(
-    "runs.start", StartRun, access=Access.WRITE, target=started_by, again=started_again
+    "runs.start",
+    StartRun,
+    access=Access.WRITE,
+    target=started_by,
+    again=started_again,
+    typed=typed_start,
 )
 async def start_run(engine: "Engine", request: StartRun) -> StartedRun:
     """Start a run, or answer with the one that is there."""

@@ -18,6 +18,11 @@ from everact.runtime.engine.loading import load_state
 from everact.runtime.engine.outside import AttemptName, named_by, unheeded
 from everact.runtime.errors import RPCError
 from everact.runtime.operations.access import Access
+from everact.runtime.operations.arguments import (
+    failure_stored,
+    result_stored,
+    with_details,
+)
 from everact.runtime.operations.base import Request, operation
 from everact.runtime.store.base import RunRow
 
@@ -101,7 +106,27 @@ def _reported(request: CompleteTask | FailTask | ReportCancelled) -> tuple[str, 
     return request.task.named
 
 
-@operation("tasks.complete", CompleteTask, access=Access.WORK, target=_reported)
+def _typed_result(engine: "Engine", request: CompleteTask) -> CompleteTask:
+    """`request` with its result as what the task's function returns."""
+    row, name = found(engine, request.task)
+    run = engine.resident(row.key)
+    command = None if run is None else run.state.calls.get(name.call)
+    task = getattr(command, "name", "")
+    return replace(request, result=result_stored(engine, request.result, task))
+
+
+def _typed_failure(engine: "Engine", request: FailTask) -> FailTask:
+    failure = failure_stored(engine, request.failure)
+    return replace(with_details(engine, request), failure=failure)
+
+
+@operation(
+    "tasks.complete",
+    CompleteTask,
+    access=Access.WORK,
+    target=_reported,
+    typed=_typed_result,
+)
 async def complete_task(engine: "Engine", request: CompleteTask) -> None:
     """Complete a task; durable when answered."""
     row, name = found(engine, request.task)
@@ -110,7 +135,13 @@ async def complete_task(engine: "Engine", request: CompleteTask) -> None:
     await _report(engine, row, event, request.task, request.request_id)
 
 
-@operation("tasks.fail", FailTask, access=Access.WORK, target=_reported)
+@operation(
+    "tasks.fail",
+    FailTask,
+    access=Access.WORK,
+    target=_reported,
+    typed=_typed_failure,
+)
 async def fail_task(engine: "Engine", request: FailTask) -> None:
     """Fail an attempt; durable when answered."""
     wait = request.failure.retry_after
@@ -129,7 +160,7 @@ async def fail_task(engine: "Engine", request: FailTask) -> None:
     await _report(engine, row, event, request.task, request.request_id)
 
 
-@operation("tasks.heartbeat", HeartbeatTask, access=Access.WORK)
+@operation("tasks.heartbeat", HeartbeatTask, access=Access.WORK, typed=with_details)
 async def heartbeat_task(engine: "Engine", request: HeartbeatTask) -> None:
     """Take a sign of life; AsyncTaskCancelled if the task was asked to stop."""
     row, name = found(engine, request.task)
@@ -156,7 +187,11 @@ def _tell_if_cancelled(engine: "Engine", row: RunRow, event: TaskReported) -> No
 
 
 @operation(
-    "tasks.report_cancelled", ReportCancelled, access=Access.WORK, target=_reported
+    "tasks.report_cancelled",
+    ReportCancelled,
+    access=Access.WORK,
+    target=_reported,
+    typed=with_details,
 )
 async def report_cancelled(engine: "Engine", request: ReportCancelled) -> None:
     """Settle a task that was asked to stop; durable when answered."""

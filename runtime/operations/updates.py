@@ -16,9 +16,20 @@ from everact.runtime.engine.updates import Refused, Sent
 from everact.runtime.errors import RPCError
 from everact.runtime.operations import starting
 from everact.runtime.operations.access import Access
+from everact.runtime.operations.arguments import (
+    handler_of,
+    typed_start,
+    with_arguments,
+)
 from everact.runtime.operations.base import Name, Request, operation
 from everact.runtime.operations.requests import id_of
-from everact.runtime.operations.runs import RunRef, _delivered, check_reached, find_run
+from everact.runtime.operations.runs import (
+    RunRef,
+    _delivered,
+    check_reached,
+    find_run,
+    known_run,
+)
 from everact.runtime.operations.starting import Resolution, StartedRun, StartRun
 from everact.runtime.store.base import Remembered
 
@@ -131,6 +142,25 @@ async def _sent_again(
     return await state_of(engine, known.run_key, update_id, request.wait_for)
 
 
+def _typed(engine: "Engine", request: SendUpdate) -> SendUpdate:
+    row = known_run(engine, request.run)
+    name = "" if row is None else row.name
+    return replace(request, update=_typed_update(engine, name, request.update))
+
+
+def _typed_with_start(engine: "Engine", request: SendWithStart) -> SendWithStart:
+    start = typed_start(engine, request.start)
+    row = engine.store.find(start.workspace, start.workflow_id)
+    name = start.workflow if row is None or row.status else row.name
+    update = _typed_update(engine, name, request.update)
+    return replace(request, start=start, update=update)
+
+
+def _typed_update(engine: "Engine", workflow: str, update: Update) -> Update:
+    handler = handler_of(engine, workflow, "updates", update.name)
+    return with_arguments(engine, handler, update)
+
+
 @operation(
     "updates.send",
     SendUpdate,
@@ -139,6 +169,7 @@ async def _sent_again(
     target=_sent,
     again=_sent_again,
     rejoins=True,
+    typed=_typed,
 )
 async def send_update(engine: "Engine", request: SendUpdate) -> UpdateState:
     """Let an update in, record it, and wait for its answer."""
@@ -232,6 +263,7 @@ async def _started_again(
     waits=True,
     target=_started_by,
     again=_started_again,
+    typed=_typed_with_start,
 )
 async def send_with_start(engine: "Engine", request: SendWithStart) -> StartedUpdate:
     """Resolve the start, with the update on board of a run that it makes."""

@@ -30,7 +30,7 @@ from typing import (
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from everact.runtime.core.opaque import DOCUMENT, PAYLOAD, STANDS_FOR
+from everact.runtime.core.opaque import DOCUMENT, PAYLOAD, stands_for
 from everact.runtime.operations.base import Request
 from everact.runtime.wire.markers import received
 
@@ -92,12 +92,9 @@ class _Compiler:
         return Shape(kind)
 
     def _annotated(self, kind: Any) -> Shape:
-        for meta in kind.__metadata__:
-            stands_for = (getattr(meta, "extra", None) or {}).get(STANDS_FOR)
-            if stands_for == PAYLOAD:
-                return _VALUE
-            if stands_for == DOCUMENT:
-                return _DOCUMENT
+        opaque = _OPAQUE.get(stands_for(kind) or "")
+        if opaque is not None:
+            return opaque
         inner = get_args(kind)[0]
         if inner is int:
             return Shape(kind)
@@ -268,3 +265,4 @@ _DOCUMENT: Final = Shape(
     lambda document, _: Raw(document or b"{}"),
     lambda found: msgspec.json.encode(found) if found else b"",
 )
+_OPAQUE: Final = {PAYLOAD: _VALUE, DOCUMENT: _DOCUMENT}

@@ -19,7 +19,7 @@ from everact.runtime import (
     receive,
     workflow,
 )
-from everact.runtime.client.blocking import LoopThread
+from everact.runtime.client.loop_thread import LoopThread
 from tests.client.conftest import Place
 from tests.client.servers import free_port
 

@@ -20,7 +20,7 @@ from everact.runtime import (
     RuntimeStateError,
 )
 from everact.runtime.client import simple
-from everact.runtime.client.blocking import LoopThread
+from everact.runtime.client.loop_thread import LoopThread
 from everact.runtime.client.settings import RetryConfig
 from tests.client.servers import free_port, serving
 

@@ -14,6 +14,9 @@ from uuid import UUID
 from everact.runtime import (
     BlockingClient,
     BlockingHandle,
+    BlockingSchedule,
+    BlockingTaskHandle,
+    BlockingUpdate,
     Call,
     Client,
     Error,
@@ -24,6 +27,7 @@ from everact.runtime import (
     RetryPolicy,
     RunHandle,
     RunInfo,
+    RunStatus,
     Runtime,
     RuntimeThread,
     RunView,
@@ -346,11 +350,70 @@ async def with_schedules(client: Client) -> None:
     await handle.update(lambda view: 7)  # type: ignore[arg-type, return-value]
 
 
-def with_a_blocking_client() -> None:
+def with_a_blocking_client(listed: list[Call]) -> None:
     with BlockingClient.connect("host:7575", tls=True) as client:
         assert_type(client, BlockingClient)
         assert_type(client.execute(crawl, ["u"]), int)
-        assert_type(client.start(crawl, ["u"]), BlockingHandle[int])
+        assert_type(client.execute(Order.run, 7, rpc_timeout="9s"), str)
+        assert_type(client.execute("crawl"), Any)
+        handle = client.start(crawl, ["u"], id="c", on_conflict="attach")
+        assert_type(handle, BlockingHandle[int])
+        assert_type(client.start(fetch, "u"), BlockingHandle[bytes])
+        assert_type(client.start("crawl"), BlockingHandle[Any])
+        assert_type(client.handle("c"), BlockingHandle[Any])
+        assert_type(client.handle("c", result_type=int), BlockingHandle[int])
+        assert_type(client.handle_for(Order.run, "c"), BlockingHandle[str])
+        assert_type(client.dispatch(parse.build_call(b"")), str)
+        assert_type(client.dispatch(listed), list[str])
+        assert_type(client.task_handle(token=b"t"), BlockingTaskHandle)
+        assert_type([line.status for line in client.list(limit=1)], list[RunStatus])
+        assert_type(client.count().count, int)
+        assert_type(client.config(), dict[str, Any])
+        assert_type(client.events.push("k"), str)
+        client.start(crawl, ["u"], queue=7)  # type: ignore[call-overload]
+        client.start(crawl, ["u"], no_such=1)  # type: ignore[call-overload]
+        client.start(7)  # type: ignore[call-overload]
+        client.count(no_such=1)  # type: ignore[call-arg]
+        client.handle(7)  # type: ignore[call-overload]
+
+
+def with_a_blocking_handle(client: BlockingClient) -> None:
+    handle = client.start(Order.run, 7)
+    assert_type(handle.result(), str)
+    assert_type(handle.result(timeout="1s", rpc_metadata={"k": "v"}), str)
+    assert_type(handle.value(), str)
+    assert_type(handle.describe(values=True), RunView)
+    assert_type([item.kind for item in handle.follow_history()], list[str])
+    assert_type(handle.update(Order.change, "line"), int)
+    assert_type(handle.update("change", "line"), Any)
+    sent = handle.start_update(Order.counted, wait_for="accepted")
+    assert_type(sent, BlockingUpdate[list[int]])
+    assert_type(sent.result(), list[int])
+    known = handle.update_handle("u", update=Order.change)
+    assert_type(known.result(), int)
+    assert_type(handle.update_handle("u"), BlockingUpdate[Any])
+    start = StartOperation(Order.run, 7, on_conflict="use_existing")
+    assert_type(client.updates.execute_with(Order.change, "l", start=start), int)
+    assert_type(client.updates.handle(start), BlockingHandle[str])
+    handle.signal(Order.pay, 1.5, no_such=1)  # type: ignore[call-arg]
+    handle.describe(rpc_timeout=[])  # type: ignore[arg-type]
+    handle.result(follow_runs="no")  # type: ignore[arg-type]
+    handle.start_update(Order.counted)  # type: ignore[call-overload]
+    handle.update(Order.change, no_such=1)  # type: ignore[call-overload]
+
+
+def with_blocking_schedules(client: BlockingClient) -> None:
+    nightly = Schedule(StartWorkflow(crawl, ["u"], id="c", queue="q"))
+    handle = client.schedules.create("s", nightly, trigger_immediately=True)
+    assert_type(handle, BlockingSchedule)
+    assert_type(client.schedules.handle("s"), BlockingSchedule)
+    assert_type(handle.describe(), ScheduleView)
+    for line in client.schedules.list("Paused = true"):
+        assert_type(line, ScheduleLine)
+    handle.update(lambda view: ScheduleUpdate(view.schedule))
+    handle.pause("a note")
+    handle.pause(7)  # type: ignore[arg-type]
+    client.schedules.create("s", nightly, no_such=1)  # type: ignore[call-arg]
 
 
 def with_a_blocking_runtime() -> None:

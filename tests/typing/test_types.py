@@ -1,8 +1,13 @@
-"""The types as users see them: mypy, strict, over a file of expectations."""
+"""The types as users see them: mypy, strict, over a file of expectations.
+
+Pyright reads the same file where it is installed; it is no part of the environment.
+"""
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -64,3 +69,22 @@ def test_a_wrong_expectation_is_noticed(cache: Path, tmp_path: Path) -> None:
     said = check(path, cache)
     assert 'Unused "type: ignore" comment' in said
     assert "Expression is of type" in said
+
+
+PYRIGHT = shutil.which("pyright") or shutil.which("basedpyright")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(PYRIGHT is None, reason="pyright is not installed")
+def test_pyright_has_the_same_opinion(cache: Path, tmp_path: Path) -> None:
+    settings = tmp_path / "pyrightconfig.json"
+    said = {
+        "include": [str(EXPECTATIONS)],
+        "extraPaths": [str(ROOT / "build" / "src")],
+        "typeCheckingMode": "standard",
+        "pythonVersion": "3.11",
+    }
+    settings.write_text(json.dumps(said), encoding="utf-8")
+    command = [str(PYRIGHT), f"--pythonpath={sys.executable}", "-p", str(settings)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.stdout.startswith("0 errors"), found.stdout + found.stderr
