@@ -79,6 +79,7 @@ async def receiver() -> int:
 
 CLOSED: Final[dict[str, Any]] = {
     "W1": w1,
+    "W1id": w1,
     "W10": w10,
     "F100": f100,
     "C100": c100,
