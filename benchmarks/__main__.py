@@ -13,10 +13,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import bytecodes, machine, report
+from benchmarks import bytecodes, growth, machine, report
 from benchmarks.budgets import held
 from benchmarks.engines.base import Engine
 from benchmarks.engines.catalog import NAMES, engine
+from benchmarks.growth import TERMS
 from benchmarks.measure import MeasurementFailed, measure
 from benchmarks.plot import PlotUnavailable, draw
 from benchmarks.protocol import Metrics
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)
+    if options.growth is not None:
+        return _grow(options.growth or list(TERMS), options, console)
     engines = _present(options.engine or NAMES, console)
     works = [WORKS[name] for name in options.work or DEFAULT]
     for work in works:
@@ -101,6 +104,13 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="count what the loop executes instead of measuring times (Python 3.11)",
     )
+    add(
+        "--growth",
+        nargs="*",
+        choices=tuple(TERMS),
+        metavar="TERM",
+        help=f"what costs more as something grows; of {', '.join(TERMS)} (all)",
+    )
     add("--json", type=Path, metavar="FILE", help="write all figures there")
     add("--plot", type=Path, metavar="FILE", help="throughput by concurrency, PNG, SVG")
     add(
@@ -164,6 +174,30 @@ def _count(
     report.show_bytecodes(console, counted)
     if not held():
         console.print("note: the budgets are of Python 3.11, this is another one")
+    return 0
+
+
+def _grow(terms: Sequence[str], options: argparse.Namespace, console: Console) -> int:
+    """Measure everact at the sizes of each term, and print the table."""
+    points: dict[str, dict[int, Metrics | str]] = {}
+    for term in terms:
+        for size in TERMS[term].sizes:
+            scaled = max(1, round(size * options.scale))
+            job = growth.job_of(term, scaled, options.directory)
+            try:
+                found: Metrics | str = measure(job, lambda _: None)
+            except MeasurementFailed as failure:
+                found = str(failure)
+            points.setdefault(term, {})[scaled] = found
+    facts = {**machine.describe(), "commit": machine.commit()}
+    console.print(
+        ", ".join(f"{name} {value}" for name, value in facts.items()),
+        soft_wrap=True,
+        highlight=False,
+    )
+    report.show_growth(console, points)
+    if options.json is not None:
+        options.json.write_text(json.dumps({**facts, "growth": points}, indent=2))
     return 0
 
 

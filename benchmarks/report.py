@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bars import CEILING_OF_RAW, judge
 from benchmarks.budgets import BUDGETS
 from benchmarks.bytecodes import UNITS
+from benchmarks.growth import SAME
 from benchmarks.protocol import Metrics
 from benchmarks.session import Result
 
@@ -145,6 +147,48 @@ def show_bytecodes(
 
 def _bytecodes(metrics: Metrics | str | None) -> float | None:
     return metrics["bytecodes"] if isinstance(metrics, dict) else None
+
+
+def show_growth(
+    console: Console, points: Mapping[str, Mapping[int, Metrics | str]]
+) -> None:
+    """Print the cost at each term's first size, and at the others how many times it.
+
+    The table is Markdown, as docs/performance.md has it.
+    """
+    table = Table(title="Growth", box=MARKDOWN)
+    for title in ("as this grows", "from", "the cost of", "in"):
+        table.add_column(title)
+    steps = max(len(sizes) for sizes in points.values())
+    factors = [f"× {10**power:,}" for power in range(1, steps)]
+    for title in ("is", *factors, ""):
+        table.add_column(title, justify="right")
+    for term, sizes in points.items():
+        (first, begun), *others = sizes.items()
+        if isinstance(begun, str):
+            continue
+        for cost, base in begun.items():
+            what, unit = cost.split("/")
+            ratios = [_times(found, cost, base) for _, found in others]
+            shown = [ABSENT if ratio is None else f"{ratio:.2f}" for ratio in ratios]
+            shown += [""] * (steps - 1 - len(shown))
+            grows = any(ratio is not None and ratio > SAME for ratio in ratios)
+            table.add_row(
+                *(term.replace("-", " "), f"{first:,}", what, unit, number(base)),
+                *shown,
+                "grows" if grows else "",
+            )
+    console.print(table)
+    for term, sizes in points.items():
+        for size, found in sizes.items():
+            if isinstance(found, str):
+                console.print(f"{term} at {size:,} failed: {found}", markup=False)
+
+
+def _times(found: Metrics | str, cost: str, base: float) -> float | None:
+    if isinstance(found, str) or cost not in found or not base:
+        return None
+    return found[cost] / base
 
 
 def number(value: float) -> str:

@@ -175,6 +175,21 @@ def test_bytecodes_are_counted_for_each_engine_that_can(
     assert main(["F100", "--bytecodes", *engines]) == 2
 
 
+def test_growth_is_shown_as_how_many_times_the_first_cost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "growth.json"
+    small = ["--scale", "0.02", "--directory", str(tmp_path), "--json", str(file)]
+    assert main(["--growth", "gather", *small]) == 0
+    assert "a task of the gather" in capsys.readouterr().out
+    points = json.loads(file.read_text())["growth"]["gather"]
+    assert list(points) == ["2", "20", "200"]
+    one, many = (
+        points[size]["a task of the gather/bytecodes"] for size in ("2", "200")
+    )
+    assert many < one, "a task of a larger gather has a smaller share of its run"
+
+
 def test_an_unknown_work_is_refused_with_those_that_are_known(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
