@@ -38,11 +38,11 @@ delete from checkpoints where run_key = ? and generation < ?
 -- name: insert_request
 /* one that is remembered stays, unless it is from before the last parameter */
 insert into requests (workspace, request_id, run_key, at, what, answer)
-values (?1, ?2, ?3, ?4, ?5, ?6)
+values (?, ?, ?, ?, ?, ?)
 on conflict (workspace, request_id) do update set
     run_key = excluded.run_key, at = excluded.at, what = excluded.what,
     answer = excluded.answer
-where requests.at <= ?7
+where requests.at <= ?
 
 -- name: run_by_key
 select * from runs where key = ?
@@ -119,16 +119,16 @@ order by key desc limit :limit
 
 -- name: count_runs
 select count(*) from runs indexed by runs_listed
-where workspace = ?1 and (?2 is null or status = ?2) and (?3 is null or name = ?3)
-    and (?4 is null or queue = ?4) and (?5 is null or workflow_id = ?5)
+where workspace = ? and status = coalesce(?, status) and name = coalesce(?, name)
+    and queue = coalesce(?, queue) and workflow_id = coalesce(?, workflow_id)
 
 -- name: tally_runs
 /* one line a status: the status, how many runs, how many of them put aside */
 select status || ' ' || count(*) || ' '
     || sum(case when status = 0 then aside <> '' else 0 end)
 from runs indexed by runs_listed
-where workspace = ?1 and (?2 is null or name = ?2) and (?3 is null or queue = ?3)
-    and (?4 is null or substr(workflow_id, 1, length(?4)) = ?4)
+where workspace = ? and name = coalesce(?, name) and queue = coalesce(?, queue)
+    and instr(workflow_id, coalesce(?, '')) = 1
 group by status
 
 -- name: runs_by_keys
@@ -212,27 +212,29 @@ on conflict (workspace, queue) do update set body = excluded.body
 
 -- name: bound_runs
 /* whether there are open runs that are bound to a build, and whether closed ones */
+with wanted (place, line, build) as (values (?, ?, ?))
 select
     exists (
-        select 1 from runs
-        where workspace = ?1 and queue = ?2 and build_id = ?3 and build_id <> ''
+        select 1 from wanted cross join runs
+        where workspace = place and queue = line and build_id = build and build_id <> ''
             and status = 0
     ),
     exists (
-        select 1 from runs
-        where workspace = ?1 and queue = ?2 and build_id = ?3 and build_id <> ''
+        select 1 from wanted cross join runs
+        where workspace = place and queue = line and build_id = build and build_id <> ''
             and status <> 0
     )
 
 -- name: unbound_runs
+with wanted (place, line) as (values (?, ?))
 select
     exists (
-        select 1 from runs
-        where workspace = ?1 and queue = ?2 and build_id = '' and status = 0
+        select 1 from wanted cross join runs
+        where workspace = place and queue = line and build_id = '' and status = 0
     ),
     exists (
-        select 1 from runs
-        where workspace = ?1 and queue = ?2 and build_id = '' and status <> 0
+        select 1 from wanted cross join runs
+        where workspace = place and queue = line and build_id = '' and status <> 0
     )
 
 -- name: last_key
@@ -311,9 +313,9 @@ order by seq limit ?
 
 -- name: list_events
 select seq, workspace, id, key, scope, payload, metadata, at, mac from user_events
-where workspace = ?1 and seq < ?2 and (?3 is null or key = ?3)
-    and (?4 is null or scope = ?4)
-order by seq desc limit ?5
+where workspace = ? and seq < ? and key = coalesce(?, key)
+    and scope = coalesce(?, scope)
+order by seq desc limit ?
 
 -- name: open_wait
 insert into event_waits (run_key, call, workspace, key, scope, filter, since, after)
@@ -343,4 +345,4 @@ order by run_key, call
 -- name: delete_events
 /* of the oldest ones, those that are old enough and have reached everybody */
 delete from user_events
-where seq in (select seq from user_events order by seq limit ?2) and at < ?1 and not open
+where at < ? and not open and seq in (select seq from user_events order by seq limit ?)
