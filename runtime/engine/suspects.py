@@ -78,7 +78,7 @@ class Suspects:
         return stage
 
     def _reached(self, key: int) -> int:
-        return reached(self._engine.store, key)
+        return reached(self._host.store, key)
 
     def _tell(self, plan: Plan) -> None:
         tasks = [place for place in self._known if place[1] != CODE]
