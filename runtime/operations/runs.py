@@ -1,6 +1,5 @@
 """Operations on runs: start, address, wait, look at, talk to, end."""
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
@@ -37,6 +36,7 @@ from everact.runtime.operations.arguments import (
     with_details,
 )
 from everact.runtime.operations.base import Name, Request, operation
+from everact.runtime.operations.requests import remembered, to_its_end
 from everact.runtime.programs.workflow_loop import decode_arguments
 from everact.runtime.store.base import Remembered, RunFilter, RunRow
 from everact.runtime.store.searching import attributes_found
@@ -560,7 +560,7 @@ async def signal_run(engine: "Engine", request: SignalRun) -> None:
         request.identity,
         request.headers,
     )
-    await _deliver(engine, request.run, row, event, request.request_id)
+    await _deliver(engine, request, row, event)
 
 
 @operation(
@@ -571,7 +571,7 @@ async def cancel_run(engine: "Engine", request: CancelRun) -> None:
     engine.check_open()
     row = find_run(engine, request.run)
     event = CancelRequested(request.reason, request.identity, request.request_id)
-    await _deliver(engine, request.run, row, event, request.request_id)
+    await _deliver(engine, request, row, event)
 
 
 @operation(
@@ -586,11 +586,14 @@ async def terminate_run(engine: "Engine", request: TerminateRun) -> None:
     """Close a run from outside."""
     row = find_run(engine, request.run)
     event = TerminateRequested(request.reason, request.details, request.identity)
-    await _deliver(engine, request.run, row, event, request.request_id)
+    await _deliver(engine, request, row, event)
 
 
 async def _deliver(
-    engine: "Engine", ref: RunRef, row: RunRow, event: Any, request_id: str
+    engine: "Engine",
+    request: SignalRun | CancelRun | TerminateRun,
+    row: RunRow,
+    event: Any,
 ) -> None:
     if row.status:
         raise RPCError(
@@ -598,9 +601,8 @@ async def _deliver(
             "not open",
             RPCStatus.NOT_FOUND,
         )
-    request = engine.requests.row(ref.workspace, request_id)
-    delivering = _delivered(engine, ref, row, event, request)
-    await asyncio.shield(engine.loop.create_task(delivering))
+    noted = remembered(engine, request)
+    await to_its_end(engine, _delivered(engine, request.run, row, event, noted))
 
 
 async def _delivered(
