@@ -33,7 +33,7 @@ from everact.runtime.client.starting import UNSET, Starting
 from everact.runtime.client.tasks import TaskHandle
 from everact.runtime.client.updates import Updating
 from everact.runtime.client.versions import VersionsClient
-from everact.runtime.client.views import HistoryItem, RunCount, RunLine, RunView
+from everact.runtime.client.views import HistoryItem, RunLine, RunView
 from everact.runtime.core.durations import Duration, optional_seconds
 from everact.runtime.core.versions import BuildIdOp, VersionSets
 from everact.runtime.definitions.search_attributes import SearchAttributeKey
@@ -41,6 +41,7 @@ from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.updates import UpdateMethod
 from everact.runtime.definitions.workflows import Workflow
 from everact.runtime.errors import RuntimeStateError
+from everact.runtime.operations.searching import RunCount
 from everact.runtime.operations.versions import EXISTING, Reachability
 from everact.runtime.values.calls import Call
 

@@ -37,7 +37,6 @@ from everact.runtime.client.starting import (
 from everact.runtime.client.tasks import TaskHandle, task_ref
 from everact.runtime.client.transport import NOTHING_USUAL, Transport, usual_of
 from everact.runtime.client.versions import VersionsClient
-from everact.runtime.client.views import RunCount, run_count
 from everact.runtime.client.with_start import Updates
 from everact.runtime.definitions.interceptors import WorkerInterceptor
 from everact.runtime.definitions.tasks import Task
@@ -45,7 +44,7 @@ from everact.runtime.definitions.workflows import Workflow, name_of
 from everact.runtime.errors import RuntimeStateError
 from everact.runtime.operations import runs
 from everact.runtime.operations.batches import MOST, StartTogether
-from everact.runtime.operations.searching import CountMatching
+from everact.runtime.operations.searching import CountRuns, RunCount
 from everact.runtime.values.calls import Call
 from everact.runtime.values.converter import DataConverter
 
@@ -478,12 +477,12 @@ class Client:
 
         Filters as in `list`; InvalidFilter.
         """
-        request = CountMatching(
+        request = CountRuns(
             workspace=self.namespace,
             query=checked_query(query),
             narrowed=narrowed(filters),
         )
-        return run_count(await self.transport.call(request, rpc_of(filters)))
+        return await self.transport.call(request, rpc_of(filters))
 
     @property
     def search_attributes(self) -> SearchAttributeKeys:
