@@ -15,6 +15,7 @@ from everact.runtime.client.interceptors import ClientInterceptor
 from everact.runtime.client.transport import InProcess, Transport, Usual
 from everact.runtime.core.bounds import whole
 from everact.runtime.core.durations import Duration, seconds
+from everact.runtime.core.keywords import suggesting
 from everact.runtime.definitions import active
 from everact.runtime.definitions.interceptors import WorkerInterceptor
 from everact.runtime.definitions.registry import Registry, default_registry
@@ -39,6 +40,7 @@ LOCK_POLL = 0.05
 """Seconds between two looks whether another process let go of the file."""
 
 
+@suggesting
 class Runtime(Client):
     """Durable workflows on one SQLite file; also the client of its runs.
 

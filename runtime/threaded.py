@@ -9,8 +9,8 @@ from everact.actors import Clock
 from everact.runtime.client.blocking import BlockingClient, LoopThread, refuse_on_loop
 from everact.runtime.client.interceptors import ClientInterceptor
 from everact.runtime.core.durations import Duration
+from everact.runtime.core.keywords import closed
 from everact.runtime.definitions.interceptors import WorkerInterceptor
-from everact.runtime.definitions.keywords import closed
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.embedded import DEFAULT_FILE, Runtime
 from everact.runtime.engine.workers import Worker

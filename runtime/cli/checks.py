@@ -17,7 +17,7 @@ from typing import Final
 from urllib.parse import quote
 
 from everact.runtime.cli.findings import Finding, ok, problem, warning
-from everact.runtime.control.tokens import TokenFile
+from everact.runtime.door.tokens import TokenFile
 from everact.runtime.errors import EveractError
 from everact.runtime.store import catalogue, custody, keyfile
 

@@ -12,7 +12,7 @@ import click
 from everact.runtime.cli.options import DURATION, bad_input
 from everact.runtime.control.serving import Control
 from everact.runtime.control.settings import ControlSettings, parse_address
-from everact.runtime.control.tokens import TokenFile
+from everact.runtime.door.tokens import TokenFile
 from everact.runtime.embedded import DEFAULT_FILE, Runtime
 from everact.runtime.engine.workers import DEFAULT_SLOTS, DEFAULT_THREADS, Worker
 

@@ -29,8 +29,8 @@ from everact.runtime.cli.waiting import wait_for
 from everact.runtime.client.connecting import ADDRESS
 from everact.runtime.control.serving import Control
 from everact.runtime.control.settings import ControlSettings
-from everact.runtime.control.tokens import Scope, TokenFile
 from everact.runtime.definitions.registry import default_registry
+from everact.runtime.door.tokens import Scope, TokenFile
 from everact.runtime.embedded import Runtime
 
 LEVELS: Final = ("debug", "info", "warning", "error")

@@ -22,7 +22,7 @@ from everact.runtime.client.credentials import (
     settings_file,
 )
 from everact.runtime.client.settings import parse_target
-from everact.runtime.control.tokens import Scope, Token, TokenFile
+from everact.runtime.door.tokens import Scope, Token, TokenFile
 from everact.runtime.embedded import DEFAULT_FILE
 
 

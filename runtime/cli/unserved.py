@@ -17,8 +17,8 @@ from everact.runtime.cli.exits import Taken
 from everact.runtime.client.client import Client
 from everact.runtime.control.serving import Control
 from everact.runtime.control.settings import ControlSettings
-from everact.runtime.control.tokens import Scope, TokenFile
 from everact.runtime.definitions.registry import Registry
+from everact.runtime.door.tokens import Scope, TokenFile
 from everact.runtime.embedded import Runtime
 from everact.runtime.engine.engine import Engine
 from everact.runtime.errors import StoreInUse

@@ -38,6 +38,7 @@ from everact.runtime.client.tasks import TaskHandle, task_ref
 from everact.runtime.client.transport import NOTHING_USUAL, Transport, usual_of
 from everact.runtime.client.versions import VersionsClient
 from everact.runtime.client.with_start import Updates
+from everact.runtime.core.keywords import suggesting
 from everact.runtime.definitions.interceptors import WorkerInterceptor
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import Workflow, name_of
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
+@suggesting
 class Client:
     """Starts and addresses runs of one namespace through a transport.
 

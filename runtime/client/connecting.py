@@ -17,9 +17,9 @@ from everact.runtime.client.settings import (
     TLSConfig,
     parse_target,
 )
+from everact.runtime.core.keywords import closed
 from everact.runtime.definitions import active
 from everact.runtime.definitions.interceptors import WorkerInterceptor
-from everact.runtime.definitions.keywords import closed
 from everact.runtime.errors import RuntimeStateError
 from everact.runtime.values.converter import DataConverter
 from everact.runtime.values.payloads import PickleConverter

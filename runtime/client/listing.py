@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from everact.runtime.client.rpc import RPC, rpc_of
 from everact.runtime.client.views import RunLine, run_line
 from everact.runtime.core.bounds import shown
+from everact.runtime.core.keywords import closed
 from everact.runtime.core.statuses import RunStatus
-from everact.runtime.definitions.keywords import closed
 from everact.runtime.definitions.workflows import name_of
 from everact.runtime.errors import InvalidFilter
 from everact.runtime.operations.searching import PAGE, Narrowed, SearchRuns

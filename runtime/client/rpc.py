@@ -11,7 +11,7 @@ from types import FrameType, MappingProxyType
 from typing import Final, TypedDict
 
 from everact.runtime.core.durations import Duration
-from everact.runtime.definitions.keywords import closed
+from everact.runtime.core.keywords import closed
 
 
 class RPC(TypedDict, total=False):

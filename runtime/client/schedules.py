@@ -20,9 +20,9 @@ from everact.runtime.client.scheduling import (
     schedule_view,
 )
 from everact.runtime.core.bounds import whole
+from everact.runtime.core.keywords import closed
 from everact.runtime.core.schedules import OverlapPolicy, check, check_new
 from everact.runtime.core.statuses import RPCStatus
-from everact.runtime.definitions.keywords import closed
 from everact.runtime.definitions.search_attributes import (
     SearchAttributes,
     attributes_of,

@@ -18,13 +18,13 @@ from everact.runtime.core import schedules as core
 from everact.runtime.core.bounds import LAST_MOMENT, duration_of, moment_of
 from everact.runtime.core.calendars import CalendarSpec, Interval, Spec
 from everact.runtime.core.durations import Duration, seconds
+from everact.runtime.core.keywords import closed, suggesting
 from everact.runtime.core.records import (
     NO_EXTRAS,
     Extras,
     StartOptions,
 )
 from everact.runtime.core.schedules import OverlapPolicy
-from everact.runtime.definitions.keywords import closed
 from everact.runtime.definitions.search_attributes import (
     SearchAttributes,
     TypedSearchAttributes,
@@ -105,6 +105,7 @@ class IntervalSpec:
     offset: Duration = 0.0
 
 
+@suggesting
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleSpec:
     """When: the union of all that is given, less what `skip` matches.
@@ -128,6 +129,7 @@ class ScheduleSpec:
         warn_of_crons(self.cron_expressions)
 
 
+@suggesting
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulePolicy:
     """What overlaps, outages and failures lead to; see `OverlapPolicy`.
@@ -142,6 +144,7 @@ class SchedulePolicy:
     pause_on_failure: bool = False
 
 
+@suggesting
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleState:
     """Whether it acts by itself, and with `limited_actions` how many times more."""

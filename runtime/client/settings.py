@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from everact.runtime.core.bounds import GROWTH, shown, whole
 from everact.runtime.core.durations import Duration, optional_seconds, seconds
+from everact.runtime.core.keywords import suggesting
 from everact.runtime.core.statuses import RPCStatus
 
 File: TypeAlias = str | os.PathLike[str]
@@ -58,6 +59,7 @@ _TARGET = re.compile(
 )
 
 
+@suggesting
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryConfig:
     """When a request that met a transient refusal is sent again.
@@ -107,6 +109,7 @@ class RetryConfig:
         return min(wait, longest) * (1 + self.jitter * (2 * chance - 1))
 
 
+@suggesting
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeepAliveConfig:
     """When a silent connection is probed, and when it counts as lost.
@@ -125,6 +128,7 @@ class KeepAliveConfig:
                 raise ValueError(f"{what} must not be zero")
 
 
+@suggesting
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TLSConfig:
     """How the engine's certificate is checked, and what this client shows of itself.
@@ -162,6 +166,7 @@ def _no_password() -> str:
     raise ValueError("client_key is encrypted: give an unencrypted one")
 
 
+@suggesting
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpConnectProxyConfig:
     """A proxy, as ``host:port``, that all traffic is tunnelled through.

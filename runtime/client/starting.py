@@ -12,10 +12,10 @@ from everact.runtime.client.rpc import RPC, RPC_OPTIONS
 from everact.runtime.core.bounds import LAST_MOMENT
 from everact.runtime.core.durations import Duration, optional_seconds, seconds
 from everact.runtime.core.identity import CONFLICTS, REUSES, mistake
+from everact.runtime.core.keywords import closed
 from everact.runtime.core.records import StartOptions
 from everact.runtime.core.retry import RetryPolicy, checked_policy
 from everact.runtime.definitions.extras import extras_of, json_object
-from everact.runtime.definitions.keywords import closed
 from everact.runtime.definitions.search_attributes import SearchAttributes, old_form
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import (

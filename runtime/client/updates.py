@@ -9,8 +9,8 @@ from uuid import uuid4
 from everact.runtime.client.rpc import RPC, checked_rpc
 from everact.runtime.client.typed import decoded
 from everact.runtime.core.durations import optional_seconds
+from everact.runtime.core.keywords import closed
 from everact.runtime.core.statuses import RPCStatus
-from everact.runtime.definitions.keywords import closed
 from everact.runtime.definitions.workflows import handler_name
 from everact.runtime.errors import RPCError, UpdateFailed, UpdateTimedOutOrCancelled
 from everact.runtime.operations import updates as requests

@@ -16,7 +16,7 @@ from everact.runtime.client.updates import (
     update_of,
     waiting,
 )
-from everact.runtime.definitions.keywords import closed
+from everact.runtime.core.keywords import closed
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.updates import UpdateMethod
 from everact.runtime.definitions.workflows import Workflow

@@ -3,7 +3,7 @@
 from everact.runtime.control.serving import Control, serve
 from everact.runtime.control.settings import ControlSettings
 from everact.runtime.control.tls import ServerTLS
-from everact.runtime.control.tokens import Scope, Token, TokenFile
+from everact.runtime.door.tokens import Scope, Token, TokenFile
 
 __all__ = [
     "Control",

@@ -1,7 +1,6 @@
 """The routes that are no operations: health, readiness, metrics, documentation."""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 import msgspec
 from aiohttp import web
@@ -10,17 +9,15 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from everact.runtime.control.guard import Route
 from everact.runtime.control.metrics import Metrics
 from everact.runtime.control.openapi import document
+from everact.runtime.door.door import Door
 from everact.runtime.errors import EveractError
 from everact.runtime.operations.access import Access
-
-if TYPE_CHECKING:
-    from everact.runtime.engine.engine import Engine
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def add_fixed_routes(
-    app: web.Application, engine: "Engine", metrics: Metrics
+    app: web.Application, door: Door, metrics: Metrics
 ) -> tuple[list[Route], dict[Route, Access]]:
     """Add them; returns the ones that are open, and what the others need."""
 
@@ -29,7 +26,7 @@ def add_fixed_routes(
 
     async def readyz(_: web.Request) -> web.Response:
         try:
-            engine.check_open()
+            door.engine.check_open()
         except EveractError as error:
             return _health("unready", str(error))
         return _health("ready")

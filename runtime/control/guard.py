@@ -11,64 +11,37 @@ header ``Expect`` is answered before it, by the HTTP library; that tells nothing
 import asyncio
 import functools
 import ipaddress
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from aiohttp import hdrs, web
 
-from everact.runtime.control.issued import IssuedTokens
-from everact.runtime.control.refusals import Refusal, secure
+from everact.runtime.control.refusals import Refusal, refused, secure
 from everact.runtime.control.settings import ControlSettings, authority, origin_of
-from everact.runtime.control.tokens import Scope, Token, TokenFile
 from everact.runtime.core.durations import seconds
 from everact.runtime.core.statuses import RPCStatus
-from everact.runtime.errors import EndpointError, RPCError, SecretFileError
-from everact.runtime.operations.access import (
-    EVERY_WORKSPACE,
-    Access,
-    workspaces_of,
-)
-
-LOG: Final = logging.getLogger("everact.control")
+from everact.runtime.door.callers import Caller, Callers
+from everact.runtime.door.limits import too_large
+from everact.runtime.door.rights import check_access
+from everact.runtime.door.tokens import Token
+from everact.runtime.errors import RPCError
+from everact.runtime.operations.access import Access
 
 Route: TypeAlias = web.AbstractRoute
 Next: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-LOOK_AGAIN_SECONDS: Final = 5.0
-"""How long a stream may outlive its token."""
-
 METHODS: Final = ("GET", "POST")
 CALLER: Final = web.RequestKey("caller", Token)
-NOBODY_ASKED: Final = Token(
-    id="",
-    name="",
-    scope=Scope.ADMIN,
-    workspaces=(EVERY_WORKSPACE,),
-    created=0.0,
-)
-"""Who calls while no token is asked for."""
+"""Who asks: handlers find it in the request."""
 
 
 class Guard:
-    """Guards one application; `tokens` None is a database that can have none.
+    """Guards one application. Nothing about a request that was refused is kept."""
 
-    EndpointError if they are to be asked for all the same. Nothing about a request
-    that was refused is kept.
-    """
-
-    def __init__(self, settings: ControlSettings, tokens: TokenFile | None) -> None:
-        if settings.authentication and tokens is None:
-            raise EndpointError(
-                "authentication is on, but a database that is no file has no tokens "
-                "beside it: give the endpoint a TokenFile"
-            )
+    def __init__(self, settings: ControlSettings, callers: Callers) -> None:
         self.settings = settings
-        self.issued = IssuedTokens()
-        self._tokens = tokens
-        self._required = settings.authentication is True
+        self.callers = callers
         self._open: frozenset[Route] = frozenset()
         self._access: Mapping[Route, Access] = MappingProxyType({})
         self._body_seconds = seconds(settings.body_timeout, what="body_timeout")
@@ -82,11 +55,7 @@ class Guard:
                 await self._admit(request)
             except Refusal as refusal:
                 return refusal.response()
-            caller = request.get(CALLER, NOBODY_ASKED)
-            if caller is NOBODY_ASKED:
-                return await handler(request)
-            async with self._while_it_counts(caller):
-                return await handler(request)
+            return await handler(request)
 
         app = web.Application(
             middlewares=[guarded], client_max_size=self.settings.body_limit
@@ -102,16 +71,6 @@ class Guard:
         self._open = frozenset(open)
         self._access = MappingProxyType(dict(access))
 
-    @property
-    def authenticated(self) -> bool:
-        """Whether a token is asked for. Once it is, that does not change.
-
-        SecretFileError if the file of tokens cannot be used.
-        """
-        if self.settings.authentication is None and not self._required:
-            self._required = self._tokens is not None and self._tokens.any()
-        return self._required
-
     async def _admit(self, request: web.Request) -> None:
         self._check_host(request)
         self._check_origin(request)
@@ -122,42 +81,11 @@ class Guard:
             request[CALLER] = caller = self._authenticate(request)
             if request.match_info.http_exception is not None:
                 return  # there is no such route, as whoever is known may be told
-            if self._access.get(route, Access.ADMIN) not in caller.scope.allows:
-                raise _forbidden(caller)
-        await self._take_body(request)
-
-    @asynccontextmanager
-    async def _while_it_counts(self, caller: Token) -> AsyncIterator[None]:
-        """End what is answered for long, a stream, soon after its token is revoked."""
-        loop = asyncio.get_running_loop()
-        scope = asyncio.timeout(None)
-        timer: asyncio.TimerHandle
-
-        def look_again() -> None:
-            nonlocal timer
             try:
-                counts = (
-                    self._tokens is None
-                    or self.issued.holds(caller)
-                    or self._tokens.still_counts(caller)
-                )
-            except (SecretFileError, OSError):
-                counts = False
-            if counts:
-                timer = loop.call_later(LOOK_AGAIN_SECONDS, look_again)
-            else:
-                scope.reschedule(loop.time())
-
-        timer = loop.call_later(LOOK_AGAIN_SECONDS, look_again)
-        try:
-            async with scope:
-                yield
-        except TimeoutError:
-            if scope.expired():
-                raise ConnectionResetError("the token no longer counts") from None
-            raise
-        finally:
-            timer.cancel()
+                check_access(caller, self._access.get(route, Access.ADMIN))
+            except RPCError as error:
+                raise refused(error) from None
+        await self._take_body(request)
 
     # -- where it comes from -------------------------------------------------------
 
@@ -197,32 +125,12 @@ class Guard:
 
     # -- who it is -----------------------------------------------------------------
 
-    def _authenticate(self, request: web.Request) -> Token:
+    def _authenticate(self, request: web.Request) -> Caller:
+        given = request.headers.getall(hdrs.AUTHORIZATION, ())
         try:
-            if not self.authenticated:
-                return NOBODY_ASKED
-            given = request.headers.getall(hdrs.AUTHORIZATION, ())
-            scheme, _, presented = (given[0] if len(given) == 1 else "").partition(" ")
-            if scheme.lower() == "bearer" and self._tokens is not None:
-                text = presented.strip()
-                found = self._tokens.find(text) or self.issued.find(text)
-                if found is not None:
-                    return found
-        except (SecretFileError, OSError) as error:
-            LOG.warning("no token counts: %s", error)
-            raise Refusal(
-                503,
-                RPCStatus.UNAVAILABLE,
-                "the engine's file of tokens cannot be used; its log tells why",
-            ) from None
-        raise Refusal(
-            401,
-            RPCStatus.UNAUTHENTICATED,
-            "a valid token is needed: send `Authorization: Bearer TOKEN`"
-            if not given
-            else "the token is not valid: it is unknown, revoked or expired",
-            headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="everact"'},
-        )
+            return self.callers.find(_bearer(given))
+        except RPCError as error:
+            raise refused(error, _HOW if not given else "") from None
 
     # -- what it brings ------------------------------------------------------------
 
@@ -253,27 +161,6 @@ class Guard:
             raise _too_large(limit) from None
         except web.RequestPayloadError:
             raise _unwanted(400, "the body is not valid HTTP") from None
-
-
-def check_workspaces(request: web.Request, message: Any, access: Access) -> None:
-    """RPCError unless the caller's token reaches whatever `message` addresses.
-
-    Another workspace is NOT_FOUND, whether it exists or not. What belongs to no
-    workspace is for tokens of every workspace, unless it is INFO.
-    """
-    caller = request[CALLER]
-    if EVERY_WORKSPACE in caller.workspaces:
-        return
-    named = workspaces_of(message)
-    for workspace in sorted(named):
-        if not caller.reaches(workspace):
-            raise RPCError(f"no workspace {workspace!r} is known", RPCStatus.NOT_FOUND)
-    if not named and access is not Access.INFO:
-        raise RPCError(
-            "this reaches beyond the workspace of the token: it needs one for every "
-            "workspace",
-            RPCStatus.PERMISSION_DENIED,
-        )
 
 
 async def _secured(_: web.Request, response: web.StreamResponse) -> None:
@@ -350,12 +237,15 @@ def _not_allowed() -> Refusal:
     )
 
 
-def _forbidden(caller: Token) -> Refusal:
-    return Refusal(
-        403,
-        RPCStatus.PERMISSION_DENIED,
-        f"a token of scope {caller.scope.value!r} does not allow this",
-    )
+_HOW: Final = ": send `Authorization: Bearer TOKEN`"
+
+
+def _bearer(given: Sequence[str]) -> str | None:
+    """The token in the values of the header; empty if there is none in them."""
+    if not given:
+        return None
+    scheme, _, presented = (given[0] if len(given) == 1 else "").partition(" ")
+    return presented.strip() if scheme.lower() == "bearer" else ""
 
 
 def _unwanted(http_status: int, message: str) -> Refusal:
@@ -363,4 +253,4 @@ def _unwanted(http_status: int, message: str) -> Refusal:
 
 
 def _too_large(limit: int) -> Refusal:
-    return _unwanted(413, f"the body is larger than {limit} bytes")
+    return _unwanted(413, str(too_large(limit)))

@@ -21,9 +21,9 @@ from everact.runtime.control.guard import Guard
 from everact.runtime.control.refusals import Refusal
 from everact.runtime.control.settings import ControlSettings, authority
 from everact.runtime.control.standing_in import StandIn
-from everact.runtime.control.tokens import PREFIX
 from everact.runtime.core.durations import seconds
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.door.tokens import PREFIX
 from everact.runtime.errors import AddressInUse, EndpointError
 from everact.runtime.isolation import log
 
@@ -57,7 +57,7 @@ async def listening(app: web.Application, guard: Guard) -> AsyncIterator[Listene
     """
     settings = guard.settings
     runner = web.AppRunner(app, shutdown_timeout=SHUTDOWN_SECONDS)
-    sockets = await listen(settings, guard.authenticated)
+    sockets = await listen(settings, guard.callers.authenticated)
     try:
         await runner.setup()
         for made in sockets:

@@ -7,12 +7,12 @@ in is repeated, except the name of a host, which its owner must be told.
 
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import RPCError
-from everact.runtime.wire.refusals import encode_error
+from everact.runtime.wire.refusals import HTTP_STATUS, encode_error
 
 SECURITY_HEADERS: Final = {
     "Content-Security-Policy": (
@@ -60,6 +60,16 @@ class Refusal(Exception):
         if self.closing:
             made.force_close()
         return made
+
+
+def refused(error: RPCError, how: str = "") -> Refusal:
+    """What the door says of a caller; `how` tells one without a token to send it."""
+    status, message = error.status, str(error)
+    headers: dict[str, str] = {}
+    if status is RPCStatus.UNAUTHENTICATED:
+        headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="everact"'
+        message += how
+    return Refusal(HTTP_STATUS[status], status, message, headers=headers)
 
 
 def secure(headers: CIMultiDict[str]) -> None:

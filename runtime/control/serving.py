@@ -12,8 +12,10 @@ from everact.runtime.control.app import make_app
 from everact.runtime.control.guard import Guard
 from everact.runtime.control.listening import Listener, listening
 from everact.runtime.control.settings import ControlSettings, parse_address
-from everact.runtime.control.tokens import TokenFile
 from everact.runtime.definitions.context import EndpointAccess
+from everact.runtime.door.callers import Callers
+from everact.runtime.door.door import Door
+from everact.runtime.door.tokens import TokenFile
 from everact.runtime.engine.engine import Engine
 
 
@@ -68,12 +70,16 @@ class Control:
         self._serving: AbstractAsyncContextManager[Listener] | None = None
 
     async def __aenter__(self) -> Self:
-        guard = Guard(self.settings, self._tokens or self._beside())
-        serving = listening(make_app(self._runtime.engine, guard), guard)
+        callers = Callers(
+            self._tokens or self._beside(),
+            authentication=self.settings.authentication,
+        )
+        guard = Guard(self.settings, callers)
+        serving = listening(make_app(Door(self._runtime.engine, callers), guard), guard)
         found = await serving.__aenter__()
         self._serving = serving
         self.address, self.port = found.address, found.port
-        self._runtime.engine.endpoint = partial(self._of_tasks, guard)
+        self._runtime.engine.endpoint = partial(self._of_tasks, callers)
         self._runtime.engine.watchdog.observer = found.stand_in
         return self
 
@@ -93,13 +99,13 @@ class Control:
             self._runtime.engine.watchdog.observer = None
             await serving.__aexit__(None, None, None)
 
-    def _of_tasks(self, guard: Guard, workspace: str) -> EndpointAccess:
+    def _of_tasks(self, callers: Callers, workspace: str) -> EndpointAccess:
         """How tasks of this engine reach it: a client made in one needs no settings."""
         scheme = "http" if self.settings.tls is None else "https"
         host, _, port = self.address.rpartition(":")
         if host in ("0.0.0.0", "[::]"):  # noqa: S104 (every address: this machine's)
             host = "127.0.0.1" if host == "0.0.0.0" else "[::1]"  # noqa: S104
-        return EndpointAccess(f"{scheme}://{host}:{port}", guard.issued.of(workspace))
+        return EndpointAccess(f"{scheme}://{host}:{port}", callers.issued.of(workspace))
 
     def _beside(self) -> TokenFile | None:
         database = self._runtime.database_file

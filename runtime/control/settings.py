@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from everact.runtime.control.tls import ServerTLS
 from everact.runtime.core.durations import Duration, seconds
+from everact.runtime.door.limits import LARGEST_BODY
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 7575
@@ -56,7 +57,7 @@ class ControlSettings:
     open_to_network: bool = False
     allowed_hosts: frozenset[str] = frozenset()
     allowed_origins: frozenset[str] = frozenset()
-    body_limit: int = 4 * MIB
+    body_limit: int = LARGEST_BODY
     header_limit: int = 8190
     header_count: int = 64
     idle_timeout: Duration = 30.0

@@ -7,17 +7,16 @@ event ``error`` that holds what a refusal holds elsewhere.
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from aiohttp import web
 from msgspec.structs import replace
 
 from everact.runtime import wire
+from everact.runtime.control.guard import CALLER
+from everact.runtime.door.door import Door
 from everact.runtime.errors import EveractError
 from everact.runtime.operations.base import Item, Operation
-
-if TYPE_CHECKING:
-    from everact.runtime.engine.engine import Engine
 
 SIGN_OF_LIFE: Final = 15.0
 """Seconds of silence until a comment is sent, so that nobody between gives up."""
@@ -27,27 +26,26 @@ CLOSING: Final = web.AppKey("closing", asyncio.Event)
 
 
 async def stream(
-    request: web.Request, engine: "Engine", operation: Operation, asked: Any
+    request: web.Request, door: Door, operation: Operation, asked: Any
 ) -> web.StreamResponse:
     """Answer with the items of a streaming operation, until either side ends."""
     cursor = request.headers.get("Last-Event-ID")
     if cursor and "cursor" in asked.__struct_fields__:
         asked = replace(asked, cursor=cursor)
-    items: AsyncIterator[Item[Any]] = await operation.handler(engine, asked)
     answer = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
     )
     answer.headers["X-Accel-Buffering"] = "no"
-    await answer.prepare(request)
-    closing = asyncio.ensure_future(request.app[CLOSING].wait())
-    try:
-        await answer.write(b": everact\n\n")
-        await _send(answer, items, closing, operation, engine)
-    except ConnectionError:
-        pass  # the other side has gone
-    finally:
-        closing.cancel()
-        await items.aclose()  # type: ignore[attr-defined]
+    async with door.items(request[CALLER], asked) as items:
+        closing = asyncio.ensure_future(request.app[CLOSING].wait())
+        try:
+            await answer.prepare(request)
+            await answer.write(b": everact\n\n")
+            await _send(answer, items, closing, operation, door)
+        except ConnectionError:
+            pass  # the other side has gone
+        finally:
+            closing.cancel()
     return answer
 
 
@@ -56,7 +54,7 @@ async def _send(
     items: AsyncIterator[Item[Any]],
     closing: "asyncio.Future[Any]",
     operation: Operation,
-    engine: "Engine",
+    door: Door,
 ) -> None:
     while True:
         following = asyncio.ensure_future(_next(items))
@@ -83,7 +81,7 @@ async def _send(
         if item is None:
             await answer.write(b"event: end\ndata: {}\n\n")
             return
-        body = wire.encode_item(operation.answer, item.value, engine.values)
+        body = wire.encode_item(operation.answer, item.value, door.engine.values)
         head = f"id: {item.id}\n".encode() if item.id else b""
         await answer.write(head + b"data: " + body + b"\n\n")
 

@@ -29,6 +29,12 @@ of it, so that what was stored before there was a range is readable.
 INTEGERS: Final = (-(2**63), 2**63 - 1)
 """What is stored of integers: 64 bits."""
 
+LONGEST_WAIT: Final = 60.0
+"""Seconds: for how long one request over a wire may wait for its answer."""
+
+DEFAULT_WAIT: Final = 30.0
+"""Seconds that it waits unless it says so."""
+
 ATTEMPTS: Final = (0, 2**31 - 1)
 """Attempts and actions that can be counted."""
 

@@ -22,6 +22,7 @@ from everact.runtime.core.bounds import (
 )
 from everact.runtime.core.durations import Duration, seconds
 from everact.runtime.core.failures import Failure
+from everact.runtime.core.keywords import suggesting
 from everact.runtime.core.statuses import RETRIED
 
 
@@ -64,6 +65,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, array_like=True, gc=False):
 ONCE = RetryPolicy(attempts=1)
 
 
+@suggesting
 def retry(
     *,
     first: Duration = timedelta(seconds=1),

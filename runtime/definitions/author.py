@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar, overload
 
 from everact.runtime.core.durations import Duration, seconds
+from everact.runtime.core.keywords import closed, suggesting
 from everact.runtime.core.records import ABANDON, REQUEST_CANCEL, TERMINATE
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.definitions.context import current_attempt
@@ -22,7 +23,6 @@ from everact.runtime.definitions.durable import (
     new_uuid,
     required_loop,
 )
-from everact.runtime.definitions.keywords import closed
 from everact.runtime.definitions.search_attributes import (
     SearchAttributePair,
     SearchAttributes,
@@ -114,6 +114,7 @@ async def receive(name: str, *, timeout: Duration | None = None) -> Any:
         return await future
 
 
+@suggesting
 def on_signal(
     name: str, handler: Callable[..., Any], *, unfinished: str = UNFINISHED[0]
 ) -> None:
@@ -130,6 +131,7 @@ def on_query(name: str, handler: Callable[..., Any]) -> None:
     required_loop("on_query").handle("query", name, handler)
 
 
+@suggesting
 def on_update(
     name: str,
     handler: Callable[..., Any],
@@ -299,6 +301,7 @@ async def start_child(
 async def start_child(
     workflow: str | type, /, *positional: Any, **options: Any
 ) -> ChildHandle[Any]: ...
+@suggesting
 async def start_child(
     workflow: Any,
     /,

@@ -7,6 +7,7 @@ All derive from BaseException. Author code raises them (through the functions in
 from typing import Any, NoReturn
 
 from everact.runtime.core.durations import Duration
+from everact.runtime.core.keywords import suggesting
 from everact.runtime.core.statuses import Status
 from everact.runtime.definitions.search_attributes import SearchAttributes
 from everact.runtime.values.calls import Arguments, Call
@@ -58,6 +59,7 @@ class CompleteElsewhere(BaseException):
     """The attempt goes on without its function; raised by `complete_elsewhere`."""
 
 
+@suggesting
 def continue_as_new(
     *args: Any,
     workflow: Any = None,

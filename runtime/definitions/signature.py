@@ -2,8 +2,9 @@
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import is_dataclass
+from functools import partial
 from types import NoneType, UnionType
 from typing import (
     Annotated,
@@ -126,28 +127,69 @@ class Signature:
             raise TypeError(f"{name}{self._signature}: {error}") from None
 
 
+Look = Callable[[Any], bool]
+
+
 class Models(NamedTuple):
-    """What a type hint names: classes whose values are checked, perhaps or None."""
+    """What a type hint names: classes whose values are checked, or containers of them.
+
+    `takes` tells whether a value is of them: no more than a look at its class, in a
+    list, tuple, set or dictionary at that of each value.
+    """
 
     hint: Any
-    classes: tuple[type, ...]
-    optional: bool
-
-    def takes(self, value: Any) -> bool:
-        """Whether a value is of one of the classes: no more than a look at its own."""
-        return issubclass(type(value), self.classes) or (
-            value is None and self.optional
-        )
+    takes: Look
 
 
 def models_of(hint: Any) -> Models | None:
     """The models that a type hint names; None if it names anything else."""
-    plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
-    members = get_args(plain) if get_origin(plain) in (Union, UnionType) else (plain,)
-    classes = tuple(one for one in members if one is not NoneType)
-    if not classes or not all(map(_is_model, classes)):
+    look = _look(hint)
+    return None if look is None else Models(hint, look)
+
+
+def _look(hint: Any) -> Look | None:
+    origin = get_origin(hint)
+    given = get_args(hint)
+    if origin is Annotated:
+        return _look(given[0])
+    if origin in (Union, UnionType):
+        looks = [_look(one) for one in given if one is not NoneType]
+        return None if None in looks else _either(looks, NoneType in given)
+    if isinstance(origin, type):
+        if issubclass(origin, Mapping):
+            return _within(given[-1], (dict,), dict.values)
+        if issubclass(origin, Collection) and len({*given} - {...}) == 1:
+            return _within(given[0], (list, tuple, set, frozenset), iter)
         return None
-    return Models(hint, classes, NoneType in members)
+    return partial(_of_class, hint) if _is_model(hint) else None
+
+
+def _of_class(model: type, value: Any) -> bool:
+    return issubclass(type(value), model)
+
+
+def _either(looks: list[Any], optional: bool) -> Look:
+    return lambda value: (
+        any(look(value) for look in looks) or (value is None and optional)
+    )
+
+
+def _within(
+    hint: Any, kinds: tuple[type, ...], values: Callable[[Any], Iterable[Any]]
+) -> Look | None:
+    look = _look(hint)
+    if look is None:
+        return None
+
+    def takes(value: Any) -> bool:
+        if type(value) in kinds:
+            return all(map(look, values(value)))
+        return type(value) not in PLAIN  # a class of the author's own: their affair
+
+    return takes
+
+
+PLAIN = (NoneType, bool, int, float, str, bytes, list, tuple, set, frozenset, dict)
 
 
 def _is_model(kind: Any) -> bool:

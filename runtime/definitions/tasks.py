@@ -14,13 +14,13 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from everact.runtime.core.bounds import ATTEMPTS, whole
 from everact.runtime.core.durations import Duration, optional_seconds
+from everact.runtime.core.keywords import closed, suggesting
 from everact.runtime.core.records import DEFAULT_TASK, TaskOptions
 from everact.runtime.core.retry import RetryPolicy, checked_policy
 from everact.runtime.definitions.active import active
 from everact.runtime.definitions.context import TaskContext, current_attempt
 from everact.runtime.definitions.context import context as _context
 from everact.runtime.definitions.durable import DurableLoop
-from everact.runtime.definitions.keywords import closed
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.values.calls import Arguments, Call
@@ -83,6 +83,7 @@ class Task(Generic[P, R]):
             value = await active().call(self, args, kwargs)
         return value
 
+    @suggesting
     def with_options(
         self,
         *,

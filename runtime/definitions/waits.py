@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple, TypeAlias, overload
 
 from everact.runtime.core.durations import Duration, optional_seconds, seconds
+from everact.runtime.core.keywords import suggesting
 from everact.runtime.definitions.author import sleep
 from everact.runtime.definitions.durable import DurableLoop, durable_loop
 from everact.runtime.filters.parsing import parse
@@ -46,6 +47,7 @@ class SleepCondition:
         return self.key or f"sleep:{seconds(self.duration):g}s"
 
 
+@suggesting
 @dataclass(frozen=True, slots=True)
 class UserEventCondition:
     """Met by a user event of that key, pushed once the wait is recorded.

@@ -20,10 +20,10 @@ from typing import (
     overload,
 )
 
+from everact.runtime.core.keywords import closed
 from everact.runtime.definitions.active import active
 from everact.runtime.definitions.durable import durable_loop
 from everact.runtime.definitions.extras import checked_priority
-from everact.runtime.definitions.keywords import closed
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.updates import UpdateMethod

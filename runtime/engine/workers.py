@@ -11,6 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 from everact.runtime.core.bounds import whole
+from everact.runtime.core.keywords import suggesting
 from everact.runtime.engine.ranks import Line, Ranked
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Slotted(Ranked, Protocol):
         """Whether it needs a thread."""
 
 
+@suggesting
 class Worker:
     """Serves `queues` with at most `slots` tasks at once, `threads` of them in threads.
 

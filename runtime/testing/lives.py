@@ -43,13 +43,17 @@ class LifeLoop(VirtualLoop):
     def abandon(self) -> None:
         """What the end of the process does: drop every task, whatever it was at.
 
-        Blocks that clean up cannot be kept from running; what they await is not done.
+        Blocks that clean up cannot be kept from running; what they await is not done,
+        and the tasks that they make are dropped as well.
         """
-        for task in asyncio.all_tasks(self):
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
-            coroutine: Any = task.get_coro()
-            with suppress(BaseException):
-                coroutine.close()
+        dropped: set[asyncio.Task[Any]] = set()
+        while tasks := asyncio.all_tasks(self) - dropped:
+            dropped |= tasks
+            for task in tasks:
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                coroutine: Any = task.get_coro()
+                with suppress(BaseException):
+                    coroutine.close()
         self.close()
 
 

@@ -11,6 +11,7 @@ from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Final, Protocol
 
+from everact.runtime.core.keywords import suggesting
 from everact.runtime.errors import ValueNotReadable, ValueNotStorable
 from everact.runtime.isolation import class_name, contained
 from everact.runtime.values.coded import Coded, coded
@@ -47,6 +48,7 @@ class Codec(Protocol):
         """The payload; any exception if it cannot be had."""
 
 
+@suggesting
 class DataConverter:
     """The three parts together; immutable, to be shared by engines and clients.
 

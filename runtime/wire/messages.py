@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, NamedTuple, get_origin
 import msgspec
 from msgspec import Meta
 
+from everact.runtime.core.bounds import DEFAULT_WAIT, LONGEST_WAIT
 from everact.runtime.core.opaque import Payload
 from everact.runtime.operations.base import Request
 from everact.runtime.operations.table import OPERATIONS
@@ -18,8 +19,6 @@ from everact.runtime.wire.shapes import Shape, shape_of
 from everact.runtime.wire.values import sent, shown_by
 
 PREFIX: Final = "/api/v1/"
-DEFAULT_WAIT: Final = 30.0
-LONGEST_WAIT: Final = 60.0
 NOT_YET: Final = b'{"not_yet":true}'
 """The body, with status 202, of an answer that is not there yet: ask again."""
 

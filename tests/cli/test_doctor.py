@@ -15,7 +15,7 @@ from everact.runtime.cli.checks import check_database, check_tokens
 from everact.runtime.cli.exits import Exit
 from everact.runtime.cli.findings import Finding, Level
 from everact.runtime.cli.versions import check_versions
-from everact.runtime.control.tokens import TokenFile
+from everact.runtime.door.tokens import TokenFile
 from tests.cli.conftest import Shell
 
 Spoil = Callable[[Path], object]

@@ -21,7 +21,7 @@ from everact.runtime import (
 from everact.runtime.client.credentials import save_token
 from everact.runtime.client.simple import API_KEY, API_URL
 from everact.runtime.control.serving import Control
-from everact.runtime.control.tokens import TokenFile
+from everact.runtime.door.tokens import TokenFile
 from everact.runtime.operations.tasks import text_of
 
 pytestmark = pytest.mark.real_time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import inspect
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -19,7 +20,10 @@ from everact.actors import Actor
 from everact.runtime import (
     AddNewDefault,
     Call,
+    ReceivedEvent,
     Registry,
+    RunHandle,
+    RunInfo,
     Runtime,
     RuntimeThread,
     Schedule,
@@ -27,12 +31,15 @@ from everact.runtime import (
     SearchAttributeKey,
     StartOperation,
     StartWorkflow,
+    Task,
+    UpdateHandle,
+    Worker,
     execute_child,
     function,
     task,
     workflow,
 )
-from everact.runtime.definitions.keywords import closed
+from everact.runtime.core.keywords import closed
 
 REGISTRY = Registry()
 UNKNOWN = "zzz"
@@ -224,8 +231,42 @@ def test_every_decorator_refuses_it_at_once(decorate: Any) -> None:
 def test_the_nearest_known_name_is_told() -> None:
     with pytest.raises(TypeError, match=r"retires \(did you mean retries\?\)"):
         task(retires=3)  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match=r"of Worker: slotz \(did you mean slots"):
+        Worker(slotz=3)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"a start: pirority \(did you mean priority"):
         closed(["pirority"], ["priority", "id"], "a start")
+
+
+async def test_whatever_has_several_keywords_tells_the_nearest() -> None:
+    """Where there is but one, Python's own refusal leaves nothing to guess."""
+    seen = set()
+    targets = [getattr(everact.runtime, name) for name in everact.runtime.__all__]
+    for target in [*targets, nothing.with_options]:
+        keywords = keywords_of(target) if callable(target) and made(target) else []
+        if len(keywords) < 2 or open_ended(target) or of_ours(target):
+            continue
+        name = max(keywords, key=len)
+        slip = name[:-1] + "zz"
+        with pytest.raises(TypeError, match=rf"{slip} \(did you mean {name}\?\)"):
+            target(**{slip: 1})
+        seen.add(getattr(target, "__name__", ""))
+    assert {"Runtime", "Worker", "start_child", "retry", "with_options"} <= seen
+
+
+def keywords_of(target: Any) -> list[str]:
+    """What may be given by name alone."""
+    try:
+        parameters = inspect.signature(target).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+
+
+def of_ours(target: Any) -> bool:
+    """Whether users are given it, or make it by decorators, and never by its class."""
+    given = (enum.EnumType, type(msgspec.Struct))
+    ours = (RunHandle, RunInfo, ReceivedEvent, Task, UpdateHandle)
+    return isinstance(target, given) or target in ours
 
 
 async def test_a_slip_in_a_verb_is_told_by_the_verb_and_nothing_happens(
@@ -307,6 +348,13 @@ async def orders(
     return f"{order!r} {parcel!r} {label!r}"
 
 
+@workflow(registry=REGISTRY)
+async def batch(
+    rows: list[Order], by_name: dict[str, Parcel | None], *labels: tuple[Label, ...]
+) -> str:
+    return f"{rows!r} {by_name!r} {labels!r}"
+
+
 @pytest.mark.parametrize(
     ("args", "kwargs", "named"),
     [
@@ -338,6 +386,50 @@ async def test_instances_are_taken_as_they_are_and_data_become_instances(
             orders, args=[{"item": "x"}], kwargs={"label": {"text": "t"}}
         )
         assert found == "Order(item='x', count=1) None Label(text='t')"
+
+
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [
+        ([5, {}], "'rows' of batch"),
+        ([[Order("a"), 5], {}], "'rows' of batch"),
+        ([[{"item": 5}], {}], "'rows' of batch"),
+        ([[], {"p": Order("a")}], "'by_name' of batch"),
+        ([[], []], "'by_name' of batch"),
+        ([[], {}, [Label(text="l"), "l"]], "'labels' of batch"),
+    ],
+)
+async def test_a_container_of_what_is_none_of_its_type_is_refused_by_the_start(
+    args: list[Any], named: str, tmp_path: Path
+) -> None:
+    async with Runtime(tmp_path / "a.db", registry=REGISTRY) as runtime:
+        with pytest.raises(TypeError, match=named):
+            await runtime.start(batch, args=args)
+        assert (await runtime.count()).count == 0
+
+
+class Rows(list[Order]):
+    """A container of the author's own: its values are not looked at."""
+
+
+async def test_containers_of_instances_are_taken_as_they_are(tmp_path: Path) -> None:
+    wrong = Order(item=5)  # type: ignore[arg-type]
+    async with Runtime(tmp_path / "a.db", registry=REGISTRY) as runtime:
+        given = [[wrong], {"p": Parcel(1.0), "none": None}, (Label(text="l"),)]
+        found = await runtime.execute(batch, args=given)
+        assert found == (
+            "[Order(item=5, count=1)] {'p': Parcel(weight=1.0), 'none': None} "
+            "((Label(text='l'),),)"
+        )
+        found = await runtime.execute(
+            batch, args=[[{"item": "x"}, Order("y")], {"p": {"weight": 2}}]
+        )
+        assert found == (
+            "[Order(item='x', count=1), Order(item='y', count=1)] "
+            "{'p': Parcel(weight=2.0)} ()"
+        )
+        found = await runtime.execute(batch, args=[Rows(), {}])
+        assert found == "[] {} ()"
 
 
 async def test_a_child_refuses_an_unknown_option(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from everact.runtime.client.credentials import save_token, settings_file
 from everact.runtime.control.serving import Control
 from everact.runtime.control.settings import ControlSettings
 from everact.runtime.control.tls import ServerTLS
-from everact.runtime.control.tokens import TokenFile
+from everact.runtime.door.tokens import TokenFile
 from tests.client.servers import Proxy
 
 pytestmark = pytest.mark.real_time

@@ -19,6 +19,8 @@ from everact.runtime.control.dashboard import PATHS
 from everact.runtime.control.guard import Guard
 from everact.runtime.control.serving import Control
 from everact.runtime.control.settings import ControlSettings
+from everact.runtime.door.callers import Callers
+from everact.runtime.door.door import Door
 from everact.runtime.operations.table import OPERATIONS
 from tests.control.conftest import Http
 
@@ -109,7 +111,9 @@ async def test_the_document_names_exactly_the_routes_that_there_are(
 
 
 async def test_every_route_of_the_application_is_listed(runtime: Runtime) -> None:
-    app = make_app(runtime.engine, Guard(ControlSettings(), None))
+    callers = Callers(None)
+    door = Door(runtime.engine, callers)
+    app = make_app(door, Guard(ControlSettings(), callers))
     served = {(r.method, r.resource.canonical) for r in app.router.routes()}  # type: ignore[union-attr]
     assert served == listed() | {("GET", path) for path in PATHS}
 

@@ -52,7 +52,7 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime.control.serving import Control
-from everact.runtime.control.tokens import Scope, TokenFile
+from everact.runtime.door.tokens import Scope, TokenFile
 from tests.store.many import many_runs
 
 REGISTRY = Registry()

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from everact.runtime.control.guard import LOOK_AGAIN_SECONDS
 from everact.runtime.control.listening import HANDSHAKE_SECONDS
 from everact.runtime.control.settings import MIB, ControlSettings
-from everact.runtime.control.tokens import PREFIX, Scope
+from everact.runtime.door.callers import LOOK_AGAIN_SECONDS
+from everact.runtime.door.tokens import PREFIX, Scope
 
 PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text("utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)

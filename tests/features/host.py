@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import Runtime, Worker
-from everact.runtime.control import app
 from everact.runtime.control.serving import Control
+from everact.runtime.door import door
 from tests.features.stage import stage
 
 
@@ -73,7 +73,7 @@ class HostLoop(VirtualLoop):
 def main(connection: Connection) -> None:
     """Serve engines until the other side hangs up."""
     # The time of those who wait is not the engine's.
-    app._within = _for_as_long_as_it_takes  # type: ignore[assignment]
+    door._within = _for_as_long_as_it_takes  # type: ignore[assignment]
     sending = threading.Lock()
 
     def relay(what: Any) -> None:

@@ -64,6 +64,10 @@ class Image:
         for step in catalogue.migrations("sqlite"):
             self._side.executescript(step.script)
 
+    def close(self) -> None:
+        """Let go of the database beside the tables; these stay readable."""
+        self._side.close()
+
     # -- writing -------------------------------------------------------------------
 
     def check(self, writes: Sequence[Write]) -> None:

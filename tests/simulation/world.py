@@ -123,9 +123,10 @@ class World:
             with _Listener(self), _parts_of_real_time_replaced():
                 while not self._live():
                     pass
+            self._last_checks()
         finally:
             current.reset(token)
-        self._last_checks()
+            self.image.close()
 
     def _live(self) -> bool:
         """One life; True if it was the last one."""

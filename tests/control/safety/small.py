@@ -12,10 +12,12 @@ import msgspec
 from aiohttp import web
 
 from everact.runtime import RPCError
-from everact.runtime.control.guard import Guard, check_workspaces
+from everact.runtime.control.guard import CALLER, Guard
 from everact.runtime.control.listening import Listener, listening
 from everact.runtime.control.settings import ControlSettings
-from everact.runtime.control.tokens import Scope, TokenFile
+from everact.runtime.door.callers import Callers
+from everact.runtime.door.rights import check_workspaces
+from everact.runtime.door.tokens import Scope, TokenFile
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.runs import DescribeRun, ListRuns, RunRef
 
@@ -33,11 +35,17 @@ class Small(NamedTuple):
         return self.tokens.create(name, scope=scope, workspaces=workspaces)[1]
 
 
+def guard_of(settings: ControlSettings, tokens: TokenFile | None) -> Guard:
+    """The guard that an endpoint with these settings and tokens has."""
+    callers = Callers(tokens, authentication=settings.authentication)
+    return Guard(settings, callers)
+
+
 @asynccontextmanager
 async def small(folder: Path, **settings: Any) -> AsyncIterator[Small]:
     """The application, listening on a free port of this machine."""
     tokens = TokenFile.beside(folder / "small.db")
-    guard = Guard(ControlSettings(port=0, **settings), tokens)
+    guard = guard_of(ControlSettings(port=0, **settings), tokens)
     app, reached = guard.application(), []
     add = app.router.add_route
 
@@ -51,14 +59,6 @@ async def small(folder: Path, **settings: Any) -> AsyncIterator[Small]:
         stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await stream.prepare(request)
         await stream.write(b"data: 1\n\n")
-        return stream
-
-    async def watch(request: web.Request) -> web.StreamResponse:
-        reached.append(f"{request.method} {request.path}")
-        stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await stream.prepare(request)
-        await stream.write(b"data: 1\n\n")
-        await asyncio.get_running_loop().create_future()
         return stream
 
     async def broken(request: web.Request) -> web.Response:
@@ -99,7 +99,6 @@ async def small(folder: Path, **settings: Any) -> AsyncIterator[Small]:
         add("POST", "/api/v1/runs/start", plain): Access.WRITE,
         add("POST", "/api/v1/tasks/report", plain): Access.WORK,
         add("GET", "/api/v1/runs/events", events): Access.READ,
-        add("GET", "/api/v1/runs/watch", watch): Access.READ,
         add("GET", "/runs/{id:.+}", plain): Access.READ,
         add("GET", "/api/v1/engine/info", info): Access.INFO,
         add("GET", "/api/v1/actors/list", actors): Access.READ,
@@ -114,7 +113,7 @@ async def small(folder: Path, **settings: Any) -> AsyncIterator[Small]:
 
 def _answered(request: web.Request, message: Any, access: Access) -> web.Response:
     try:
-        check_workspaces(request, message, access)
+        check_workspaces(request[CALLER], message, access)
     except RPCError as error:
         return web.json_response({"error": str(error), "status": str(error.status)})
     return web.json_response({})

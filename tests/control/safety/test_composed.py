@@ -16,7 +16,9 @@ from everact.runtime.control.app import make_app
 from everact.runtime.control.guard import Guard
 from everact.runtime.control.serving import Control
 from everact.runtime.control.settings import ControlSettings
-from everact.runtime.control.tokens import Scope, TokenFile
+from everact.runtime.door.callers import Callers
+from everact.runtime.door.door import Door
+from everact.runtime.door.tokens import Scope, TokenFile
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.table import OPERATIONS
 from everact.runtime.wire import path_of
@@ -136,9 +138,10 @@ async def test_no_operation_is_reached_without_a_token_or_by_another_name(
 
 async def test_only_health_and_the_files_of_the_page_need_no_token(site: Site) -> None:
     """Every route that the application has, compared with a list of the open ones."""
-    guard = Guard(ControlSettings(), None)
+    callers = Callers(None)
+    guard = Guard(ControlSettings(), callers)
     async with Runtime(":memory:", registry=REGISTRY) as other:
-        app = make_app(other.engine, guard)
+        app = make_app(Door(other.engine, callers), guard)
     found = set()
     for route in app.router.routes():
         path = route.resource.canonical if route.resource else ""

@@ -14,7 +14,7 @@ import pytest
 
 from everact.runtime.control.guard import METHODS
 from everact.runtime.control.refusals import SECURITY_HEADERS
-from everact.runtime.control.tokens import PREFIX, Scope
+from everact.runtime.door.tokens import PREFIX, Scope
 from tests.control.safety.small import Small, describing, small
 from tests.control.safety.wire import Answer, ask, exchange, parse
 
@@ -347,33 +347,6 @@ async def test_a_token_made_or_revoked_meanwhile_counts_at_the_next_request(
     answer = await ask(guarded.port, "GET", path, token=text)
     assert answer.status == 401
     assert text not in answer.body.decode()
-
-
-@pytest.mark.parametrize("end", ["revoked", "readable", "gone"])
-async def test_a_stream_ends_soon_after_its_token(
-    guarded: Small, monkeypatch: pytest.MonkeyPatch, end: str
-) -> None:
-    monkeypatch.setattr("everact.runtime.control.guard.LOOK_AGAIN_SECONDS", 0.05)
-    _, token = guarded.tokens.create("watcher")
-    reader, writer = await asyncio.open_connection("127.0.0.1", guarded.port)
-    request = (
-        f"GET /api/v1/runs/watch HTTP/1.1\r\nHost: 127.0.0.1:{guarded.port}\r\n"
-        f"Authorization: Bearer {token}\r\n\r\n"
-    )
-    async with asyncio.timeout(20):
-        writer.write(request.encode())
-        await reader.readuntil(b"data: 1\n\n\r\n")
-        with pytest.raises(TimeoutError):  # several looks later it is still there
-            await asyncio.wait_for(reader.read(1000), 0.3)
-        if end == "revoked":
-            guarded.tokens.revoke("watcher")
-        elif end == "readable":
-            guarded.tokens.path.chmod(0o644)
-        else:
-            guarded.tokens.path.unlink()
-        while await reader.read(1000):
-            pass
-    writer.close()
 
 
 async def test_the_first_token_closes_an_open_endpoint_for_good(

@@ -13,13 +13,12 @@ import pytest
 import trustme
 
 from everact.runtime import AddressInUse, EndpointError
-from everact.runtime.control.guard import Guard
 from everact.runtime.control.listening import listen, listening
 from everact.runtime.control.settings import ControlSettings
 from everact.runtime.control.tls import ServerTLS
-from everact.runtime.control.tokens import TokenFile
+from everact.runtime.door.tokens import TokenFile
 from tests.control.safety.certificates import Files
-from tests.control.safety.small import small
+from tests.control.safety.small import guard_of, small
 from tests.control.safety.wire import ask
 
 pytestmark = pytest.mark.real_time
@@ -44,19 +43,19 @@ async def test_a_file_of_tokens_or_force_opens_the_network(
     caplog.set_level(logging.WARNING)
     tokens = TokenFile(tmp_path / "t")
     settings = ControlSettings(host=ANYWHERE, port=0)
-    guard = Guard(settings, tokens)
+    guard = guard_of(settings, tokens)
     with pytest.raises(EndpointError):
         async with listening(guard.application(), guard):
             pass
     tokens.create("first")
-    guard = Guard(settings, tokens)
+    guard = guard_of(settings, tokens)
     async with listening(guard.application(), guard) as found:
         assert (await ask(found.port, "GET", "/nowhere")).status == 401
     assert "speaks plain HTTP" in caplog.text
     forced = ControlSettings(
         host=ANYWHERE, port=0, authentication=False, open_to_network=True
     )
-    guard = Guard(forced, tokens)
+    guard = guard_of(forced, tokens)
     async with listening(guard.application(), guard) as found:
         assert (await ask(found.port, "GET", "/nowhere")).status == 404
     assert "without authentication" in caplog.text
@@ -81,7 +80,7 @@ async def test_every_address_of_a_name_has_the_same_port(tmp_path: Path) -> None
 @pytest.mark.feature("CT-02")
 async def test_an_address_in_use_is_said_so(tmp_path: Path) -> None:
     async with small(tmp_path) as site:
-        guard = Guard(ControlSettings(port=site.port), None)
+        guard = guard_of(ControlSettings(port=site.port), None)
         with pytest.raises(AddressInUse, match=f"127.0.0.1:{site.port} is in use"):
             async with listening(guard.application(), guard):
                 pass

@@ -13,7 +13,7 @@ from everact.runtime.client.credentials import save_token
 from everact.runtime.client.settings import TLSConfig
 from everact.runtime.control.serving import Control
 from everact.runtime.control.settings import ControlSettings
-from everact.runtime.control.tokens import Scope, TokenFile
+from everact.runtime.door.tokens import Scope, TokenFile
 from tests.control.safety.certificates import Files
 from tests.control.works import REGISTRY
 

@@ -9,7 +9,7 @@ import hmac
 import secrets
 from typing import Final
 
-from everact.runtime.control.tokens import Scope, Token
+from everact.runtime.door.tokens import Scope, Token
 
 _PREFIX: Final = "everact_task_"
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from everact.runtime import SecretFileError
-from everact.runtime.control.tokens import PREFIX, Scope, TokenFile
+from everact.runtime.door.tokens import PREFIX, Scope, TokenFile
 from everact.runtime.operations.access import Access
 
 
@@ -145,7 +145,7 @@ def test_a_name_can_be_used_again_once_its_token_is_revoked(tokens: TokenFile) -
 
 def test_what_another_process_makes_and_revokes_counts_here(tokens: TokenFile) -> None:
     script = (
-        "import sys; from everact.runtime.control.tokens import TokenFile\n"
+        "import sys; from everact.runtime.door.tokens import TokenFile\n"
         "tokens = TokenFile(sys.argv[1])\n"
         "print(tokens.create('there')[1] if sys.argv[2] == 'create' "
         "else tokens.revoke('there').id)"
@@ -170,7 +170,7 @@ def test_tokens_made_at_the_same_time_by_processes_are_all_kept(
     tokens: TokenFile,
 ) -> None:
     script = (
-        "import sys; from everact.runtime.control.tokens import TokenFile\n"
+        "import sys; from everact.runtime.door.tokens import TokenFile\n"
         "for n in range(5): TokenFile(sys.argv[1]).create(f'{sys.argv[2]}-{n}')"
     )
     running = [

@@ -1,0 +1,116 @@
+"""What the door promises to a front, asked without any."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from everact.runtime import EndpointError, RPCError, RPCStatus, Runtime
+from everact.runtime.door import Callers, Door, NotYet, Scope
+from everact.runtime.operations.runs import AwaitRun, DescribeRun, ListRuns, RunRef
+from everact.runtime.operations.starting import StartRun
+from tests.door.conftest import Tokens
+
+pytestmark = pytest.mark.real_time
+
+PACKAGE = Path(__file__).parents[2] / "runtime" / "door"
+
+
+@pytest.fixture
+def door(runtime: Runtime, tokens: Tokens) -> Door:
+    return Door(runtime.engine, Callers(tokens.file))
+
+
+def basket(workflow_id: str, request_id: str = "", workspace: str = "a") -> StartRun:
+    return StartRun(
+        workflow="Basket",
+        workflow_id=workflow_id,
+        request_id=request_id,
+        workspace=workspace,
+    )
+
+
+async def test_while_no_token_was_made_everybody_may_do_everything(door: Door) -> None:
+    for bearer in (None, "", "anything"):
+        caller = door.caller(bearer)
+        assert caller.scope is Scope.ADMIN and caller.reaches("any")
+
+
+async def test_a_token_that_is_made_is_asked_for_from_then_on(
+    door: Door, tokens: Tokens
+) -> None:
+    door.caller(None)
+    text = tokens.new(Scope.USER, "a")
+    assert door.caller(text).workspaces == ("a",)
+    with pytest.raises(RPCError, match=r"^a valid token is needed$") as refused:
+        door.caller(None)
+    assert refused.value.status is RPCStatus.UNAUTHENTICATED
+    tokens.file.path.unlink()
+    with pytest.raises(RPCError, match="unknown, revoked or expired"):
+        door.caller(text)
+
+
+def test_tokens_that_nobody_can_have_are_not_asked_for() -> None:
+    with pytest.raises(EndpointError, match="give the endpoint a TokenFile"):
+        Callers(None, authentication=True)
+
+
+async def test_what_a_caller_may_not_ask_is_refused_before_anything_happens(
+    door: Door, tokens: Tokens
+) -> None:
+    runner = door.caller(tokens.new(Scope.RUNNER, "a"))
+    elsewhere = door.caller(tokens.new(Scope.USER, "b"))
+    with pytest.raises(RPCError) as refused:
+        await door.call(runner, basket("w"))
+    assert refused.value.status is RPCStatus.PERMISSION_DENIED
+    with pytest.raises(RPCError, match="no workspace 'a' is known") as refused:
+        await door.call(elsewhere, basket("w"))
+    assert refused.value.status is RPCStatus.NOT_FOUND
+    everybody = door.caller(tokens.new(Scope.ADMIN))
+    assert await door.call(everybody, ListRuns(workspace="a")) == ()
+
+
+async def test_an_id_beside_a_request_counts_only_where_it_has_none(
+    door: Door,
+) -> None:
+    caller = door.caller(None)
+    first = await door.call(caller, basket("one"), request_id="r")
+    again = await door.call(caller, basket("one", "r"), request_id="ignored")
+    assert again.run_id == first.run_id
+    ref = RunRef(workflow_id="one", workspace="a")
+    found = await door.call(caller, DescribeRun(run=ref), request_id="r")
+    assert found.run_id == first.run_id  # what changes nothing has no ID
+
+
+async def test_a_wait_ends_with_not_yet_and_is_bounded(door: Door) -> None:
+    caller = door.caller(None)
+    await door.call(caller, basket("one"))
+    asked = AwaitRun(run=RunRef(workflow_id="one", workspace="a"))
+    with pytest.raises(NotYet):
+        await door.call(caller, asked, wait=0.01)
+    for wait in (-1, 60.1, math.inf, math.nan):
+        with pytest.raises(RPCError, match="0 to 60 seconds") as refused:
+            await door.call(caller, asked, wait=wait)
+        assert refused.value.status is RPCStatus.INVALID_ARGUMENT
+
+
+async def test_a_namespace_is_the_workspace_of_its_name(door: Door) -> None:
+    assert door.workspace("orders") == "orders"
+    assert door.workspace("") == "default"
+    with pytest.raises(RPCError, match="name one"):
+        door.workspace("*")
+
+
+def test_no_word_of_a_protocol_stands_in_the_package() -> None:
+    """Its imports are held by a contract in setup.cfg."""
+    words = r"(?i:http|header|cookie|\burls?\b|authorization)|\bGET\b|\bPOST\b"
+    found = {
+        f"{file.name}: {line.strip()}"
+        for file in PACKAGE.glob("*.py")
+        for line in file.read_text("utf-8").splitlines()
+        if re.search(words, line)
+    }
+    assert found == set()
