@@ -350,14 +350,16 @@ class BlockingClient:
         )
         return BlockingHandle(handle, self._loop_thread)
 
-    def list(
+    def search(
         self, query: str | None = None, **options: Unpack[Listing]
     ) -> "BlockingRuns":
-        """The runs that match, newest first; makes requests only as it is iterated.
+        """The runs that match; makes requests only as it is iterated.
 
-        See `Client.list`.
+        See `Client.search`.
         """
-        return BlockingRuns(self._client.list(query, **options), self._loop_thread)
+        return BlockingRuns(self._client.search(query, **options), self._loop_thread)
+
+    list = search
 
     def count(self, query: str | None = None, **filters: Unpack[Filters]) -> RunCount:
         """How many runs match; see `Client.count`."""

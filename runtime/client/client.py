@@ -458,13 +458,15 @@ class Client:
             target=workflow,
         )
 
-    def list(self, query: str | None = None, **options: Unpack[Listing]) -> RunIterator:
+    def search(
+        self, query: str | None = None, **options: Unpack[Listing]
+    ) -> RunIterator:
         """The runs that match a filter, to be iterated with ``async for``.
 
         The guide describes the language of `query`; without an order in it the open
         runs come first, then those closed last, ties by the latest start. `status`,
         `workflow`, `queue` and `id` narrow it. At most `limit` runs are given out, in
-        pages of `page_size` (1000). A `next_page_token` of an earlier list with the
+        pages of `page_size` (1000). A `next_page_token` of an earlier search with the
         same query goes on from there.
 
         Asks nothing of the engine before the first step, so that is where an
@@ -472,12 +474,15 @@ class Client:
         """
         return RunIterator(self, query, options)
 
+    list = search
+    """The same verb: without a query it lists, as `list` of the other nouns does."""
+
     async def count(
         self, query: str | None = None, **filters: Unpack[Filters]
     ) -> RunCount:
         """How many runs match, in groups if the query ends with ``GROUP BY field``.
 
-        Filters as in `list`; InvalidFilter.
+        Filters as in `search`; InvalidFilter.
         """
         request = CountRuns(
             workspace=self.namespace,

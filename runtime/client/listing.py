@@ -28,7 +28,7 @@ class Filters(RPC, total=False):
 
 
 class Listing(Filters, total=False):
-    """The keyword options of `Client.list`."""
+    """The keyword options of `Client.search`."""
 
     limit: int | None
     page_size: int
