@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from everact.runtime.core.requests import KEPT, OF_RUNS, RequestName, shown
-from everact.runtime.engine.waiting import fail, reply
+from everact.runtime.engine.waiting import reply
 from everact.runtime.errors import RequestIdReused
-from everact.runtime.store.base import Remembered, Write
+from everact.runtime.store.base import Remembered
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -100,12 +100,7 @@ class Requests:
 
     async def remember(self, row: Remembered) -> None:
         """Store the ID of a request that changed nothing; durable when it returns."""
-        saved: asyncio.Future[None] = self._engine.loop.create_future()
-
-        def done(_: Write, error: BaseException | None) -> None:
-            reply(saved, None) if error is None else fail(saved, error)
-
-        self._engine.commits.add(Write(None, done, request=row))
+        _, saved = self._engine.commits.save(request=row)
         await saved
 
     def of_run(self, workspace: str, call: str) -> Remembered:

@@ -26,9 +26,8 @@ from everact.runtime.core.schedules import (
 )
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.loading import closing_of
-from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.errors import RPCError, ScheduleAlreadyRunning, StoreTampered
-from everact.runtime.store.base import Remembered, Statement, Write
+from everact.runtime.store.base import Remembered, Write
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -309,8 +308,8 @@ class Schedules:
                 running = self.read(place).running
             except (StoreTampered, msgspec.ValidationError):
                 running = ()
-            write, saved = self._write((("delete_schedule", place),), request)
-            self._engine.commits.add(write)
+            gone = ("delete_schedule", place)
+            _, saved = self._engine.commits.save(gone, request=request)
             await saved
             for taken in running:
                 self.watched.pop(taken.run_id, None)
@@ -323,8 +322,7 @@ class Schedules:
         sealed = engine.seal.schedule(*place, schedules.encode(schedule))
         next_at = schedule.next_at()
         row = (*place, next_at, len(schedule.running), sealed)
-        write, saved = self._write((("put_schedule", row),), request)
-        engine.commits.add(write)
+        write, saved = engine.commits.save(("put_schedule", row), request=request)
         for order in orders:
             if isinstance(order, Begin):
                 self.watched[order.taken.run_id] = place
@@ -352,19 +350,6 @@ class Schedules:
         )
         chain = (schedule.workspace, taken.workflow_id, taken.run_id)
         self._engine.relations.end(chain, event, write)
-
-    def _write(
-        self, also: tuple[Statement, ...], request: Remembered | None
-    ) -> tuple[Write, "asyncio.Future[None]"]:
-        saved: asyncio.Future[None] = self._engine.loop.create_future()
-
-        def done(_: Write, error: BaseException | None) -> None:
-            if error is None:
-                reply(saved, None)
-            else:
-                fail(saved, error)
-
-        return Write(None, done, also=also, request=request), saved
 
     def _opened(self, place: Place, sealed: bytes) -> Schedule:
         return schedules.decode(self._engine.seal.open_schedule(*place, sealed))

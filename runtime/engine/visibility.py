@@ -24,7 +24,7 @@ from everact.runtime.core.records import (
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import RPCError
 from everact.runtime.store import searching
-from everact.runtime.store.base import Statement, Write
+from everact.runtime.store.base import Statement
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -139,19 +139,9 @@ class Visibility:
         return None
 
     async def _write(self, statements: list[Statement]) -> None:
-        reply: asyncio.Future[None] = self._engine.loop.create_future()
-
-        def done(_: Write, error: BaseException | None) -> None:
-            if reply.done():
-                return
-            if error is None:
-                reply.set_result(None)
-            else:
-                reply.set_exception(error)
-
         self._engine.check_open()
-        self._engine.commits.add(Write(None, done, also=tuple(statements)))
-        await asyncio.shield(reply)
+        _, saved = self._engine.commits.save(*statements)
+        await asyncio.shield(saved)
 
     # -- attributes of runs -----------------------------------------------------------
 

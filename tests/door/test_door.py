@@ -10,7 +10,8 @@ import pytest
 
 from everact.runtime import EndpointError, RPCError, RPCStatus, Runtime
 from everact.runtime.door import Callers, Door, NotYet, Scope
-from everact.runtime.operations.runs import AwaitRun, DescribeRun, ListRuns, RunRef
+from everact.runtime.operations.runs import AwaitRun, DescribeRun, RunRef
+from everact.runtime.operations.searching import SearchRuns
 from everact.runtime.operations.starting import StartRun
 from tests.door.conftest import Tokens
 
@@ -70,7 +71,7 @@ async def test_what_a_caller_may_not_ask_is_refused_before_anything_happens(
         await door.call(elsewhere, basket("w"))
     assert refused.value.status is RPCStatus.NOT_FOUND
     everybody = door.caller(tokens.new(Scope.ADMIN))
-    assert await door.call(everybody, ListRuns(workspace="a")) == ()
+    assert (await door.call(everybody, SearchRuns(workspace="a"))).runs == ()
 
 
 async def test_an_id_beside_a_request_counts_only_where_it_has_none(
