@@ -1,6 +1,6 @@
 """How the blocking client is derived from the asynchronous one, verb by verb.
 
-A blocking class names the verbs of its asynchronous twin, and nothing else of them:
+A blocking class names each verb of its asynchronous twin, once:
 
     class BlockingSchedule(Blocking[ScheduleHandle]):
         pause = waits(ScheduleHandle.pause)
@@ -53,9 +53,10 @@ class Blocking(Generic[N]):
                 member.__module__ = cls.__module__
 
     def __repr__(self) -> str:
-        name, own = type(self).__name__, f"<{type(self._wrapped).__name__} "
-        said = repr(self._wrapped)
-        return f"<{name} {said.removeprefix(own)}" if said.startswith(own) else said
+        own, said = f"<{type(self._wrapped).__name__} ", repr(self._wrapped)
+        if not said.startswith(own):
+            return super().__repr__()
+        return f"<{type(self).__name__} {said.removeprefix(own)}"
 
 
 def waits(
@@ -111,7 +112,8 @@ def _derived(
     returned = _returned(signature.return_annotation, shape)
     call.__annotations__ = {**verb.__annotations__, "return": returned}
     call.__signature__ = signature.replace(return_annotation=returned)  # type: ignore[attr-defined]
-    call.__doc__ = f"{inspect.getdoc(verb)}\n\n{_how(verb, shape)}"
+    said = f"This is the blocking form of `{verb.__qualname__}`{_how(verb, shape)}."
+    call.__doc__ = f"{inspect.getdoc(verb) or ''}\n\n{said}"
     return call
 
 
@@ -130,11 +132,10 @@ def _returned(annotation: Any, shape: Any) -> Any:
     return made[arguments] if arguments else made
 
 
-def _how(verb: Any, shape: Any) -> str:
-    form = f"This is the blocking form of `{verb.__qualname__}`"
+def _how(verb: Callable[..., Any], shape: Any) -> str:
     if shape is _iterated:
-        return f"{form}: each step blocks until there is an item."
-    annotation = inspect.signature(verb).return_annotation
-    if inspect.iscoroutinefunction(verb) or get_origin(annotation) is Coroutine:
-        return f"{form}: it blocks until the answer is there."
-    return f"{form}, which does not wait."
+        return ": each step blocks until there is an item"
+    given = get_origin(verb.__annotations__.get("return"))
+    if inspect.iscoroutinefunction(verb) or given is Coroutine:
+        return ": it blocks until the answer is there"
+    return ", which does not wait"

@@ -3,20 +3,18 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import msgspec
 from msgspec.structs import replace
 
+from everact.runtime.client.requester import Requester
 from everact.runtime.client.rpc import RPC
 from everact.runtime.core.bounds import moment_of, whole
 from everact.runtime.operations import events
 from everact.runtime.operations.runs import LARGEST_PAGE
 from everact.runtime.values.json_payloads import JsonConverter
 from everact.runtime.values.payloads import checked_text
-
-if TYPE_CHECKING:
-    from everact.runtime.client.client import Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class EventView:
 class Events:
     """The user events of a client's namespace: `Client.events`."""
 
-    def __init__(self, client: "Client") -> None:
+    def __init__(self, client: Requester) -> None:
         self._client = client
 
     async def push(

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast, overload
+from typing import Any, Generic, TypeVar, Unpack, cast, overload
 
 import msgspec
 
+from everact.runtime.client.requester import Requester
 from everact.runtime.client.rpc import RPC
 from everact.runtime.client.typed import decoded
 from everact.runtime.client.updates import (
@@ -40,9 +41,6 @@ from everact.runtime.values.calls import original_of
 from everact.runtime.values.outcomes import cause_of
 from everact.runtime.values.payloads import checked_text
 
-if TYPE_CHECKING:
-    from everact.runtime.client.client import Client
-
 R = TypeVar("R")
 T = TypeVar("T")
 
@@ -61,7 +59,7 @@ class RunHandle(Generic[R]):
 
     def __init__(
         self,
-        client: "Client",
+        client: Requester,
         id: str,
         *,
         run_id: str | None = None,

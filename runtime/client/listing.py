@@ -1,10 +1,11 @@
 """A list of runs: pages as they are asked for, runs one after the other."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from msgspec.structs import replace
 
+from everact.runtime.client.requester import Requester
 from everact.runtime.client.rpc import RPC, rpc_of
 from everact.runtime.client.views import RunLine, run_line
 from everact.runtime.core.bounds import shown
@@ -13,9 +14,6 @@ from everact.runtime.core.statuses import RunStatus
 from everact.runtime.definitions.workflows import name_of
 from everact.runtime.errors import InvalidFilter
 from everact.runtime.operations.searching import PAGE, Narrowed, SearchRuns
-
-if TYPE_CHECKING:
-    from everact.runtime.client.client import Client
 
 
 class Filters(RPC, total=False):
@@ -46,7 +44,7 @@ class RunIterator:
     ones; it may be on a page again.
     """
 
-    def __init__(self, client: "Client", query: str | None, options: Listing) -> None:
+    def __init__(self, client: Requester, query: str | None, options: Listing) -> None:
         request = SearchRuns(
             workspace=client.namespace,
             query=query or "",

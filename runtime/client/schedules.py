@@ -2,11 +2,12 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
+from typing import Any, Self, TypeAlias, Unpack
 
 from msgspec.structs import replace
 
 from everact.runtime.client.callers import warn_caller
+from everact.runtime.client.requester import Requester
 from everact.runtime.client.rpc import RPC, rpc_of
 from everact.runtime.client.scheduling import (
     Schedule,
@@ -33,9 +34,6 @@ from everact.runtime.operations import schedules as requests
 from everact.runtime.operations.runs import LARGEST_PAGE
 from everact.runtime.values.payloads import checked_text
 
-if TYPE_CHECKING:
-    from everact.runtime.client.client import Client
-
 Updated: TypeAlias = Schedule | ScheduleUpdate | None
 Update: TypeAlias = Callable[[ScheduleView], Updated | Awaitable[Updated]]
 """Makes a new definition of a description; None to leave it as it is."""
@@ -56,7 +54,7 @@ class Creating(RPC, total=False):
 class Schedules:
     """The schedules of a client's namespace."""
 
-    def __init__(self, client: "Client") -> None:
+    def __init__(self, client: Requester) -> None:
         self._client = client
 
     def create(
@@ -115,7 +113,7 @@ class Schedules:
 
 
 def _creation(
-    client: "Client", id: str, schedule: Schedule, options: Creating
+    client: Requester, id: str, schedule: Schedule, options: Creating
 ) -> requests.CreateSchedule:
     """The request of a creation; ValueError, TypeError, ValueNotStorable."""
     closed(options, Creating.__annotations__, "a schedule")
@@ -153,7 +151,7 @@ class ScheduleIterator:
     """
 
     def __init__(
-        self, client: "Client", request: requests.ListSchedules, rpc: RPC
+        self, client: Requester, request: requests.ListSchedules, rpc: RPC
     ) -> None:
         self._client = client
         self._request = request
@@ -197,7 +195,7 @@ class ScheduleHandle:
     Every change is durable when its method returns.
     """
 
-    def __init__(self, client: "Client", id: str) -> None:
+    def __init__(self, client: Requester, id: str) -> None:
         self._client = client
         self._id = id
 

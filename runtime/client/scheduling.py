@@ -7,11 +7,12 @@ without a zone are in UTC, and so are those that are given back.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 from msgspec.structs import replace
 
 from everact.runtime.client.callers import warn_caller, warn_of_crons, warn_of_options
+from everact.runtime.client.requester import Requester
 from everact.runtime.client.rpc import RPC_OPTIONS
 from everact.runtime.client.starting import UNSET, Starting, start_request
 from everact.runtime.core import schedules as core
@@ -33,9 +34,6 @@ from everact.runtime.definitions.search_attributes import (
 )
 from everact.runtime.operations import schedules as requests
 from everact.runtime.values.payloads import Converter
-
-if TYPE_CHECKING:
-    from everact.runtime.client.client import Client
 
 _OF_A_CALLER = RPC_OPTIONS | {
     "on_conflict",
@@ -242,7 +240,7 @@ class ScheduleLine:
 # -- as the engine takes it ----------------------------------------------------------
 
 
-def definition_of(client: "Client", schedule: Schedule) -> core.Definition:
+def definition_of(client: Requester, schedule: Schedule) -> core.Definition:
     """A definition as it is sent; ValueError, TypeError, ValueNotStorable."""
     policy, state = schedule.policy, schedule.state
     return core.Definition(
@@ -282,7 +280,7 @@ def epoch(moment: datetime) -> float:
     return max(0.0, found)
 
 
-def _action(client: "Client", action: StartWorkflow) -> core.Action:
+def _action(client: Requester, action: StartWorkflow) -> core.Action:
     request = start_request(
         client,
         action.workflow,

@@ -1,19 +1,17 @@
 """The declared keys of search attributes, for a client."""
 
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
+from everact.runtime.client.requester import Requester
 from everact.runtime.client.rpc import RPC
 from everact.runtime.definitions.search_attributes import SearchAttributeKey
 from everact.runtime.operations.search_attributes import AddKeys, ListKeys, RemoveKeys
-
-if TYPE_CHECKING:
-    from everact.runtime.client.client import Client
 
 
 class SearchAttributeKeys:
     """What runs of the client's namespace may be found by."""
 
-    def __init__(self, client: "Client") -> None:
+    def __init__(self, client: Requester) -> None:
         self._client = client
 
     async def list(self, **rpc: Unpack[RPC]) -> "list[SearchAttributeKey[Any]]":

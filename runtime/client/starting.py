@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 from msgspec.structs import replace
 
 from everact.runtime.client.callers import OLD_FORMS
+from everact.runtime.client.requester import Requester
 from everact.runtime.client.rpc import RPC, RPC_OPTIONS
 from everact.runtime.core.bounds import LAST_MOMENT
 from everact.runtime.core.durations import Duration, optional_seconds, seconds
@@ -28,9 +29,6 @@ from everact.runtime.programs.workflow_loop import encode_arguments
 from everact.runtime.values.calls import Call
 from everact.runtime.values.json_payloads import as_type
 from everact.runtime.values.payloads import checked_text
-
-if TYPE_CHECKING:
-    from everact.runtime.client.client import Client
 
 
 class _Unset:
@@ -98,7 +96,7 @@ _KNOWN = frozenset(Starting.__annotations__)
 
 
 def start_request(
-    client: "Client", workflow: Any, arg: Any, **options: Unpack[Starting]
+    client: Requester, workflow: Any, arg: Any, **options: Unpack[Starting]
 ) -> StartRun:
     """The request of a start; ValueError, TypeError, ValueNotStorable for bad input."""
     name = workflow.everact_name if isinstance(workflow, Task) else name_of(workflow)
@@ -171,7 +169,7 @@ def _policies(options: Starting) -> dict[str, Any]:
     return {"on_conflict": conflict, "on_reuse": reuse}
 
 
-def _signal(client: "Client", options: Starting) -> StartSignal | None:
+def _signal(client: Requester, options: Starting) -> StartSignal | None:
     """The signal that the start brings along."""
     signal, args = options.get("start_signal"), options.get("start_signal_args", ())
     if signal is None:
@@ -184,7 +182,7 @@ def _signal(client: "Client", options: Starting) -> StartSignal | None:
     )
 
 
-def dispatch_request(client: "Client", call: Call) -> StartRun:
+def dispatch_request(client: Requester, call: Call) -> StartRun:
     """The request of a dispatched call; TypeError for what is none."""
     if not isinstance(call, Call):
         raise TypeError(f"dispatch takes calls, as build_call makes them, not {call!r}")
@@ -206,7 +204,7 @@ def _plain_options(queue: str, identity: str) -> StartOptions:
     return StartOptions(queue=queue, identity=identity)
 
 
-def _options(client: "Client", queue: str, options: Starting) -> StartOptions:
+def _options(client: Requester, queue: str, options: Starting) -> StartOptions:
     if not options.keys() - _ELSEWHERE:
         return _plain_options(queue, client.identity)
     memo, retry = options.get("memo") or {}, options.get("retry")

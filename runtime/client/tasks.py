@@ -1,15 +1,13 @@
 """A handle to a task that is completed from outside of its function."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
+from everact.runtime.client.requester import Requester
 from everact.runtime.client.rpc import RPC
 from everact.runtime.operations import tasks
 from everact.runtime.values.outcomes import failure_of
 from everact.runtime.values.payloads import checked_text
-
-if TYPE_CHECKING:
-    from everact.runtime.client.client import Client
 
 
 def task_ref(
@@ -46,7 +44,7 @@ class TaskHandle:
     over: a settled or retried attempt, a closed run.
     """
 
-    def __init__(self, client: "Client", ref: tasks.TaskRef) -> None:
+    def __init__(self, client: Requester, ref: tasks.TaskRef) -> None:
         self._client = client
         self._ref = ref
 

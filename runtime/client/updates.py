@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, Unpack, cast
+from typing import Any, Final, Generic, TypeVar, Unpack, cast
 from uuid import uuid4
 
+from everact.runtime.client.requester import Requester
 from everact.runtime.client.rpc import RPC, checked_rpc
 from everact.runtime.client.typed import decoded
 from everact.runtime.core.durations import optional_seconds
@@ -18,9 +19,6 @@ from everact.runtime.operations.runs import RunRef
 from everact.runtime.programs.workflow_loop import encode_arguments
 from everact.runtime.values.outcomes import cause_of
 from everact.runtime.values.payloads import checked_text
-
-if TYPE_CHECKING:
-    from everact.runtime.client.client import Client
 
 R = TypeVar("R")
 
@@ -48,7 +46,7 @@ class UpdateHandle(Generic[R]):
 
     def __init__(
         self,
-        client: "Client",
+        client: Requester,
         id: str,
         *,
         workflow_id: str,
@@ -116,7 +114,7 @@ class UpdateHandle(Generic[R]):
 
 
 def update_of(
-    client: "Client", update: Any, positional: tuple[Any, ...], options: Updating
+    client: Requester, update: Any, positional: tuple[Any, ...], options: Updating
 ) -> requests.Update:
     """What is sent; ValueError, TypeError, ValueNotStorable for bad input."""
     closed(options, _KNOWN, "an update")
@@ -148,7 +146,7 @@ def checked_stage(wait_for: str) -> str:
 
 
 def handle_of(
-    client: "Client", state: requests.UpdateState, update: Any, options: Updating
+    client: Requester, state: requests.UpdateState, update: Any, options: Updating
 ) -> UpdateHandle[Any]:
     """The handle to an update that the engine has told of."""
     return UpdateHandle(

@@ -1,16 +1,14 @@
 """The client's side of worker versioning: version sets, and what reaches a build."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
+from everact.runtime.client.requester import Requester
 from everact.runtime.client.rpc import RPC
 from everact.runtime.core.versions import BuildIdOp, VersionSets
 from everact.runtime.operations import versions as requests
 from everact.runtime.operations.versions import Reachability
 from everact.runtime.values.payloads import checked_text
-
-if TYPE_CHECKING:
-    from everact.runtime.client.client import Client
 
 
 class VersionsClient:
@@ -19,7 +17,7 @@ class VersionsClient:
     A queue without sets does not look at build IDs. Got as `Client.versions`.
     """
 
-    def __init__(self, client: "Client") -> None:
+    def __init__(self, client: Requester) -> None:
         self._client = client
 
     async def update(

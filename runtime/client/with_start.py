@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, overload
+from typing import Any, Generic, TypeVar, Unpack, overload
 
 from everact.runtime.client.callers import warn_of_options
 from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.requester import Requester
 from everact.runtime.client.rpc import RPC, RPC_OPTIONS
 from everact.runtime.client.starting import UNSET, Starting, start_request
 from everact.runtime.client.updates import (
@@ -23,9 +24,6 @@ from everact.runtime.definitions.workflows import Workflow
 from everact.runtime.operations import updates as requests
 from everact.runtime.operations.runs import RunRef
 from everact.runtime.operations.starting import StartedRun, StartRun
-
-if TYPE_CHECKING:
-    from everact.runtime.client.client import Client
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -95,7 +93,7 @@ class StartOperation(Generic[R]):
         assert self._error is not None
         raise self._error
 
-    def _use(self, client: "Client") -> StartRun:
+    def _use(self, client: Requester) -> StartRun:
         """The request; ValueError if it was made before."""
         if self._used:
             raise ValueError("this StartOperation was used before: make another one")
@@ -103,7 +101,7 @@ class StartOperation(Generic[R]):
         self._used = True
         return request
 
-    def _settle(self, client: "Client", found: StartedRun | BaseException) -> None:
+    def _settle(self, client: Requester, found: StartedRun | BaseException) -> None:
         """The run is known, or will not be."""
         if isinstance(found, BaseException):
             self._error = self._error or found
@@ -130,7 +128,7 @@ _REFUSED = RPC_OPTIONS | {
 class Updates:
     """Updates that start their run, or find it; see `Client.updates`."""
 
-    def __init__(self, client: "Client") -> None:
+    def __init__(self, client: Requester) -> None:
         self._client = client
 
     @overload

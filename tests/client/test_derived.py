@@ -241,6 +241,7 @@ def test_a_blocking_object_looks_like_what_it_stands_for(
     assert repr(runtime.schedules.handle("s")) == "<BlockingSchedule 's'>"
     task_handle = runtime.task_handle(workflow_id="w", task_id="1")
     assert repr(task_handle) == "<BlockingTaskHandle '1' of 'w'>"
+    assert "BlockingEvents object" in repr(runtime.events)
     assert repr(runtime.workflow_service) == "<BlockingService 'workflow'>"
 
 

@@ -38,11 +38,11 @@ delete from checkpoints where run_key = ? and generation < ?
 -- name: insert_request
 /* one that is remembered stays, unless it is from before the last parameter */
 insert into requests (workspace, request_id, run_key, at, what, answer)
-values (?1, ?2, ?3, ?4, ?5, ?6)
+values (?, ?, ?, ?, ?, ?)
 on conflict (workspace, request_id) do update set
     run_key = excluded.run_key, at = excluded.at, what = excluded.what,
     answer = excluded.answer
-where requests.at <= ?7
+where requests.at <= ?
 
 -- name: run_by_key
 select * from runs where key = ?
@@ -186,27 +186,29 @@ on conflict (workspace, queue) do update set body = excluded.body
 
 -- name: bound_runs
 /* whether there are open runs that are bound to a build, and whether closed ones */
+with wanted (place, line, build) as (values (?, ?, ?))
 select
     exists (
-        select 1 from runs
-        where workspace = ?1 and queue = ?2 and build_id = ?3 and build_id <> ''
+        select 1 from wanted cross join runs
+        where workspace = place and queue = line and build_id = build and build_id <> ''
             and status = 0
     ),
     exists (
-        select 1 from runs
-        where workspace = ?1 and queue = ?2 and build_id = ?3 and build_id <> ''
+        select 1 from wanted cross join runs
+        where workspace = place and queue = line and build_id = build and build_id <> ''
             and status <> 0
     )
 
 -- name: unbound_runs
+with wanted (place, line) as (values (?, ?))
 select
     exists (
-        select 1 from runs
-        where workspace = ?1 and queue = ?2 and build_id = '' and status = 0
+        select 1 from wanted cross join runs
+        where workspace = place and queue = line and build_id = '' and status = 0
     ),
     exists (
-        select 1 from runs
-        where workspace = ?1 and queue = ?2 and build_id = '' and status <> 0
+        select 1 from wanted cross join runs
+        where workspace = place and queue = line and build_id = '' and status <> 0
     )
 
 -- name: last_key
@@ -285,9 +287,9 @@ order by seq limit ?
 
 -- name: list_events
 select seq, workspace, id, key, scope, payload, metadata, at, mac from user_events
-where workspace = ?1 and seq < ?2 and (?3 is null or key = ?3)
-    and (?4 is null or scope = ?4)
-order by seq desc limit ?5
+where workspace = ? and seq < ? and key = coalesce(?, key)
+    and scope = coalesce(?, scope)
+order by seq desc limit ?
 
 -- name: open_wait
 insert into event_waits (run_key, call, workspace, key, scope, filter, since, after)
@@ -317,4 +319,4 @@ order by run_key, call
 -- name: delete_events
 /* of the oldest ones, those that are old enough and have reached everybody */
 delete from user_events
-where seq in (select seq from user_events order by seq limit ?2) and at < ?1 and not open
+where at < ? and not open and seq in (select seq from user_events order by seq limit ?)
