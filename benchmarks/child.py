@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from benchmarks import raw
+from benchmarks import bytecodes, growth, raw
 from benchmarks.engines.catalog import engine
 from benchmarks.loads import measure
 from benchmarks.protocol import Job, Reporter
@@ -17,10 +17,14 @@ def main() -> None:
     reporter = Reporter()
     if job.engine == raw.NAME:
         reporter.result(asyncio.run(raw.measure(job)))
+    elif job.engine == growth.NAME:
+        engine("everact").load()
+        reporter.result(asyncio.run(growth.measure(job, reporter)))
     else:
         measured = engine(job.engine)
         measured.load()
-        reporter.result(asyncio.run(measure(measured, job, reporter)))
+        drive = bytecodes.measure if job.counted else measure
+        reporter.result(asyncio.run(drive(measured, job, reporter)))
 
 
 if __name__ == "__main__":

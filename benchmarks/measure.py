@@ -45,7 +45,7 @@ def measure(job: Job, progress: Progress, limit: float = LIMIT) -> Metrics:
         before = _process(first, PARTIAL, lambda s: progress(s / 2), limit)
         after = _process(second, RESULT, lambda s: progress(0.5 + s / 2), limit)
         merged = before | after
-        if "rss_mb" in before:
+        if "rss_mb" in before and "rss_mb" in after:
             merged["rss_mb"] = max(before["rss_mb"], after["rss_mb"])
         return merged
 

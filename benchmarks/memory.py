@@ -28,6 +28,15 @@ def now() -> int | None:
     return _field(os.getpid(), "VmRSS")
 
 
+def written() -> int | None:
+    """Bytes that this process wrote since it began, or None where that is not known."""
+    try:
+        text = (_PROC / "self" / "io").read_text()
+    except OSError:
+        return None
+    return int(text.split("wchar:")[1].split()[0])
+
+
 def _field(pid: int, name: str) -> int | None:
     try:
         text = (_PROC / str(pid) / "status").read_text()

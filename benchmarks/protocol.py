@@ -38,6 +38,8 @@ class Job:
     steps: int
     directory: str
     stage: Stage = "whole"
+    counted: bool = False
+    """Count bytecodes instead of measuring a time; `size` is then of that count."""
 
     def encode(self) -> str:
         """As one argument of a command line."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bars import CEILING_OF_RAW, judge
+from benchmarks.budgets import BUDGETS
+from benchmarks.bytecodes import UNITS
+from benchmarks.growth import SAME
 from benchmarks.protocol import Metrics
 from benchmarks.session import Result
 
@@ -73,7 +77,7 @@ def document(
                 "concurrency": verdict.bar.concurrency,
                 "bar": verdict.bar.text,
                 "measured": verdict.measured,
-                "ceiling": verdict.ceiling,
+                "beside": verdict.beside,
                 "ratio": verdict.ratio,
                 "verdict": verdict.text,
             }
@@ -103,6 +107,88 @@ def show(console: Console, content: Mapping[str, Any], scale: float) -> None:
         console.print(_verdicts(content["bars"], scale))
     for line in _ceiling_check(content["results"], content["raw"]):
         console.print(line)
+
+
+def show_bytecodes(
+    console: Console, counted: Mapping[str, Mapping[str, Metrics | str]]
+) -> None:
+    """Print what was counted, by work and engine, beside the budgets and the bars."""
+    engines = list(dict.fromkeys(name for row in counted.values() for name in row))
+    table = Table(title="Bytecodes on the loop's thread")
+    table.add_column("work")
+    table.add_column("of one")
+    for title in (*engines, "budget", "bar", "everact / bar"):
+        table.add_column(title, justify="right")
+    ours = {work: _bytecodes(row.get("everact")) for work, row in counted.items()}
+    known = {work: value for work, value in ours.items() if value is not None}
+    for work, row in counted.items():
+        budget, own = BUDGETS[work], row.get("everact")
+        live = own.get("live") if isinstance(own, dict) else None
+        bar = budget.bar_in_bytecodes(
+            known if live is None else {**known, "live": live}
+        )
+        value = ours[work]
+        over = ABSENT if value is None or bar is None else f"{value / bar:.2f}"
+        cells = [_bytecodes(row.get(name)) for name in engines]
+        table.add_row(
+            work,
+            UNITS[work],
+            *(ABSENT if cell is None else number(cell) for cell in cells),
+            number(budget.most),
+            budget.text,
+            over,
+        )
+    console.print(table)
+    for work, row in counted.items():
+        for name, metrics in row.items():
+            if isinstance(metrics, str):
+                console.print(f"{work} on {name} failed: {metrics}", markup=False)
+
+
+def _bytecodes(metrics: Metrics | str | None) -> float | None:
+    return metrics["bytecodes"] if isinstance(metrics, dict) else None
+
+
+def show_growth(
+    console: Console, points: Mapping[str, Mapping[int, Metrics | str]]
+) -> None:
+    """Print the cost at each term's first size, and at the others how many times it.
+
+    The table is Markdown, as docs/performance.md has it.
+    """
+    table = Table(title="Growth", box=MARKDOWN)
+    for title in ("as this grows", "from", "the cost of", "in"):
+        table.add_column(title)
+    steps = max(len(sizes) for sizes in points.values())
+    factors = [f"× {10**power:,}" for power in range(1, steps)]
+    for title in ("is", *factors, ""):
+        table.add_column(title, justify="right")
+    for term, sizes in points.items():
+        (first, begun), *others = sizes.items()
+        if isinstance(begun, str):
+            continue
+        for cost, base in begun.items():
+            what, unit = cost.split("/")
+            ratios = [_times(found, cost, base) for _, found in others]
+            shown = [ABSENT if ratio is None else f"{ratio:.2f}" for ratio in ratios]
+            shown += [""] * (steps - 1 - len(shown))
+            grows = any(ratio is not None and ratio > SAME for ratio in ratios)
+            table.add_row(
+                *(term.replace("-", " "), f"{first:,}", what, unit, number(base)),
+                *shown,
+                "grows" if grows else "",
+            )
+    console.print(table)
+    for term, sizes in points.items():
+        for size, found in sizes.items():
+            if isinstance(found, str):
+                console.print(f"{term} at {size:,} failed: {found}", markup=False)
+
+
+def _times(found: Metrics | str, cost: str, base: float) -> float | None:
+    if isinstance(found, str) or cost not in found or not base:
+        return None
+    return found[cost] / base
 
 
 def number(value: float) -> str:
@@ -161,10 +247,10 @@ def _remark(result: Result) -> str:
 
 def _verdicts(bars: Sequence[Mapping[str, Any]], scale: float) -> Table:
     table = Table(title="Bars" + _scaled(scale))
-    for title in ("work", "c", "bar", "everact", "ceiling", "measured ratio", ""):
+    for title in ("work", "c", "bar", "everact", "beside", "measured ratio", ""):
         table.add_column(title)
     for bar in bars:
-        values = [bar["measured"], bar["ceiling"], bar["ratio"]]
+        values = [bar["measured"], bar["beside"], bar["ratio"]]
         table.add_row(
             bar["work"],
             str(bar["concurrency"]),

@@ -47,6 +47,13 @@ _ALL: Final = (
         steps=10,
     ),
     Work(
+        name="W1id",
+        kind="load",
+        summary="W1, each run started under an ID of its own",
+        concurrency=(256,),
+        steps=1,
+    ),
+    Work(
         name="F100",
         kind="burst",
         summary="one run, 100 tasks in parallel, joined",

@@ -16,7 +16,7 @@ class Session(Protocol):
     """One open engine. Whatever returns has been acknowledged as durable."""
 
     async def run(self, work: str, number: int) -> None:
-        """Start a run of W1, W10, F100 or C100 and wait for its durable result."""
+        """Start a run of a load or burst and wait for its durable result."""
 
     async def sleeper(self, number: int, due: float) -> None:
         """Start a run that sleeps until `due` (wall clock) and then does one step."""

@@ -13,6 +13,7 @@ from benchmarks.engines.base import Engine
 
 _MODULES: Final = {
     "everact": "everact_engine",
+    "limit": "limit",
     "ceiling": "ceiling",
     "dbos": "dbos_engine",
     "dbos-postgres": "dbos_engine",

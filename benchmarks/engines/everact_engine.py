@@ -29,7 +29,8 @@ class EveractSession:
 
     async def run(self, work: str, number: int) -> None:
         """Start and wait for the durable result."""
-        await self._runtime.execute(self._works.CLOSED[work], number)
+        given = {"id": f"run-{number}"} if work == "W1id" else {}
+        await self._runtime.execute(self._works.CLOSED[work], number, **given)
 
     async def sleeper(self, number: int, due: float) -> None:
         """Start; the start is durable when it returns."""
@@ -60,7 +61,7 @@ class Everact:
 
     name: str = "everact"
     works: ClassVar[frozenset[str]] = frozenset(
-        {"W1", "W10", "F100", "C100", "S1k", "S10k", "S100k", "R1000", "H10k"}
+        {"W1", "W1id", "W10", "F100", "C100", "S1k", "S10k", "S100k", "R1000", "H10k"}
         | {"M", "sig", "http"}
     )
     starts_per_s: ClassVar[float] = 2_000

@@ -47,7 +47,8 @@ async def served(directory: Path) -> AsyncIterator[Session]:
         await process.wait()
 
 
-async def serve(directory: Path) -> None:
+@asynccontextmanager
+async def serving(directory: Path) -> AsyncIterator[str]:
     """Serve a Runtime on a file in the directory, as `everact` does by default."""
     from everact.runtime.control.serving import Control
 
@@ -55,7 +56,13 @@ async def serve(directory: Path) -> None:
     __import__("benchmarks.engines.everact_works")
     runtime = Runtime(str(directory / "everact.db"))
     async with runtime, Control(runtime, "127.0.0.1:0") as control:
-        print(control.address, flush=True)
+        yield control.address
+
+
+async def serve(directory: Path) -> None:
+    """Serve until standard input ends; the address is printed."""
+    async with serving(directory) as address:
+        print(address, flush=True)
         await asyncio.to_thread(os.read, sys.stdin.fileno(), 1)
 
 

@@ -77,8 +77,53 @@ async def receiver() -> int:
         total += await receive("value")
 
 
+patients: int = 0
+"""Runs of `patient` that came to their wait in this process."""
+
+
+@task
+async def waits() -> int:
+    global patients
+    patients += 1
+    return 0
+
+
+@workflow
+async def patient(steps: int) -> int:
+    total: int = 0
+    for index in range(steps):
+        total += await step(index)
+    await waits()
+    total += await receive("go")
+    return total
+
+
+@workflow
+async def gathered(tasks: int) -> int:
+    return sum(await asyncio.gather(*(step(index) for index in range(tasks))))
+
+
+@task
+async def give(value: bytes) -> bytes:
+    return value
+
+
+@workflow
+async def echoed(value: bytes) -> bytes:
+    return await give(value)
+
+
+@workflow
+async def reader() -> int:
+    total: int = 0
+    for _ in range(await receive("go")):
+        total += await receive("value")
+    return total
+
+
 CLOSED: Final[dict[str, Any]] = {
     "W1": w1,
+    "W1id": w1,
     "W10": w10,
     "F100": f100,
     "C100": c100,

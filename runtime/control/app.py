@@ -91,7 +91,7 @@ def _answering(door: Door, operation: Operation) -> Handler:
             return json_answer(wire.NOT_YET, 202)
         except TokenEnded as ended:
             return refused(ended).response()
-        return json_answer(wire.encode_answer(kind, found, door.engine.values))
+        return json_answer(wire.encode_answer(kind, found, door.values))
 
     return answer
 

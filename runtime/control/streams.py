@@ -81,7 +81,7 @@ async def _send(
         if item is None:
             await answer.write(b"event: end\ndata: {}\n\n")
             return
-        body = wire.encode_item(operation.answer, item.value, door.engine.values)
+        body = wire.encode_item(operation.answer, item.value, door.values)
         head = f"id: {item.id}\n".encode() if item.id else b""
         await answer.write(head + b"data: " + body + b"\n\n")
 

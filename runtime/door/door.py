@@ -1,8 +1,9 @@
 """The door itself: the way of a request from a caller to the engine, and back.
 
 In this order: what the caller's scope allows, whether the engine is there to answer,
-the workspaces that the request reaches, how long its sender waits, and its request ID.
-A front that knows the operation before it has read the body asks `check` first.
+the workspaces that the request reaches, the values in it, how long its sender waits,
+and its request ID. A front that knows the operation before it has read the body asks
+`check` first.
 """
 
 import asyncio
@@ -19,10 +20,12 @@ from everact.runtime.door.limits import check_wait
 from everact.runtime.door.refusals import NotYet
 from everact.runtime.door.rights import check_access, check_workspaces
 from everact.runtime.door.spans import operation_span
+from everact.runtime.door.trust import check_payloads
 from everact.runtime.errors import RPCError, RuntimeStateError
 from everact.runtime.operations.access import EVERY_WORKSPACE
 from everact.runtime.operations.base import OPERATIONS, Item, Operation, Request
 from everact.runtime.operations.requests import carry_out
+from everact.runtime.values.converter import DataConverter
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -33,8 +36,8 @@ A = TypeVar("A")
 class Door:
     """The one way to an engine for whoever is not the program that it runs in.
 
-    What a request holds is data: values of users come as JSON payloads, or as what a
-    codec made, marked as foreign. A front never makes others of what it received.
+    Nothing that comes through it is ever unpickled: a request with values that are
+    neither plain data nor what a codec made, marked as foreign, is refused.
     """
 
     def __init__(self, engine: "Engine", callers: Callers) -> None:
@@ -58,6 +61,11 @@ class Door:
                 RPCStatus.INVALID_ARGUMENT,
             )
         return namespace or "default"
+
+    @property
+    def values(self) -> DataConverter:
+        """How the engine stores values: what an answer's are shown by."""
+        return self.engine.values
 
     def check(self, caller: Caller, operation: Operation) -> None:
         """RPCError if the caller may not ask for this, or the engine cannot answer."""
@@ -120,6 +128,7 @@ class Door:
         operation = OPERATIONS[type(request)]
         self.check(caller, operation)
         check_workspaces(caller, request, operation.access)
+        check_payloads(request)
         return operation
 
 

@@ -10,7 +10,7 @@ from benchmarks.stats import median_of, percentile
 
 FASTER = Bar(work="W1", metric="runs_per_s", sense="at least", limit=0.75)
 SLOWER = Bar(work="W1", metric="p50_ms", sense="at most", limit=1.2)
-FIXED = Bar(work="W1", metric="rss_mb", sense="at most", limit=100, of_ceiling=False)
+FIXED = Bar(work="W1", metric="rss_mb", sense="at most", limit=100, beside=None)
 
 
 def row(engine: str, **metrics: float) -> dict[str, object]:
@@ -37,6 +37,17 @@ def test_a_bar_is_judged_by_its_sense(
     (verdict,) = judge(results, [bar])
     assert verdict.ratio == pytest.approx(ratio)
     assert verdict.text == text
+
+
+def test_a_bar_names_the_engine_that_it_is_a_share_of() -> None:
+    bar = Bar(
+        work="W1", metric="runs_per_s", sense="at least", limit=0.7, beside="limit"
+    )
+    rows = [row("everact", runs_per_s=8.0), row("limit", runs_per_s=10.0)]
+    (verdict,) = judge([*rows, row("ceiling", runs_per_s=100.0)], [bar])
+    assert bar.text == "runs_per_s at least 0.7 x limit"
+    assert verdict.beside == 10.0
+    assert verdict.ratio == pytest.approx(0.8)
 
 
 def test_a_bar_without_a_ceiling_beside_it_is_not_measured() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.engines import packages
 from benchmarks.engines.ceiling import Ceiling
+from benchmarks.engines.limit import Limit
 from benchmarks.measure import MeasurementFailed, measure
 from benchmarks.protocol import Job
 from benchmarks.session import Course, Plan
 from benchmarks.works import WORKS
+from everact.runtime import RunStatus, Runtime
 
 SMALL = "0.01"
 
@@ -128,6 +131,63 @@ def test_http_is_measured_with_the_engine_in_another_process(tmp_path: Path) -> 
     ours, ceiling = json.loads(file.read_text())["results"]
     assert ours["runs_per_s"] > 0 and ours["p99_ms"] > 0, ours
     assert ceiling["supported"] is False
+
+
+def test_the_limit_does_durable_work_and_measures_what_it_can(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    arguments = ["W1id", "sig", "--engine", "limit"]
+    quick = ["--seconds", "0.1", "--samples", "1", "--concurrency", "2"]
+    where = ["--directory", str(tmp_path), "--json", str(file)]
+    assert main([*arguments, *quick, *where]) == 0
+    runs, signals = json.loads(file.read_text())["results"]
+    assert runs["runs_per_s"] > 0
+    assert signals["supported"] is False
+
+
+async def test_a_run_of_the_limit_is_the_row_and_the_journal_of_a_run(
+    tmp_path: Path,
+) -> None:
+    limit = Limit()
+    limit.load()
+    async with limit.open(tmp_path) as session:
+        await session.run("W10", 1)
+        await session.run("F100", 1)
+        twice = (session.run("W1id", 2) for _ in range(2))
+        done, refused = await asyncio.gather(*twice, return_exceptions=True)
+        assert done is None
+        assert isinstance(refused, Exception), "the index decides whose ID it is"
+    async with Runtime(str(tmp_path / "limit.db")) as runtime:
+        handle = runtime.handle("run-2")
+        assert await handle.result() == 2
+        lines = [line async for line in runtime.list()]
+        assert [line.status for line in lines] == [RunStatus.COMPLETED] * 3
+        assert await runtime.handle(lines[-1].workflow_id).result() == 45
+
+
+def test_bytecodes_are_counted_for_each_engine_that_can(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    engines = ["--engine", "limit", "ceiling"]
+    assert main(["W1", "sig", "--bytecodes", *engines]) == 0
+    printed = capsys.readouterr().out
+    assert "3,500" in printed
+    assert "signal" in printed
+    assert main(["F100", "--bytecodes", *engines]) == 2
+
+
+def test_growth_is_shown_as_how_many_times_the_first_cost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "growth.json"
+    small = ["--scale", "0.02", "--directory", str(tmp_path), "--json", str(file)]
+    assert main(["--growth", "gather", *small]) == 0
+    assert "a task of the gather" in capsys.readouterr().out
+    points = json.loads(file.read_text())["growth"]["gather"]
+    assert list(points) == ["2", "20", "200"]
+    one, many = (
+        points[size]["a task of the gather/bytecodes"] for size in ("2", "200")
+    )
+    assert many < one, "a task of a larger gather has a smaller share of its run"
 
 
 def test_an_unknown_work_is_refused_with_those_that_are_known(

@@ -229,7 +229,7 @@ def test_the_documentation_is_the_same_and_says_that_it_blocks() -> None:
     assert "which does not wait" in str(BlockingClient.handle.__doc__)
     shown = pydoc.render_doc(BlockingSchedule, renderer=PLAIN)
     assert "pause(self, note: str = ''," in shown
-    assert "trigger(self, *, overlap:" in shown
+    assert "blocking form of `ScheduleHandle.trigger`" in shown
 
 
 def test_a_blocking_object_looks_like_what_it_stands_for(

@@ -79,7 +79,7 @@ async def answer(door: Door, line: bytes, say: Say) -> None:
         found = await door.call(
             caller, asked.request, wait=asked.wait, request_id=read.key
         )
-        values = door.engine.values
+        values = door.values
         body = wire.encode_answer(operation.request, found, values)
         await say(b'{"answer":%s}' % body)
     except NotYet:
@@ -100,7 +100,7 @@ async def stream(
     try:
         async with door.items(caller, request) as items:
             async for item in items:
-                values = door.engine.values
+                values = door.values
                 body = wire.encode_item(operation.answer, item.value, values)
                 await say(b'{"item":%s}' % body)
     except TokenEnded as ended:  # in the middle of an answer nothing else can be said

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import math
+import pickle
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from everact.runtime import EndpointError, RPCError, RPCStatus, Runtime
+from everact.runtime.core.failures import Failure, FailureKind
+from everact.runtime.core.records import StartOptions
 from everact.runtime.door import Callers, Door, NotYet, Scope
+<<<<<<< HEAD
 from everact.runtime.operations.runs import AwaitRun, DescribeRun, RunRef
 from everact.runtime.operations.searching import SearchRuns
+=======
+from everact.runtime.operations.batches import StartRuns
+from everact.runtime.operations.runs import AwaitRun, DescribeRun, ListRuns, RunRef
+>>>>>>> next
 from everact.runtime.operations.starting import StartRun
+from everact.runtime.operations.tasks import CompleteTask, FailTask, TaskRef
+from everact.runtime.values.coded import OWN
+from everact.runtime.values.payloads import JSON_TAG
 from tests.door.conftest import Tokens
 
 pytestmark = pytest.mark.real_time
@@ -96,6 +110,61 @@ async def test_a_wait_ends_with_not_yet_and_is_bounded(door: Door) -> None:
         with pytest.raises(RPCError, match="0 to 60 seconds") as refused:
             await door.call(caller, asked, wait=wait)
         assert refused.value.status is RPCStatus.INVALID_ARGUMENT
+
+
+LOADED: list[str] = []
+
+
+class Trap:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LOADED.append, ("loaded",)
+
+
+def pickled(tag: bytes) -> bytes:
+    return tag + pickle.dumps(Trap())
+
+
+TOKEN = TaskRef(workflow_id="w", task_id="1", workspace="a")
+
+
+@pytest.mark.feature("CT-05")
+@pytest.mark.parametrize("tag", [b"", b"p", b"c", bytes((OWN, 1)) + b"c"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda value: replace(basket("w"), args=(JSON_TAG + b"1", value)),
+        lambda value: replace(basket("w"), kwargs={"a": value}),
+        lambda value: replace(basket("w"), options=StartOptions(memo={"a": value})),
+        lambda value: StartRuns(starts=(replace(basket("w"), args=(value,)),)),
+        lambda value: CompleteTask(task=TOKEN, result=value),
+        lambda value: FailTask(
+            task=TOKEN,
+            failure=Failure(
+                FailureKind.APPLICATION,
+                "E",
+                "m",
+                cause=Failure(FailureKind.APPLICATION, "E", "m", details=(value,)),
+            ),
+        ),
+    ],
+    ids=["args", "kwargs", "memo", "batch", "result", "cause"],
+)
+async def test_a_front_cannot_hand_over_a_pickle(
+    door: Door, tag: bytes, asked: Callable[[bytes], Any]
+) -> None:
+    """However it came by it: whatever could be one is refused and not loaded."""
+    with pytest.raises(RPCError, match="neither data nor") as refused:
+        await door.call(door.caller(None), asked(pickled(tag)))
+    assert refused.value.status is RPCStatus.INVALID_ARGUMENT
+    assert LOADED == []
+    assert await door.call(door.caller(None), ListRuns(workspace="a")) == ()
+
+
+async def test_a_pickled_exception_comes_in_through_no_door(door: Door) -> None:
+    failure = Failure(FailureKind.APPLICATION, "E", "m", value=pickled(b""))
+    with pytest.raises(RPCError, match="neither data"):
+        await door.call(door.caller(None), FailTask(task=TOKEN, failure=failure))
+    assert LOADED == []
 
 
 async def test_a_namespace_is_the_workspace_of_its_name(door: Door) -> None:
