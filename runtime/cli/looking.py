@@ -87,7 +87,7 @@ def search(
     \b
     Examples:
       everact search
-      everact search --status failed --workflow squares
+      everact list --status failed --workflow squares
       everact search "Customer = 'ada' AND start_time > '2026-01-01'"
       everact search --limit 1000 --json | jq -r '.runs[].workflow_id'
     """

@@ -275,7 +275,7 @@ async def test_a_request_under_a_known_id_is_not_carried_out_again(
     put = {"run": {"workflow_id": "one"}, "name": "put", "request_id": "r"}
     told = await front.ask("runs.signal", put, token)
     assert told.body["type"] == "RequestIdReused"
-    assert (await front.ask("runs.count", {}, token)).body == {"count": 1}
+    assert (await front.ask("runs.count", {}, token)).body["count"] == 1
 
 
 @pytest.mark.feature("ID-11")
