@@ -24,12 +24,15 @@ it. The protocol, all of it decided here:
    trial after trial and spare every silence.
 6. A run whose own code was on the loop is kept from it for a moment in the next life,
    with the same effect: a series of quick kills does not find it there again. Found on
-   the loop at `ENDS` ends in a row it is put aside, until a life ended in good order.
+   the loop at `ENDS` ends in a row, between which it asked for nothing new, it is put
+   aside until a life ended in good order: what ends the process does so at the same
+   place. A run that got further in between was there by chance, as busy runs are, and
+   is put aside after `MOST` ends in a row only.
 
 It does not know how a note is kept, how a run is put aside, or what time it is.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
 Place: TypeAlias = tuple[int, int]
@@ -40,6 +43,9 @@ CODE = 0
 
 ENDS = 2
 """Ends in a row at which something was executing, until it is tried or put aside."""
+
+MOST = 5
+"""Ends in a row after which a run is put aside even if it got further in between."""
 
 CHARGES = 3
 """Ends while it alone was executing after which an attempt's task fails."""
@@ -78,10 +84,20 @@ class Noted(NamedTuple):
 
 
 class Record(NamedTuple):
-    """Ends in a row at which something was executing; those while it was alone."""
+    """Ends in a row at which something was executing; those that are charged to it.
+
+    To an attempt, those while it was alone; to a run's code, those at the same place:
+    when it had `reached` what it has reached now.
+    """
 
     ends: int = 0
     charges: int = 0
+    reached: int = 0
+
+    @property
+    def puts_aside(self) -> bool:
+        """Whether a run with this record is kept from its code."""
+        return self.charges >= ENDS or self.ends >= MOST
 
 
 Records: TypeAlias = dict[Place, Record]
@@ -114,14 +130,27 @@ def executing(noted: Noted) -> list[Place]:
     return list(dict.fromkeys(found))
 
 
-def judge(before: Mapping[Place, Record], noted: Noted) -> Records:
-    """What is known of suspects after an end that was not in good order."""
+def judge(
+    before: Mapping[Place, Record],
+    noted: Noted,
+    reached: Callable[[int], int] = lambda _: 0,
+) -> Records:
+    """What is known of suspects after an end that was not in good order.
+
+    `reached` tells how far the code of a run, by its key, has got: another number once
+    it has asked for something new.
+    """
     suspects = executing(noted)
     found: Records = {}
     for place in suspects:
         known = before.get(place, Record())
-        alone = suspects == [place] and noted.alone == place
-        found[place] = Record(known.ends + 1, known.charges + alone)
+        if place[1] == CODE:
+            now = reached(place[0])
+            charges = known.charges if known.reached == now else 0
+            found[place] = Record(known.ends + 1, charges + 1, now)
+        else:
+            alone = suspects == [place] and noted.alone == place
+            found[place] = Record(known.ends + 1, known.charges + alone)
     for place, known in before.items():
         if place not in found and (not noted.acting or _kept_off(place, known)):
             found[place] = known
@@ -130,8 +159,12 @@ def judge(before: Mapping[Place, Record], noted: Noted) -> Records:
 
 def plan_of(records: Mapping[Place, Record]) -> Plan:
     """What to do about suspects."""
-    guilty = {p: r.charges for p, r in records.items() if r.charges >= CHARGES}
-    code = {p[0]: r.ends for p, r in records.items() if p[1] == CODE}
+    code = {p[0]: record for p, record in records.items() if p[1] == CODE}
+    guilty = {
+        place: record.charges
+        for place, record in records.items()
+        if place[1] != CODE and record.charges >= CHARGES
+    }
     tried = [
         place
         for place, record in records.items()
@@ -141,8 +174,8 @@ def plan_of(records: Mapping[Place, Record]) -> Plan:
     first = records[tried[0]] if tried else Record()
     return Plan(
         guilty,
-        {key: ends for key, ends in code.items() if ends >= ENDS},
-        tuple(key for key, ends in code.items() if ends < ENDS),
+        {key: record.ends for key, record in code.items() if record.puts_aside},
+        tuple(key for key, record in code.items() if not record.puts_aside),
         SILENCE * _longest(first) if first.charges else 0.0,
         tuple(
             (group, max(_longest(records[place]) for place in group))
@@ -154,7 +187,7 @@ def plan_of(records: Mapping[Place, Record]) -> Plan:
 def _kept_off(place: Place, record: Record) -> bool:
     """Whether it could not be executing: a run put aside, a task about to fail."""
     if place[1] == CODE:
-        return record.ends >= ENDS
+        return record.puts_aside
     return record.charges >= CHARGES
 
 

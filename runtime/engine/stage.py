@@ -5,8 +5,8 @@ which the hot path sets in its own frame. What goes on for longer, attempts that
 run in threads, has a slot each from its beginning to its end. Both are in chunks of a
 `Scratch` (see there for how it survives), as 64-bit words:
 
-    chunk 0   magic, identity (2 words), epoch, acting, alone (2), on loop (2),
-              number of records; then records: run key, call, ends, charges
+    chunk 0   magic, identity (2 words), epoch, acting, alone (2), on loop (2), number
+              of records; then records: run key, call, ends, charges, place reached
     others    slots: run key, call (0: free), number in order of beginning, threaded
 
 A note that is missing, short, damaged, of another database, version or a life that
@@ -33,16 +33,16 @@ from everact.runtime.store.scratch import CHUNK, Scratch, Volatile
 
 logger = logging.getLogger("everact.engine")
 
-_MAGIC = int.from_bytes(b"everact1", "little", signed=True)
+_MAGIC = int.from_bytes(b"everact2", "little", signed=True)
 """Another layout gets another one."""
 
 _WORD = 8
 _EPOCH, _ACTING, _ALONE, _ON_LOOP, _COUNT, _RECORDS = 3, 4, 5, 7, 9, 16
 _WORDS = CHUNK // _WORD
-_WIDTH = 4
+_RECORD, _WIDTH = 5, 4
 """Words of a record, and of a slot."""
 
-MOST_RECORDS = (_WORDS - _RECORDS) // _WIDTH
+MOST_RECORDS = (_WORDS - _RECORDS) // _RECORD
 _SLOTS = _WORDS // _WIDTH
 """Slots in a chunk."""
 
@@ -83,7 +83,7 @@ class Stage:
         kept = list(records.items())[:MOST_RECORDS]
         words[_COUNT] = len(kept)
         for number, (place, record) in enumerate(kept):
-            _put(words, _RECORDS + number * _WIDTH, *place, *record)
+            _put(words, _RECORDS + number * _RECORD, *place, *record)
         try:
             chunk = self._scratch.begin(words.tobytes())
         except OSError as error:
@@ -112,7 +112,7 @@ class Stage:
         """The suspect is none any more."""
         head = self._head
         for number in range(head[_COUNT]):
-            at = _RECORDS + number * _WIDTH
+            at = _RECORDS + number * _RECORD
             if (head[at], head[at + 1]) == place:
                 head[at] = 0
 
@@ -173,10 +173,10 @@ class Stage:
             return None
         records = {}
         for number in range(head[_COUNT]):
-            at = _RECORDS + number * _WIDTH
-            key, call, ends, charges = head[at : at + _WIDTH]
+            at = _RECORDS + number * _RECORD
+            key, call, ends, charges, reached = head[at : at + _RECORD]
             if key > 0 and call >= CODE and ends > 0 and 0 <= charges <= ends:
-                records[key, call] = Record(ends, charges)
+                records[key, call] = Record(ends, charges, reached)
         slots = words[_WORDS:]
         begun = []
         for at in range(0, len(slots), _WIDTH):

@@ -11,14 +11,14 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from everact.actors import TimerHandle
-from everact.runtime.core import blame, failures
+from everact.runtime.core import blame, failures, records
 from everact.runtime.core.blame import CODE, Place, Plan
 from everact.runtime.core.records import RunTask, TaskFailed
 from everact.runtime.engine.run import WAITING
 from everact.runtime.engine.stage import Stage
 from everact.runtime.engine.turn import Asked
 from everact.runtime.errors import RuntimeStateError
-from everact.runtime.store.base import Opened
+from everact.runtime.store.base import Opened, Store
 from everact.runtime.store.scratch import Volatile
 
 if TYPE_CHECKING:
@@ -30,6 +30,20 @@ logger = logging.getLogger("everact.engine")
 
 NAMED = 3
 """Suspects that the log names."""
+
+
+def reached(store: Store, key: int) -> int:
+    """How far the code of a run has got: where its last commands stand in the journal.
+
+    What only happened to it meanwhile is no progress of its code.
+    """
+    found = store.load(key)
+    if found is None:
+        return 0
+    for row in reversed(found.rows):
+        if records.decode(row.body).commands:
+            return row.generation << 32 | row.seq
+    return 0 if found.checkpoint is None else found.checkpoint.seq
 
 
 class Suspects:
@@ -55,16 +69,19 @@ class Suspects:
         scratch = Volatile() if only_looks else self._engine.store.scratch()
         stage = Stage(scratch, key)
         left = None if opened.clean else stage.read(opened.epoch)
-        records = {} if left is None else blame.judge(*left)
-        stage.begin(opened.epoch, records)
-        self._known = frozenset(records)
-        plan = self._plan = blame.plan_of(records)
+        known = {} if left is None else blame.judge(*left, self._reached)
+        stage.begin(opened.epoch, known)
+        self._known = frozenset(known)
+        plan = self._plan = blame.plan_of(known)
         self._trials = list(plan.trials)
         future = self._engine.loop.create_future
         self._paused = {key: future() for key in plan.paused}
-        if records:
+        if known:
             self._tell(plan)
         return stage
+
+    def _reached(self, key: int) -> int:
+        return reached(self._engine.store, key)
 
     def _tell(self, plan: Plan) -> None:
         tasks = [place for place in self._known if place[1] != CODE]

@@ -8,6 +8,7 @@ from everact.runtime.core.blame import (
     CHARGES,
     ENDS,
     LONGEST_TRIAL,
+    MOST,
     PAUSE,
     SILENCE,
     TRIAL,
@@ -99,11 +100,11 @@ def test_only_what_was_tried_alone_is_charged() -> None:
         ),
     ],
 )
-def test_an_end_with_others_or_outside_of_a_trial_is_charged_to_nobody(
+def test_an_end_with_others_or_outside_of_a_trial_is_charged_to_no_attempt(
     noted: Noted,
 ) -> None:
     records = after(TOGETHER, TOGETHER, noted)
-    assert {record.charges for record in records.values()} == {0}
+    assert not any(record.charges for place, record in records.items() if place[1])
 
 
 def test_after_the_third_charge_it_is_guilty_and_tried_no_more() -> None:
@@ -159,7 +160,7 @@ def test_a_life_that_ended_before_anybody_could_act_changes_nothing() -> None:
 
 def test_in_such_a_life_only_what_was_on_the_loop_is_a_suspect_more() -> None:
     records = after(TOGETHER)
-    assert judge(records, Noted(on_loop=CODE)) == {**records, CODE: Record(1, 0)}
+    assert judge(records, Noted(on_loop=CODE)) == {**records, CODE: Record(1, 1)}
 
 
 def test_a_run_whose_code_was_on_the_loop_is_paused_then_put_aside() -> None:
@@ -171,10 +172,28 @@ def test_a_run_whose_code_was_on_the_loop_is_paused_then_put_aside() -> None:
     assert PAUSE < TRIAL
 
 
+def test_a_run_that_got_further_between_the_ends_was_there_by_chance() -> None:
+    records: Records = {}
+    for place in range(MOST - 1):
+        records = judge(records, end(on_loop=CODE), {7: place}.__getitem__)
+        assert plan_of(records).paused == (7,)
+    assert plan_of(judge(records, end(on_loop=CODE), lambda _: 99)).aside == {7: MOST}
+    stands = judge(records, end(on_loop=CODE), lambda _: MOST - 2)
+    assert plan_of(stands).aside == {7: MOST}
+
+
+def test_a_run_that_stands_still_is_put_aside_although_it_got_further_before() -> None:
+    records: Records = {}
+    for place in (3, 4, 4):
+        records = judge(records, end(on_loop=CODE), {7: place}.__getitem__)
+    assert records == {CODE: Record(3, 2, 4)}
+    assert plan_of(records).aside == {7: 3}
+
+
 def test_a_run_put_aside_stays_so_whatever_ends_the_process_then() -> None:
     twice = after(*[end(on_loop=CODE)] * 2)
     assert judge(twice, NOTHING) == twice
-    assert judge(twice, TOGETHER)[CODE] == Record(2, 0)
+    assert judge(twice, TOGETHER)[CODE] == Record(2, 2)
     assert judge(after(end(on_loop=CODE)), NOTHING) == {}
 
 

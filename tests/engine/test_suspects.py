@@ -31,6 +31,7 @@ from everact.runtime import (
 from everact.runtime.core.blame import CODE, Begun, Place, Record
 from everact.runtime.engine.engine import Engine
 from everact.runtime.engine.stage import Left, Stage
+from everact.runtime.engine.suspects import reached
 from everact.runtime.errors import StoreFull
 from everact.runtime.store.base import Outcome, Write
 from everact.runtime.store.scratch import MappedFile
@@ -115,6 +116,14 @@ class Listening:
         return "here"
 
 
+@workflow(registry=REGISTRY)
+async def counting(upto: int) -> int:
+    for _ in range(upto):
+        await receive("go")
+        await quick()
+    return upto
+
+
 def open_runtime(path: Path, **options: Any) -> Runtime:
     clock = VirtualClock(asyncio.get_running_loop())  # type: ignore[arg-type]
     return Runtime(path, registry=REGISTRY, clock=clock, **options)
@@ -141,7 +150,13 @@ def dead(runtime: Runtime, folder: Path, *ends: Place, before: int = 1) -> Path:
         shutil.copy2(file.with_name(name), folder / name)
     engine = runtime.engine
     stage = Stage(MappedFile(f"{folder / file.name}.stage"), engine.store.key())
-    stage.begin(engine.epoch, dict.fromkeys(ends, Record(before, 0)) if before else {})
+    records = {
+        place: Record(before, before, reached(runtime.engine.store, place[0]))
+        if place[1] == CODE
+        else Record(before, 0)
+        for place in ends
+    }
+    stage.begin(engine.epoch, records if before else {})
     stage.act()
     for place in ends:
         if place[1] == CODE:
@@ -241,7 +256,9 @@ async def test_a_run_whose_code_was_on_the_loop_is_put_aside_until_an_orderly_st
         with pytest.raises(RunPutAside, match="2 times in a row while the code of"):
             await runtime.handle("l").result()
         assert "repair the code" in str((await runtime.handle("l").describe()).aside)
-        assert left_by(runtime)[0] == {(1, CODE): Record(2, 0)}
+        assert left_by(runtime)[0] == {
+            (1, CODE): Record(2, 2, reached(runtime.engine.store, 1))
+        }
         again = dead(runtime, tmp_path / "again", (1, CODE))
     assert "is put aside" in caplog.text
     async with open_runtime(again) as runtime:  # whatever ended it in between
@@ -253,6 +270,31 @@ async def test_a_run_whose_code_was_on_the_loop_is_put_aside_until_an_orderly_st
         handle = runtime.handle("l")
         await handle.signal("go", "on")
         assert await handle.result() == "on"
+
+
+async def test_a_busy_run_that_got_further_is_not_put_aside_by_two_kills(
+    tmp_path: Path,
+) -> None:
+    """Half of the kills of a program with one busy run find its code on the loop."""
+    async with open_runtime(tmp_path / "a.db") as runtime:
+        handle = await runtime.start(counting, 3, id="c")
+        copy = dead(runtime, tmp_path / "copy", (1, CODE), before=0)
+    async with open_runtime(copy) as runtime:
+        handle = runtime.handle("c")
+        before = reached(runtime.engine.store, 1)
+        await handle.signal("go")
+        while reached(runtime.engine.store, 1) == before:
+            await asyncio.sleep(0.1)
+        again = dead(runtime, tmp_path / "again", (1, CODE))
+        stage = Stage(MappedFile(f"{again}.stage"), runtime.engine.store.key())
+        stage.begin(runtime.engine.epoch, left_by(runtime)[0])
+        stage.on_loop[0], stage.on_loop[1] = 1, CODE
+    async with open_runtime(again) as runtime:
+        handle = runtime.handle("c")
+        assert "goes on in 1 s" in str((await handle.describe()).aside)
+        await handle.signal("go")
+        await handle.signal("go")
+        assert await handle.result() == 3
 
 
 async def test_a_run_on_the_loop_at_one_end_goes_on_after_a_moment(
