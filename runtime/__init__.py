@@ -44,9 +44,7 @@ from everact.runtime.client.simple import BlockingHttpClient, HttpClient
 from everact.runtime.client.tasks import TaskHandle
 from everact.runtime.client.updates import UpdateHandle
 from everact.runtime.client.views import (
-    CountGroup,
     HistoryItem,
-    RunCount,
     RunLine,
     RunView,
     TaskView,
@@ -164,6 +162,7 @@ from everact.runtime.errors import (
     WorkflowAlreadyStarted,
     WorkflowFailure,
 )
+from everact.runtime.operations.searching import CountGroup, RunCount
 from everact.runtime.operations.versions import Reachability
 from everact.runtime.threaded import RuntimeThread
 from everact.runtime.values.calls import Arguments, Call, Error

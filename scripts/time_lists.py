@@ -50,10 +50,10 @@ def main() -> None:
         for text in QUERIES:
             wanted = Search("default", parse(text), KEYS, None, 100)
             page = best(lambda wanted=wanted: store.search(wanted))  # type: ignore[misc]
-            count = best(lambda wanted=wanted: store.tally(wanted))  # type: ignore[misc]
+            count = best(lambda wanted=wanted: store.count(wanted))  # type: ignore[misc]
             print(f"{text or '(all)':45}{page:9.1f}{count:9.1f}")
         groups = Search("default", parse("GROUP BY status"), KEYS)
-        print(f"{'GROUP BY status':54}{best(lambda: store.tally(groups)):9.1f}")
+        print(f"{'GROUP BY status':54}{best(lambda: store.count(groups)):9.1f}")
         ordered = Search("default", parse("ORDER BY start_time"), KEYS, None, 100)
         print(f"{'ORDER BY start_time':45}{best(lambda: store.search(ordered)):9.1f}")
         store.close(clean=True)

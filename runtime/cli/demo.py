@@ -81,7 +81,7 @@ async def _demo(
         out.answer(
             data,
             f"open {data['url']} in a browser, or in another terminal:",
-            f"  everact list {where}",
+            f"  everact search {where}",
             f"  everact history {SHOP} --follow {where}",
             f"  everact query {APPROVAL} state {where}",
             f"  everact signal {APPROVAL} decide true {where}",

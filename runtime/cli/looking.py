@@ -1,6 +1,7 @@
-"""Commands that look: list, count, describe, history, workflows."""
+"""Commands that look: search, count, describe, history, workflows."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,7 +59,7 @@ def _narrowed(given: dict[str, Any]) -> Any:
     return given | {"status": None if status is None else STATUSES[status]}
 
 
-@click.command("list")
+@click.command()
 @click.argument("query", required=False)
 @filtered
 @click.option(
@@ -70,7 +71,7 @@ def _narrowed(given: dict[str, Any]) -> Any:
 )
 @click.option("--after", metavar="TOKEN", help="Go on after a page: its `next`.")
 @unserved
-def list_runs(
+def search(
     engine: Remote | Unserved,
     out: Output,
     query: str | None,
@@ -78,19 +79,21 @@ def list_runs(
     after: str | None,
     **given: Any,
 ) -> None:
-    """List runs that match the filter QUERY: first the open ones, then those closed
-    last.
+    """Find the runs that match the filter QUERY: first the open ones, then those
+    closed last.
+
+    `everact list` is the same.
 
     \b
     Examples:
-      everact list
+      everact search
       everact list --status failed --workflow squares
-      everact list "Customer = 'ada' AND start_time > '2026-01-01'"
-      everact list --limit 1000 --json | jq -r '.runs[].workflow_id'
+      everact search "Customer = 'ada' AND start_time > '2026-01-01'"
+      everact search --limit 1000 --json | jq -r '.runs[].workflow_id'
     """
 
     async def work(client: Client) -> RunIterator:
-        runs = client.list(
+        runs = client.search(
             query,
             page_size=limit,
             next_page_token=after,
@@ -342,4 +345,7 @@ def _messages(item: Any) -> str:
     return "; ".join(f"{what}: {', '.join(names)}" for what, names in parts if names)
 
 
-COMMANDS: Final = (list_runs, count, describe, history, workflows)
+listing: Final = copy(search)
+listing.name, listing.hidden = "list", True
+
+COMMANDS: Final = (search, listing, count, describe, history, workflows)

@@ -46,7 +46,7 @@ def everact() -> None:
     See it:          everact demo
     Serve yours:     everact serve flows.py
     Start a run:     everact start greet Ada --wait
-    Look at runs:    everact list    everact describe ID    everact history ID
+    Look at runs:    everact search    everact describe ID    everact history ID
     Something off?   everact doctor
 
     Every command takes --json, and --help with examples. Where the engine is:

@@ -119,7 +119,7 @@ def _announce(out: Output, hosting: Hosting, control: Control) -> None:
         f"serving {', '.join(names) or 'nothing: no workflow was defined'}",
         f"database {data['database']}",
         f"open     {data['url']}",
-        f"or       everact list --address {host}",
+        f"or       everact search --address {host}",
         "Ctrl-C stops it; nothing is lost.",
     )
     sys.stdout.flush()

@@ -304,7 +304,8 @@ class BlockingClient(Blocking[Client]):
     handle = handles(Client.handle)
     handle_for = handles(Client.handle_for)
     task_handle = gives(BlockingTaskHandle, Client.task_handle)
-    list = gives(BlockingRuns, Client.list)
+    search = gives(BlockingRuns, Client.search)
+    list = search
     count = waits(Client.count)
     dispatch = waits(Client.dispatch)
     config = same(Client.config)

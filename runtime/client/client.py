@@ -37,7 +37,6 @@ from everact.runtime.client.starting import (
 from everact.runtime.client.tasks import TaskHandle, task_ref
 from everact.runtime.client.transport import NOTHING_USUAL, Transport, usual_of
 from everact.runtime.client.versions import VersionsClient
-from everact.runtime.client.views import RunCount, run_count
 from everact.runtime.client.with_start import Updates
 from everact.runtime.core.keywords import suggesting
 from everact.runtime.definitions.interceptors import WorkerInterceptor
@@ -46,7 +45,7 @@ from everact.runtime.definitions.workflows import Workflow, name_of
 from everact.runtime.errors import RuntimeStateError
 from everact.runtime.operations import runs
 from everact.runtime.operations.batches import MOST, StartTogether
-from everact.runtime.operations.searching import CountMatching
+from everact.runtime.operations.searching import CountRuns, RunCount
 from everact.runtime.values.calls import Call
 from everact.runtime.values.converter import DataConverter
 
@@ -459,13 +458,15 @@ class Client:
             target=workflow,
         )
 
-    def list(self, query: str | None = None, **options: Unpack[Listing]) -> RunIterator:
+    def search(
+        self, query: str | None = None, **options: Unpack[Listing]
+    ) -> RunIterator:
         """The runs that match a filter, to be iterated; see `RunIterator`.
 
         The guide describes the language of `query`; without an order in it the open
         runs come first, then those closed last, ties by the latest start. `status`,
         `workflow`, `queue` and `id` narrow it. At most `limit` runs are given out, in
-        pages of `page_size` (1000). A `next_page_token` of an earlier list with the
+        pages of `page_size` (1000). A `next_page_token` of an earlier search with the
         same query goes on from there.
 
         Asks nothing of the engine before the first step, so that is where an
@@ -473,19 +474,22 @@ class Client:
         """
         return RunIterator(self, query, options)
 
+    list = search
+    """The same verb: without a query it lists, as `list` of the other nouns does."""
+
     async def count(
         self, query: str | None = None, **filters: Unpack[Filters]
     ) -> RunCount:
         """How many runs match, in groups if the query ends with ``GROUP BY field``.
 
-        Filters as in `list`; InvalidFilter.
+        Filters as in `search`; InvalidFilter.
         """
-        request = CountMatching(
+        request = CountRuns(
             workspace=self.namespace,
             query=checked_query(query),
             narrowed=narrowed(filters),
         )
-        return run_count(await self.transport.call(request, rpc_of(filters)))
+        return await self.transport.call(request, rpc_of(filters))
 
     @property
     def search_attributes(self) -> SearchAttributeKeys:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from everact.runtime.client.requester import Requester
 from everact.runtime.client.rpc import RPC, rpc_of
-from everact.runtime.client.views import RunLine, found_line
+from everact.runtime.client.views import RunLine, run_line
 from everact.runtime.core.bounds import shown
 from everact.runtime.core.keywords import closed
 from everact.runtime.core.statuses import RunStatus
@@ -26,7 +26,7 @@ class Filters(RPC, total=False):
 
 
 class Listing(Filters, total=False):
-    """The keyword options of `Client.list`."""
+    """The keyword options of `Client.search`."""
 
     limit: int | None
     page_size: int
@@ -92,7 +92,7 @@ class RunIterator:
         request = replace(self._request, page_size=size, next_page_token=self._token)
         found = await self._client.transport.call(request, self._rpc)
         values = self._client.values
-        self._page = tuple(found_line(run, values) for run in found.runs)
+        self._page = tuple(run_line(run, values) for run in found.runs)
         self._index, self._token, self._asked = 0, found.next_page_token, True
         if self._left is not None:
             self._left = max(0, self._left - len(self._page))

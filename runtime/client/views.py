@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from functools import cache
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
@@ -19,8 +21,8 @@ from everact.runtime.operations.runs import (
     HistoryEntry,
     PendingTask,
     RunDescription,
+    RunSummary,
 )
-from everact.runtime.operations.searching import FoundRun, MatchCount
 from everact.runtime.values.json_payloads import JSON_TAG, of_type
 from everact.runtime.values.payloads import Converter
 
@@ -58,73 +60,7 @@ class UpdateView:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunView:
-    """A run as described: who it is, where it stands, what it waits for.
-
-    `state` is the status by name, or "scheduled" while the run waits for the moment
-    that its start was put off to, `execution_time`; `scheduled_start_time` is that
-    moment, also afterwards. `priority` is None if the run has none. `current_details`
-    is what the run said last of where it stands.
-
-    `args`, `kwargs`, `result` and `failure` are there if they were asked for, as values
-    of JSON, or as text if they are none. A failure has its `type`, `message`, `status`,
-    `cause`, and the author's `traceback`.
-    """
-
-    workflow_id: str
-    run_id: str
-    first_run_id: str
-    root_run_id: str
-    parent_workflow_id: str | None
-    parent_run_id: str | None
-    workflow: str
-    run_name: str
-    status: RunStatus
-    aside: str | None
-    queue: str
-    attempt: int
-    generation: int
-    start_time: datetime
-    execution_time: datetime
-    close_time: datetime | None
-    next_run_id: str | None
-    history_length: int
-    code: str
-    identity: str
-    parameters: dict[str, Any]
-    context: dict[str, Any]
-    memo: dict[str, Any]
-    headers: dict[str, str]
-    pending_tasks: tuple[TaskView, ...]
-    pending_timers: tuple[datetime, ...]
-    pending_children: tuple[str, ...]
-    build_id: str | None
-    state: str
-    scheduled_start_time: datetime | None
-    priority: int | None
-    static_summary: str | None
-    static_details: str | None
-    additional_metadata: dict[str, Any] | None
-    pending_events: tuple[str, ...]
-    event_id: str | None
-    event_key: str | None
-    pending_updates: tuple[UpdateView, ...]
-    search_attributes: TypedSearchAttributes = TypedSearchAttributes.empty
-    current_details: str | None = None
-    args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    result: Any = None
-    failure: Mapping[str, Any] | None = None
-
-    def memo_value(
-        self, name: str, default: Any = _MISSING, *, type_hint: Any = None
-    ) -> Any:
-        """One value of the memo, made a `type_hint` if it is not one; KeyError."""
-        return _memo_value(self.memo, name, default, type_hint)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunLine:
     """One run of a list."""
 
@@ -151,26 +87,51 @@ class RunLine:
         self, name: str, default: Any = _MISSING, *, type_hint: Any = None
     ) -> Any:
         """One value of the memo, made a `type_hint` if it is not one; KeyError."""
-        return _memo_value(self.memo, name, default, type_hint)
+        if name not in self.memo and default is not _MISSING:
+            return default
+        return of_type(self.memo[name], type_hint)
 
 
-@dataclass(frozen=True, slots=True)
-class CountGroup:
-    """How many runs have one value of the field that a count was grouped by.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunView(RunLine):
+    """A run as described: who it is, where it stands, what it waits for.
 
-    A status is its name, such as "completed"; None counts the runs without a value.
+    `state` is the status by name, or "scheduled" while the run waits for the moment
+    that its start was put off to, `execution_time`; `scheduled_start_time` is that
+    moment, also afterwards. `priority` is None if the run has none. `current_details`
+    is what the run said last of where it stands.
+
+    `args`, `kwargs`, `result` and `failure` are there if they were asked for, as values
+    of JSON, or as text if they are none. A failure has its `type`, `message`, `status`,
+    `cause`, and the author's `traceback`.
     """
 
-    value: str | int | bool | None
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class RunCount:
-    """A number of runs; `groups` are empty unless the filter has groups."""
-
-    count: int
-    groups: tuple[CountGroup, ...] = ()
+    attempt: int
+    generation: int
+    next_run_id: str | None
+    code: str
+    identity: str
+    parameters: dict[str, Any]
+    context: dict[str, Any]
+    headers: dict[str, str]
+    pending_tasks: tuple[TaskView, ...]
+    pending_timers: tuple[datetime, ...]
+    pending_children: tuple[str, ...]
+    build_id: str | None
+    state: str
+    scheduled_start_time: datetime | None
+    static_summary: str | None
+    static_details: str | None
+    additional_metadata: dict[str, Any] | None
+    pending_events: tuple[str, ...]
+    event_id: str | None
+    event_key: str | None
+    pending_updates: tuple[UpdateView, ...]
+    current_details: str | None = None
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    result: Any = None
+    failure: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,97 +164,52 @@ class HistoryItem:
 
 def run_view(found: RunDescription, values: Converter) -> RunView:
     """A description with its values decoded."""
-    started = moment(found.started_at)
-    assert started is not None
-    return RunView(
-        found.workflow_id,
-        found.run_id,
-        found.first_run_id,
-        found.root_run_id,
-        found.parent_workflow_id or None,
-        found.parent_run_id or None,
-        found.workflow,
-        found.run_name,
-        found.status,
-        found.aside or None,
-        found.queue,
-        found.attempt,
-        found.generation,
-        started,
-        max(moment(found.begin_at) or started, started),
-        moment(found.closed_at),
-        found.next_run_id or None,
-        found.history_length,
-        found.code,
-        found.identity,
-        msgspec.json.decode(found.parameters or b"{}"),
-        msgspec.json.decode(found.context or b"{}"),
-        {name: values.decode(value) for name, value in found.memo.items()},
-        found.headers,
-        tuple(_task_view(task) for task in found.pending_tasks),
-        tuple(m for m in map(moment, found.pending_timers) if m is not None),
-        found.pending_children,
-        found.build_id or None,
-        found.state,
-        moment(found.begin_at),
-        found.priority or None,
-        found.static_summary or None,
-        found.static_details or None,
-        msgspec.json.decode(found.additional_metadata)
-        if found.additional_metadata
-        else None,
-        found.pending_events,
-        found.event_id or None,
-        found.event_key or None,
-        tuple(UpdateView(u.update_id, u.name) for u in found.pending_updates),
-        typed_attributes(found.attributes),
-        found.current_details or None,
-        tuple(_shown(value, values) for value in found.args),
-        {name: _shown(value, values) for name, value in found.kwargs.items()},
-        None if found.result is None else _shown(found.result, values),
-        None
-        if found.failure is None
-        else _shown(found.failure, values) | {"traceback": found.failure.traceback},
-    )
+    failure, metadata = found.failure, found.additional_metadata
+    told = _shown(failure, values)
+    decoded = {
+        "parameters": msgspec.json.decode(found.parameters or b"{}"),
+        "context": msgspec.json.decode(found.context or b"{}"),
+        "pending_tasks": tuple(_task_view(task) for task in found.pending_tasks),
+        "pending_timers": tuple(map(moment_of, found.pending_timers)),
+        "scheduled_start_time": moment(found.begin_at),
+        "additional_metadata": msgspec.json.decode(metadata or b"null"),
+        "pending_updates": tuple(
+            UpdateView(u.update_id, u.name) for u in found.pending_updates
+        ),
+        "args": tuple(_shown(found.args, values)),
+        "kwargs": _shown(found.kwargs, values),
+        "result": _shown(found.result, values),
+        "failure": failure and told | {"traceback": failure.traceback},
+    }
+    return RunView(**_of_run(RunView, found, values) | decoded)
 
 
-def found_line(found: FoundRun, values: Converter) -> RunLine:
+def run_line(found: RunSummary, values: Converter) -> RunLine:
     """A run that was found, with its values decoded."""
-    started = moment(found.started_at)
-    assert started is not None
-    return RunLine(
-        found.workflow_id,
-        found.run_id,
-        found.first_run_id,
-        found.root_run_id,
-        found.parent_workflow_id or None,
-        found.parent_run_id or None,
-        found.workflow,
-        found.run_name,
-        found.status,
-        found.aside or None,
-        found.queue,
-        started,
-        max(moment(found.begin_at) or started, started),
-        moment(found.closed_at),
-        found.history_length,
-        {name: values.decode(value) for name, value in found.memo.items()},
-        typed_attributes(found.attributes),
-        found.priority or None,
-    )
+    return RunLine(**_of_run(RunLine, found, values))
 
 
-def run_count(found: MatchCount) -> RunCount:
-    """A count with its groups."""
-    return RunCount(
-        found.count, tuple(CountGroup(one.value, one.count) for one in found.groups)
-    )
+_hints = cache(get_type_hints)
 
 
-def _memo_value(memo: dict[str, Any], name: str, default: Any, type_hint: Any) -> Any:
-    if name not in memo and default is not _MISSING:
-        return default
-    return of_type(memo[name], type_hint)
+def _of_run(
+    kind: type[RunLine], found: RunSummary, values: Converter
+) -> dict[str, Any]:
+    """The fields of a view: as they are called alike; None for what is empty."""
+    hints: Any = _hints(kind)  # type: ignore[arg-type]  # a dataclass is hashable
+    alike = hints.keys() & set(found.__struct_fields__)
+    plain = {name: getattr(found, name) for name in alike}
+    for name in alike:
+        if not plain[name] and NoneType in get_args(hints[name]):
+            plain[name] = None
+    started = moment_of(found.started_at)
+    return plain | {
+        "start_time": started,
+        "execution_time": max(moment(found.begin_at) or started, started),
+        "close_time": moment(found.closed_at),
+        "memo": {name: values.decode(value) for name, value in found.memo.items()},
+        "search_attributes": typed_attributes(found.attributes),
+    }
 
 
 def history_items(

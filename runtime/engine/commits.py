@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from everact.actors import Clock
+from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.errors import StoreFull
-from everact.runtime.store.base import Outcome, Store, Write
+from everact.runtime.store.base import Outcome, Remembered, Statement, Store, Write
 
 logger = logging.getLogger("everact.engine")
 
@@ -69,6 +70,26 @@ class GroupCommit:
         if not self._announced and not self._in_flight:
             self._announced = True
             self._loop.call_soon(self._flush)
+
+    def save(
+        self, *statements: Statement, request: Remembered | None = None
+    ) -> "tuple[Write, asyncio.Future[None]]":
+        """Commit statements that belong to no run, and an ID that was used.
+
+        The future is done when they are durable, or refused. What must not be without
+        them is written `within` the write, in the same turn of the loop.
+        """
+        saved: asyncio.Future[None] = self._loop.create_future()
+
+        def done(_: Write, error: BaseException | None) -> None:
+            if error is None:
+                reply(saved, None)
+            else:
+                fail(saved, error)
+
+        write = Write(None, done, also=statements, request=request)
+        self.add(write)
+        return write, saved
 
     def hurry(self) -> None:
         """Commit what waits, if it is worth a commit of its own and none is under way.

@@ -14,9 +14,9 @@ import msgspec
 from everact.actors import Clock
 from everact.runtime.core.requests import KEPT, OF_RUNS, RequestName, shown
 from everact.runtime.engine.commits import GroupCommit
-from everact.runtime.engine.waiting import fail, reply
+from everact.runtime.engine.waiting import reply
 from everact.runtime.errors import RequestIdReused
-from everact.runtime.store.base import Remembered, Store, Write
+from everact.runtime.store.base import Remembered, Store
 
 
 class Known(NamedTuple):
@@ -108,12 +108,7 @@ class Requests:
 
     async def remember(self, row: Remembered) -> None:
         """Store the ID of a request that changed nothing; durable when it returns."""
-        saved: asyncio.Future[None] = self._loop.create_future()
-
-        def done(_: Write, error: BaseException | None) -> None:
-            reply(saved, None) if error is None else fail(saved, error)
-
-        self._commits.add(Write(None, done, request=row))
+        _, saved = self._commits.save(request=row)
         await saved
 
     def of_run(self, workspace: str, call: str) -> Remembered:

@@ -3,33 +3,28 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from msgspec import Meta
-from msgspec.structs import replace
 
-from everact.runtime.core.statuses import RPCStatus, RunStatus
+from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import (
     EveractError,
     RequestIdReused,
     RPCError,
     WorkflowAlreadyStarted,
 )
-from everact.runtime.filters.parsing import parse
-from everact.runtime.filters.tree import Field
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import typed_start
 from everact.runtime.operations.base import Request, as_it_came, operation
 from everact.runtime.operations.requests import carry_out, named
-from everact.runtime.operations.searching import Narrowed, narrowed
 from everact.runtime.operations.starting import (
     StartedRun,
     StartRun,
     check,
     together,
 )
-from everact.runtime.store.base import Search
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -71,39 +66,6 @@ class StartTogether(Request[tuple[StartedRun, ...]], frozen=True, kw_only=True):
     """
 
     starts: Annotated[tuple[StartRun, ...], Meta(max_length=MOST)]
-
-
-class RunCount(msgspec.Struct, frozen=True, kw_only=True):
-    """A number of runs."""
-
-    count: int
-
-
-class CountRuns(Request[RunCount], frozen=True, kw_only=True):
-    """How many runs match; see `ListRuns`."""
-
-    workspace: str = "default"
-    status: RunStatus | None = None
-    workflow: str | None = None
-    queue: str | None = None
-    workflow_id: str | None = None
-
-
-class RunTally(msgspec.Struct, frozen=True, kw_only=True):
-    """Runs by the name of their status, those of none left out; `aside` are running."""
-
-    counts: dict[str, int]
-    aside: int
-
-
-class TallyRuns(Request[RunTally], frozen=True, kw_only=True):
-    """How many runs match, by status; see `ListRuns`, and `SearchRuns` for a query."""
-
-    workspace: str = "default"
-    workflow: str | None = None
-    queue: str | None = None
-    id_prefix: str | None = None
-    query: str = ""
 
 
 @operation(
@@ -169,47 +131,3 @@ def _check_apart(starts: Sequence[StartRun]) -> None:
             "starts that are made together bring no signal",
             RPCStatus.INVALID_ARGUMENT,
         )
-
-
-@operation("runs.count", CountRuns, access=Access.READ)
-async def count_runs(engine: "Engine", request: CountRuns) -> RunCount:
-    """Count the index."""
-    status = None if request.status is None else int(request.status)
-    chosen = request.workflow, request.queue, request.workflow_id
-    (count,) = engine.store.select("count_runs", request.workspace, status, *chosen)
-    return RunCount(count=count)
-
-
-@operation("runs.tally", TallyRuns, access=Access.READ)
-async def tally_runs(engine: "Engine", request: TallyRuns) -> RunTally:
-    """Count the index once for all statuses."""
-    if request.query:
-        return _tally_found(engine, request)
-    chosen = request.workflow, request.queue, request.id_prefix
-    found = engine.store.select("tally_runs", request.workspace, *chosen)
-    lines = [tuple(map(int, line.split())) for line in found]
-    return RunTally(
-        counts={RunStatus(status).name: count for status, count, _ in lines},
-        aside=sum(aside for *_, aside in lines),
-    )
-
-
-def _tally_found(engine: "Engine", request: TallyRuns) -> RunTally:
-    """Count what a filter finds, whatever order or groups it has."""
-    by = Narrowed(
-        workflow=request.workflow, queue=request.queue, id_prefix=request.id_prefix
-    )
-    wanted = parse(request.query)
-    declared = engine.visibility.declared(request.workspace)
-
-    def tally(by: Narrowed, group: Field | None) -> list[tuple[Any, int]]:
-        chosen = narrowed(replace(wanted, order=(), group=group), by)
-        return engine.store.tally(Search(request.workspace, chosen, declared))
-
-    return RunTally(
-        counts={
-            RunStatus(status).name: count
-            for status, count in tally(by, Field(("status",)))
-        },
-        aside=sum(count for _, count in tally(replace(by, put_aside=True), None)),
-    )

@@ -16,6 +16,7 @@ from everact.runtime.engine.requests import Known
 from everact.runtime.errors import RPCError
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.base import Name, Request, as_it_came, operation
+from everact.runtime.operations.requests import remembered
 from everact.runtime.operations.runs import Limit
 from everact.runtime.values.json_payloads import JSON_TAG
 
@@ -116,8 +117,8 @@ async def push_event(engine: "Engine", request: PushEvent) -> PushedEvent:
         request.metadata or b"{}",
         engine.clock.now(),
     )
-    remembered = engine.requests.row(workspace, request.request_id, answer)
-    await asyncio.shield(engine.events.push(event, _starts(engine, event), remembered))
+    noted = remembered(engine, request, answer)
+    await asyncio.shield(engine.events.push(event, _starts(engine, event), noted))
     return answer
 
 

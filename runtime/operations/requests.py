@@ -1,19 +1,23 @@
 """One request, carried out once: the way from a request to its handler."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
 
 from everact.runtime.core.requests import AUTOMATIC, RESERVED, RequestName, what_of
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.requests import UnderWay
 from everact.runtime.errors import RPCError
 from everact.runtime.operations.base import OPERATIONS, Operation, Request
+from everact.runtime.store.base import Remembered
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
 
 A = TypeVar("A")
+T = TypeVar("T")
 
 
 async def carry_out(
@@ -85,6 +89,20 @@ def under_way(engine: "Engine", begun: UnderWay, doing: Any) -> None:
     begun.answer.add_done_callback(ended)
 
 
+async def to_its_end(engine: "Engine", doing: Coroutine[Any, Any, T]) -> T:
+    """What comes of work that goes on if whoever asked for it gives up."""
+    task = engine.loop.create_task(doing)
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    return await asyncio.shield(task)
+
+
+def remembered(
+    engine: "Engine", request: Any, answer: msgspec.Struct | None = None
+) -> Remembered | None:
+    """What is to be written with the effect of a request; None if it has no ID."""
+    return engine.requests.row(_workspace(request), id_of(request), answer)
+
+
 def named(request: Any) -> RequestName | None:
     """What the ID of a request names; None without one. RPCError for one of ours."""
     request_id = id_of(request)
@@ -102,8 +120,8 @@ def named(request: Any) -> RequestName | None:
 def id_of(request: Any) -> str:
     """The ID of a request: of one that starts a run first, if it has one there."""
     start = getattr(request, "start", None)
-    found: str = (start.request_id if start is not None else "") or request.request_id
-    return found
+    found: str = "" if start is None else start.request_id
+    return found or getattr(request, "request_id", "")
 
 
 def check_id(request_id: str) -> None:

@@ -1,7 +1,6 @@
 """Operations on runs: start, address, wait, look at, talk to, end."""
 
-import asyncio
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -21,6 +20,7 @@ from everact.runtime.core.records import (
     RunTask,
     SignalReceived,
     StartChild,
+    Started,
     TerminateRequested,
     decode,
 )
@@ -37,14 +37,16 @@ from everact.runtime.operations.arguments import (
     with_details,
 )
 from everact.runtime.operations.base import Name, Request, operation
+from everact.runtime.operations.requests import remembered, to_its_end
 from everact.runtime.programs.workflow_loop import decode_arguments
-from everact.runtime.store.base import Remembered, RunFilter, RunRow
-from everact.runtime.store.searching import attributes_found
+from everact.runtime.store.base import Remembered, RunRow
 
 if TYPE_CHECKING:
     from everact.runtime.engine.attempt import TaskActor
     from everact.runtime.engine.engine import Engine
     from everact.runtime.engine.run.actor import RunActor
+
+D = TypeVar("D", bound=msgspec.Struct)
 
 REJECT_NONE, REJECT_NOT_OPEN, REJECT_NOT_COMPLETED = (
     "none",
@@ -117,52 +119,62 @@ class PendingUpdate(msgspec.Struct, frozen=True, kw_only=True):
     name: str
 
 
-class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a run. Moments are epoch seconds.
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A run from outside, as lists and streams of changes show it.
 
-    `pending_events` are the keys of the events that it waits for, `event_id` and
-    `event_key` are of the event that started it.
-    `state` is the status by name, or "scheduled" for a run that waits for its
-    `begin_at`. `priority` is 0 for none.
+    Moments are epoch seconds. `key` grows with each run that is made. `begin_at` is
+    when it was to begin, if its start was put off; `priority` is 0 for none.
     """
 
+    key: int = 0
     workflow_id: str
     run_id: str
     first_run_id: str
     root_run_id: str
-    parent_workflow_id: str
-    parent_run_id: str
+    parent_workflow_id: str = ""
+    parent_run_id: str = ""
     workflow: str
     run_name: str
     status: RunStatus
     aside: str
     queue: str
+    started_at: float
+    begin_at: float | None = None
+    closed_at: float | None
+    history_length: int = 0
+    memo: dict[str, Payload] = {}
+    attributes: dict[str, Attribute] = {}
+    priority: int = 0
+
+
+class RunDescription(RunSummary, frozen=True, kw_only=True):
+    """All that is known of a run.
+
+    `pending_events` are the keys of the events that it waits for, `event_id` and
+    `event_key` are of the event that started it.
+    `state` is the status by name, or "scheduled" for a run that waits for its
+    `begin_at`.
+    """
+
     attempt: int
     generation: int
-    started_at: float
-    begin_at: float | None
-    closed_at: float | None
     next_run_id: str
-    history_length: int
     code: str
     identity: str
-    parameters: Document
-    context: Document
-    memo: dict[str, Payload]
-    headers: dict[str, str]
-    pending_tasks: tuple[PendingTask, ...]
-    pending_timers: tuple[float, ...]
-    pending_children: tuple[str, ...]
+    parameters: Document = b""
+    context: Document = b""
+    headers: dict[str, str] = {}
+    pending_tasks: tuple[PendingTask, ...] = ()
+    pending_timers: tuple[float, ...] = ()
+    pending_children: tuple[str, ...] = ()
     build_id: str = ""
     pending_events: tuple[str, ...] = ()
     event_id: str = ""
     event_key: str = ""
     state: str = ""
-    priority: int = 0
     static_summary: str = ""
     static_details: str = ""
     additional_metadata: Document = b""
-    attributes: dict[str, Attribute] = {}
     current_details: str = ""
     pending_updates: tuple[PendingUpdate, ...] = ()
     args: tuple[Payload, ...] = ()
@@ -243,41 +255,6 @@ class ReadHistory(Request[tuple[HistoryEntry, ...]], frozen=True, kw_only=True):
     follow: bool = False
 
 
-class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a list of runs. `key` is the cursor of the page that ends here."""
-
-    key: int
-    workflow_id: str
-    run_id: str
-    first_run_id: str
-    workflow: str
-    run_name: str
-    status: RunStatus
-    aside: str
-    queue: str
-    started_at: float
-    closed_at: float | None
-    priority: int = 0
-    attributes: dict[str, Attribute] = {}
-
-
-class ListRuns(Request[tuple[RunSummary, ...]], frozen=True, kw_only=True):
-    """A page of runs, newest first, older than the cursor `after`.
-
-    `id_prefix` is how the workflow ID begins; `aside` takes only runs put aside.
-    """
-
-    workspace: str = "default"
-    status: RunStatus | None = None
-    workflow: str | None = None
-    queue: str | None = None
-    workflow_id: str | None = None
-    id_prefix: str | None = None
-    aside: bool = False
-    after: int | None = None
-    limit: Limit = 100
-
-
 @operation("runs.result", AwaitRun, access=Access.READ, waits=True)
 async def await_run(engine: "Engine", request: AwaitRun) -> RunClosed:
     """Wait for the end of a run or of its chain."""
@@ -320,40 +297,26 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
         try:
             state = load_state(engine.seal, stored).state
         except Exception as error:
-            return _unreadable(row, f"{error}")
+            return of_row(RunDescription, row, aside="" if row.status else f"{error}")
         aside = aside or engine.no_code(row, state)
     start, options = state.start, state.start.options
     extras = options.extras or NO_EXTRAS
-    length = engine.store.select("history_length", row.key)[0]
-    return RunDescription(
-        workflow_id=row.workflow_id,
-        run_id=row.run_id,
-        first_run_id=row.first_run_id,
-        root_run_id=row.root_run_id,
-        parent_workflow_id=start.parent.workflow_id if start.parent else "",
-        parent_run_id=start.parent.run_id if start.parent else "",
+    calls = state.calls.values()
+    known = {name: getattr(options, name) for name in _OPTIONS}
+    known |= {name: getattr(extras, name) for name in _EXTRAS}
+    return of_row(
+        RunDescription,
+        row,
+        **known,
+        **of_parent(start),
         workflow=start.name,
-        run_name=row.run_name or generated_name(row.run_id),
-        status=RunStatus(row.status),
         aside="" if row.status else aside,
-        queue=row.queue,
-        attempt=row.attempt,
         generation=state.generation,
-        started_at=row.started_at,
-        begin_at=options.begin_at,
-        closed_at=row.closed_at,
-        next_run_id=row.next_run_id,
-        history_length=length,
-        code=row.code,
-        identity=row.identity,
-        parameters=options.parameters,
-        context=options.context,
-        memo=options.memo,
-        headers=options.headers,
+        history_length=engine.store.select("history_length", row.key)[0],
         pending_tasks=tuple(
-            _pending(engine, state, run, command)
-            for command in state.calls.values()
-            if isinstance(command, RunTask)
+            _pending(engine, state, run, call)
+            for call in calls
+            if isinstance(call, RunTask)
         ),
         pending_timers=tuple(
             due
@@ -361,22 +324,12 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
             if number > 0 and not isinstance(state.calls.get(number), RunTask)
         ),
         pending_children=tuple(
-            command.workflow_id
-            for command in state.calls.values()
-            if isinstance(command, StartChild)
+            call.workflow_id for call in calls if isinstance(call, StartChild)
         ),
-        build_id=row.build_id,
         pending_events=tuple(
-            command.key
-            for command in state.calls.values()
-            if isinstance(command, AwaitEvent)
+            call.key for call in calls if isinstance(call, AwaitEvent)
         ),
-        event_id=extras.event_id,
-        event_key=extras.event_key,
         state="scheduled" if state.put_off else str(RunStatus(row.status)),
-        priority=row.priority,
-        static_summary=extras.static_summary,
-        static_details=extras.static_details,
         additional_metadata=extras.metadata,
         attributes=state.current_attributes,
         current_details=state.details,
@@ -386,6 +339,42 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
         ),
         **(_values(state) if request.values else {}),
     )
+
+
+_OPTIONS = ("begin_at", "parameters", "context", "memo", "headers")
+_EXTRAS = ("event_id", "event_key", "static_summary", "static_details")
+"""What a description has as the start's options say it."""
+
+
+def of_row(kind: type[D], row: RunRow, **known: Any) -> D:
+    """What a run's row tells of it, as a struct of a `kind`, with what else is known.
+
+    `RunRow` and the structs call most of it the same.
+    """
+    fields = {
+        name: getattr(row, name)
+        for name in kind.__struct_fields__
+        if name in RunRow.__struct_fields__
+    }
+    fields |= {
+        "workflow": row.name,
+        "run_name": row.run_name or generated_name(row.run_id),
+        "status": RunStatus(row.status),
+    }
+    if "state" in kind.__struct_fields__:
+        fields["state"] = str(RunStatus(row.status))
+    return kind(**fields | known)
+
+
+def of_parent(start: Started) -> dict[str, str]:
+    """Which run started a run."""
+    parent = start.parent
+    if parent is None:
+        return {}
+    return {
+        "parent_workflow_id": parent.workflow_id,
+        "parent_run_id": parent.run_id,
+    }
 
 
 def _values(state: RunState) -> dict[str, Any]:
@@ -458,41 +447,6 @@ def _row_of(engine: "Engine", key: int) -> RunRow | None:
     return None if stored is None else stored.run
 
 
-def _unreadable(row: RunRow, reason: str) -> RunDescription:
-    return RunDescription(
-        workflow_id=row.workflow_id,
-        run_id=row.run_id,
-        first_run_id=row.first_run_id,
-        root_run_id=row.root_run_id,
-        parent_workflow_id="",
-        parent_run_id="",
-        workflow=row.name,
-        run_name=row.run_name or generated_name(row.run_id),
-        status=RunStatus(row.status),
-        aside="" if row.status else reason,
-        queue=row.queue,
-        attempt=row.attempt,
-        generation=row.generation,
-        started_at=row.started_at,
-        begin_at=None,
-        closed_at=row.closed_at,
-        next_run_id=row.next_run_id,
-        history_length=0,
-        code=row.code,
-        identity=row.identity,
-        parameters=b"",
-        context=b"",
-        memo={},
-        headers={},
-        pending_tasks=(),
-        pending_timers=(),
-        pending_children=(),
-        build_id=row.build_id,
-        state=str(RunStatus(row.status)),
-        priority=row.priority,
-    )
-
-
 def _signalled(request: SignalRun) -> tuple[str, ...]:
     return request.run.workflow_id, request.name
 
@@ -560,7 +514,7 @@ async def signal_run(engine: "Engine", request: SignalRun) -> None:
         request.identity,
         request.headers,
     )
-    await _deliver(engine, request.run, row, event, request.request_id)
+    await _deliver(engine, request, row, event)
 
 
 @operation(
@@ -571,7 +525,7 @@ async def cancel_run(engine: "Engine", request: CancelRun) -> None:
     engine.check_open()
     row = find_run(engine, request.run)
     event = CancelRequested(request.reason, request.identity, request.request_id)
-    await _deliver(engine, request.run, row, event, request.request_id)
+    await _deliver(engine, request, row, event)
 
 
 @operation(
@@ -586,11 +540,14 @@ async def terminate_run(engine: "Engine", request: TerminateRun) -> None:
     """Close a run from outside."""
     row = find_run(engine, request.run)
     event = TerminateRequested(request.reason, request.details, request.identity)
-    await _deliver(engine, request.run, row, event, request.request_id)
+    await _deliver(engine, request, row, event)
 
 
 async def _deliver(
-    engine: "Engine", ref: RunRef, row: RunRow, event: Any, request_id: str
+    engine: "Engine",
+    request: SignalRun | CancelRun | TerminateRun,
+    row: RunRow,
+    event: Any,
 ) -> None:
     if row.status:
         raise RPCError(
@@ -598,9 +555,8 @@ async def _deliver(
             "not open",
             RPCStatus.NOT_FOUND,
         )
-    request = engine.requests.row(ref.workspace, request_id)
-    delivering = _delivered(engine, ref, row, event, request)
-    await asyncio.shield(engine.loop.create_task(delivering))
+    noted = remembered(engine, request)
+    await to_its_end(engine, _delivered(engine, request.run, row, event, noted))
 
 
 async def _delivered(
@@ -669,46 +625,6 @@ async def read_history(
             )
         )
     return tuple(entries)
-
-
-@operation("runs.list", ListRuns, access=Access.READ)
-async def list_runs(engine: "Engine", request: ListRuns) -> tuple[RunSummary, ...]:
-    """Read a page of the index."""
-    chosen = RunFilter(
-        request.workspace,
-        None if request.status is None else int(request.status),
-        request.workflow,
-        request.queue,
-        request.workflow_id,
-        id_prefix=request.id_prefix,
-        aside=request.aside or None,
-    )
-    return summaries(engine, engine.store.list(chosen, request.after, request.limit))
-
-
-def summaries(engine: "Engine", rows: list[RunRow]) -> tuple[RunSummary, ...]:
-    """The lines of a list."""
-    keys = msgspec.json.encode([row.key for row in rows]).decode()
-    found = attributes_found(engine.store.rows("attributes_of_runs", keys))
-    return tuple(_summary(row, found.get(row.key, {})) for row in rows)
-
-
-def _summary(row: RunRow, attributes: dict[str, Attribute]) -> RunSummary:
-    return RunSummary(
-        key=row.key,
-        workflow_id=row.workflow_id,
-        run_id=row.run_id,
-        first_run_id=row.first_run_id,
-        workflow=row.name,
-        run_name=row.run_name or generated_name(row.run_id),
-        status=RunStatus(row.status),
-        aside=row.aside,
-        queue=row.queue,
-        started_at=row.started_at,
-        closed_at=row.closed_at,
-        priority=row.priority,
-        attributes=attributes,
-    )
 
 
 def known_run(engine: "Engine", ref: RunRef) -> RunRow | None:

@@ -33,9 +33,9 @@ from everact.runtime.filters.parsing import parse
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import memo_stored, typed_start
 from everact.runtime.operations.base import Name, Request, operation
+from everact.runtime.operations.requests import remembered
 from everact.runtime.operations.runs import Limit
 from everact.runtime.operations.starting import StartRun
-from everact.runtime.store.base import Remembered
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -279,7 +279,7 @@ async def create_schedule(engine: "Engine", request: CreateSchedule) -> None:
             orders += schedule.trigger(None, present)
         return orders + schedule.make_up(present)
 
-    await engine.schedules.create(schedule, begin, _remembered(engine, request))
+    await engine.schedules.create(schedule, begin, remembered(engine, request))
 
 
 @operation("schedules.describe", DescribeSchedule, access=Access.READ)
@@ -387,7 +387,7 @@ async def backfill_schedule(engine: "Engine", request: BackfillSchedule) -> None
 async def delete_schedule(engine: "Engine", request: DeleteSchedule) -> None:
     """Forget it."""
     place = (request.workspace, request.id)
-    await engine.schedules.delete(place, _remembered(engine, request))
+    await engine.schedules.delete(place, remembered(engine, request))
 
 
 @operation("schedules.list", ListSchedules, access=Access.READ)
@@ -451,11 +451,7 @@ async def _change(engine: "Engine", request: Any, change: Fold) -> None:
         schedule.identity = request.identity or schedule.identity
         return orders
 
-    await engine.schedules.change(place, fold, _remembered(engine, request))
-
-
-def _remembered(engine: "Engine", request: Any) -> Remembered | None:
-    return engine.requests.row(request.workspace, request.request_id)
+    await engine.schedules.change(place, fold, remembered(engine, request))
 
 
 def _check(check: Any, definition: Definition) -> None:

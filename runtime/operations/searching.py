@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from everact.runtime.core.naming import generated_name
-from everact.runtime.core.opaque import Payload
-from everact.runtime.core.records import Attribute, AttributeKind, Started, decode
+from everact.runtime.core.records import AttributeKind, Started, decode
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.errors import RPCError, StoreTampered
 from everact.runtime.filters.operators import Operator
@@ -25,7 +23,7 @@ from everact.runtime.filters.tree import (
 )
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.base import Request, operation
-from everact.runtime.operations.runs import Limit
+from everact.runtime.operations.runs import Limit, RunSummary, of_parent, of_row
 from everact.runtime.store.base import JournalRow, RunRow, Search
 from everact.runtime.store.searching import Subject, attributes_found, grouped
 
@@ -47,33 +45,10 @@ class Narrowed(msgspec.Struct, frozen=True, kw_only=True):
     put_aside: bool = False
 
 
-class FoundRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that was found. Moments are epoch seconds."""
-
-    workflow_id: str
-    run_id: str
-    first_run_id: str
-    root_run_id: str
-    parent_workflow_id: str
-    parent_run_id: str
-    workflow: str
-    run_name: str
-    status: RunStatus
-    aside: str
-    queue: str
-    started_at: float
-    begin_at: float | None
-    closed_at: float | None
-    history_length: int
-    memo: dict[str, Payload]
-    attributes: dict[str, Attribute]
-    priority: int = 0
-
-
 class RunPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of runs; the token gives the next one, empty after the last."""
 
-    runs: tuple[FoundRun, ...]
+    runs: tuple[RunSummary, ...]
     next_page_token: str = ""
 
 
@@ -81,7 +56,8 @@ class SearchRuns(Request[RunPage], frozen=True, kw_only=True):
     """A page of the runs that match a filter, in its order.
 
     Without one the open runs come first, then those closed last; ties go by the latest
-    start. A token goes on where a page ended, at any later time, with the same query.
+    start; or, if `newest`, the run that was made last comes first. A token goes on
+    where a page ended, at any later time, with the same query.
     """
 
     workspace: str = "default"
@@ -89,66 +65,75 @@ class SearchRuns(Request[RunPage], frozen=True, kw_only=True):
     narrowed: Narrowed = Narrowed()
     page_size: Limit = PAGE
     next_page_token: str = ""
+    newest: bool = False
 
 
-class MatchGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """How many runs have one value of what was grouped by; null for none."""
+class CountGroup(msgspec.Struct, frozen=True):
+    """How many runs have one value of the field that a count was grouped by.
+
+    A status is its name, such as "completed"; None counts the runs without a value.
+    """
 
     value: str | int | bool | None
     count: int
 
 
-class MatchCount(msgspec.Struct, frozen=True, kw_only=True):
-    """How many runs match, and by group if the filter has groups."""
+class RunCount(msgspec.Struct, frozen=True):
+    """A number of runs; `groups` are empty unless the count has groups."""
 
     count: int
-    groups: tuple[MatchGroup, ...] = ()
+    groups: tuple[CountGroup, ...] = ()
 
 
-class CountMatching(Request[MatchCount], frozen=True, kw_only=True):
-    """How many runs match a filter, which may group them."""
+class CountRuns(Request[RunCount], frozen=True, kw_only=True):
+    """How many runs match a filter, which may group them.
+
+    With `group_by` they are counted by that field, whatever order or groups the query
+    has.
+    """
 
     workspace: str = "default"
     query: str = ""
     narrowed: Narrowed = Narrowed()
+    group_by: str = ""
 
 
 @operation("runs.search", SearchRuns, access=Access.READ)
 async def search_runs(engine: "Engine", request: SearchRuns) -> RunPage:
     """Read a page of the index."""
-    wanted = narrowed(parse(request.query), request.narrowed)
-    about = msgspec.msgpack.encode((request.workspace, request.query, request.narrowed))
+    asked = request.workspace, request.query, request.narrowed
+    about = msgspec.msgpack.encode(asked + ((True,) if request.newest else ()))
     token = request.next_page_token
-    hits = engine.store.search(
-        Search(
-            request.workspace,
-            wanted,
-            engine.visibility.declared(request.workspace),
-            _place(engine, about, token) if token else None,
-            request.page_size,
-        )
+    wanted = Search(
+        request.workspace,
+        narrowed(parse(request.query), request.narrowed),
+        engine.visibility.declared(request.workspace),
+        _place(engine, about, token) if token else None,
+        request.page_size,
+        request.newest,
     )
+    hits = engine.store.search(wanted)
     more = len(hits) == request.page_size
     return RunPage(
-        runs=found_runs(engine, [hit.run for hit in hits]),
+        runs=summaries(engine, [hit.run for hit in hits]),
         next_page_token=_token(engine, about, hits[-1].place) if more else "",
     )
 
 
-@operation("runs.count_matching", CountMatching, access=Access.READ)
-async def count_matching(engine: "Engine", request: CountMatching) -> MatchCount:
+@operation("runs.count", CountRuns, access=Access.READ)
+async def count_runs(engine: "Engine", request: CountRuns) -> RunCount:
     """Count the index."""
     wanted = narrowed(parse(request.query), request.narrowed)
+    if request.group_by:
+        group = Field(tuple(request.group_by.split(".")))
+        wanted = replace(wanted, order=(), group=group)
     declared = engine.visibility.declared(request.workspace)
-    found = engine.store.tally(Search(request.workspace, wanted, declared))
-    groups: tuple[MatchGroup, ...] = ()
+    found = engine.store.count(Search(request.workspace, wanted, declared))
+    groups: tuple[CountGroup, ...] = ()
     if wanted.group is not None:
         subject = grouped(wanted.group, declared)
-        groups = tuple(
-            MatchGroup(value=_value(subject, value), count=count)
-            for value, count in found
-        )
-    return MatchCount(count=sum(count for _, count in found), groups=groups)
+        groups = tuple(CountGroup(_value(subject, value), n) for value, n in found)
+    return RunCount(sum(count for _, count in found), groups)
 
 
 def narrowed(wanted: Filter, by: Narrowed) -> Filter:
@@ -162,6 +147,8 @@ def narrowed(wanted: Filter, by: Narrowed) -> Filter:
         prefix = (Literal(by.id_prefix),)
         parts.append(Comparison(Field(("workflow_id",)), Operator.STARTS_WITH, prefix))
     if by.put_aside:
+        running = (Literal(str(RunStatus.RUNNING)),)
+        parts.append(Comparison(Field(("status",)), Operator.EQUAL, running))
         parts.append(Comparison(Field(("put_aside",)), Operator.IS_NOT_NULL))
     if wanted.condition is not None:
         parts.append(wanted.condition)
@@ -172,7 +159,7 @@ def narrowed(wanted: Filter, by: Narrowed) -> Filter:
     )
 
 
-def found_runs(engine: "Engine", rows: list[RunRow]) -> tuple[FoundRun, ...]:
+def summaries(engine: "Engine", rows: list[RunRow]) -> tuple[RunSummary, ...]:
     """Rows with what their journals and attributes tell."""
     store = engine.store
     keys = msgspec.json.encode([row.key for row in rows]).decode()
@@ -180,43 +167,22 @@ def found_runs(engine: "Engine", rows: list[RunRow]) -> tuple[FoundRun, ...]:
     lengths = dict(store.rows("history_lengths", keys))
     attributes = attributes_found(store.rows("attributes_of_runs", keys))
     return tuple(
-        _found(
+        of_row(
+            RunSummary,
             row,
-            _start(engine, row, started.get(row.key)),
-            lengths[row.key],
-            attributes.get(row.key, {}),
+            history_length=lengths[row.key],
+            attributes=attributes.get(row.key, {}),
+            **_of_start(_start(engine, row, started.get(row.key))),
         )
         for row in rows
     )
 
 
-def _found(
-    row: RunRow,
-    start: Started | None,
-    length: int,
-    attributes: dict[str, Attribute],
-) -> FoundRun:
-    parent = start.parent if start else None
-    return FoundRun(
-        workflow_id=row.workflow_id,
-        run_id=row.run_id,
-        first_run_id=row.first_run_id,
-        root_run_id=row.root_run_id,
-        parent_workflow_id=parent.workflow_id if parent else "",
-        parent_run_id=parent.run_id if parent else "",
-        workflow=row.name,
-        run_name=row.run_name or generated_name(row.run_id),
-        status=RunStatus(row.status),
-        aside=row.aside,
-        queue=row.queue,
-        started_at=row.started_at,
-        begin_at=start.options.begin_at if start else None,
-        closed_at=row.closed_at,
-        history_length=length,
-        memo=start.options.memo if start else {},
-        attributes=attributes,
-        priority=row.priority,
-    )
+def _of_start(start: Started | None) -> dict[str, Any]:
+    if start is None:
+        return {}
+    options = start.options
+    return of_parent(start) | {"begin_at": options.begin_at, "memo": options.memo}
 
 
 def _start(engine: "Engine", row: RunRow, first: JournalRow | None) -> Started | None:

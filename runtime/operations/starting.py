@@ -33,7 +33,7 @@ from everact.runtime.errors import RPCError, WorkflowAlreadyStarted
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import typed_start
 from everact.runtime.operations.base import Name, Request, operation
-from everact.runtime.operations.requests import under_way
+from everact.runtime.operations.requests import remembered, under_way
 from everact.runtime.store.base import Remembered, RunRow, Write
 
 if TYPE_CHECKING:
@@ -370,7 +370,7 @@ def _remembered(
     engine: "Engine", request: StartRun, row: RunRow | Started, *, created: bool
 ) -> Remembered | None:
     answer = _told(row, created=created)
-    return engine.requests.row(request.workspace, request.request_id, answer)
+    return remembered(engine, request, answer)
 
 
 async def together(

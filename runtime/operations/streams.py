@@ -14,9 +14,9 @@ from everact.runtime.operations.runs import (
     RunSummary,
     find_run,
     read_history,
-    summaries,
 )
-from everact.runtime.store.base import RunFilter
+from everact.runtime.operations.searching import summaries
+from everact.runtime.store.base import RunRow
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -45,6 +45,12 @@ class WatchRuns(Request[RunSummary], frozen=True, kw_only=True):
     workspace: str = "default"
     workflow: str | None = None
     queue: str | None = None
+
+    def takes(self, row: RunRow) -> bool:
+        """Whether a run is one of those that are watched."""
+        return row.workspace == self.workspace and (
+            self.workflow in (None, row.name) and self.queue in (None, row.queue)
+        )
 
 
 @operation("runs.follow", FollowRun, access=Access.READ, streams=True)
@@ -105,14 +111,12 @@ async def watch_runs(
 async def _changes(
     engine: "Engine", request: WatchRuns
 ) -> AsyncIterator[Item[RunSummary]]:
-    chosen = RunFilter(request.workspace, name=request.workflow, queue=request.queue)
     with engine.waiting.watching() as watcher:
         while True:
             for key in await watcher.next():
-                rows = engine.store.list(chosen, key + 1, 1)
-                for summary in summaries(engine, rows):
-                    if summary.key == key:
-                        yield Item("", summary)
+                rows = engine.store.runs((key,))
+                for summary in summaries(engine, [*filter(request.takes, rows)]):
+                    yield Item("", summary)
             if watcher.missed:
                 raise RPCError(
                     "too many runs changed at once: list them, and watch again",

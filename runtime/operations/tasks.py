@@ -1,6 +1,5 @@
 """Operations on tasks that are completed from outside of their function."""
 
-import asyncio
 import base64
 import binascii
 import math
@@ -24,6 +23,7 @@ from everact.runtime.operations.arguments import (
     with_details,
 )
 from everact.runtime.operations.base import Request, operation
+from everact.runtime.operations.requests import remembered, to_its_end
 from everact.runtime.store.base import RunRow
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ async def complete_task(engine: "Engine", request: CompleteTask) -> None:
     row, name = found(engine, request.task)
     result = request.result or engine.values.encode(None, "no result")
     event = _event(name, request.identity, TaskCompleted(name.call, result))
-    await _report(engine, row, event, request.task, request.request_id)
+    await _report(engine, row, event, request)
 
 
 @operation(
@@ -157,7 +157,7 @@ async def fail_task(engine: "Engine", request: FailTask) -> None:
     event = _event(
         name, request.identity, TaskFailed(name.call, failure), request.details
     )
-    await _report(engine, row, event, request.task, request.request_id)
+    await _report(engine, row, event, request)
 
 
 @operation("tasks.heartbeat", HeartbeatTask, access=Access.WORK, typed=with_details)
@@ -166,7 +166,7 @@ async def heartbeat_task(engine: "Engine", request: HeartbeatTask) -> None:
     row, name = found(engine, request.task)
     event = _event(name, request.identity, None, request.details)
     try:
-        await _report(engine, row, event, request.task)
+        await _report(engine, row, event, request)
     except RPCError as error:
         if error.status is RPCStatus.NOT_FOUND:
             _tell_if_cancelled(engine, row, event)
@@ -198,7 +198,7 @@ async def report_cancelled(engine: "Engine", request: ReportCancelled) -> None:
     row, name = found(engine, request.task)
     failure = failures.cancelled("the task stopped when asked to", request.details)
     event = _event(name, request.identity, TaskFailed(name.call, failure))
-    await _report(engine, row, event, request.task, request.request_id)
+    await _report(engine, row, event, request)
 
 
 def _event(
@@ -213,19 +213,14 @@ def _event(
 
 
 async def _report(
-    engine: "Engine",
-    row: RunRow,
-    event: TaskReported,
-    ref: TaskRef,
-    request_id: str = "",
+    engine: "Engine", row: RunRow, event: TaskReported, request: Request[None]
 ) -> None:
     """Give a run what was reported."""
     engine.check_open()
     if row.status:
         raise _unknown(f"run {row.workflow_id!r} ({row.run_id}) of the task is over")
-    request = engine.requests.row(ref.workspace, request_id)
-    sending = engine.loop.create_task(engine.deliver(row.key, event, request))
-    await asyncio.shield(sending)
+    noted = remembered(engine, request)
+    await to_its_end(engine, engine.deliver(row.key, event, noted))
 
 
 def found(engine: "Engine", ref: TaskRef) -> tuple[RunRow, AttemptName]:

@@ -1,6 +1,5 @@
 """Operations on updates: send one, start a run with one, read what it was answered."""
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import msgspec
@@ -22,7 +21,7 @@ from everact.runtime.operations.arguments import (
     with_arguments,
 )
 from everact.runtime.operations.base import Name, Request, operation
-from everact.runtime.operations.requests import id_of
+from everact.runtime.operations.requests import id_of, remembered, to_its_end
 from everact.runtime.operations.runs import (
     RunRef,
     _delivered,
@@ -178,8 +177,8 @@ async def send_update(engine: "Engine", request: SendUpdate) -> UpdateState:
     row = find_run(engine, ref)
     if row.status and row.key not in engine.runs:
         return await _of_closed(engine, row.key, request)
-    served = engine.requests.row(ref.workspace, request.request_id)
-    sent = await _delivered(engine, ref, row, update.event, served)
+    noted = remembered(engine, request)
+    sent = await _delivered(engine, ref, row, update.event, noted)
     engine.requests.settled(ref.workspace, request.request_id)
     return await answer_of(engine, sent, update.update_id, request.wait_for)
 
@@ -270,8 +269,7 @@ async def send_with_start(engine: "Engine", request: SendWithStart) -> StartedUp
     engine.check_open()
     start = replace(request.start, request_id=id_of(request))
     _check(engine, start)
-    sending = engine.loop.create_task(_start(engine, start, request.update))
-    return await asyncio.shield(sending)
+    return await to_its_end(engine, _start(engine, start, request.update))
 
 
 def _check(engine: "Engine", start: StartRun) -> None:
@@ -319,7 +317,7 @@ async def _start(engine: "Engine", start: StartRun, update: Update) -> StartedUp
             return StartedUpdate(run=run, update=state)
         row = None
         if resolved.made is None:
-            row = engine.requests.row(start.workspace, start.request_id)
+            row = remembered(engine, start)
         try:
             return await _into(engine, resolved, update, row)
         except RPCError as gone:

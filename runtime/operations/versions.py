@@ -1,6 +1,5 @@
 """Operations on the builds of author code: which are compatible, which are in use."""
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import msgspec
@@ -11,6 +10,7 @@ from everact.runtime.core.versions import BuildIdOp, VersionSets
 from everact.runtime.errors import RPCError
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.base import Name, Request, operation
+from everact.runtime.operations.requests import to_its_end
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -71,7 +71,7 @@ async def update_versions(engine: "Engine", request: UpdateVersions) -> VersionS
     updating = engine.versions.update(
         request.workspace, request.queue, request.operation
     )
-    return await asyncio.shield(engine.loop.create_task(updating))
+    return await to_its_end(engine, updating)
 
 
 @operation("versions.get", ReadVersions, access=Access.READ)

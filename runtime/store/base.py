@@ -153,24 +153,12 @@ class Opened(NamedTuple):
     unsigned: Statement | None = None
 
 
-class RunFilter(NamedTuple):
-    """Which runs to list; None does not restrict. `aside` is True or None."""
-
-    workspace: str = "default"
-    status: int | None = None
-    name: str | None = None
-    queue: str | None = None
-    workflow_id: str | None = None
-    parent_key: int | None = None
-    id_prefix: str | None = None
-    aside: bool | None = None
-
-
 class Search(NamedTuple):
     """Which runs are wanted of a workspace: those of a filter, after a place in its
     order (None: from the beginning), so many at most.
 
-    `declared` are the search attributes that the filter may name.
+    `declared` are the search attributes that the filter may name. `newest` orders by
+    the keys, the highest first, unless the filter says an order.
     """
 
     workspace: str
@@ -178,6 +166,7 @@ class Search(NamedTuple):
     declared: Mapping[str, AttributeKind]
     after: tuple[Any, ...] | None = None
     limit: int = 1000
+    newest: bool = False
 
 
 class Hit(NamedTuple):
@@ -239,8 +228,8 @@ class Store(Protocol):
     def history(self, key: int, after: tuple[int, int], limit: int) -> list[JournalRow]:
         """Journal rows of a run after (generation, seq), oldest first."""
 
-    def list(self, chosen: RunFilter, after: int | None, limit: int) -> list[RunRow]:
-        """Runs that match, newest first, with keys below `after`."""
+    def runs(self, keys: Sequence[int]) -> list[RunRow]:
+        """The runs of these keys that there are, in the order of the keys."""
 
     def search(self, wanted: Search) -> Hits:
         """A page of the runs that match, in the order of the filter; InvalidFilter.
@@ -249,7 +238,7 @@ class Store(Protocol):
         the latest start.
         """
 
-    def tally(self, wanted: Search) -> Groups:
+    def count(self, wanted: Search) -> Groups:
         """How many match, for each value of the field that the filter groups by, most
         first; one line for None if it groups by none. InvalidFilter.
         """

@@ -48,7 +48,6 @@ from everact.runtime.store.base import (
     JournalRow,
     Opened,
     Outcome,
-    RunFilter,
     RunRow,
     Search,
     Statement,
@@ -588,15 +587,9 @@ class SqliteStore:
     def history(self, key: int, after: tuple[int, int], limit: int) -> list[JournalRow]:
         return [JournalRow(*row) for row in self._all("history", key, *after, limit)]
 
-    def list(self, chosen: RunFilter, after: int | None, limit: int) -> list[RunRow]:
-        given = {
-            **chosen._asdict(),
-            "after": 2**62 if after is None else after,
-            "limit": limit,
-        }
-        with self._read_guard:
-            rows = self._reading.execute(self._sql["list"], given).fetchall()
-        return [_run(row) for row in rows]
+    def runs(self, keys: Sequence[int]) -> list[RunRow]:
+        wanted = msgspec.json.encode(keys).decode()
+        return [_run(row) for row in self._all("runs_by_keys", wanted)]
 
     def search(self, wanted: Search) -> Hits:
         queries = sqlite_filters.page(wanted, self._count)
@@ -611,8 +604,8 @@ class SqliteStore:
         runs = {row[0]: row for row in rows}
         return [Hit(_run(runs[key]), tuple(place)) for key, *place in found]
 
-    def tally(self, wanted: Search) -> Groups:
-        query = sqlite_filters.tally(wanted, self._count)
+    def count(self, wanted: Search) -> Groups:
+        query = sqlite_filters.count(wanted, self._count)
         with self._read_guard:
             found = self._reading.execute(query.sql, query.given).fetchall()
         if len(found) > sqlite_filters.GROUPS:

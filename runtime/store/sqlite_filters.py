@@ -8,6 +8,7 @@ parameter. What is searched decides how:
   the statuses are merged; so a page costs no more than it is long if most runs match.
 - If the filter asks for an attribute or an ID that few runs have, those are looked up
   first and sorted.
+- The newest first is the order of the keys, along which they are read.
 - In any other order the runs that match are sorted, of which the database keeps only a
   page.
 """
@@ -100,16 +101,18 @@ def page(wanted: Search, count: Count) -> list[Query]:
     driver = _driver(wanted, bound, count)
     if wanted.filter.order or driver is not None:
         return [Query(_sorted(wanted, condition, driver, bound), bound.given)]
+    if wanted.newest:
+        return [Query(_newest(wanted, condition, bound), bound.given)]
     return [Query(sql, bound.given) for sql in _merged(wanted, condition, bound)]
 
 
-def tally(wanted: Search, count: Count) -> Query:
+def count(wanted: Search, number: Count) -> Query:
     """The statement for a count, by groups if the filter has them."""
     if wanted.filter.order:
         raise InvalidFilter("a count has no order", wanted.filter.order[0].field.at)
     bound = _Bound()
     condition = _condition(wanted.filter.condition, wanted.declared, bound)
-    where = _where(wanted, condition, _driver(wanted, bound, count), bound)
+    where = _where(wanted, condition, _driver(wanted, bound, number), bound)
     field = wanted.filter.group
     if field is None:
         return Query(f"select null, count(*) from {where}", bound.given)
@@ -155,6 +158,16 @@ def _merged(wanted: Search, condition: str, bound: _Bound) -> Iterator[str]:
         yield " union all ".join(closed) + order
 
 
+def _newest(wanted: Search, condition: str, bound: _Bound) -> str:
+    """By the key downwards; along any index all of them would be sorted first."""
+    after = "1" if wanted.after is None else f"key < {bound(wanted.after[0])}"
+    workspace = bound(wanted.workspace)
+    return (
+        f"select key, key as last from runs where +workspace = {workspace}"
+        f" and {after} and {condition} order by key desc limit :limit"
+    )
+
+
 def _sorted(wanted: Search, condition: str, driver: str | None, bound: _Bound) -> str:
     """In any order: what matches is sorted by terms that are never null."""
     terms = _terms(wanted, bound)
@@ -174,6 +187,8 @@ def _sorted(wanted: Search, condition: str, driver: str | None, bound: _Bound) -
 
 def _terms(wanted: Search, bound: _Bound) -> list[tuple[str, bool]]:
     """What to sort by, each with whether downwards; a run without a value is last."""
+    if not wanted.filter.order and wanted.newest:
+        return [("runs.key", True)]
     if not wanted.filter.order:
         return [
             ("runs.status <> 0", False),

@@ -21,8 +21,10 @@ from everact.runtime.core.records import Started, Transition
 from everact.runtime.core.state import RunState
 from everact.runtime.definitions.workflows import name_of
 from everact.runtime.engine.seal import Seal
+from everact.runtime.filters.parsing import parse
 from everact.runtime.operations.runs import HistoryEntry, ReadHistory
-from everact.runtime.store.base import RunFilter, Store
+from everact.runtime.operations.searching import Narrowed, narrowed
+from everact.runtime.store.base import Search, Store
 from everact.runtime.store.reading import SqliteReader
 from everact.runtime.values.json_payloads import JSON_TAG
 
@@ -130,17 +132,17 @@ def histories_of(
     store: Store, seal: Seal, namespace: str, name: str | None = None
 ) -> list[History]:
     """What the runs of an open store have recorded, oldest run first."""
-    chosen = RunFilter(namespace, name=name)
+    chosen = Search(namespace, narrowed(parse(""), Narrowed(workflow=name)), {})
+    chosen = chosen._replace(limit=PAGE, newest=True)
     found: list[History] = []
-    after: int | None = None
     while True:
-        page = store.list(chosen, after, PAGE)
-        for run in page:
+        page = store.search(chosen)
+        for run, _ in page:
             rows = _rows_of(store, seal, run.key, run.run_id)
             found += reversed(list(_histories(rows)))
         if len(page) < PAGE:
             return found[::-1]
-        after = page[-1].key
+        chosen = chosen._replace(after=page[-1].place)
 
 
 def _rows_of(

@@ -119,6 +119,7 @@ VERBS: dict[str, Verb] = {
     "Client.start": lambda c, rpc: c.start(Tally.run, id="one", **rpc),
     "Client.execute": lambda c, rpc: c.execute("negated", 3, id="negated", **rpc),
     "Client.dispatch": lambda c, rpc: c.dispatch(Call("negated", 1), **rpc),
+    "Client.search": lambda c, rpc: drained(c.search(**rpc)),
     "Client.list": lambda c, rpc: drained(c.list(**rpc)),
     "Client.count": lambda c, rpc: c.count(**rpc),
     "RunHandle.describe": lambda c, rpc: c.handle("one").describe(**rpc),

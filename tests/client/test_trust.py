@@ -201,7 +201,7 @@ async def test_a_saved_token_is_used_for_its_address_only(tmp_path: Path) -> Non
             assert client.api_key is None
         async with HttpClient(api_url=f"http://{target}") as plain:
             assert plain.auth_token() == secret
-            await plain.post("api/v1/runs/list")
+            await plain.post("api/v1/runs/search")
 
 
 @pytest.mark.feature("AU-03")
@@ -211,7 +211,7 @@ async def test_the_plain_client_saves_its_token(tmp_path: Path) -> None:
     async with engine(tmp_path) as target:
         HttpClient(secret, f"http://{target}").save_api_token()
         async with HttpClient(api_url=f"http://{target}/") as plain:
-            await plain.post("api/v1/runs/list")
+            await plain.post("api/v1/runs/search")
         async with await Client.connect(target) as client:
             assert await client.execute(double, 4) == 8
         with pytest.raises(ValueError, match="API key"):
@@ -225,6 +225,6 @@ async def test_a_bogus_token_is_an_authorization_error(tmp_path: Path) -> None:
     async with engine(tmp_path) as target:
         async with HttpClient("bogus", f"http://{target}") as plain:
             with pytest.raises(AuthorizationError) as caught:
-                await plain.post("api/v1/runs/list")
+                await plain.post("api/v1/runs/search")
     assert (caught.value.status, caught.value.code) == (401, "UNAUTHENTICATED")
     assert "bogus" not in str(caught.value)

@@ -44,7 +44,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     "runs/query": {"run": ONE, "name": "sizes", "kwargs": {"only": "small"}},
     "runs/cancel": {"run": ONE, "reason": "no"},
     "runs/terminate": {"run": ONE, "details": [1]},
-    "runs/list": {"status": "COMPLETED", "limit": 1},
+    "runs/search": {"narrowed": {"status": "COMPLETED"}, "page_size": 1},
     "tasks/complete": {"task": {**ONE, "task_id": "1"}, "result": 1},
     "tasks/fail": {
         "task": {"token": "AAAA"},

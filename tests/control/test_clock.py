@@ -86,10 +86,10 @@ def test_thirty_days_are_over_when_the_clock_is_advanced_by_them(
         assert then["now"] == pytest.approx(began["now"] + 30 * DAY)
         _, schedule = ask(address, "schedules/describe", id="daily")
         assert schedule["actions_taken"] == 30
-        _, listed = ask(address, "runs/list")
+        _, listed = ask(address, "runs/search")
         assert {
             run["workflow_id"]: run["status"]
-            for run in listed["items"]
+            for run in listed["runs"]
             if not run["workflow_id"].startswith("daily")
         } == {
             "10": "COMPLETED",

@@ -33,7 +33,7 @@ async def test_requests_to_a_closed_runtime_say_to_ask_again(
     for path, body in (
         ("runs/start", {"workflow": "squares", "args": [1]}),
         ("runs/signal", {"run": {"workflow_id": "s"}, "name": "add"}),
-        ("runs/list", {}),
+        ("runs/search", {}),
         ("runs/follow", {"run": {"workflow_id": "s"}}),
     ):
         status, answer = await http.post(f"/api/v1/{path}", body)
@@ -65,8 +65,8 @@ async def test_metrics_count_runs_commits_and_requests(http: Http) -> None:
         ("GET", "/api/v1/runs/nothing", 404),
         ("GET", "/api/v1/runs/start", 405),
         ("PUT", "/api/v1/runs/start", 405),
-        ("HEAD", "/api/v1/runs/list", 405),
-        ("TRACE", "/api/v1/runs/list", 405),
+        ("HEAD", "/api/v1/runs/search", 405),
+        ("TRACE", "/api/v1/runs/search", 405),
     ],
 )
 async def test_what_no_route_takes_is_refused_as_json(
@@ -111,8 +111,8 @@ async def test_a_mistake_of_ours_is_logged_and_told_without_details(
     def broken(*_: Any) -> Any:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(runtime.engine.store, "list", broken)
-    status, answer = await http.post("/api/v1/runs/list", {})
+    monkeypatch.setattr(runtime.engine.store, "search", broken)
+    status, answer = await http.post("/api/v1/runs/search", {})
     assert (status, answer["error"]["status"]) == (500, "INTERNAL")
     assert "secret" not in answer["error"]["message"]
     assert "ZeroDivisionError" in caplog.text

@@ -50,7 +50,6 @@ GET POST /api/v1/runs/count
 GET POST /api/v1/runs/describe
 GET POST /api/v1/runs/follow
 GET POST /api/v1/runs/history
-GET POST /api/v1/runs/list
 GET POST /api/v1/runs/query
 GET POST /api/v1/runs/result
 POST     /api/v1/runs/signal
@@ -58,9 +57,7 @@ POST     /api/v1/runs/start
 POST     /api/v1/runs/start_batch
 POST     /api/v1/runs/start_together
 POST     /api/v1/runs/terminate
-GET POST /api/v1/runs/count_matching
 GET POST /api/v1/runs/search
-GET POST /api/v1/runs/tally
 GET POST /api/v1/runs/watch
 POST     /api/v1/tasks/complete
 POST     /api/v1/tasks/fail

@@ -73,7 +73,7 @@ async def test_bad_input_is_refused_by_name_and_nothing_is_stored(
     assert status == 400
     assert answer["error"]["status"] == "INVALID_ARGUMENT"
     assert says in answer["error"]["message"]
-    assert await http.ok("runs/list") == {"items": []}
+    assert (await http.ok("runs/search"))["runs"] == []
 
 
 @pytest.mark.feature("MS-20")
@@ -137,10 +137,11 @@ async def test_reading_operations_also_take_query_parameters(http: Http) -> None
     await http.ok("runs/result", run={"workflow_id": "s"})
     status, found = await http.get("/api/v1/runs/describe", **{"run.workflow_id": "s"})
     assert status == 200 and found["workflow_id"] == "s"
-    status, found = await http.get("/api/v1/runs/list", limit="1", status="COMPLETED")
-    assert status == 200 and [run["workflow_id"] for run in found["items"]] == ["s"]
-    status, found = await http.get("/api/v1/runs/list", limit="one")
-    assert status == 400 and "'limit'" in found["error"]["message"]
+    asked = {"page_size": "1", "narrowed.status": "COMPLETED"}
+    status, found = await http.get("/api/v1/runs/search", **asked)
+    assert status == 200 and [run["workflow_id"] for run in found["runs"]] == ["s"]
+    status, found = await http.get("/api/v1/runs/search", page_size="one")
+    assert status == 400 and "'page_size'" in found["error"]["message"]
     status, found = await http.get("/api/v1/runs/start", workflow="squares")
     assert status == 405
 
@@ -151,7 +152,7 @@ async def test_the_same_request_again_is_the_same_run(http: Http) -> None:
     first = await http.ok("runs/start", **body)
     again = await http.ok("runs/start", **body)
     assert again["run_id"] == first["run_id"]
-    assert await http.ok("runs/count") == {"count": 1}
+    assert (await http.ok("runs/count"))["count"] == 1
 
 
 @pytest.mark.feature("ID-11")
@@ -174,7 +175,7 @@ async def test_another_request_under_the_same_id_is_a_conflict(http: Http) -> No
     ours = other | {"request_id": "everact:run:mine"}
     status, found = await http.post("/api/v1/runs/start", ours)
     assert (status, found["error"]["status"]) == (400, "INVALID_ARGUMENT")
-    assert await http.ok("runs/count") == {"count": 1}
+    assert (await http.ok("runs/count"))["count"] == 1
 
 
 async def test_a_batch_answers_every_start_on_its_own(
@@ -207,18 +208,45 @@ async def test_runs_are_tallied_by_status_and_listed_by_how_their_id_begins(
     await http.ok("runs/start", workflow="breaks", workflow_id="b-1")
     await http.ok("runs/start", workflow="nobody_knows", workflow_id="b-2")
     await http.ok("runs/result", run={"workflow_id": "b-1"})
-    tally = {"counts": {"RUNNING": 3, "FAILED": 1}, "aside": 1}
-    assert await http.ok("runs/tally") == tally
-    assert await http.ok("runs/tally", id_prefix="a-") == {
-        "counts": {"RUNNING": 2},
-        "aside": 0,
-    }
-    assert await http.ok("runs/tally", workspace="b") == {"counts": {}, "aside": 0}
-    found = await http.ok("runs/list", id_prefix="a-")
-    assert [line["workflow_id"] for line in found["items"]] == ["a-2", "a-1"]
-    status, found = await http.get("/api/v1/runs/list", aside="true")
+    assert await tallied(http) == ({"running": 3, "failed": 1}, 1)
+    assert await tallied(http, id_prefix="a-") == ({"running": 2}, 0)
+    assert (await http.ok("runs/count", workspace="b"))["count"] == 0
+    found = await http.ok("runs/search", narrowed={"id_prefix": "a-"}, newest=True)
+    assert [line["workflow_id"] for line in found["runs"]] == ["a-2", "a-1"]
+    aside = {"narrowed.put_aside": "true"}
+    status, found = await http.get("/api/v1/runs/search", **aside)
     assert status == 200
-    assert [line["workflow_id"] for line in found["items"]] == ["b-2"]
+    assert [line["workflow_id"] for line in found["runs"]] == ["b-2"]
+
+
+async def tallied(http: Http, query: str = "", **by: Any) -> tuple[dict[str, int], int]:
+    """How many runs match by status, and how many of them are put aside."""
+    found = await http.ok("runs/count", query=query, narrowed=by, group_by="status")
+    groups = {group["value"]: group["count"] for group in found["groups"]}
+    assert found["count"] == sum(groups.values())
+    by |= {"put_aside": True}
+    aside = await http.ok("runs/count", query=query, narrowed=by, group_by="status")
+    return groups, aside["count"]
+
+
+@pytest.mark.feature("VS-11")
+async def test_the_newest_runs_come_page_by_page_whatever_became_of_them(
+    http: Http,
+) -> None:
+    for number in range(5):
+        await http.ok("runs/start", workflow="Basket", workflow_id=f"n-{number}")
+    await http.ok("runs/terminate", run={"workflow_id": "n-3"})
+    seen, asked = [], {"newest": True, "page_size": 2}
+    while True:
+        page = await http.ok("runs/search", **asked)
+        seen += [line["workflow_id"] for line in page["runs"]]
+        if not page["next_page_token"]:
+            break
+        asked["next_page_token"] = page["next_page_token"]
+    assert seen == ["n-4", "n-3", "n-2", "n-1", "n-0"]
+    del asked["newest"]  # the token is of another order
+    status, fault = await http.post("/api/v1/runs/search", asked)
+    assert status == 400 and "next_page_token" in fault["error"]["message"]
 
 
 @pytest.mark.feature("VS-07")
@@ -233,12 +261,8 @@ async def test_what_a_filter_finds_is_tallied_narrowed_and_shown_with_attributes
         await http.ok("runs/start", **start)
     await http.ok("runs/start", workflow="nobody_knows", workflow_id="b-1")
     query = "Shop = 'north' ORDER BY workflow_id"
-    assert await http.ok("runs/tally", query=query) == {
-        "counts": {"RUNNING": 2},
-        "aside": 1,
-    }
-    one = await http.ok("runs/tally", query=query, id_prefix="a-1")
-    assert one == {"counts": {"RUNNING": 1}, "aside": 0}
+    assert await tallied(http, query) == ({"running": 2}, 1)
+    assert await tallied(http, query, id_prefix="a-1") == ({"running": 1}, 0)
     for narrowed, expected in (
         ({}, ["a-1", "a-2"]),
         ({"id_prefix": "a-1"}, ["a-1"]),
@@ -253,7 +277,7 @@ async def test_what_a_filter_finds_is_tallied_narrowed_and_shown_with_attributes
     await http.ok("runs/terminate", run={"workflow_id": "b-1"})
     found = await http.ok("runs/search", query="PutAside IS NOT NULL")
     assert [run["workflow_id"] for run in found["runs"]] == ["a-2"]
-    listed = await http.ok("runs/list")
-    assert [line["attributes"] for line in listed["items"]] == [{}, shop, shop]
-    status, fault = await http.post("/api/v1/runs/tally", {"query": "Shop ="})
+    listed = await http.ok("runs/search", newest=True)
+    assert [line["attributes"] for line in listed["runs"]] == [{}, shop, shop]
+    status, fault = await http.post("/api/v1/runs/count", {"query": "Shop ="})
     assert status == 400 and "wrong at character 7" in fault["error"]["message"]

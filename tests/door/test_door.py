@@ -17,7 +17,8 @@ from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.records import StartOptions
 from everact.runtime.door import Callers, Door, NotYet, Scope
 from everact.runtime.operations.batches import StartRuns
-from everact.runtime.operations.runs import AwaitRun, DescribeRun, ListRuns, RunRef
+from everact.runtime.operations.runs import AwaitRun, DescribeRun, RunRef
+from everact.runtime.operations.searching import SearchRuns
 from everact.runtime.operations.starting import StartRun
 from everact.runtime.operations.tasks import CompleteTask, FailTask, TaskRef
 from everact.runtime.values.coded import OWN
@@ -80,7 +81,7 @@ async def test_what_a_caller_may_not_ask_is_refused_before_anything_happens(
         await door.call(elsewhere, basket("w"))
     assert refused.value.status is RPCStatus.NOT_FOUND
     everybody = door.caller(tokens.new(Scope.ADMIN))
-    assert await door.call(everybody, ListRuns(workspace="a")) == ()
+    assert (await door.call(everybody, SearchRuns(workspace="a"))).runs == ()
 
 
 async def test_an_id_beside_a_request_counts_only_where_it_has_none(
@@ -152,7 +153,8 @@ async def test_a_front_cannot_hand_over_a_pickle(
         await door.call(door.caller(None), asked(pickled(tag)))
     assert refused.value.status is RPCStatus.INVALID_ARGUMENT
     assert LOADED == []
-    assert await door.call(door.caller(None), ListRuns(workspace="a")) == ()
+    found = await door.call(door.caller(None), SearchRuns(workspace="a"))
+    assert found.runs == ()
 
 
 async def test_a_pickled_exception_comes_in_through_no_door(door: Door) -> None:

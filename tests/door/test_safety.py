@@ -15,8 +15,8 @@ import pytest
 
 from everact.runtime.door import Scope, TokenFile, callers
 from everact.runtime.door.tokens import PREFIX
-from everact.runtime.operations import runs
 from everact.runtime.operations.base import OPERATIONS
+from everact.runtime.operations.searching import SearchRuns
 from everact.runtime.operations.table import OPERATIONS as ALL
 from tests.control.garbage import RAW
 from tests.door.conftest import Tokens
@@ -33,7 +33,7 @@ EVERYBODY = {"user", "runner", "admin", "task"}
 MAY = {
     "engine.info": EVERYBODY,
     "engine.definitions": EVERYBODY,
-    "runs.list": EVERYBODY,
+    "runs.search": EVERYBODY,
     "runs.describe": EVERYBODY,
     "runs.result": EVERYBODY,
     "runs.query": EVERYBODY,
@@ -98,11 +98,11 @@ async def test_no_operation_is_reached_without_a_token_that_counts(
         "x" * 5_000,
         "*",
     ):
-        told = await front.ask("runs.list", {}, wrong)
+        told = await front.ask("runs.search", {}, wrong)
         assert told.status == "UNAUTHENTICATED", wrong
         assert "unknown, revoked or expired" in told.body["message"]
         assert wrong not in told.body["message"] or len(wrong) < 3
-    assert (await front.ask("runs.list", {}, right)).status == "OK"
+    assert (await front.ask("runs.search", {}, right)).status == "OK"
 
 
 @pytest.mark.feature("AU-01")
@@ -111,10 +111,10 @@ async def test_a_file_of_tokens_that_others_can_read_lets_nobody_in(
 ) -> None:
     token = tokens.new()
     tokens.file.path.chmod(0o644)
-    told = await front.ask("runs.list", {}, token)
+    told = await front.ask("runs.search", {}, token)
     assert told.status == "UNAVAILABLE"
     assert str(tokens.file.path.parent) not in told.body["message"]
-    assert (await front.ask("runs.list", {})).status == "UNAUTHENTICATED"
+    assert (await front.ask("runs.search", {})).status == "UNAUTHENTICATED"
 
 
 @pytest.mark.parametrize("name", ["runs.nothing", "nothing", "runs", "runs.start.x"])
@@ -140,7 +140,7 @@ REACHING: list[tuple[str, dict[str, Any]]] = [
     ("runs.result", {"run": REF, "wait": 0}),
     ("runs.follow", {"run": REF}),
     ("runs.watch", {"workspace": "b"}),
-    ("runs.list", {"workspace": "b"}),
+    ("runs.search", {"workspace": "b"}),
     ("runs.count", {"workspace": "b"}),
     ("runs.start_batch", {"starts": [{"workflow": "Basket", "workspace": "b"}]}),
     ("events.push", {"key": "k", "workspace": "b"}),
@@ -214,7 +214,7 @@ async def test_hostile_bodies_are_refused_and_leave_nothing(
         sent = b"[]" if body == [] else body
         told = await front.ask("runs.start", sent, token)
         assert told.status == "INVALID_ARGUMENT", body
-    assert (await front.ask("runs.list", {}, token)).body == {"items": []}
+    assert (await front.ask("runs.search", {}, token)).body["runs"] == []
     coded = {"$encoded": "x", "data": ""}
     for args in ([coded], [{"$python": "os.system"}]):
         await front.ask("runs.start", {"workflow": "echo", "args": args}, token)
@@ -230,7 +230,7 @@ async def test_a_request_beyond_the_limit_is_refused_and_the_next_is_answered(
     told = await front.ask("runs.start", start, token)
     assert told.status == "INVALID_ARGUMENT"
     assert told.body["message"] == f"the body is larger than {LARGEST} bytes"
-    assert (await front.ask("runs.list", {}, token)).body == {"items": []}
+    assert (await front.ask("runs.search", {}, token)).body["runs"] == []
     start["args"] = ["x" * (LARGEST // 2)]
     assert (await front.ask("runs.start", start, token)).status == "OK"
 
@@ -275,7 +275,7 @@ async def test_a_request_under_a_known_id_is_not_carried_out_again(
     put = {"run": {"workflow_id": "one"}, "name": "put", "request_id": "r"}
     told = await front.ask("runs.signal", put, token)
     assert told.body["type"] == "RequestIdReused"
-    assert (await front.ask("runs.count", {}, token)).body == {"count": 1}
+    assert (await front.ask("runs.count", {}, token)).body["count"] == 1
 
 
 @pytest.mark.feature("ID-11")
@@ -340,7 +340,7 @@ async def test_an_engine_that_is_closed_takes_nothing_more(
 ) -> None:
     token = tokens.new()
     monkeypatch.setattr(front.runtime.engine, "stopping", True)
-    for operation in ("runs.list", "runs.start", "runs.watch"):
+    for operation in ("runs.search", "runs.start", "runs.watch"):
         told = await front.ask(operation, {"workflow": "echo"}, token)
         assert told.status == "UNAVAILABLE"
         assert told.body["message"] == "the runtime is closed or closing; ask again"
@@ -355,11 +355,11 @@ async def test_a_fault_of_ours_is_told_without_details(
     async def broken(*_: Any) -> None:
         raise ZeroDivisionError("a mistake of ours")
 
-    row = OPERATIONS[runs.ListRuns]._replace(handler=broken)
-    monkeypatch.setitem(OPERATIONS, runs.ListRuns, row)
+    row = OPERATIONS[SearchRuns]._replace(handler=broken)
+    monkeypatch.setitem(OPERATIONS, SearchRuns, row)
     token = tokens.new()
     with caplog.at_level(logging.ERROR):
-        told = await front.ask("runs.list", {}, token)
+        told = await front.ask("runs.search", {}, token)
     assert told.status == "INTERNAL"
     assert "mistake" not in told.body["message"]
     assert "ZeroDivisionError: a mistake of ours" in caplog.text

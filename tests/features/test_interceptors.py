@@ -38,6 +38,7 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime.operations import runs
+from everact.runtime.operations.searching import SearchRuns
 from everact.runtime.operations.starting import StartRun
 from tests.features.conftest import Site
 from tests.features.stage import note, stage
@@ -277,7 +278,7 @@ async def test_every_operation_passes_through(site: Site) -> None:
         "runs.describe",
         "runs.history",
         "runs.search",
-        "runs.count_matching",
+        "runs.count",
         "runs.signal",
         "runs.result",
         "runs.start",
@@ -332,8 +333,8 @@ async def test_a_second_client_has_its_own_converter_and_interceptors(
         twin = Client(**second.config())
         assert twin.config() == second.config()
         assert twin.interceptors == second.interceptors
-        raw: Any = runs.ListRuns(workspace="b")
-        assert len(await twin.workflow_service.call(raw)) == 1
+        raw = SearchRuns(workspace="b")
+        assert len((await twin.workflow_service.call(raw)).runs) == 1
     names = [line.split()[0] for line in seen if "before" in line]
     assert names == ["second", "first", "second"]
 

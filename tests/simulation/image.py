@@ -17,7 +17,6 @@ from everact.runtime.store import catalogue
 from everact.runtime.store.base import (
     CheckpointRow,
     JournalRow,
-    RunFilter,
     RunRow,
     Stored,
     Write,
@@ -225,16 +224,6 @@ class Image:
         """Journal rows after a place."""
         rows = self.journal.get(key, {})
         return [rows[place] for place in sorted(rows) if place > after][:limit]
-
-    def listed(self, chosen: RunFilter, after: int | None, limit: int) -> list[RunRow]:
-        """Runs that match, newest first."""
-        wanted = {k: v for k, v in chosen._asdict().items() if v is not None}
-        return [
-            replace(row)
-            for key, row in sorted(self.runs.items(), reverse=True)
-            if (after is None or key < after)
-            and all(getattr(row, name) == value for name, value in wanted.items())
-        ][:limit]
 
     def _orphans(self) -> list[int]:
         return sorted(

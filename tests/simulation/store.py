@@ -18,7 +18,6 @@ from everact.runtime.store.base import (
     JournalRow,
     Opened,
     Outcome,
-    RunFilter,
     RunRow,
     Search,
     Stored,
@@ -188,13 +187,13 @@ class MemoryStore:
     def history(self, key: int, after: tuple[int, int], limit: int) -> list[JournalRow]:
         return self.image.history(key, after, limit)
 
-    def list(self, chosen: RunFilter, after: int | None, limit: int) -> list[RunRow]:
-        return self.image.listed(chosen, after, limit)
+    def runs(self, keys: Sequence[int]) -> list[RunRow]:
+        raise NotImplementedError("no scene watches runs")
 
     def search(self, wanted: Search) -> Hits:
         raise NotImplementedError("no scene lists runs")
 
-    def tally(self, wanted: Search) -> Groups:
+    def count(self, wanted: Search) -> Groups:
         raise NotImplementedError("no scene counts runs")
 
     def retire(self, closed_before: float | None, now: float, limit: int) -> int:

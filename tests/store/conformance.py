@@ -15,12 +15,14 @@ import pytest
 import pytest_asyncio
 
 from everact.runtime import RunStatus, StoreError
+from everact.runtime.filters.parsing import parse
+from everact.runtime.operations.searching import Narrowed, narrowed
 from everact.runtime.store.base import (
     CheckpointRow,
     JournalRow,
     Remembered,
-    RunFilter,
     RunRow,
+    Search,
     Store,
     Stored,
     Write,
@@ -78,6 +80,21 @@ async def commit(store: Store, *writes: Write) -> list[BaseException | None]:
     return outcome or [None] * len(writes)
 
 
+def newest(text: str = "", workspace: str = "default", **by: Any) -> Search:
+    """A search for the newest runs, narrowed."""
+    chosen = narrowed(parse(text), Narrowed(**by))
+    return Search(workspace, chosen, {}, newest=True)
+
+
+def keys_of(
+    store: Store, after: int | None = None, limit: int = 9, **by: Any
+) -> list[int]:
+    """The keys of a page of the newest runs."""
+    place = None if after is None else (after,)
+    wanted = newest(**by)._replace(after=place, limit=limit)
+    return [hit.run.key for hit in store.search(wanted)]
+
+
 class StoreConformance:
     """The promises of the port."""
 
@@ -100,7 +117,7 @@ class StoreConformance:
         assert made.open() == (0, True, 1, None)
         assert made.load(1) is None
         assert made.find("default", "wf-1") is None
-        assert made.list(RunFilter(), None, 10) == []
+        assert made.search(newest()) == []
         made.close(clean=True)
 
     async def test_what_was_committed_is_loaded(self, store: Store) -> None:
@@ -196,7 +213,7 @@ class StoreConformance:
         ]
         assert outcome[1] is not None
         assert outcome[1].__cause__ is not None
-        assert [r.key for r in store.list(RunFilter(), None, 9)] == [11, 10, 1]
+        assert keys_of(store) == [11, 10, 1]
         assert store.load(1) == Stored(run(1), None, [row(1)])
         assert await commit(store, start(12)) == [None]
 
@@ -423,20 +440,24 @@ class StoreConformance:
         )
 
         def keys(after: int | None = None, limit: int = 9, **chosen: Any) -> list[int]:
-            return [r.key for r in store.list(RunFilter(**chosen), after, limit)]
+            return keys_of(store, after, limit, **chosen)
 
         assert keys() == [4, 3, 1]
         assert keys(workspace="team") == [2]
-        assert keys(name="a") == [4, 1]
+        assert keys(workflow="a") == [4, 1]
         assert keys(queue="q") == [1]
         assert keys(status=RunStatus.COMPLETED) == [4]
         assert keys(status=RunStatus.RUNNING) == [3, 1]
         assert keys(workflow_id="wf-3") == [3]
-        assert keys(parent_key=1) == [3]
-        assert keys(name="a", status=RunStatus.RUNNING) == [1]
+        assert keys(workflow="a", status=RunStatus.RUNNING) == [1]
         assert keys(limit=2) == [4, 3]
         assert keys(after=3) == [1]
         assert keys(after=1) == []
+
+    async def test_runs_are_read_by_their_keys(self, store: Store) -> None:
+        await commit(store, start(1), start(2, name="b"), start(3))
+        assert store.runs([3, 9, 2]) == [run(3), run(2, name="b")]
+        assert store.runs([]) == []
 
     async def test_lists_are_filtered_by_what_an_id_begins_with(
         self, store: Store
@@ -449,14 +470,14 @@ class StoreConformance:
         )
 
         def keys(**chosen: Any) -> list[int]:
-            return [r.key for r in store.list(RunFilter(**chosen), None, 9)]
+            return keys_of(store, **chosen)
 
         assert keys(id_prefix="50%_") == [2, 1]
         assert keys(id_prefix="50") == [3, 2, 1]
         assert keys(id_prefix="") == [3, 2, 1]
         assert keys(id_prefix="0%") == []
-        assert keys(aside=True) == [2]
-        assert keys(id_prefix="50x", aside=True) == []
+        assert keys(put_aside=True) == [2]
+        assert keys(id_prefix="50x", put_aside=True) == []
 
     async def test_runs_are_counted_by_status(self, store: Store) -> None:
         await commit(
@@ -468,14 +489,15 @@ class StoreConformance:
             close(4),
         )
 
-        def tally(*chosen: Any) -> list[str]:
-            return sorted(store.select("tally_runs", *chosen))
+        def count(**by: Any) -> list[tuple[Any, int]]:
+            return sorted(store.count(newest("GROUP BY status", **by)))
 
-        assert tally("default", None, None, None) == ["0 2 1", "1 1 0"]
-        assert tally("team", None, None, None) == ["0 1 0"]
-        assert tally("default", "b", None, None) == ["0 1 1"]
-        assert tally("default", None, None, "b-") == ["0 1 1"]
-        assert tally("nowhere", None, None, None) == []
+        assert count() == [(0, 2), (1, 1)]
+        assert count(put_aside=True) == [(0, 1)]
+        assert count(workspace="team") == [(0, 1)]
+        assert count(workflow="b") == [(0, 1)]
+        assert count(id_prefix="b-", put_aside=True) == [(0, 1)]
+        assert count(workspace="nowhere") == []
 
     # -- request IDs -------------------------------------------------------------------
 
@@ -530,7 +552,7 @@ class StoreConformance:
         assert store.retire(NOW - 5, NOW, 99) == 1
         assert store.load(1) is None
         assert store.history(1, (-1, -1), 9) == []
-        assert [r.key for r in store.list(RunFilter(), None, 9)] == [3, 2]
+        assert keys_of(store) == [3, 2]
         assert store.retire(NOW - 5, NOW, 99) == 0
 
     async def test_retention_takes_a_few_at_a_time_oldest_first(
@@ -539,7 +561,7 @@ class StoreConformance:
         for key in range(1, 6):
             await commit(store, start(key), close(key, at=NOW - key))
         assert store.retire(NOW, NOW, 2) == 2
-        assert [r.key for r in store.list(RunFilter(), None, 9)] == [3, 2, 1]
+        assert keys_of(store) == [3, 2, 1]
         assert store.retire(NOW, NOW, 9) == 3
 
     async def test_old_events_that_have_reached_everybody_are_deleted_too(

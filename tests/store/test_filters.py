@@ -54,7 +54,7 @@ def nested(leaf: str) -> str:
 )
 def test_the_largest_filters_are_taken(store: SqliteStore, text: str) -> None:
     read = parse(text)
-    assert store.tally(Search("default", read, DECLARED)) == [(None, 0)]
+    assert store.count(Search("default", read, DECLARED)) == [(None, 0)]
     usual: tuple[Any, ...] = (1, 2.0, 3.0, 4)
     for after in (None, usual):
         assert store.search(Search("default", read, DECLARED, after)) == []

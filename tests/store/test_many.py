@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from everact.runtime.core.statuses import RunStatus
 from everact.runtime.filters.parsing import parse
+from everact.runtime.operations.searching import Narrowed, narrowed
 from everact.runtime.store import sqlite_filters
 from everact.runtime.store.base import Hit, Search
 from everact.runtime.store.sqlite import SqliteStore
@@ -117,16 +119,34 @@ def test_what_few_runs_have_is_looked_up(
 def test_counts_read_an_index_and_no_row(
     store: SqliteStore, text: str, most: int
 ) -> None:
-    assert sum(count for _, count in store.tally(wanted(text))) == most
-    found = plan(store, [sqlite_filters.tally(wanted(text), store._count)])
+    assert sum(count for _, count in store.count(wanted(text))) == most
+    found = plan(store, [sqlite_filters.count(wanted(text), store._count)])
     assert "SCAN runs" not in found
     assert "COVERING INDEX runs_listed (workspace=?" in found or "PRIMARY KEY" in found
 
 
-def test_the_tallies_of_the_dashboard_read_that_index(store: SqliteStore) -> None:
-    for name, given in (("tally_runs", [None] * 3), ("count_runs", [None] * 4)):
-        steps = store._reading.execute(
-            f"explain query plan {store._sql[name]}", ("default", *given)
-        ).fetchall()
-        assert any("runs_listed" in step[3] for step in steps)
-    assert store.select("count_runs", "default", 2, None, None, None) == [2000]
+def test_the_counts_of_the_dashboard_read_that_index(store: SqliteStore) -> None:
+    for narrow, expected in (
+        (Narrowed(), MANY),
+        (Narrowed(workflow="import_3"), 14_286),
+        (Narrowed(status=RunStatus.FAILED), 2000),
+        (Narrowed(put_aside=True), 0),
+    ):
+        chosen = narrowed(parse("GROUP BY status"), narrow)
+        search = wanted("")._replace(filter=chosen)
+        found = plan(store, [sqlite_filters.count(search, store._count)])
+        assert "runs_listed" in found
+        assert sum(count for _, count in store.count(search)) == expected
+
+
+def test_the_newest_runs_are_read_along_their_keys(store: SqliteStore) -> None:
+    search = wanted("")._replace(newest=True, limit=3)
+    found = plan(store, sqlite_filters.page(search, store._count))
+    assert "SCAN runs" in found or "SEARCH runs USING INTEGER PRIMARY KEY" in found
+    assert "TEMP B-TREE" not in found
+    keys = []
+    for _ in range(2):
+        page = store.search(search)
+        keys += [run.key for run, _ in page]
+        search = search._replace(after=page[-1].place)
+    assert keys == [*range(keys[0], keys[0] - 6, -1)]

@@ -24,7 +24,7 @@ from everact.runtime import (
     StoreTooNew,
 )
 from everact.runtime.store import catalogue
-from everact.runtime.store.base import RunFilter, Store
+from everact.runtime.store.base import Store
 from everact.runtime.store.keyfile import key_id
 from everact.runtime.store.sqlite import SqliteStore
 from tests.store.conformance import (
@@ -470,18 +470,6 @@ async def test_commits_are_made_off_the_loop(path: Path) -> None:
     order.append("committed")
     assert order == ["the loop went on", "committed"]
     store.close(clean=True)
-
-
-async def test_a_page_of_runs_is_read_without_sorting_all_of_them(path: Path) -> None:
-    await filled(path)
-    connection = sqlite3.connect(path)
-    given = {**RunFilter()._asdict(), "after": 2**62, "limit": 100}
-    query = catalogue.queries("sqlite")["list"]
-    plan = connection.execute(f"explain query plan {query}", given).fetchall()
-    connection.close()
-    assert [line[-1] for line in plan] == [
-        "SEARCH runs USING INTEGER PRIMARY KEY (rowid<?)"
-    ]
 
 
 @pytest.mark.parametrize(

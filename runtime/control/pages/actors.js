@@ -41,11 +41,12 @@ class EnginePage {
       const { workspace } = access;
       const [{ keys }, running, builds] = await Promise.all([
         ask("search_attributes/list", { workspace }, { signal }),
-        Promise.all(queues.map((queue) => ask("runs/count", { queue, status: "RUNNING", workspace }, { signal }))),
+        ask("runs/count", { workspace, narrowed: { status: "RUNNING" }, group_by: "queue" }, { signal }),
         Promise.all(queues.map((queue) => ask("versions/get", { queue, workspace }, { signal }))),
       ]);
       this.showKeys(keys);
-      this.showWorkers(engine.workers, queues.map((queue, at) => ({ queue, running: running[at].count, sets: builds[at].sets })));
+      const runningOn = new Map(running.groups.map(({ value, count }) => [value, count]));
+      this.showWorkers(engine.workers, queues.map((queue, at) => ({ queue, running: runningOn.get(queue) ?? 0, sets: builds[at].sets })));
     } catch (error) {
       told.push(error);
     }

@@ -1,9 +1,9 @@
 // The list of runs: one page of it, kept live by the stream of changes.
 //
-// Only the page that is shown is in the document, however many runs there are. Older
-// pages are reached by the key of the last run, or by the token that came with it where
-// there is a filter; the way back is remembered in `trail`. Only the engine knows which
-// runs a filter finds: so a filtered page is read again when any run changes.
+// Only the page that is shown is in the document, however many runs there are. Other
+// pages are reached by the token that came with one; the way back is remembered in
+// `trail`. Only the engine knows which runs a filter finds: so a filtered page is read
+// again when any run changes, and any other when new runs have pushed others off it.
 
 import { access, ask, follow } from "./api.js";
 import { Filter } from "./filter.js";
@@ -58,7 +58,7 @@ class RunList {
       prefix: query.get("prefix") ?? "",
       filter: query.get("filter") ?? "",
       size: SIZES.includes(size) ? size : "",
-      after: (query.get("filter") ? /^[\w-]+$/ : /^\d+$/).test(query.get("after") ?? "") ? query.get("after") : "",
+      after: /^[\w-]+$/.test(query.get("after") ?? "") ? query.get("after") : "",
       from: /^\d+$/.test(query.get("from") ?? "") ? query.get("from") : "",
     };
   }
@@ -163,17 +163,19 @@ class RunList {
 
   // -- a page ----------------------------------------------------------------------
 
-  filter() {
-    const { workflow, queue, prefix } = this.asked;
+  /** What the runs of any status must be; with `narrowed`, those that are shown. */
+  wanted(narrowed = {}) {
+    const { workflow, queue, prefix, filter } = this.asked;
     return {
-      workspace: access.workspace, workflow: workflow || null, queue: queue || null, id_prefix: prefix || null,
+      workspace: access.workspace, query: filter,
+      narrowed: { workflow: workflow || null, queue: queue || null, id_prefix: prefix || null, ...narrowed },
     };
   }
 
   async load({ quietly = false } = {}) {
     const turn = (this.turn = Symbol());
     try {
-      const items = await (this.asked.filter ? this.search() : this.list());
+      const items = await this.search();
       if (turn !== this.turn) return;
       put(this.told);
       this.box.refused(null);
@@ -195,26 +197,12 @@ class RunList {
     }
   }
 
-  async list() {
-    const { status, after } = this.asked;
-    const { items } = await ask("runs/list", {
-      ...this.filter(), aside: status === "ASIDE",
-      status: status && status !== "ASIDE" ? status : null,
-      after: after ? Number(after) : null, limit: this.size + 1,
-    }, { signal: this.signal });
-    this.more = items.length > this.size;
-    this.next = String(items[this.size - 1]?.key ?? "");
-    return items.slice(0, this.size);
-  }
-
   async search() {
     const { status, after, filter } = this.asked;
-    const { workspace, ...narrowed } = this.filter();
+    const narrowed = status === "ASIDE" ? { put_aside: true } : { status: status || null };
     const begun = performance.now();
     const found = await ask("runs/search", {
-      workspace, query: filter,
-      narrowed: { ...narrowed, put_aside: status === "ASIDE", status: status && status !== "ASIDE" ? status : null },
-      page_size: this.size, next_page_token: after,
+      ...this.wanted(narrowed), newest: !filter, page_size: this.size, next_page_token: after,
     }, { signal: this.signal });
     this.searching = performance.now() - begun;
     this.next = found.next_page_token;
@@ -258,7 +246,7 @@ class RunList {
     if (this.going) return; // the rows are not yet those that were asked for
     const { after } = this.asked;
     const from = Number(this.asked.from || 0);
-    const beyond = this.asked.filter === "" || this.total === undefined || this.total > from + this.rows.size;
+    const beyond = this.total === undefined || this.total > from + this.rows.size;
     const parts = [];
     if (after) parts.push(this.link(this.asked.filter ? "First" : "Newest", { after: "", from: "" }));
     if (trail.has(after)) {
@@ -286,15 +274,15 @@ class RunList {
     const begun = performance.now();
     const { filter } = this.asked;
     try {
-      const found = await ask("runs/tally", { ...this.filter(), query: filter }, { signal: this.signal });
+      const [every, aside] = await Promise.all([{}, { put_aside: true }].map((narrowed) =>
+        ask("runs/count", { ...this.wanted(narrowed), group_by: "status" }, { signal: this.signal })));
       this.counting = performance.now() - begun;
       if (filter !== this.asked.filter) return;
-      this.counts = { ...found.counts, ASIDE: found.aside };
+      const named = every.groups.map(({ value, count }) => [value.toUpperCase(), count]);
+      this.counts = { ...Object.fromEntries(named), ASIDE: aside.count, "": every.count };
     } catch {
       return; // the list tells what is wrong
     }
-    const all = Object.entries(this.counts).reduce((sum, [name, n]) => sum + (name === "ASIDE" ? 0 : n), 0);
-    this.counts[""] = all;
     this.total = this.counts[this.asked.status] ?? 0;
     this.showChips();
     this.showPager();
@@ -321,7 +309,7 @@ class RunList {
     this.watching?.abort();
     const watching = (this.watching = new AbortController());
     this.signal.addEventListener("abort", () => watching.abort());
-    const { workspace, workflow, queue } = this.filter();
+    const { workspace, narrowed: { workflow, queue } } = this.wanted();
     try {
       await follow("runs/watch", { workspace, workflow, queue },
         (item) => {
@@ -349,9 +337,8 @@ class RunList {
     }
     if (fresh.length) {
       const items = [...fresh.reverse(), ...[...this.rows.values()].map((row) => row.item)];
-      this.more ||= items.length > this.size;
-      this.next = String(items.slice(0, this.size).at(-1).key);
       this.show(items.slice(0, this.size));
+      if (items.length > this.size) this.again(); // for the token of the next page
     }
     this.tally();
   }

@@ -145,10 +145,8 @@ class Events(Part):
         await self._write(then)
 
     async def _write(self, *also: Statement) -> None:
-        write = Write(None, _settled, also=also)
-        write.effects = written = self._host.loop.create_future()
-        self._host.commits.add(write)
-        await written
+        _, saved = self._host.commits.save(*also)
+        await saved
 
     def genuine(self, rows: Iterable[Any]) -> Iterator[UserEvent]:
         """Stored events. What was not written here is left out, and told."""
@@ -440,10 +438,3 @@ def _no_matter(_: Write, __: BaseException | None) -> None:
 
 def _signing(event: UserEvent, seal: Seal) -> Statement:
     return "sign_event", (event.code(seal), event.seq)
-
-
-def _settled(write: Write, error: BaseException | None) -> None:
-    if error is None:
-        reply(write.effects, None)
-    else:
-        fail(write.effects, error)

@@ -28,9 +28,8 @@ from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.host import Host, Run
 from everact.runtime.engine.loading import closing_of
 from everact.runtime.engine.parts.base import Part
-from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.errors import RPCError, ScheduleAlreadyRunning, StoreTampered
-from everact.runtime.store.base import Remembered, RunRow, Statement, Write
+from everact.runtime.store.base import Remembered, RunRow, Write
 
 logger = logging.getLogger("everact.engine")
 
@@ -319,8 +318,8 @@ class Schedules(Part):
                 running = self.read(place).running
             except (StoreTampered, msgspec.ValidationError):
                 running = ()
-            write, saved = self._write((("delete_schedule", place),), request)
-            self._host.commits.add(write)
+            gone = ("delete_schedule", place)
+            _, saved = self._host.commits.save(gone, request=request)
             await saved
             for taken in running:
                 self.watched.pop(taken.run_id, None)
@@ -333,8 +332,7 @@ class Schedules(Part):
         sealed = engine.seal.schedule(*place, schedules.encode(schedule))
         next_at = schedule.next_at()
         row = (*place, next_at, len(schedule.running), sealed)
-        write, saved = self._write((("put_schedule", row),), request)
-        engine.commits.add(write)
+        write, saved = engine.commits.save(("put_schedule", row), request=request)
         for order in orders:
             if isinstance(order, Begin):
                 self.watched[order.taken.run_id] = place
@@ -362,19 +360,6 @@ class Schedules(Part):
         )
         chain = (schedule.workspace, taken.workflow_id, taken.run_id)
         self._end(chain, event, write)
-
-    def _write(
-        self, also: tuple[Statement, ...], request: Remembered | None
-    ) -> tuple[Write, "asyncio.Future[None]"]:
-        saved: asyncio.Future[None] = self._host.loop.create_future()
-
-        def done(_: Write, error: BaseException | None) -> None:
-            if error is None:
-                reply(saved, None)
-            else:
-                fail(saved, error)
-
-        return Write(None, done, also=also, request=request), saved
 
     def _opened(self, place: Place, sealed: bytes) -> Schedule:
         return schedules.decode(self._host.seal.open_schedule(*place, sealed))

@@ -101,7 +101,9 @@ class Versions(Part):
                 raise RPCError(f"queue {queue!r}: {refused}", status) from None
             if after != before:
                 try:
-                    await self._store((workspace, queue, _encode(after)))
+                    row = workspace, queue, _encode(after)
+                    _, saved = self._host.commits.save(("put_version_sets", row))
+                    await saved
                 except StoreError:
                     if not self._host.stopping:
                         self._read()  # it may be there all the same
@@ -110,21 +112,6 @@ class Versions(Part):
                 self._sets[workspace, queue] = after
                 self._changed(queue)
             return after
-
-    async def _store(self, row: tuple[str, str, bytes]) -> None:
-        stored = self._host.loop.create_future()
-
-        def done(_: Write, error: BaseException | None) -> None:
-            if stored.done():
-                return
-            if error is None:
-                stored.set_result(None)
-            else:
-                stored.set_exception(error)
-
-        write = Write(None, done, also=(("put_version_sets", row),))
-        self._host.commits.add(write)
-        await stored
 
     # -- whose code a run has --------------------------------------------------------
 

@@ -26,7 +26,7 @@ from everact.runtime.engine.host import Host, Run, Writes
 from everact.runtime.engine.parts.base import Part
 from everact.runtime.errors import RPCError
 from everact.runtime.store import searching
-from everact.runtime.store.base import Statement, Write
+from everact.runtime.store.base import Statement
 
 _FAR = sys.float_info.max
 _FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0
@@ -138,19 +138,9 @@ class Visibility(Part):
         return None
 
     async def _write(self, statements: list[Statement]) -> None:
-        reply: asyncio.Future[None] = self._host.loop.create_future()
-
-        def done(_: Write, error: BaseException | None) -> None:
-            if reply.done():
-                return
-            if error is None:
-                reply.set_result(None)
-            else:
-                reply.set_exception(error)
-
         self._host.check_open()
-        self._host.commits.add(Write(None, done, also=tuple(statements)))
-        await asyncio.shield(reply)
+        _, saved = self._host.commits.save(*statements)
+        await asyncio.shield(saved)
 
     # -- attributes of runs -----------------------------------------------------------
 

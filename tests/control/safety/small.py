@@ -19,7 +19,8 @@ from everact.runtime.door.callers import Callers
 from everact.runtime.door.rights import check_workspaces
 from everact.runtime.door.tokens import Scope, TokenFile
 from everact.runtime.operations.access import Access
-from everact.runtime.operations.runs import DescribeRun, ListRuns, RunRef
+from everact.runtime.operations.runs import DescribeRun, RunRef
+from everact.runtime.operations.searching import SearchRuns
 
 
 class Small(NamedTuple):
@@ -69,7 +70,7 @@ async def small(folder: Path, **settings: Any) -> AsyncIterator[Small]:
         return _answered(request, message, Access.READ)
 
     async def listed(request: web.Request) -> web.Response:
-        message = msgspec.json.decode(await request.read(), type=ListRuns)
+        message = msgspec.json.decode(await request.read(), type=SearchRuns)
         return _answered(request, message, Access.READ)
 
     async def info(request: web.Request) -> web.Response:
@@ -93,8 +94,8 @@ async def small(folder: Path, **settings: Any) -> AsyncIterator[Small]:
         add("GET", "/static/app.js", script),
     ]
     access = {
-        add("GET", "/api/v1/runs/list", plain): Access.READ,
-        add("POST", "/api/v1/runs/list", listed): Access.READ,
+        add("GET", "/api/v1/runs/search", plain): Access.READ,
+        add("POST", "/api/v1/runs/search", listed): Access.READ,
         add("POST", "/api/v1/runs/describe", describe): Access.READ,
         add("POST", "/api/v1/runs/start", plain): Access.WRITE,
         add("POST", "/api/v1/tasks/report", plain): Access.WORK,

@@ -166,12 +166,12 @@ async def test_metrics_and_the_document_are_for_every_token(
 async def test_refused_requests_are_counted_by_route_and_not_by_what_was_typed(
     site: Site,
 ) -> None:
-    for path in ("/nowhere", "/api/v1/runs/list"):
+    for path in ("/nowhere", "/api/v1/runs/search"):
         await ask(site.port, "GET", path)
     token = site.token()
     text = (await ask(site.port, "GET", "/metrics", token=token)).body.decode()
     label = 'method="GET",route="%s",status="401"'
-    assert label % "/api/v1/runs/list" in text
+    assert label % "/api/v1/runs/search" in text
     assert label % "unknown" in text
     assert "nowhere" not in text
 
@@ -201,7 +201,7 @@ async def test_a_runner_may_look_but_not_start(site: Site) -> None:
     start = {"workflow": "squares", "args": [3]}
     answer = await site.post("/api/v1/runs/start", start, token)
     assert (answer.status, answer.error["status"]) == (403, "PERMISSION_DENIED")
-    listed = await site.post("/api/v1/runs/list", {}, token)
+    listed = await site.post("/api/v1/runs/search", {}, token)
     assert (listed.status, b"squares" in listed.body) == (200, False)
 
 
@@ -230,7 +230,7 @@ async def test_a_run_of_another_workspace_is_as_if_it_did_not_exist(
             answer = await site.post(f"/api/v1/runs/{verb}", {"run": ref} | more, ours)
             assert answer.status == 404, verb
             assert answer.error["message"] == f"no workspace {workspace!r} is known"
-    for verb in ("list", "count", "watch"):
+    for verb in ("search", "count", "watch"):
         answer = await site.post(f"/api/v1/runs/{verb}", {"workspace": "b"}, ours)
         assert answer.status == 404
     ref = {"workflow_id": "w", "workspace": "b"}
@@ -267,7 +267,7 @@ async def test_an_engine_in_memory_is_served_to_this_machine() -> None:
     async with Runtime(":memory:", registry=REGISTRY) as runtime:
         assert runtime.database_file is None
         async with Control(runtime, "127.0.0.1:0") as control:
-            answer = await ask(control.port, "POST", "/api/v1/runs/list", body=b"{}")
+            answer = await ask(control.port, "POST", "/api/v1/runs/search", body=b"{}")
             assert answer.status == 200
 
 

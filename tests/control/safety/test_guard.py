@@ -24,7 +24,7 @@ ROUTES = [
     ("GET", "/healthz"),
     ("GET", "/"),
     ("GET", "/static/app.js"),
-    ("GET", "/api/v1/runs/list"),
+    ("GET", "/api/v1/runs/search"),
     ("GET", "/api/v1/runs/events"),
     ("POST", "/api/v1/runs/start"),
     ("GET", "/nowhere"),
@@ -141,7 +141,7 @@ async def test_a_link_from_elsewhere_leads_to_the_page_but_not_to_data(
 ) -> None:
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
     assert (await ask(open_site.port, "GET", "/", link)).status == 200
-    answer = await ask(open_site.port, "GET", "/api/v1/runs/list", link)
+    answer = await ask(open_site.port, "GET", "/api/v1/runs/search", link)
     assert answer.status == 403
 
 
@@ -189,17 +189,17 @@ async def test_a_method_cannot_be_smuggled_in_a_header(guarded: Small) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/api/v1/runs/list",
+        "/api/v1/runs/search",
         "/api/v1/runs/events",
         "/runs/a",
         "/nowhere",
         # Not the open routes, only spelled like them.
         "/healthz/",
         "/healthz/x",
-        "/healthz/../api/v1/runs/list",
-        "/healthz/..%2fapi/v1/runs/list",
-        "/healthz%2f..%2fapi/v1/runs/list",
-        "/healthz;/api/v1/runs/list",
+        "/healthz/../api/v1/runs/search",
+        "/healthz/..%2fapi/v1/runs/search",
+        "/healthz%2f..%2fapi/v1/runs/search",
+        "/healthz;/api/v1/runs/search",
         "/%2e/healthz",
         "/./healthz",
         "//healthz",
@@ -207,25 +207,25 @@ async def test_a_method_cannot_be_smuggled_in_a_header(guarded: Small) -> None:
         "/healthz%00",
         "/healthz%20",
         "/HEALTHZ",
-        "/api/v1/runs/list/healthz",
-        "/api/v1/runs/list;/healthz",
-        "/api/v1/runs/list?/healthz",
-        "/api/v1/runs/list?path=/healthz",
-        "/api/v1/runs/list%3f/healthz",
-        "/api/v1/runs/list%23/healthz",
+        "/api/v1/runs/search/healthz",
+        "/api/v1/runs/search;/healthz",
+        "/api/v1/runs/search?/healthz",
+        "/api/v1/runs/search?path=/healthz",
+        "/api/v1/runs/search%3f/healthz",
+        "/api/v1/runs/search%23/healthz",
         "/runs/%2fhealthz",
         "/runs//healthz",
         "/runs/healthz",
         "/runs/a/../../healthz/../runs/a",
         "/static/",
         "/static/other.js",
-        "/static/../api/v1/runs/list",
-        "/static/%2e%2e/api/v1/runs/list",
-        "/static/app.js/../../api/v1/runs/list",
-        "/api/v1/runs/list/static/app.js",
-        "/api/v1/runs/list.js",
+        "/static/../api/v1/runs/search",
+        "/static/%2e%2e/api/v1/runs/search",
+        "/static/app.js/../../api/v1/runs/search",
+        "/api/v1/runs/search/static/app.js",
+        "/api/v1/runs/search.js",
         "/index.html",
-        "/readyz/..;/api/v1/runs/list",
+        "/readyz/..;/api/v1/runs/search",
         "/\\healthz",
     ],
 )
@@ -250,7 +250,7 @@ PIECES = [
     "api",
     "v1",
     "runs",
-    "list",
+    "search",
     "events",
     ".",
     "..",
@@ -304,7 +304,7 @@ async def test_a_valid_token_gets_in_and_every_other_credential_does_not(
 
     async def status(*values: str) -> int:
         lines = [("Authorization", value) for value in values]
-        return (await ask(guarded.port, "GET", "/api/v1/runs/list", lines)).status
+        return (await ask(guarded.port, "GET", "/api/v1/runs/search", lines)).status
 
     assert await status(f"Bearer {token}") == 200
     assert await status(f"bearer {token}") == 200
@@ -324,9 +324,9 @@ async def test_a_valid_token_gets_in_and_every_other_credential_does_not(
         assert await status(wrong) == 401, wrong
     assert await status(f"Bearer {token}", f"Bearer {token}") == 401
     for elsewhere in ({"Cookie": f"token={token}"}, {"X-API-Key": token}):
-        answer = await ask(guarded.port, "GET", "/api/v1/runs/list", elsewhere)
+        answer = await ask(guarded.port, "GET", "/api/v1/runs/search", elsewhere)
         assert answer.status == 401
-    query = f"/api/v1/runs/list?token={token}&access_token={token}"
+    query = f"/api/v1/runs/search?token={token}&access_token={token}"
     assert (await ask(guarded.port, "GET", query)).status == 401
 
 
@@ -340,7 +340,7 @@ async def test_an_unknown_path_is_not_found_only_with_a_token(guarded: Small) ->
 async def test_a_token_made_or_revoked_meanwhile_counts_at_the_next_request(
     guarded: Small,
 ) -> None:
-    path = "/api/v1/runs/list"
+    path = "/api/v1/runs/search"
     _, text = guarded.tokens.create("new")
     assert (await ask(guarded.port, "GET", path, token=text)).status == 200
     guarded.tokens.revoke("new")
@@ -352,7 +352,7 @@ async def test_a_token_made_or_revoked_meanwhile_counts_at_the_next_request(
 async def test_the_first_token_closes_an_open_endpoint_for_good(
     open_site: Small,
 ) -> None:
-    path = "/api/v1/runs/list"
+    path = "/api/v1/runs/search"
     assert (await ask(open_site.port, "GET", path)).status == 200
     _, text = open_site.tokens.create("first")
     assert (await ask(open_site.port, "GET", path)).status == 401
@@ -366,7 +366,7 @@ async def test_a_file_that_others_can_read_lets_nobody_in(guarded: Small) -> Non
     token = guarded.token()
     guarded.tokens.path.chmod(0o644)
     for given in ("", token):
-        answer = await ask(guarded.port, "GET", "/api/v1/runs/list", token=given)
+        answer = await ask(guarded.port, "GET", "/api/v1/runs/search", token=given)
         # Without a token there is nothing to look up in the file.
         assert answer.status == (503 if given else 401)
         assert str(guarded.tokens.path.parent) not in answer.body.decode()
@@ -378,7 +378,7 @@ async def test_each_scope_may_do_what_it_is_for_and_the_unsaid_is_for_administra
     guarded: Small,
 ) -> None:
     asked = {
-        "read": ("GET", "/api/v1/runs/list"),
+        "read": ("GET", "/api/v1/runs/search"),
         "stream": ("GET", "/api/v1/runs/events"),
         "write": ("POST", "/api/v1/runs/start"),
         "work": ("POST", "/api/v1/tasks/report"),
@@ -423,7 +423,7 @@ async def test_another_workspace_is_as_if_it_did_not_exist(guarded: Small) -> No
     assert b"NOT_FOUND" in await describe("b")
     assert await describe("b") == await describe("never-made")
     listed = await ask(
-        guarded.port, "POST", "/api/v1/runs/list", body=b"{}", token=token
+        guarded.port, "POST", "/api/v1/runs/search", body=b"{}", token=token
     )
     assert b"NOT_FOUND" in listed.body  # the default workspace is another one, too
 
@@ -532,7 +532,7 @@ async def test_only_json_is_taken(open_site: Small) -> None:
         assert answer.status == 415, wrong
     sent = {"Content-Type": "application/json; charset=utf-8"}
     assert (await ask(open_site.port, "POST", START, sent, b"{}")).status == 200
-    get = await ask(open_site.port, "GET", "/api/v1/runs/list", body=b"{}")
+    get = await ask(open_site.port, "GET", "/api/v1/runs/search", body=b"{}")
     assert get.status == 400
     assert len(open_site.reached) == 1
 

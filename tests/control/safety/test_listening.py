@@ -156,7 +156,7 @@ async def test_a_client_certificate_does_not_replace_a_token(
     tmp_path: Path, files: Files
 ) -> None:
     async with small(tmp_path, tls=files.mutual, authentication=True) as site:
-        url = f"{site.listener.url}/api/v1/runs/list"
+        url = f"{site.listener.url}/api/v1/runs/search"
         assert await get(url, files.client(files.authority)) == 401
 
 

@@ -105,32 +105,6 @@ select count(*) from runs where status = 0
 -- name: history_length
 select count(*) from journal where run_key = ?
 
--- name: list
-select * from runs
-where +workspace = :workspace /* by an index all of them would be sorted first */ and key < :after
-    and (:status is null or status = :status)
-    and (:name is null or name = :name)
-    and (:queue is null or queue = :queue)
-    and (:workflow_id is null or workflow_id = :workflow_id)
-    and (:parent_key is null or parent_key = :parent_key)
-    and (:id_prefix is null or substr(workflow_id, 1, length(:id_prefix)) = :id_prefix)
-    and (:aside is null or (status = 0 and aside <> ''))
-order by key desc limit :limit
-
--- name: count_runs
-select count(*) from runs indexed by runs_listed
-where workspace = ? and status = coalesce(?, status) and name = coalesce(?, name)
-    and queue = coalesce(?, queue) and workflow_id = coalesce(?, workflow_id)
-
--- name: tally_runs
-/* one line a status: the status, how many runs, how many of them put aside */
-select status || ' ' || count(*) || ' '
-    || sum(case when status = 0 then aside <> '' else 0 end)
-from runs indexed by runs_listed
-where workspace = ? and name = coalesce(?, name) and queue = coalesce(?, queue)
-    and instr(workflow_id, coalesce(?, '')) = 1
-group by status
-
 -- name: runs_by_keys
 /* in the order of the JSON list of keys */
 select runs.* from json_each(?) as wanted join runs on runs.key = wanted.value
