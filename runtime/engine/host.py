@@ -225,22 +225,10 @@ class Host(Protocol):
     def forget(self, run: Run) -> None:
         """Take the run out of memory; nothing is written."""
 
-    def run_closed(self, run: Run) -> None:
-        """The end of a run is durable."""
-
     # -- new runs --------------------------------------------------------------------
 
     def make(self, started: Started, asked: Asked | None, within: Write | None) -> Run:
         """A new run, which begins in the transaction of `within` if there is one."""
-
-    def opened(self, run: Run) -> None:
-        """The start is durable: the database now knows the ID."""
-
-    def not_opening(self, run: Run) -> None:
-        """The start will not become durable, or nobody knows: the ID is not held."""
-
-    def next_generation(self, run: Run) -> None:
-        """A tail call is durable: the run begins anew under its identity."""
 
     def open_run(self, workspace: str, workflow_id: str) -> Run | RunRow | None:
         """The open run of an ID: in memory, durable or not; else its row; else None."""
@@ -287,9 +275,6 @@ class Host(Protocol):
     def hold_loaded(self, run: Run, reason: str) -> bool:
         """Hold a run whose code cannot go on; whether it begins anew instead."""
 
-    def stuck(self, run: Run, where: str) -> None:
-        """Nothing open can wake the run: those who wait for it are told."""
-
     def go_on(self, key: int) -> None:
         """Let a run that was held go on, if it can."""
 
@@ -300,12 +285,6 @@ class Host(Protocol):
 
     def discard(self, run: Run, error: BaseException | None) -> None:
         """Drop a run whose memory is not to be trusted, and load it again."""
-
-    def left(self, run: Run) -> None:
-        """All that a discarded run did is durable, or refused."""
-
-    def refused(self, run: Run, write: Write, error: BaseException) -> None:
-        """One transition was refused: its run is dropped, and loaded if it exists."""
 
     # -- what is asked from outside --------------------------------------------------
 

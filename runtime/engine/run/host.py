@@ -34,6 +34,27 @@ class RunHost(Host, Protocol):
     versions: Versions
     suspects: Suspects
 
+    def run_closed(self, run: Run) -> None:
+        """The end of a run is durable."""
+
+    def next_generation(self, run: Run) -> None:
+        """A tail call is durable: the run begins anew under its identity."""
+
+    def opened(self, run: Run) -> None:
+        """The start is durable: the database now knows the ID."""
+
+    def not_opening(self, run: Run) -> None:
+        """The start will not become durable, or nobody knows: the ID is not held."""
+
+    def stuck(self, run: Run, where: str) -> None:
+        """Nothing open can wake the run: those who wait for it are told."""
+
+    def left(self, run: Run) -> None:
+        """All that a discarded run did is durable, or refused."""
+
+    def refused(self, run: Run, write: Write, error: BaseException) -> None:
+        """One transition was refused: its run is dropped, and loaded if it exists."""
+
 
 class OwnCode(RunCode, Protocol):
     """Its code; see `activation`."""
