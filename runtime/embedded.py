@@ -20,9 +20,9 @@ from everact.runtime.definitions import active
 from everact.runtime.definitions.interceptors import WorkerInterceptor
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.tasks import Task
-from everact.runtime.engine.engine import IDLE_RUNS, Engine
-from everact.runtime.engine.retention import Retention
-from everact.runtime.engine.versions import SCANNED
+from everact.runtime.engine.engine import Engine
+from everact.runtime.engine.parts.versions import SCANNED
+from everact.runtime.engine.residency import IDLE_RUNS
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import RuntimeStateError, StoreInUse
 from everact.runtime.operations import runs
@@ -147,8 +147,6 @@ class Runtime(Client):
         self._engine = engine
         usual = Usual(self.data_converter, self.interceptors)
         self._transport = self._way(InProcess(engine, usual))
-        looks = self._forgets or self._keep is not None
-        self._retention = Retention(engine, self._keep, looks=looks)
         self._leave = active.enter(self)
         return self
 
@@ -169,6 +167,8 @@ class Runtime(Client):
             values=self.data_converter,
             generator=self._generator,
             idle_runs=self._idle_runs,
+            retention=self._keep,
+            forgets=self._forgets,
             tune_gc=self._tune_gc,
             interceptors=self.interceptors,
             declare_search_attributes=self._declare,
@@ -200,7 +200,6 @@ class Runtime(Client):
         if self._leave is not None:
             self._leave()
             self._leave = None
-            self._retention.stop()
             try:
                 await self.engine.close(self._grace)
             finally:

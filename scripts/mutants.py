@@ -40,7 +40,7 @@ class Mutant(NamedTuple):
 MUTANTS = (
     Mutant(
         "effects before durability",
-        "runtime/engine/run.py",
+        "runtime/engine/run/actor.py",
         "        engine.commits.add(write)\n        for command in commands:\n",
         "        engine.commits.add(write)\n        for command in commands:\n"
         "            if type(command) is RunTask:\n"
@@ -49,7 +49,7 @@ MUTANTS = (
     ),
     Mutant(
         "an answer before durability",
-        "runtime/engine/run.py",
+        "runtime/engine/run/actor.py",
         "        engine.commits.add(write)\n        for command in commands:\n",
         "        engine.commits.add(write)\n"
         "        if asked is not None:\n"
@@ -84,7 +84,7 @@ MUTANTS = (
     ),
     Mutant(
         "an older attempt's outcome is accepted",
-        "runtime/engine/run.py",
+        "runtime/engine/run/actor.py",
         "        if self.attempts.get(call) is attempt:\n            del self.attempts",
         "        if call in self.attempts:\n            del self.attempts",
         "tests/engine/test_seams.py tests/features/test_outside.py",
@@ -154,7 +154,7 @@ MUTANTS = (
     ),
     Mutant(
         "a task in its first step is not noted as on the loop",
-        "runtime/engine/attempt.py",
+        "runtime/engine/run/releasing.py",
         "    on_loop[0] = run.row.key\n    on_loop[1] = command.call\n",
         "",
         "tests/engine/test_suspects.py",
@@ -177,7 +177,7 @@ MUTANTS = (
     ),
     Mutant(
         "a schedule outside the transaction of its runs",
-        "runtime/engine/schedules.py",
+        "runtime/engine/parts/schedules.py",
         "engine.make(schedule.start(order, engine.clock.now()), None, write)",
         "engine.make(schedule.start(order, engine.clock.now()), None, None)",
         "tests/engine/test_seams.py tests/features/test_schedules.py",
@@ -248,7 +248,7 @@ MUTANTS = (
     ),
     Mutant(
         "the time of a workflow goes back with the clock",
-        "runtime/engine/run.py",
+        "runtime/engine/run/actor.py",
         "        now = max(now, state.time)\n        if type(event) is TaskReported:\n",
         "        if type(event) is TaskReported:\n",
         "tests/engine/test_moments.py tests/features/test_context.py "
@@ -303,7 +303,7 @@ MUTANTS = (
     Mutant(
         "a request ID is remembered for ever",
         "runtime/engine/requests.py",
-        "found is None or found[1] <= self._engine.clock.now() - KEPT",
+        "found is None or found[1] <= self._clock.now() - KEPT",
         "found is None",
         "tests/features/test_requests.py",
     ),
@@ -316,14 +316,14 @@ MUTANTS = (
     ),
     Mutant(
         "the scope of a token is not checked",
-        "runtime/control/guard.py",
+        "runtime/door/rights.py",
         "not in caller.scope.allows",
         "not in Access",
         "tests/control/safety",
     ),
     Mutant(
         "an expired token goes on counting",
-        "runtime/control/tokens.py",
+        "runtime/door/tokens.py",
         "(self.expires is None or now < self.expires)",
         "True",
         "tests/control/safety",

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -38,6 +38,7 @@ from everact.runtime.definitions.control import CompleteElsewhere
 from everact.runtime.definitions.interceptors import Invocation, through
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine import outside, telling
+from everact.runtime.engine.host import Run
 from everact.runtime.engine.stage import on_stage, watched
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import TaskCancelled, ValueNotStorable
@@ -52,13 +53,8 @@ from everact.runtime.isolation import (
 )
 from everact.runtime.programs.workflow_loop import decode_arguments
 from everact.runtime.values.outcomes import detail_of, failure_of, task_timed_out
-from everact.runtime.values.payloads import Converter
 from everact.runtime.values.status_of import results_are_mapped, status_of_result
 
-if TYPE_CHECKING:
-    from everact.runtime.engine.run import RunActor
-
-_new = object.__new__
 _Task = asyncio.Task
 _EAGER = sys.version_info >= (3, 12)
 _current_task: Callable[[asyncio.AbstractEventLoop], object] = (
@@ -88,7 +84,7 @@ class TaskActor(Actor):
 
     __slots__ = ("command", "run", "task", "worker")
 
-    run: "RunActor"
+    run: Run
     command: RunTask
     task: Task[..., Any] | None
     worker: Worker | None
@@ -98,6 +94,8 @@ class TaskActor(Actor):
     # different from here.
     number = 1
     suspect = False
+    on_end: "Callable[[TaskActor], None] | None" = None
+    """Who is told of its end: an attempt on trial, see `suspects`."""
     slot: int | None = None
     cancelled = False
     settled = False
@@ -187,7 +185,7 @@ class TaskActor(Actor):
         """A task that runs `function`; a suspect's notes when it is on the loop."""
         if self.suspect:
             function = partial(watched, self.run.engine.on_loop, self.place, function)
-        return self.run.engine.start_task(_contained(self, function, args, kwargs))
+        return self.run.engine.start_task(performed(self, function, args, kwargs))
 
     def watch_task(self, running: "asyncio.Task[Any]") -> None:
         """Report how `running` ends, now or later."""
@@ -399,8 +397,8 @@ class TaskActor(Actor):
         if self.slot is not None:
             engine.stage.ended(self.slot)
             self.slot = None
-        if self in engine.suspects.trying:
-            engine.suspects.ended(self)
+        if self.on_end is not None:
+            self.on_end(self)
         if self._limits is not None:
             self._limits.stop()
         worker = self.worker
@@ -507,81 +505,6 @@ class TaskActor(Actor):
                 loop.call_soon_threadsafe(function)
             except RuntimeError:  # the engine is gone; the attempt will be lost
                 return
-
-
-def attempt_of(run: "RunActor", command: RunTask, number: int) -> TaskActor:
-    """An attempt of a task that is not under way yet, and not known to its system."""
-    attempt = _new(TaskActor)
-    attempt.run = run
-    attempt.command = command
-    attempt.task = run.engine.registry.tasks.get(command.name)
-    attempt.worker = None
-    if number != 1:
-        attempt.number = number
-    return attempt
-
-
-def start(run: "RunActor", command: RunTask) -> TaskCompleted | TaskFailed | None:
-    """Start the first attempt of a task; its outcome, if it has one at once.
-
-    An attempt without limits that completes in its first step lives and dies in here,
-    and nobody else has seen it. Any other is enlisted as a child of its run, waits for
-    a slot if there is none, and reports to the run.
-    """
-    engine = run.engine
-    task = engine.registry.tasks.get(command.name)
-    worker = engine.workers.free(run.row.queue)
-    if (
-        task is None
-        or worker is None
-        or not task.simple
-        or command.options is not None
-        or engine.long_way
-        or command.call in run.attempts
-    ):
-        run.dispatch(command)
-        return None
-    attempt = _new(TaskActor)
-    attempt.run, attempt.command, attempt.task = run, command, task
-    attempt.worker = worker
-    on_loop = engine.on_loop  # left as it is: whoever releases a batch clears it
-    on_loop[0] = run.row.key
-    on_loop[1] = command.call
-    values = engine.values
-    kwargs: dict[str, Any] = {}
-    try:
-        args = tuple(map(values.decode, command.args))
-        if command.kwargs:
-            kwargs = {k: values.decode(a) for k, a in command.kwargs.items()}
-    except Exception as error:
-        return TaskFailed(command.call, failure_of(error, values=values))
-    worker.busy += 1
-    running = engine.start_task(_contained(attempt, task.function, args, kwargs))
-    if running.done() and attempt._limits is None and not results_are_mapped():
-        result = _result(running, values, task)
-        if result is not None:
-            attempt.settled = True
-            attempt.worker = None
-            worker.busy -= 1
-            if worker.on_free is not None:
-                worker.on_free(worker)
-            return TaskCompleted(command.call, result)
-    run.attempts[command.call] = attempt
-    run.system.adopt(attempt, run)
-    attempt.enlisted = True
-    attempt.watch_task(running)
-    return None
-
-
-def _result(
-    ended: "asyncio.Task[Any]", values: Converter, task: Task[..., Any]
-) -> bytes | None:
-    """The result of a task's function; None if it has none, whatever that means."""
-    try:
-        return values.encode(ended.result(), task.result_label)
-    except BaseException as error:
-        contained(error)
-        return None
 
 
 class Outcome(msgspec.Struct, eq=False):
@@ -694,7 +617,7 @@ class Limits:
         self._handles[kind] = self._clock.call_later(delay, then, kind, limit)
 
 
-async def _contained(
+async def performed(
     attempt: TaskActor,
     function: Callable[..., Coroutine[Any, Any, Any]],
     args: tuple[Any, ...],
@@ -708,7 +631,7 @@ async def _contained(
         raise Exited(contained(error)) from None
 
 
-ATTEMPT: Final = _contained.__code__
+ATTEMPT: Final = performed.__code__
 """The frame that an attempt's function runs in: it holds the attempt as `attempt`."""
 
 

@@ -10,18 +10,16 @@ a client that is connected to one, keeps its slot.
 """
 
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from everact.runtime.definitions.context import current_attempt
 from everact.runtime.engine.attempt import TaskActor
-
-if TYPE_CHECKING:
-    from everact.runtime.engine.engine import Engine
+from everact.runtime.engine.host import Host
 
 T = TypeVar("T")
 
 
-def slot_lent(engine: "Engine", waiting: Awaitable[T], key: int) -> Awaitable[T]:
+def slot_lent(host: Host, waiting: Awaitable[T], key: int) -> Awaitable[T]:
     """`waiting` for the run of `key`; if a task awaits it, it holds no slot meanwhile.
 
     For anyone else it is `waiting` itself.
@@ -29,7 +27,7 @@ def slot_lent(engine: "Engine", waiting: Awaitable[T], key: int) -> Awaitable[T]
     attempt = current_attempt.get()
     if attempt is None:
         return waiting
-    if not isinstance(attempt, TaskActor) or attempt.run.engine is not engine:
+    if not isinstance(attempt, TaskActor) or attempt.run.engine is not host:
         return waiting
     return _lent(attempt, waiting, key)
 

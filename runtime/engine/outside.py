@@ -5,7 +5,7 @@ attempt that is under way is the state's to decide. Here is what the event entai
 what a caller is told whose report was not taken.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -13,21 +13,17 @@ from everact.runtime.core import failures
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.records import (
     DEFAULT_TASK,
-    CancelTask,
     RunTask,
     TaskFailed,
     TaskHandedOver,
     TaskReported,
 )
-from everact.runtime.core.state import Answer, RunState, Tries
+from everact.runtime.core.state import RunState, Tries
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.engine.host import Attempt, Run
+from everact.runtime.engine.seal import Seal
 from everact.runtime.errors import AsyncTaskCancelled, EveractError, RPCError
 from everact.runtime.values.outcomes import task_timed_out
-
-if TYPE_CHECKING:
-    from everact.runtime.engine.attempt import TaskActor
-    from everact.runtime.engine.run import RunActor
-    from everact.runtime.engine.seal import Seal
 
 
 class AttemptName(NamedTuple):
@@ -44,7 +40,7 @@ class AttemptName(NamedTuple):
 _decode = msgspec.msgpack.Decoder(AttemptName).decode
 
 
-def token_of(attempt: "TaskActor") -> bytes:
+def token_of(attempt: Attempt) -> bytes:
     """What names an attempt to others, in a form that only this database makes."""
     run = attempt.run
     name = AttemptName(
@@ -58,29 +54,17 @@ def token_of(attempt: "TaskActor") -> bytes:
     return run.engine.seal.token(msgspec.msgpack.encode(name))
 
 
-def named_by(seal: "Seal", token: bytes) -> AttemptName | None:
+def named_by(seal: Seal, token: bytes) -> AttemptName | None:
     """The attempt that a token names; None if it is no token of this database."""
     body = seal.open_token(token)
     return None if body is None else _decode(body)
 
 
-def take(run: "RunActor", event: TaskReported, now: float) -> Answer | None:
-    """Fold a report; an attempt that still runs here has no more to say to its end."""
-    if not _may_be_under_way(run, event):
-        return None
-    answer = run.state.apply(event, now)
-    attempt = None if answer is None else run.attempts.get(event.call)
-    if attempt is not None:
-        if event.outcome is None:
-            attempt.limits().beat(())
-        else:
-            del run.attempts[event.call]
-            attempt.outdo()
-    return answer
+def may_be_under_way(run: Run, event: TaskReported) -> bool:
+    """Whether a report may be of the attempt that is under way.
 
-
-def _may_be_under_way(run: "RunActor", event: TaskReported) -> bool:
-    """Not if it names no attempt, and the next one has not been dispatched yet."""
+    Not if it names no attempt, and the next one has not been dispatched yet.
+    """
     tries = run.state.tries.get(event.call) if run.state.tries else None
     return (
         event.attempt > 0
@@ -90,7 +74,7 @@ def _may_be_under_way(run: "RunActor", event: TaskReported) -> bool:
     )
 
 
-def arms(run: "RunActor", event: TaskHandedOver | TaskReported) -> bool:
+def arms(run: Run, event: TaskHandedOver | TaskReported) -> bool:
     """Whether a durable event tells when its task is due next.
 
     While a handed over attempt lives its limits do. Once it has failed, that failure
@@ -101,14 +85,14 @@ def arms(run: "RunActor", event: TaskHandedOver | TaskReported) -> bool:
     return failed or (tries is not None and tries.handed is not None)
 
 
-def refusal(run: "RunActor", event: TaskReported) -> EveractError:
+def refusal(run: Run, event: TaskReported) -> EveractError:
     """What is told whoever made a report that does not count."""
     state = run.state
     if state.status:
         return over(event)
     tries = state.tries.get(event.call) if state.tries else None
     now = run.engine.clock.now()
-    if _may_be_under_way(run, event) and state.under_way(event, now):
+    if may_be_under_way(run, event) and state.under_way(event, now):
         if tries is None or tries.stopping is None:
             return RPCError(
                 f"task {event.call} was not asked to stop, so it cannot report that it "
@@ -142,7 +126,7 @@ def over(event: TaskReported) -> RPCError:
 # -- what the engine itself reports ----------------------------------------------------
 
 
-def moment(run: "RunActor", command: RunTask, tries: Tries) -> None:
+def moment(run: Run, command: RunTask, tries: Tries) -> None:
     """The moment of a task has come that must not be dispatched now."""
     handed, due = tries.handed, tries.due
     if handed is None or due is None:
@@ -161,18 +145,13 @@ def moment(run: "RunActor", command: RunTask, tries: Tries) -> None:
     run.post(TaskReported(call, generation, tries.attempt, failed))
 
 
-def _opened(run: "RunActor") -> float:
+def _opened(run: Run) -> float:
     """The moment at which this engine began to listen."""
     engine = run.engine
     return engine.clock.now() - (engine.clock.monotonic() - engine.opened_at)
 
 
-def released(run: "RunActor", command: CancelTask) -> None:
-    """See `stop`."""
-    stop(run, command.call)
-
-
-def stop(run: "RunActor", call: int) -> None:
+def stop(run: Run, call: int) -> None:
     """The request to stop a task is durable: tell its attempt, or end it without one.
 
     One that was handed over is told when it is heard of.

@@ -7,17 +7,16 @@ carried out.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
+from everact.actors import Clock
 from everact.runtime.core.requests import KEPT, OF_RUNS, RequestName, shown
+from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.engine.waiting import reply
 from everact.runtime.errors import RequestIdReused
-from everact.runtime.store.base import Remembered
-
-if TYPE_CHECKING:
-    from everact.runtime.engine.engine import Engine
+from everact.runtime.store.base import Remembered, Store
 
 
 class Known(NamedTuple):
@@ -47,8 +46,17 @@ class UnderWay:
 class Requests:
     """The request IDs of one engine; all methods on its loop."""
 
-    def __init__(self, engine: "Engine") -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        store: Store,
+        commits: GroupCommit,
+        clock: Clock,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._store = store
+        self._commits = commits
+        self._clock = clock
+        self._loop = loop
         self._under_way: dict[tuple[str, str], UnderWay] = {}
 
     def look(self, name: RequestName) -> Known | UnderWay | None:
@@ -61,7 +69,7 @@ class Requests:
         if under_way is not None:
             return under_way
         found = self._remembered(name.workspace, name.request_id)
-        if found is None or found[1] <= self._engine.clock.now() - KEPT:
+        if found is None or found[1] <= self._clock.now() - KEPT:
             return None
         key, _, what, answer = found
         if what not in ("", name.what):  # earlier versions did not note it
@@ -70,7 +78,7 @@ class Requests:
 
     def begin(self, name: RequestName) -> UnderWay:
         """A request is under way from now until `end`."""
-        begun = UnderWay(name, self._engine.loop.create_future())
+        begun = UnderWay(name, self._loop.create_future())
         self._under_way[name[:2]] = begun
         return begun
 
@@ -95,17 +103,17 @@ class Requests:
         begun = self._under_way.get((workspace, request_id))
         what = begun.name.what if begun else ""
         told = b"" if answer is None else msgspec.json.encode(answer)
-        now = self._engine.clock.now()
+        now = self._clock.now()
         return Remembered(workspace, request_id, now, what, told)
 
     async def remember(self, row: Remembered) -> None:
         """Store the ID of a request that changed nothing; durable when it returns."""
-        _, saved = self._engine.commits.save(request=row)
+        _, saved = self._commits.save(request=row)
         await saved
 
     def of_run(self, workspace: str, call: str) -> Remembered:
         """What is written with a message that a run's `call` sends to another."""
-        return Remembered(workspace, OF_RUNS + call, self._engine.clock.now())
+        return Remembered(workspace, OF_RUNS + call, self._clock.now())
 
     def was_sent(self, workspace: str, call: str) -> bool:
         """Whether that message was stored, by this version or an earlier one."""
@@ -115,5 +123,5 @@ class Requests:
         return before is not None and not before[2]
 
     def _remembered(self, workspace: str, request_id: str) -> Any:
-        found = self._engine.store.rows("request", workspace, request_id)
+        found = self._store.rows("request", workspace, request_id)
         return found[0] if found else None

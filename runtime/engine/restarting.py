@@ -8,28 +8,22 @@ when it was replayed: its history may fit.
 """
 
 import logging
-from typing import TYPE_CHECKING
 
 from everact.runtime.core.records import RestartRequested
 from everact.runtime.core.state import may_restart
+from everact.runtime.engine.host import Host, Run
+from everact.runtime.engine.reasons import STALLED
 from everact.runtime.programs.coroutine import definition_for
-
-if TYPE_CHECKING:
-    from everact.runtime.engine.engine import Engine
-    from everact.runtime.engine.run import RunActor
-
-STALLED = "its code does not come to a wait when it is replayed"
-"""How the reason begins of a run whose replay did not come to an end in its time."""
 
 logger = logging.getLogger("everact.engine")
 
 
-def begins_anew(engine: "Engine", run: "RunActor", reason: str) -> bool:
+def begins_anew(host: Host, run: Run, reason: str) -> bool:
     """Let a run that is held for `reason` begin anew, if its code wants it to."""
     state = run.state
     if not may_restart(state) or reason.startswith(STALLED):
         return False
-    code = engine.code(run.row, state)
+    code = host.code(run.row, state)
     if isinstance(code, str):
         return False
     definition = definition_for(code, state.start.name)

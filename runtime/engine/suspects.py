@@ -8,23 +8,20 @@ away.
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from everact.actors import TimerHandle
 from everact.runtime.core import blame, failures, records
 from everact.runtime.core.blame import CODE, Place, Plan
 from everact.runtime.core.records import RunTask, TaskFailed
-from everact.runtime.engine.run import WAITING
+from everact.runtime.engine.attempt import TaskActor
+from everact.runtime.engine.host import Host, Run
+from everact.runtime.engine.messages import Asked
+from everact.runtime.engine.reasons import WAITING
 from everact.runtime.engine.stage import Stage
-from everact.runtime.engine.turn import Asked
 from everact.runtime.errors import RuntimeStateError
 from everact.runtime.store.base import Opened, Store
 from everact.runtime.store.scratch import Volatile
-
-if TYPE_CHECKING:
-    from everact.runtime.engine.attempt import TaskActor
-    from everact.runtime.engine.engine import Engine
-    from everact.runtime.engine.run import RunActor
 
 logger = logging.getLogger("everact.engine")
 
@@ -49,24 +46,24 @@ def reached(store: Store, key: int) -> int:
 class Suspects:
     """The suspects of one engine; all methods on its loop."""
 
-    def __init__(self, engine: "Engine") -> None:
-        self._engine = engine
+    def __init__(self, host: Host) -> None:
+        self._host = host
         self._plan = blame.plan_of({})
         self._known: frozenset[Place] = frozenset()
         self._paused: dict[int, asyncio.Future[None]] = {}
         self._waiting: dict[Place, tuple[TaskActor, str]] = {}
         self._trials: list[tuple[tuple[Place, ...], float]] = []
         self._timer: TimerHandle | None = None
-        self.trying: set[TaskActor] = set()
-        """Attempts on trial: they tell `ended`."""
+        self._trying: set[TaskActor] = set()
+        """Attempts on trial."""
 
     def open(self, opened: Opened, key: bytes) -> Stage:
         """Judge what the last life left, if it did not end in good order.
 
         An engine that only looks leaves that to the next one, as it is.
         """
-        only_looks = not self._engine.recovers
-        scratch = Volatile() if only_looks else self._engine.store.scratch()
+        only_looks = not self._host.recovers
+        scratch = Volatile() if only_looks else self._host.store.scratch()
         stage = Stage(scratch, key)
         left = None if opened.clean else stage.read(opened.epoch)
         known = {} if left is None else blame.judge(*left, self._reached)
@@ -74,14 +71,14 @@ class Suspects:
         self._known = frozenset(known)
         plan = self._plan = blame.plan_of(known)
         self._trials = list(plan.trials)
-        future = self._engine.loop.create_future
+        future = self._host.loop.create_future
         self._paused = {key: future() for key in plan.paused}
         if known:
             self._tell(plan)
         return stage
 
     def _reached(self, key: int) -> int:
-        return reached(self._engine.store, key)
+        return reached(self._host.store, key)
 
     def _tell(self, plan: Plan) -> None:
         tasks = [place for place in self._known if place[1] != CODE]
@@ -95,10 +92,10 @@ class Suspects:
     def begin(self) -> None:
         """Recovery is over: suspects are tried, if there are any, then all begin."""
         for key in (*self._plan.aside, *self._plan.paused):
-            self._engine.resident(key)  # those who wait for it are told
-        self._engine.stage.act()
+            self._host.resident(key)  # those who wait for it are told
+        self._host.stage.act()
         if self._paused:
-            self._engine.clock.call_later(blame.PAUSE, self._unpause)
+            self._host.clock.call_later(blame.PAUSE, self._unpause)
         if not self._waiting:
             self._over()
             return
@@ -111,7 +108,7 @@ class Suspects:
             silence,
             ", ".join(self._first_names()),
         )
-        self._timer = self._engine.clock.call_later(silence, self._next)
+        self._timer = self._host.clock.call_later(silence, self._next)
 
     def _first_names(self) -> list[str]:
         tried = [place for group, _ in self._trials for place in group]
@@ -158,7 +155,7 @@ class Suspects:
     def _unpause(self) -> None:
         paused, self._paused = self._paused, {}
         for key, waiting in paused.items():
-            engine = self._engine  # it may have been put away meanwhile
+            engine = self._host  # it may have been put away meanwhile
             run = None if engine.stopping else engine.resident(key, begin=False)
             if run is not None and run.state.held:
                 engine.go_on(key)
@@ -167,7 +164,7 @@ class Suspects:
 
     # -- attempts ------------------------------------------------------------------
 
-    def convicts(self, run: "RunActor", command: RunTask) -> bool:
+    def convicts(self, run: Run, command: RunTask) -> bool:
         """Whether a task is guilty: then it fails, instead of being dispatched."""
         place = (run.row.key, command.call)
         charges = self._plan.guilty.get(place)
@@ -180,7 +177,7 @@ class Suspects:
             charges,
         )
         failed = TaskFailed(command.call, failures.lost_alone(charges))
-        reply: asyncio.Future[Any] = self._engine.loop.create_future()
+        reply: asyncio.Future[Any] = self._host.loop.create_future()
         reply.add_done_callback(lambda done: self._convicted(place, done))
         run.post(Asked(failed, reply))
         return True
@@ -188,49 +185,51 @@ class Suspects:
     def _convicted(self, place: Place, done: "asyncio.Future[Any]") -> None:
         if not done.cancelled() and done.exception() is None:  # it is durable
             self._plan.guilty.pop(place, None)
-            self._engine.stage.forget(place)
+            self._host.stage.forget(place)
 
-    def keeps(self, attempt: "TaskActor", queue: str) -> bool:
+    def keeps(self, attempt: TaskActor, queue: str) -> bool:
         """Whether an attempt that asks for a slot is to be tried apart, later."""
         place = (attempt.run.row.key, attempt.command.call)
         if place not in self._known:
             return False
-        attempt.suspect = True
+        attempt.suspect, attempt.on_end = True, self._ended
         if not any(place in group for group, _ in self._trials):
             return False
         self._waiting[place] = attempt, queue
         return True
 
-    def ended(self, attempt: "TaskActor") -> None:
-        """An attempt on trial is over: if it was the last one the next are tried."""
-        self.trying.discard(attempt)
-        if not self.trying and self._timer is not None:
+    def _ended(self, attempt: TaskActor) -> None:
+        """A suspect is over: if it was the last one on trial the next are tried."""
+        if attempt not in self._trying:
+            return
+        self._trying.discard(attempt)
+        if not self._trying and self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._engine.loop.call_soon(self._next)
+            self._host.loop.call_soon(self._next)
 
     def _next(self) -> None:
         """Try the next ones; who was tried so far is no suspect any more."""
-        stage, workers = self._engine.stage, self._engine.workers
+        stage, workers = self._host.stage, self._host.workers
         stage.try_alone(None)
-        self.trying.clear()
+        self._trying.clear()
         while self._trials:
             group, longest = self._trials.pop(0)
             kept = (self._waiting.pop(place, None) for place in group)
             found = [one for one in kept if one is not None and not one[0].gone]
             if not found:
                 continue
-            self._timer = self._engine.clock.call_later(longest, self._next)
+            self._timer = self._host.clock.call_later(longest, self._next)
             stage.try_alone(group[0] if len(group) == 1 else None)
-            self.trying = {attempt for attempt, _ in found}
+            self._trying = {attempt for attempt, _ in found}
             for attempt, queue in found:
                 workers.admit(attempt, queue, held=False)
                 if attempt.worker is None:  # it is over, or waits as all others do
-                    self.ended(attempt)
+                    self._ended(attempt)
             return
         self._over()
 
     def _over(self) -> None:
         """Nobody is on trial any more: all begin."""
         self._known = frozenset()
-        self._engine.workers.let_go()
+        self._host.workers.let_go()

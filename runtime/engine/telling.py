@@ -6,15 +6,11 @@ paid for it.
 """
 
 import logging
-from typing import TYPE_CHECKING
 
 from everact.runtime.core.failures import FailureKind
 from everact.runtime.core.records import Fail, TaskFailed
 from everact.runtime.core.statuses import RunStatus
-
-if TYPE_CHECKING:
-    from everact.runtime.engine.attempt import TaskActor
-    from everact.runtime.engine.run import RunActor
+from everact.runtime.engine.host import Attempt, Run
 
 logger = logging.getLogger("everact.engine")
 
@@ -26,12 +22,12 @@ def debugs() -> bool:
     return logger.isEnabledFor(logging.DEBUG)
 
 
-def run_began(run: "RunActor") -> None:
+def run_began(run: Run) -> None:
     """The start of a run is durable, and starts and ends are told."""
     logger.debug("%s was started", run)
 
 
-def run_ended(run: "RunActor") -> None:
+def run_ended(run: Run) -> None:
     """The end of a run is durable."""
     status, closing = run.state.status, run.state.closing
     if status not in _WARNED:
@@ -45,17 +41,17 @@ def run_ended(run: "RunActor") -> None:
 _ENDED = {RunStatus.FAILED: "failed", RunStatus.TIMED_OUT: "timed out"}
 
 
-def goes_on(run: "RunActor", reason: str) -> None:
+def goes_on(run: Run, reason: str) -> None:
     """The code of a run that was put aside is run again."""
     logger.warning("%s goes on; it was put aside: %s", run, reason)
 
 
-def attempt_began(attempt: "TaskActor") -> None:
+def attempt_began(attempt: Attempt) -> None:
     """The function of an attempt is called, and starts and ends are told."""
     logger.debug("%s begins", _named(attempt))
 
 
-def attempt_ended(attempt: "TaskActor", event: object) -> None:
+def attempt_ended(attempt: Attempt, event: object) -> None:
     """An attempt reported, and its run has taken note."""
     run = attempt.run
     if type(event) is not TaskFailed:
@@ -74,6 +70,6 @@ def attempt_ended(attempt: "TaskActor", event: object) -> None:
     logger.warning("%s failed: %s; %s", _named(attempt), failure.title, then)
 
 
-def _named(attempt: "TaskActor") -> str:
+def _named(attempt: Attempt) -> str:
     name = attempt.command.name
     return f"task {name!r} of {attempt.run}, attempt {attempt.number},"

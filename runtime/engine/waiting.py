@@ -9,7 +9,12 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from everact.runtime.core.statuses import RunStatus
-from everact.runtime.errors import RunPutAside, RuntimeStateError, StoreError
+from everact.runtime.errors import (
+    EveractError,
+    RunPutAside,
+    RuntimeStateError,
+    StoreError,
+)
 
 
 class Closed:
@@ -179,3 +184,12 @@ def fail(waiting: "asyncio.Future[Any]", error: BaseException) -> None:
     """Answer with an error, if somebody still waits."""
     if not waiting.done():
         waiting.set_exception(error)
+
+
+def copy_of(error: BaseException) -> BaseException:
+    """An error of its own for each who is told: tracebacks must not pile up."""
+    kind = type(error) if isinstance(error, StoreError) else StoreError
+    made = kind(str(error)) if isinstance(error, EveractError) else error
+    if made is not error:
+        made.__cause__ = error
+    return made

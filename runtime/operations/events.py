@@ -11,7 +11,7 @@ from everact.runtime.core.opaque import Document, Payload
 from everact.runtime.core.records import Extras, Started, StartOptions
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.workflows import WorkflowDefinition
-from everact.runtime.engine.events import UserEvent
+from everact.runtime.engine.parts.events import UserEvent
 from everact.runtime.engine.requests import Known
 from everact.runtime.errors import RPCError
 from everact.runtime.operations.access import Access

@@ -44,7 +44,7 @@ from everact.runtime.store.base import Remembered, RunRow
 if TYPE_CHECKING:
     from everact.runtime.engine.attempt import TaskActor
     from everact.runtime.engine.engine import Engine
-    from everact.runtime.engine.run import RunActor
+    from everact.runtime.engine.run.actor import RunActor
 
 D = TypeVar("D", bound=msgspec.Struct)
 

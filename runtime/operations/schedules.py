@@ -27,7 +27,7 @@ from everact.runtime.core.schedules import (
 )
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.search_attributes import typed_attributes
-from everact.runtime.engine.schedules import Fold
+from everact.runtime.engine.parts.schedules import Fold
 from everact.runtime.errors import RPCError
 from everact.runtime.filters.parsing import parse
 from everact.runtime.operations.access import Access

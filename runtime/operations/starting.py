@@ -38,7 +38,7 @@ from everact.runtime.store.base import Remembered, RunRow, Write
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
-    from everact.runtime.engine.run import RunActor
+    from everact.runtime.engine.run.actor import RunActor
 
 OnConflict: TypeAlias = Annotated[
     str, Meta(pattern=f"^({'|'.join(identity.CONFLICTS)})$")

@@ -10,8 +10,8 @@ from everact.runtime.core.failures import Failure
 from everact.runtime.core.opaque import Payload
 from everact.runtime.core.records import CompleteUpdate, Started, UpdateAccepted
 from everact.runtime.core.statuses import RPCStatus, RunStatus
+from everact.runtime.engine.parts.updates import Refused, Sent
 from everact.runtime.engine.requests import Known
-from everact.runtime.engine.updates import Refused, Sent
 from everact.runtime.errors import RPCError
 from everact.runtime.operations import starting
 from everact.runtime.operations.access import Access

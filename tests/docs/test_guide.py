@@ -17,7 +17,14 @@ from everact.runtime.core import blame
 from everact.runtime.core.statuses import RETRIED
 from everact.runtime.definitions.author import ON_PARENT_CLOSE
 from everact.runtime.definitions.tasks import FUNCTION_RETRY
-from everact.runtime.engine import attempt, engine, ranks, retention, watchdog, workers
+from everact.runtime.engine import (
+    attempt,
+    ranks,
+    residency,
+    watchdog,
+    workers,
+)
+from everact.runtime.engine.parts import retention
 from everact.runtime.values import payloads
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -126,7 +133,7 @@ def test_numbers_of_the_guide_are_those_of_the_code() -> None:
     assert "as there are CPUs and 4 more, 32 at most" in said
     assert ranks.AGEING == 50
     assert "After 50 tasks in a row" in said
-    assert engine.IDLE_RUNS == 10_240
+    assert residency.IDLE_RUNS == 10_240
     assert "(10,240)" in said
     assert (blame.ENDS, blame.CHARGES) == (2, 3)
     assert "was executing at two ends in a row is tried apart" in said

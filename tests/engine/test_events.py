@@ -21,7 +21,7 @@ from everact.runtime import (
     wait_for,
     workflow,
 )
-from everact.runtime.engine import events
+from everact.runtime.engine.parts import events
 from tests.features.support import kinds
 
 REGISTRY = Registry()

@@ -27,8 +27,8 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime.core.records import TaskCompleted
-from everact.runtime.engine import steps
 from everact.runtime.engine.commits import GroupCommit
+from everact.runtime.engine.run import steps
 
 REGISTRY = Registry()
 BLOCKS = [0]

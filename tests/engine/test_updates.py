@@ -21,7 +21,7 @@ from everact.runtime import (
     wait_condition,
     workflow,
 )
-from everact.runtime.engine import updates
+from everact.runtime.engine.parts import updates
 
 REGISTRY = Registry()
 KEPT = 5
@@ -77,7 +77,7 @@ async def test_runs_with_open_updates_are_put_away_and_answer_when_they_come_bac
     for handle in handles:
         await handle.signal(Gate.unlock)
     assert await asyncio.gather(*waiting) == [handle.id for handle in handles]
-    assert runtime.engine.updates._waiting == {}
+    assert runtime.engine.updates.awaited == {}
 
 
 async def test_those_who_give_up_leave_nothing_behind(runtime: Runtime) -> None:
@@ -85,7 +85,7 @@ async def test_those_who_give_up_leave_nothing_behind(runtime: Runtime) -> None:
     for _ in range(3):
         with pytest.raises(UpdateTimedOutOrCancelled):
             await handle.update(Gate.pass_through, "a", id="a", rpc_timeout=1)
-    assert runtime.engine.updates._waiting == {}
+    assert runtime.engine.updates.awaited == {}
     state = runtime.engine.runs[1].state
     assert state.updates is not None and list(state.updates) == ["a"]
 

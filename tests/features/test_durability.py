@@ -40,8 +40,8 @@ from everact.runtime.core.records import (
     TimerFired,
     decode,
 )
-from everact.runtime.engine import steps
-from everact.runtime.engine.run import RunActor
+from everact.runtime.engine.run import steps
+from everact.runtime.engine.run.actor import RunActor
 from tests.features.support import (
     EPOCH,
     Life,

@@ -36,7 +36,7 @@ from everact.runtime import (
     wait_for,
     workflow,
 )
-from everact.runtime.engine.events import BATCH
+from everact.runtime.engine.parts.events import BATCH
 from tests.features.conftest import Site
 from tests.features.stage import stage
 from tests.features.support import (

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from everact.runtime.core.records import SignalReceived
-from everact.runtime.engine.run import RunActor
+from everact.runtime.engine.run.actor import RunActor
 from tests.model.account import REGISTRY
 from tests.model.driving import IDS, Story, operations, perform
 from tests.model.model import (

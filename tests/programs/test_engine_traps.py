@@ -21,7 +21,7 @@ from everact.runtime import (
     task,
     workflow,
 )
-from everact.runtime.engine import engine as engine_module
+from everact.runtime.engine import residency
 from everact.runtime.store.base import Outcome, Write
 from everact.runtime.store.sqlite import SqliteStore
 
@@ -135,7 +135,7 @@ async def test_a_run_that_sleeps_at_once_is_one_row_with_its_wake_time(
 async def test_many_runs_that_wake_at_once_are_loaded_in_bounded_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "LOAD_BATCH", 7)
+    monkeypatch.setattr(residency, "LOAD_BATCH", 7)
     store = Recording(tmp_path / "everact.db")
     count = 50
     async with runtime(store, idle_runs=1) as made:

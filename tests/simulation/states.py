@@ -6,7 +6,7 @@ from typing import Any
 from everact.runtime.core.records import AwaitEvent
 from everact.runtime.core.state import RunState
 from everact.runtime.engine.loading import load_state
-from everact.runtime.engine.run import RunActor
+from everact.runtime.engine.run.actor import RunActor
 from everact.runtime.engine.seal import Seal
 from everact.runtime.programs.attended import make_program
 from everact.runtime.store.searching import attributes_found

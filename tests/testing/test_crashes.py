@@ -23,9 +23,10 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime.core.records import RunTask
-from everact.runtime.engine import attempt, interrupting
+from everact.runtime.engine import interrupting
 from everact.runtime.engine.interrupting import NUMBER
-from everact.runtime.engine.run import RunActor
+from everact.runtime.engine.run import releasing
+from everact.runtime.engine.run.actor import RunActor
 from everact.runtime.engine.watchdog import _Turns
 from everact.runtime.testing.lives import LifeLoop, LifeRuntime
 
@@ -191,7 +192,7 @@ def test_a_task_that_runs_before_its_request_is_durable_is_found(
     def recorded(run: Any, turn: Any, commands: Any = ()) -> None:
         for command in commands:
             if type(command) is RunTask:
-                attempt.start(run, command)
+                releasing.start(run, command)
         record(run, turn, commands)
 
     monkeypatch.setattr(RunActor, "_record", recorded)

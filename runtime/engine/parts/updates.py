@@ -8,8 +8,9 @@ An answer is part of its run's state, for whoever asks later.
 """
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from everact.runtime.core import chain
 from everact.runtime.core.blame import CODE
@@ -17,21 +18,20 @@ from everact.runtime.core.failures import Failure
 from everact.runtime.core.records import CompleteUpdate, Started, UpdateAccepted
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.engine.host import Acts, Host, Run
 from everact.runtime.engine.lending import slot_lent
 from everact.runtime.engine.loading import load_state
+from everact.runtime.engine.messages import Asked
+from everact.runtime.engine.parts.base import Part
+from everact.runtime.engine.parts.versions import Versions
 from everact.runtime.engine.stage import on_stage
-from everact.runtime.engine.turn import Asked
 from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.engine.watchdog import Overran
 from everact.runtime.errors import ReadOnlyError, RPCError, RuntimeStateError
 from everact.runtime.isolation import contained
 from everact.runtime.programs.base import Program
-from everact.runtime.store.base import Remembered
+from everact.runtime.store.base import Remembered, RunRow
 from everact.runtime.values.outcomes import failure_of
-
-if TYPE_CHECKING:
-    from everact.runtime.engine.engine import Engine
-    from everact.runtime.engine.run import RunActor
 
 MOST_ADMITTED = 1000
 """Updates of one run that may wait until its code can take them."""
@@ -40,27 +40,26 @@ MOST_ADMITTED = 1000
 class Refused(NamedTuple):
     """The answer to an update that was not let in."""
 
-    run: "RunActor"
+    run: Run
     failure: Failure
 
 
-Sent: TypeAlias = "RunActor | Refused"
+Sent: TypeAlias = "Run | Refused"
 """Who accepted an update, or refused it: what the reply of an `Asked` is."""
 
 
-class Updates:
+class Updates(Part):
     """The updates of one engine's runs; all methods on its loop."""
 
-    def __init__(self, engine: "Engine") -> None:
-        self._engine = engine
+    def __init__(self, host: Host, versions: Versions) -> None:
+        self._host = host
+        self._versions = versions
         self.admitted: dict[int, list[Asked]] = {}
-        self._waiting: dict[int, dict[str, list[asyncio.Future[Any]]]] = {}
-        engine.released[CompleteUpdate] = self.answered
+        self.awaited: dict[int, dict[str, list[asyncio.Future[Any]]]] = {}
+        """Who waits for answers: by run and update."""
 
-    @property
-    def awaited(self) -> bool:
-        """Whether anybody waits for an update of any run."""
-        return bool(self.admitted or self._waiting)
+    def released(self) -> Mapping[type, Acts]:
+        return {CompleteUpdate: self._answered}
 
     # -- letting in ----------------------------------------------------------------
 
@@ -71,8 +70,8 @@ class Updates:
 
         Or refused, or fails with RPCError NOT_FOUND if the run is closed.
         """
-        sent: asyncio.Future[Sent] = self._engine.loop.create_future()
-        run = self._engine.resident(key)
+        sent: asyncio.Future[Sent] = self._host.loop.create_future()
+        run = self._host.resident(key)
         if run is None:
             text = f"run {key} is not open"
             sent.set_exception(RPCError(text, RPCStatus.NOT_FOUND))
@@ -80,12 +79,12 @@ class Updates:
             run.post(Asked(event, sent, request))
         return sent
 
-    def receive(self, run: "RunActor", asked: Asked) -> None:
+    def receive(self, run: Run, asked: Asked) -> None:
         """An update comes out of the run's mailbox: refuse it, or record it."""
         event, state = asked.event, run.state
         assert isinstance(event, UpdateAccepted)
         if not run.dropped and event.update_id in (state.updates or ()):
-            run._when_durable(asked.reply, run)
+            run.when_durable(asked.reply, run)
         elif run.dropped or state.status:
             run.refuse(event, asked)
         elif run.program is None or state.held is not None:
@@ -94,18 +93,18 @@ class Updates:
             return
         run.rest()
 
-    def _let_in(self, run: "RunActor", asked: Asked) -> bool:
+    def _let_in(self, run: Run, asked: Asked) -> bool:
         """Put an update to the run's code: it is recorded, or else refused."""
         event: Any = asked.event
         assert run.program is not None
-        with on_stage(self._engine.on_loop, (run.row.key, CODE)):
+        with on_stage(self._host.on_loop, (run.row.key, CODE)):
             failure = self._verdict(run, run.state.start, run.program, event)
         if failure is None:
             run.take(event, asked)
             return True
         if failure.type in (ReadOnlyError.__name__, Overran.__name__):
-            run._rebuild()
-        run._when_durable(asked.reply, Refused(run, failure))
+            run.rebuild()
+        run.when_durable(asked.reply, Refused(run, failure))
         return False
 
     def begins_with(self, started: Started, event: UpdateAccepted) -> Failure | None:
@@ -114,15 +113,15 @@ class Updates:
         LookupError if that cannot be known yet: the code cannot run now, or declares
         its handlers as it runs.
         """
-        engine = self._engine
+        engine = self._host
         definition = engine.registry.workflows.get(started.name)
         begin_at = started.options.begin_at
         if (
             definition is None
             or not definition.takes(event.name)
-            or engine.versions.active
+            or self._versions.active
             or (begin_at is not None and begin_at > engine.clock.now())
-            or engine._no_code(started) is not None
+            or engine.unfit(started) is not None
         ):
             raise LookupError(event.name)
         program = engine.program(started, 0)
@@ -138,12 +137,12 @@ class Updates:
     ) -> Failure | None:
         limit = started.options.task_timeout
         try:
-            self._engine.watchdog.within(run, limit, partial(program.validate, event))
+            self._host.watchdog.within(run, limit, partial(program.validate, event))
         except BaseException as error:
-            return failure_of(contained(error), values=self._engine.values)
+            return failure_of(contained(error), values=self._host.values)
         return None
 
-    def _admit(self, run: "RunActor", asked: Asked) -> None:
+    def _admit(self, run: Run, asked: Asked) -> None:
         """Keep an update until the code of its run can take it."""
         line = self.admitted.setdefault(run.row.key, [])
         for place, other in enumerate(line):
@@ -156,7 +155,7 @@ class Updates:
             return
         line.append(asked)
 
-    def before_begin(self, run: "RunActor") -> None:
+    def before_begin(self, run: Run) -> None:
         """The run begins: its code gets first what came before, if it declares it.
 
         Updates that waited come after the signals, which were stored when they came.
@@ -169,18 +168,18 @@ class Updates:
                 self.admitted[run.row.key].remove(asked)
                 self._let_in(run, asked)
 
-    def go_on(self, run: "RunActor") -> None:
+    def go_on(self, run: Run) -> None:
         """Something of the run became durable: it may take what waits for it now."""
         if run.state.held is None or run.state.status:
             for asked in self.admitted.pop(run.row.key, ()):
                 run.post(asked)
 
-    def loaded(self, run: "RunActor") -> None:
+    def loaded(self, run: Run) -> None:
         """The run was read back: what was on its way to it, or from it, goes on."""
         if self.admitted:
             self.go_on(run)
-        if self._waiting:
-            self.changed(run.row.key)
+        if self.awaited:
+            self._changed(run.row.key)
 
     def is_admitted(self, key: int, update_id: str) -> bool:
         """Whether the update waits to be put to the code of its run."""
@@ -195,12 +194,12 @@ class Updates:
             if found is not None:
                 return found
             waiter: asyncio.Future[CompleteUpdate | None] = (
-                self._engine.loop.create_future()
+                self._host.loop.create_future()
             )
-            waiting = self._waiting.setdefault(key, {})
+            waiting = self.awaited.setdefault(key, {})
             waiting.setdefault(update_id, []).append(waiter)
             try:
-                found = await slot_lent(self._engine, waiter, key)
+                found = await slot_lent(self._host, waiter, key)
             finally:
                 self._leave(key, update_id, waiter)
             if found is not None:
@@ -208,7 +207,7 @@ class Updates:
 
     async def look(self, key: int, update_id: str) -> CompleteUpdate | None:
         """The answer as it stands, once that is durable; None while there is none."""
-        engine = self._engine
+        engine = self._host
         if key in engine.leaving:
             await engine.commits.idle()
         run = engine.resident(key)
@@ -234,29 +233,35 @@ class Updates:
             )
         return answer
 
-    def answered(self, run: "RunActor", answer: CompleteUpdate) -> None:
+    def _answered(self, run: Run, answer: CompleteUpdate) -> None:
         """An answer is durable."""
-        for waiter in self._waiting.get(run.row.key, {}).get(answer.update_id, ()):
+        for waiter in self.awaited.get(run.row.key, {}).get(answer.update_id, ()):
             reply(waiter, answer)
 
-    def changed(self, key: int) -> None:
-        """The run was read back, or lost its open updates: all look again."""
-        for waiters in self._waiting.get(key, {}).values():
+    def renewed(self, run: Run) -> None:
+        """The run lost its open updates: all look again."""
+        self._changed(run.row.key)
+
+    def _changed(self, key: int) -> None:
+        """All who wait for an update of the run look again."""
+        for waiters in self.awaited.get(key, {}).values():
             for waiter in waiters:
                 reply(waiter, None)
 
-    def gone(self, key: int) -> None:
-        """The run was found closed, or is not there: what waits for it must not."""
+    def gone(self, key: int, row: RunRow | None) -> None:
+        """What waits for the run must not."""
         for asked in self.admitted.pop(key, ()):
             asked.fail(RPCError(f"run {key} is not open", RPCStatus.NOT_FOUND))
-        self.changed(key)
+        self._changed(key)
 
-    def closed(self, run: "RunActor") -> None:
-        """The end of the run is durable: nobody is to wait for it any more."""
+    def closed(self, run: Run) -> None:
+        """Nobody is to wait for the run any more."""
+        if not (self.admitted or self.awaited):
+            return
         for asked in self.admitted.pop(run.row.key, ()):
             run.refuse(asked.event, asked)
         updates = run.state.updates or {}
-        for update_id, waiters in self._waiting.get(run.row.key, {}).items():
+        for update_id, waiters in self.awaited.get(run.row.key, {}).items():
             answer = _answer(run.state, updates.get(update_id))
             for waiter in waiters:
                 reply(waiter, answer)
@@ -264,7 +269,7 @@ class Updates:
     def close(self) -> None:
         """The engine closes: tell everybody."""
         waiting = [asked.reply for line in self.admitted.values() for asked in line]
-        for waiters in self._waiting.values():
+        for waiters in self.awaited.values():
             for some in waiters.values():
                 waiting += some
         for waiter in waiting:
@@ -272,12 +277,12 @@ class Updates:
 
     def _leave(self, key: int, update_id: str, waiter: "asyncio.Future[Any]") -> None:
         """A caller stopped waiting: nothing of it stays behind."""
-        waiting = self._waiting[key]
+        waiting = self.awaited[key]
         waiting[update_id].remove(waiter)
         if not waiting[update_id]:
             del waiting[update_id]
         if not waiting:
-            del self._waiting[key]
+            del self.awaited[key]
 
 
 def _id(asked: Asked) -> str:

@@ -11,9 +11,9 @@ import asyncio
 import hmac
 import logging
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -28,17 +28,15 @@ from everact.runtime.core.records import (
     TailCall,
 )
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.engine.host import Acts, Host, Run, Writes
+from everact.runtime.engine.parts.base import Part
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.errors import RPCError, RuntimeStateError, StoreError
 from everact.runtime.filters.parsing import parse
 from everact.runtime.filters.tree import Filter
-from everact.runtime.store.base import Remembered, Statement, Write
+from everact.runtime.store.base import Opened, Remembered, Statement, Write
 from everact.runtime.values.json_payloads import JSON_TAG
-
-if TYPE_CHECKING:
-    from everact.runtime.engine.engine import Engine
-    from everact.runtime.engine.run import RunActor
 
 logger = logging.getLogger("everact.engine")
 
@@ -98,11 +96,11 @@ class UserEvent(NamedTuple):
         return EventMatched(call, self.id, self.key, JSON_TAG + self.payload)
 
 
-class Events:
+class Events(Part):
     """The events of one engine, and the waits of its runs; all methods on its loop."""
 
-    def __init__(self, engine: "Engine") -> None:
-        self._engine = engine
+    def __init__(self, host: Host) -> None:
+        self._host = host
         self._waits: dict[tuple[str, str], dict[Place, AwaitEvent]] = {}
         self._of_run: dict[int, dict[int, AwaitEvent]] = {}
         self._looking_back: set[Place] = set()
@@ -111,28 +109,35 @@ class Events:
         self._worker: asyncio.Task[None] | None = None
         self._last = 0
         self._forged: set[int] = set()
-        engine.beside |= {
+
+    def writes(self) -> Mapping[type, Writes]:
+        return {
             AwaitEvent: self._opened,
             EventMatched: self._ended,
             CancelCall: self._ended,
             **dict.fromkeys(_CLOSING, self._run_ended),
         }
-        engine.released[AwaitEvent] = self.recorded
+
+    def released(self) -> Mapping[type, Acts]:
+        return {AwaitEvent: self._recorded}
+
+    def resumed(self) -> Mapping[type, Acts]:
+        return {AwaitEvent: self._resumed}
 
     # -- starting and stopping -----------------------------------------------------
 
-    async def open(self, unsigned: Statement | None) -> None:
-        """The store is open: find where the order of events goes on.
+    async def open(self, opened: Opened) -> None:
+        """Find where the order of events goes on.
 
         If there are events of an earlier version, which carry no code, they get one,
         and `unsigned` is written with the last of them. None is accepted after that.
         """
-        (self._last,) = self._engine.store.select("last_event")
-        if unsigned is not None:
-            await self._sign(unsigned)
+        (self._last,) = self._host.store.select("last_event")
+        if opened.unsigned is not None:
+            await self._sign(opened.unsigned)
 
     async def _sign(self, then: Statement) -> None:
-        engine, seq = self._engine, -1
+        engine, seq = self._host, -1
         while page := engine.store.rows("unsigned_events", seq, BATCH):
             signed = [UserEvent(*row) for row in page]
             await self._write(*(_signing(event, engine.seal) for event in signed))
@@ -140,13 +145,13 @@ class Events:
         await self._write(then)
 
     async def _write(self, *also: Statement) -> None:
-        _, saved = self._engine.commits.save(*also)
+        _, saved = self._host.commits.save(*also)
         await saved
 
     def genuine(self, rows: Iterable[Any]) -> Iterator[UserEvent]:
         """Stored events. What was not written here is left out, and told."""
         for event in (UserEvent(*row) for row in rows):
-            if hmac.compare_digest(event.code(self._engine.seal), event.mac):
+            if hmac.compare_digest(event.code(self._host.seal), event.mac):
                 yield event
             elif event.seq not in self._forged:
                 self._forged.add(event.seq)
@@ -160,7 +165,7 @@ class Events:
 
     def recover(self) -> None:
         """Go on with what the engine before did not come to the end of."""
-        store = self._engine.store
+        store = self._host.store
         for place in store.rows("waits_looking_back"):
             self._looking_back.add(place)
             self._later(partial(self._look_back, place))
@@ -176,7 +181,7 @@ class Events:
 
     # -- waits ---------------------------------------------------------------------
 
-    def _opened(self, run: "RunActor", wait: AwaitEvent) -> tuple[Statement, ...]:
+    def _opened(self, run: Run, wait: AwaitEvent) -> tuple[Statement, ...]:
         """A wait is about to be recorded."""
         self._enter(run, wait)
         if wait.since is not None:
@@ -193,24 +198,24 @@ class Events:
         )
         return (("open_wait", row),)
 
-    def recorded(self, run: "RunActor", wait: AwaitEvent) -> None:
+    def _recorded(self, run: Run, wait: AwaitEvent) -> None:
         """A wait is durable: look back for it, if it asks for that."""
         if wait.since is not None:
             self._later(partial(self._look_back, (run.row.key, wait.call)))
 
-    def resumed(self, run: "RunActor", wait: AwaitEvent) -> None:
+    def _resumed(self, run: Run, wait: AwaitEvent) -> None:
         """The run of an open wait was loaded."""
         self._enter(run, wait)
         if (run.row.key, wait.call) in self._looking_back:
-            self.recorded(run, wait)  # it may not have been told
+            self._recorded(run, wait)  # it may not have been told
 
-    def _enter(self, run: "RunActor", wait: AwaitEvent) -> None:
+    def _enter(self, run: Run, wait: AwaitEvent) -> None:
         channel = (run.row.workspace, wait.key)
         self._waits.setdefault(channel, {})[run.row.key, wait.call] = wait
         self._of_run.setdefault(run.row.key, {})[wait.call] = wait
 
     def _ended(
-        self, run: "RunActor", record: EventMatched | CancelCall
+        self, run: Run, record: EventMatched | CancelCall
     ) -> tuple[Statement, ...]:
         """A call is about to be over: it may be a wait."""
         key, call = run.row.key, record.call
@@ -222,19 +227,21 @@ class Events:
             del self._of_run[key]
         return (("close_wait", (key, call)),)
 
-    def _run_ended(self, run: "RunActor", _: Any) -> tuple[Statement, ...]:
+    def _run_ended(self, run: Run, _: Any) -> tuple[Statement, ...]:
         """A run or generation is about to be over, and all its waits."""
         if run.row.key not in self._of_run:
             return ()
         self.forget(run)
         return (("close_waits", (run.row.key,)),)
 
-    def forget(self, run: "RunActor") -> None:
-        """The run leaves memory; its waits are in the store."""
+    def forget(self, run: Run) -> None:
+        """Its waits are in the store."""
+        if not self._of_run:
+            return
         for call, wait in self._of_run.pop(run.row.key, {}).items():
             self._leave(run, call, wait)
 
-    def _leave(self, run: "RunActor", call: int, wait: AwaitEvent) -> None:
+    def _leave(self, run: Run, call: int, wait: AwaitEvent) -> None:
         channel = (run.row.workspace, wait.key)
         waits = self._waits[channel]
         del waits[run.row.key, call]
@@ -253,7 +260,7 @@ class Events:
 
         The future is done when the event is durable, or refused.
         """
-        engine = self._engine
+        engine = self._host
         self._last += 1
         event = event._replace(seq=self._last)
         event = event._replace(mac=event.code(engine.seal))
@@ -273,7 +280,7 @@ class Events:
 
     def _give_in_memory(self, event: UserEvent, write: Write) -> bool:
         """Give an event to runs in memory; whether some must get it later."""
-        engine, late = self._engine, bool(self._engine.leaving)
+        engine, late = self._host, bool(self._host.leaving)
         places = self._waits.get(event.channel, {})
         if self._late[event.channel] or len(places) > BATCH:
             return True  # earlier events go first, and a crowd has to take turns
@@ -301,7 +308,7 @@ class Events:
     def _waited_elsewhere(self, event: UserEvent) -> bool:
         """Whether a run that is not in memory may wait for it."""
         return any(
-            len(page) == BATCH or any(row[0] not in self._engine.runs for row in page)
+            len(page) == BATCH or any(row[0] not in self._host.runs for row in page)
             for page in self._pages(event)
         )
 
@@ -320,7 +327,7 @@ class Events:
         for scope in dict.fromkeys(("", event.scope)):
             after = (-1, -1)
             while True:
-                page = self._engine.store.rows(
+                page = self._host.store.rows(
                     "waits_for", *event.channel, scope, event.seq, *after, BATCH
                 )
                 if page:
@@ -332,11 +339,11 @@ class Events:
     # -- in the background ---------------------------------------------------------
 
     def _later(self, job: Callable[[], Awaitable[None]]) -> None:
-        if self._engine.stopping:
+        if self._host.stopping:
             return
         self._jobs.append(job)
         if self._worker is None:
-            self._worker = self._engine.loop.create_task(self._work())
+            self._worker = self._host.loop.create_task(self._work())
 
     async def _work(self) -> None:
         """Do one job after the other; a job may be done again from its beginning."""
@@ -354,14 +361,14 @@ class Events:
         self._worker = None
 
     async def _pause(self) -> None:
-        engine = self._engine
+        engine = self._host
         over = engine.loop.create_future()
         engine.clock.call_later(RETRY, reply, over, None)
         await over
 
     async def _deliver(self, event: UserEvent) -> None:
         """Give an event to all stored waits that it fits, and close it."""
-        engine = self._engine
+        engine = self._host
         if engine.store.rows("event", event.workspace, event.id):
             for page in self._pages(event):
                 fitting = [row[:2] for row in page if event.fits(row[2])]
@@ -376,7 +383,7 @@ class Events:
 
     async def _look_back(self, place: Place) -> None:
         """Give a wait the first event since the moment that it looks back to."""
-        run = await self._engine.loaded(place[0])
+        run = await self._host.loaded(place[0])
         wait = run.state.calls.get(place[1]) if run is not None else None
         if run is not None and isinstance(wait, AwaitEvent):
             event = await self._first_since(run.row.workspace, wait)
@@ -387,7 +394,7 @@ class Events:
     async def _first_since(self, workspace: str, wait: AwaitEvent) -> UserEvent | None:
         seq = 0
         while True:
-            page = self._engine.store.rows(
+            page = self._host.store.rows(
                 "events_since", workspace, wait.key, wait.scope, wait.since, seq, BATCH
             )
             for event in self.genuine(page):
@@ -401,14 +408,14 @@ class Events:
     async def _give(self, place: Place, event: UserEvent) -> None:
         """Give an event to a wait, if it is still open; durable on return."""
         key, call = place
-        run = await self._engine.loaded(key)
+        run = await self._host.loaded(key)
         wait = run.state.calls.get(call) if run is not None else None
         if not isinstance(wait, AwaitEvent) or wait.key != event.key:
             return
         if wait.scope not in (None, event.scope) or not event.fits(wait.filter):
             return  # the table of waits is only an index: the run's word counts
         try:
-            await self._engine.deliver(key, event.matched(call))
+            await self._host.deliver(key, event.matched(call))
         except RPCError as refused:
             if refused.status is not RPCStatus.NOT_FOUND:
                 raise

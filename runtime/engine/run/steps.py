@@ -21,13 +21,13 @@ from everact.runtime.core.records import (
     encode,
 )
 from everact.runtime.core.state import ACTIVE
-from everact.runtime.engine.attempt import start
-from everact.runtime.engine.turn import Turn
+from everact.runtime.engine.run.host import RunHost
+from everact.runtime.engine.run.releasing import start
+from everact.runtime.engine.run.turn import Turn
 from everact.runtime.store.base import Write
 
 if TYPE_CHECKING:
-    from everact.runtime.engine.engine import Engine
-    from everact.runtime.engine.run import RunActor
+    from everact.runtime.engine.run.actor import RunActor
 
 CHECKPOINT_BYTES = 16 * 1024
 """Journal bytes since the last checkpoint below which none is written."""
@@ -36,7 +36,7 @@ EARLY = 64
 """Steps of a batch after which the writer is given what there is."""
 
 
-def release(engine: "Engine", writes: list[Write]) -> None:
+def release(engine: RunHost, writes: list[Write]) -> None:
     """Release what a commit made durable."""
     outcomes: list[tuple[RunActor, Any]] = []
     watched = engine.refusals or engine.waiting.followers
@@ -133,7 +133,7 @@ def take(run: "RunActor", event: TaskCompleted) -> None:
     engine.steps.append((run, now, events, tasks))
 
 
-def record(engine: "Engine", midway: "RunActor | None" = None) -> None:
+def record(engine: RunHost, midway: "RunActor | None" = None) -> None:
     """Record the steps that were taken; `midway` is a run that has taken one more.
 
     A checkpoint is of the state as it is now, so only the last row of a run can have

@@ -1,12 +1,11 @@
 """Closed runs, and request IDs, leave the database after a while, a few at a time."""
 
 import logging
-from typing import TYPE_CHECKING
 
 from everact.actors import TimerHandle
-
-if TYPE_CHECKING:
-    from everact.runtime.engine.engine import Engine
+from everact.runtime.engine.host import Host
+from everact.runtime.engine.parts.base import Part
+from everact.runtime.store.base import Opened
 
 logger = logging.getLogger("everact.engine")
 
@@ -17,7 +16,7 @@ BATCH = 200
 """Runs, events and request IDs deleted in one transaction, of each."""
 
 
-class Retention:
+class Retention(Part):
     """Deletes runs closed, and user events stored, longer than `keep` seconds ago.
 
     None keeps those; request IDs go after a day, whatever it is. A run stays while its
@@ -26,14 +25,15 @@ class Retention:
     keep a testing kit's time going where nothing else ever happens.
     """
 
-    def __init__(
-        self, engine: "Engine", keep: float | None, *, looks: bool = True
-    ) -> None:
-        self._engine = engine
+    def __init__(self, host: Host, keep: float | None, *, looks: bool = True) -> None:
+        self._host = host
         self._keep = keep
         self._stopped = False
         self._handle: TimerHandle | None = None
-        if looks:
+        self._looks = looks
+
+    async def open(self, opened: Opened) -> None:
+        if self._looks:
             self._arm(INTERVAL)
 
     def stop(self) -> None:
@@ -46,12 +46,12 @@ class Retention:
         """Delete one batch of what is due; `Store.retire` says how many it were."""
         if self._stopped:
             return 0
-        now, keep = self._engine.clock.now(), self._keep
+        now, keep = self._host.clock.now(), self._keep
         before = None if keep is None else now - keep
-        return self._engine.store.retire(before, now, BATCH)
+        return self._host.store.retire(before, now, BATCH)
 
     def _arm(self, delay: float) -> None:
-        self._handle = self._engine.clock.call_later(delay, self._look)
+        self._handle = self._host.clock.call_later(delay, self._look)
 
     def _look(self) -> None:
         deleted = 0

@@ -1,4 +1,4 @@
-"""What one transition of a run is made of, before it is recorded."""
+"""What is posted to a run that somebody waits for: events, and queries."""
 
 import asyncio
 from typing import Any
@@ -6,8 +6,7 @@ from typing import Any
 import msgspec
 
 from everact.runtime.core.records import Event
-from everact.runtime.core.state import Shown
-from everact.runtime.store.base import Remembered, Write
+from everact.runtime.store.base import Remembered
 
 
 class Asked(msgspec.Struct, eq=False):
@@ -32,16 +31,21 @@ class Asked(msgspec.Struct, eq=False):
             self.reply.set_exception(error)
 
 
-class Turn(msgspec.Struct, eq=False):
-    """Events that make one transition: what of them is shown, and how they came.
+class Question:
+    """A query, answered once the state that it saw is durable."""
 
-    `within` is another run's write that must be in the same transaction; `insert`
-    says that it is the first transition of a run or generation.
-    """
+    __slots__ = ("args", "headers", "kwargs", "name", "reply")
 
-    events: tuple[Event, ...]
-    shown: Shown
-    now: float
-    asked: Asked | None = None
-    within: Write | None = None
-    insert: bool = False
+    def __init__(
+        self,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        headers: dict[str, str],
+        reply: "asyncio.Future[Any]",
+    ) -> None:
+        self.headers = headers
+        self.name = name
+        self.args = args
+        self.kwargs = kwargs
+        self.reply = reply

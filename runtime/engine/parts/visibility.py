@@ -9,7 +9,7 @@ refused: it is kept, and found once its key is declared.
 import asyncio
 import sys
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -22,13 +22,11 @@ from everact.runtime.core.records import (
     UpsertAttributes,
 )
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.engine.host import Host, Run, Writes
+from everact.runtime.engine.parts.base import Part
 from everact.runtime.errors import RPCError
 from everact.runtime.store import searching
 from everact.runtime.store.base import Statement
-
-if TYPE_CHECKING:
-    from everact.runtime.engine.engine import Engine
-    from everact.runtime.engine.run import RunActor
 
 _FAR = sys.float_info.max
 _FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0
@@ -40,24 +38,25 @@ LONGEST = 4_000
 """Characters of a text in the metadata that a run is found by."""
 
 
-class Visibility:
+class Visibility(Part):
     """Keys and attributes of one engine; all methods on its loop.
 
     `automatic` declares keys by their first use.
     """
 
-    def __init__(self, engine: "Engine", *, automatic: bool = False) -> None:
-        self._engine = engine
+    def __init__(self, host: Host, *, automatic: bool = False) -> None:
+        self._host = host
         self.automatic = automatic
         self._used: dict[tuple[str, str], AttributeKind] = {}
-        engine.beside[Started] = self._started
-        engine.beside[UpsertAttributes] = self._upserted
+
+    def writes(self) -> Mapping[type, Writes]:
+        return {Started: self._started, UpsertAttributes: self._upserted}
 
     # -- keys ------------------------------------------------------------------------
 
     def declared(self, workspace: str) -> dict[str, AttributeKind]:
         """The keys of a workspace, by name."""
-        rows = self._engine.store.rows("declared_attributes", workspace)
+        rows = self._host.store.rows("declared_attributes", workspace)
         return {name: AttributeKind(kind) for name, kind in rows}
 
     async def declare(self, workspace: str, keys: Mapping[str, AttributeKind]) -> None:
@@ -139,13 +138,13 @@ class Visibility:
         return None
 
     async def _write(self, statements: list[Statement]) -> None:
-        self._engine.check_open()
-        _, saved = self._engine.commits.save(*statements)
+        self._host.check_open()
+        _, saved = self._host.commits.save(*statements)
         await asyncio.shield(saved)
 
     # -- attributes of runs -----------------------------------------------------------
 
-    def _started(self, run: "RunActor", event: Any) -> tuple[Statement, ...]:
+    def _started(self, run: Run, event: Any) -> tuple[Statement, ...]:
         options: StartOptions = event.options
         if run.state.generation or (
             options.extras is None and options.begin_at is None
@@ -157,7 +156,7 @@ class Visibility:
         found += self._declarations(run, attributes)
         return tuple(found)
 
-    def _upserted(self, run: "RunActor", command: Any) -> tuple[Statement, ...]:
+    def _upserted(self, run: Run, command: Any) -> tuple[Statement, ...]:
         key, attributes = run.row.key, command.attributes
         found: list[Statement] = []
         for name, attribute in attributes.items():
@@ -168,7 +167,7 @@ class Visibility:
         return (*found, *self._declarations(run, kept))
 
     def _declarations(
-        self, run: "RunActor", attributes: Mapping[str, Attribute]
+        self, run: Run, attributes: Mapping[str, Attribute]
     ) -> list[Statement]:
         """What runs use is declared with it, where keys are declared by use."""
         if not self.automatic:

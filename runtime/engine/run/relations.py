@@ -8,7 +8,7 @@ receiver's request ID, or the child itself, tells.
 import asyncio
 import pickle
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -29,16 +29,13 @@ from everact.runtime.core.records import (
     TerminateRequested,
 )
 from everact.runtime.core.statuses import RPCStatus, Status
+from everact.runtime.engine.host import Host, Run
 from everact.runtime.engine.loading import closing_of
-from everact.runtime.engine.run import RunActor
-from everact.runtime.engine.turn import Asked
+from everact.runtime.engine.messages import Asked
+from everact.runtime.engine.parts.visibility import Visibility
 from everact.runtime.errors import RPCError, StoreError
 from everact.runtime.store.base import RunRow, Write
 from everact.runtime.values.outcomes import child_failure
-
-if TYPE_CHECKING:
-    from everact.runtime.engine.engine import Engine
-
 
 SEND_RETRY = 1.0
 """Seconds before a message that the store did not take is sent again."""
@@ -52,14 +49,15 @@ NESTED = 40
 class Relations:
     """Between the runs of one engine; all methods on its loop."""
 
-    def __init__(self, engine: "Engine") -> None:
-        self._engine = engine
+    def __init__(self, host: Host, visibility: Visibility) -> None:
+        self._host = host
+        self._visibility = visibility
         self.owed: dict[int, set[int]] = {}
         self._leaving = 0
 
     # -- messages ------------------------------------------------------------------
 
-    def send(self, sender: RunActor, command: Any, write: Write | None) -> None:
+    def send(self, sender: Run, command: Any, write: Write | None) -> None:
         """Do what a command asks of another run, in the transaction of `write`.
 
         Without a write, after a recovery: do it unless it was done.
@@ -73,19 +71,19 @@ class Relations:
             self._send_message(sender, command, write)
 
     def _send_message(
-        self, sender: RunActor, command: SignalRun | CancelRun, write: Write | None
+        self, sender: Run, command: SignalRun | CancelRun, write: Write | None
     ) -> None:
         start = sender.state.start
         call = f"{start.run_id}/{sender.state.generation}/{command.call}"
-        requests = self._engine.requests
+        requests = self._host.requests
         request = requests.of_run(start.workspace, call)
-        reply: asyncio.Future[Any] = self._engine.loop.create_future()
+        reply: asyncio.Future[Any] = self._host.loop.create_future()
         reply.add_done_callback(lambda done: self._sent(sender, command.call, done))
         if write is None and requests.was_sent(start.workspace, call):
             reply.set_result(None)
             return
         run = self._addressed(start.workspace, command.workflow_id, command.run_id)
-        if run is None and self._engine.leaving:  # it may be one of them: ask again
+        if run is None and self._host.leaving:  # it may be one of them: ask again
             reply.set_exception(StoreError("a run is being read back"))
             return
         if run is None:
@@ -116,11 +114,11 @@ class Relations:
         else:
             run.take(event, asked, write)
 
-    def _sent(self, sender: RunActor, call: int, done: "asyncio.Future[Any]") -> None:
+    def _sent(self, sender: Run, call: int, done: "asyncio.Future[Any]") -> None:
         failure: Failure | None = None
         error = None if done.cancelled() else done.exception()
         if isinstance(error, StoreError):
-            self._engine.clock.call_later(SEND_RETRY, self._send_again, sender, call)
+            self._host.clock.call_later(SEND_RETRY, self._send_again, sender, call)
             return
         if error is not None:
             failure = Failure(
@@ -133,24 +131,22 @@ class Relations:
             )
         sender.sent(call, failure)
 
-    def _send_again(self, sender: RunActor, call: int) -> None:
+    def _send_again(self, sender: Run, call: int) -> None:
         """The store failed, not the message; its request ID keeps it from doubling."""
         command = sender.state.calls.get(call)
         if not sender.dropped and isinstance(command, SignalRun | CancelRun):
             self._send_message(sender, command, None)
 
-    def _addressed(
-        self, workspace: str, workflow_id: str, run_id: str
-    ) -> RunActor | None:
+    def _addressed(self, workspace: str, workflow_id: str, run_id: str) -> Run | None:
         """The open run of an ID (of the chain that begins with `run_id`), loaded."""
-        run = self._engine.starting(workspace, workflow_id)
+        run = self._host.starting(workspace, workflow_id)
         named = run is not None and run_id in ("", run.row.first_run_id)
         if run is not None and named and not run.state.status:
             return run
-        row = self._engine.store.find(workspace, workflow_id, "", run_id)
+        row = self._host.store.find(workspace, workflow_id, "", run_id)
         if row is None or row.status:
             return None
-        found = self._engine.resident(row.key)
+        found = self._host.resident(row.key)
         while found is not None and found.state.status:
             found = found.successor
         return found
@@ -158,24 +154,23 @@ class Relations:
     # -- children ------------------------------------------------------------------
 
     def _start_child(
-        self, parent: RunActor, command: StartChild, write: Write | None
+        self, parent: Run, command: StartChild, write: Write | None
     ) -> None:
         start = parent.state.start
         extras = command.options.extras
         if extras is not None and extras.attributes:
-            visibility = self._engine.visibility
-            refusal = visibility.refusal(start.workspace, extras.attributes)
+            refusal = self._visibility.refusal(start.workspace, extras.attributes)
             if refusal is not None:
                 self._refuse_child(parent, command, "RPCError", refusal)
                 return
         derived = command.workflow_id.startswith(start.run_id)
-        if not derived and self._engine.open_run(start.workspace, command.workflow_id):
+        if not derived and self._host.open_run(start.workspace, command.workflow_id):
             taken = f"workflow ID {command.workflow_id!r} is taken by an open run"
             self._refuse_child(parent, command, "WorkflowAlreadyStarted", taken)
             return
         options, deadline = command.options, None
         if options.execution_timeout is not None:
-            deadline = self._engine.clock.now() + options.execution_timeout
+            deadline = self._host.clock.now() + options.execution_timeout
         started = Started(
             command.name,
             command.workflow_id,
@@ -195,21 +190,19 @@ class Relations:
             ),
             workspace=start.workspace,
         )
-        self._engine.make(started, None, write)
+        self._host.make(started, None, write)
 
     @staticmethod
-    def _refuse_child(
-        parent: RunActor, command: StartChild, kind: str, why: str
-    ) -> None:
+    def _refuse_child(parent: Run, command: StartChild, kind: str, why: str) -> None:
         status = Status.PERMANENT_ERROR
         failure = Failure(FailureKind.APPLICATION, kind, why, status, True)
         wrapped = child_failure(failure, command.name, command.workflow_id, "")
         parent.post(ChildClosed(command.call, b"", wrapped))
 
-    def _find_child(self, parent: RunActor, command: StartChild) -> None:
+    def _find_child(self, parent: Run, command: StartChild) -> None:
         """After recovery: the child's outcome if it ended, its start if it is gone."""
         start = parent.state.start
-        row = self._engine.store.find(
+        row = self._host.store.find(
             start.workspace, command.workflow_id, "", command.run_id
         )
         if row is None:
@@ -218,9 +211,9 @@ class Relations:
         if command.call in (parent.state.unsettled or ()):
             parent.post(records.ChildStarted(command.call, command.run_id))
         if row.status:
-            stored = self._engine.store.load(row.key)
+            stored = self._host.store.load(row.key)
             assert stored is not None
-            closing = closing_of(self._engine.seal, stored)
+            closing = closing_of(self._host.seal, stored)
             event = _child_outcome(command.call, row, closing)
             if event is not None:
                 self.owe(parent.row.key, command.call)
@@ -242,7 +235,7 @@ class Relations:
 
     def leave_child(self, command: StartChild, cancel_only: bool, write: Write) -> None:
         """The parent closed, or gave the call up: do with the child as was agreed."""
-        parent = self._engine.runs[write.subject].state.start
+        parent = self._host.runs[write.subject].state.start
         if not cancel_only and command.on_close == ABANDON:
             return
         run = self._addressed(parent.workspace, command.workflow_id, command.run_id)
@@ -281,7 +274,7 @@ class Relations:
 
     def bury(self, key: int) -> None:
         """An open child of a closed parent: do with it as was agreed, if not done."""
-        run = self._engine.resident(key)
+        run = self._host.resident(key)
         parent = run.state.start.parent if run is not None else None
         if run is None or parent is None or parent.on_close == ABANDON:
             return
@@ -292,13 +285,13 @@ class Relations:
 
     # -- the end of a child --------------------------------------------------------
 
-    def child_closed(self, child: RunActor) -> None:
+    def child_closed(self, child: Run) -> None:
         """The end of `child` is durable: its parent is told, in its turn."""
         state, parent = child.state, child.state.start.parent
         if parent is None:
             return
         event = _child_outcome(parent.call, child.row, state.closing)
-        above = None if child.row.next_run_id else self._engine.resident(parent.key)
+        above = None if child.row.next_run_id else self._host.resident(parent.key)
         if above is None or above.state.generation != parent.generation or not event:
             self.told(parent.key, parent.call)
         elif above.has_mail:
@@ -308,9 +301,7 @@ class Relations:
 
     def tell_parent(self, row: RunRow) -> None:
         """A run was found closed: its parent looks for the outcome itself."""
-        above = (
-            None if row.parent_key is None else self._engine.resident(row.parent_key)
-        )
+        above = None if row.parent_key is None else self._host.resident(row.parent_key)
         if above is None or row.next_run_id:
             return
         for command in tuple(above.state.calls.values()):

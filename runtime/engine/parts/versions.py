@@ -10,28 +10,24 @@ As long as no queue has sets and no worker code of its own, nothing here is aske
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from everact.runtime.core.records import AttributeKind, RunTask, Started
+from everact.runtime.core.records import AttributeKind, Began, RunTask, Started
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.core.versions import BuildIdOp, Refused, VersionSets, updated
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.definitions.tasks import Task
-from everact.runtime.engine import steps
-from everact.runtime.engine.run import WAITING
+from everact.runtime.engine.attempt import TaskActor
+from everact.runtime.engine.host import Host, Run, Writes
+from everact.runtime.engine.parts.base import Part
+from everact.runtime.engine.reasons import WAITING
 from everact.runtime.engine.workers import Worker, lane_of
 from everact.runtime.errors import RPCError, StoreError
-from everact.runtime.store.base import RunRow, Statement, Write
+from everact.runtime.store.base import Opened, RunRow, Statement, Write
 from everact.runtime.store.searching import BUILD_IDS
-
-if TYPE_CHECKING:
-    from everact.runtime.engine.attempt import TaskActor
-    from everact.runtime.engine.engine import Engine
-    from everact.runtime.engine.run import RunActor
 
 SCANNED = 100
 """Queues that one question about the reachability of all of them looks at."""
@@ -42,30 +38,33 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(VersionSets).decode
 
 
-class Versions:
+class Versions(Part):
     """The version sets of one engine's queues; all methods on its loop."""
 
-    def __init__(self, engine: "Engine", scanned: int = SCANNED) -> None:
-        self._engine = engine
+    def __init__(self, host: Host, scanned: int = SCANNED) -> None:
+        self._host = host
         self._sets: dict[tuple[str, str], VersionSets] = {}
         self._updating = asyncio.Lock()
         self.scanned = scanned
         self.active = False
 
-    def open(self) -> None:
+    def writes(self) -> Mapping[type, Writes]:
+        return {Began: self._bind}
+
+    async def open(self, opened: Opened) -> None:
         """Read the sets of all queues."""
         self._read()
-        for worker in self._engine.workers.all:
+        for worker in self._host.workers.all:
             self._listen(worker)
         self._look()
 
     def _read(self) -> None:
-        for workspace, queue, body in self._engine.store.rows("version_sets"):
+        for workspace, queue, body in self._host.store.rows("version_sets"):
             self._sets[workspace, queue] = _decode(body)
 
     def _look(self) -> None:
         """See whether there is anything to decide from now on."""
-        workers = self._engine.workers
+        workers = self._host.workers
         if self.active or not (
             self._sets or any(w.registry is not None for w in workers.all)
         ):
@@ -92,7 +91,7 @@ class Versions:
         that is in use elsewhere; nothing has changed then.
         """
         async with self._updating:
-            self._engine.check_open()
+            self._host.check_open()
             before = self.of(workspace, queue)
             try:
                 after = updated(before, operation)
@@ -103,10 +102,10 @@ class Versions:
             if after != before:
                 try:
                     row = workspace, queue, _encode(after)
-                    _, saved = self._engine.commits.save(("put_version_sets", row))
+                    _, saved = self._host.commits.save(("put_version_sets", row))
                     await saved
                 except StoreError:
-                    if not self._engine.stopping:
+                    if not self._host.stopping:
                         self._read()  # it may be there all the same
                         self._changed(queue)
                     raise
@@ -123,7 +122,7 @@ class Versions:
 
     def _worker(self, row: RunRow, state: RunState) -> Worker | str:
         queue, name = row.queue, state.start.name
-        serving: Sequence[Worker] = self._engine.workers.serving(queue)
+        serving: Sequence[Worker] = self._host.workers.serving(queue)
         if not serving:
             return f"{WAITING}no worker serves queue {queue!r}"
         sets = self.of(row.workspace, queue)
@@ -139,15 +138,17 @@ class Versions:
         return f"{WAITING}no workflow named {name!r} is registered"
 
     def _registry(self, worker: Worker) -> Registry:
-        return self._engine.registry if worker.registry is None else worker.registry
+        return self._host.registry if worker.registry is None else worker.registry
 
-    def bind(self, run: "RunActor", _: object) -> tuple[Statement, ...]:
+    def _bind(self, run: Run, _: object) -> tuple[Statement, ...]:
         """Bind a run that begins to the build that its code is of, if it is new.
 
         Lists find it by this ID, which is an attribute of it as well.
         """
+        if not self._sets:
+            return ()
         row, state = run.row, run.state
-        if not self._sets or state.generation or state.script:
+        if state.generation or state.script:
             return ()
         if not row.build_id and self.of(row.workspace, row.queue):
             found = self._worker(row, state)
@@ -173,18 +174,18 @@ class Versions:
             key = started.parent.key
         else:
             return ""
-        above = self._engine.runs.get(key)
+        above = self._host.runs.get(key)
         if above is None or above.row.queue != started.options.queue:
             return ""
         return above.row.build_id
 
     # -- whose slot a task takes -----------------------------------------------------
 
-    def place(self, attempt: "TaskActor") -> str:
+    def place(self, attempt: TaskActor) -> str:
         """The lane that a task stands in, and its definition from the code there."""
         command, row = attempt.command, attempt.run.row
         queue = _queue_of(command, row)
-        serving: Sequence[Worker] = self._engine.workers.serving(queue)
+        serving: Sequence[Worker] = self._host.workers.serving(queue)
         sets, lane = self.of(row.workspace, queue), queue
         if sets:
             builds = _builds(sets, row.build_id, new=queue != row.queue)
@@ -198,7 +199,7 @@ class Versions:
             found = self._registry(worker).tasks.get(name)
             if found is not None:
                 return found
-        return self._engine.registry.tasks.get(name)
+        return self._host.registry.tasks.get(name)
 
     # -- what changes ----------------------------------------------------------------
 
@@ -217,19 +218,19 @@ class Versions:
 
     def _listen(self, worker: Worker) -> None:
         if worker.registry is not None:
-            self._engine.listen(worker.registry)
+            self._host.listen(worker.registry)
 
     def _moved(self, queue: str) -> None:
         """Another build may be the one for runs and tasks of `queue`: let them move."""
-        engine = self._engine
+        engine = self._host
         for run in list(engine.runs.values()):
             if run.row.queue == queue and run.state.held is None and run.paused is None:
                 self._move(run)
         engine.workers.line_up(queue, self.place)
-        engine._retry_aside()
+        engine.look_again()
 
-    def _move(self, run: "RunActor") -> None:
-        engine, program = self._engine, run.program
+    def _move(self, run: Run) -> None:
+        engine, program = self._host, run.program
         if program is None or run.dropped or run.state.status:
             return
         code = self.code(run.row, run.state)
@@ -237,12 +238,9 @@ class Versions:
             known = code.workflows.get(run.state.start.name)
             if known is not None and known is getattr(program, "definition", None):
                 return
-        if engine.steps:
-            steps.record(engine, run)
-        run.drop_program()
-        reason = engine.build(run)
+        reason = run.rebuild()
         if reason is not None:
-            engine._hold_loaded(run, reason)
+            engine.hold_loaded(run, reason)
 
 
 def _builds(sets: VersionSets, build_id: str, *, new: bool) -> list[str]:

@@ -9,7 +9,7 @@ which runs are waited for.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -25,13 +25,11 @@ from everact.runtime.core.schedules import (
     Stop,
 )
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.engine.host import Host, Run
 from everact.runtime.engine.loading import closing_of
+from everact.runtime.engine.parts.base import Part
 from everact.runtime.errors import RPCError, ScheduleAlreadyRunning, StoreTampered
-from everact.runtime.store.base import Remembered, Write
-
-if TYPE_CHECKING:
-    from everact.runtime.engine.engine import Engine
-    from everact.runtime.engine.run import RunActor
+from everact.runtime.store.base import Remembered, RunRow, Write
 
 logger = logging.getLogger("everact.engine")
 
@@ -41,6 +39,11 @@ Place: TypeAlias = tuple[str, str]
 Fold: TypeAlias = Callable[[Schedule, Present], list[Order]]
 """A change of a schedule: the orders that follow."""
 
+End: TypeAlias = Callable[
+    [tuple[str, str, str], CancelRequested | TerminateRequested, Write], None
+]
+"""What ends the open run of a chain in the transaction of a write."""
+
 CROWD = 1000
 """Schedules that are looked at together when they are due."""
 
@@ -48,15 +51,16 @@ RETRY = 1.0
 """Seconds until a change that was not stored is tried again."""
 
 
-class Schedules:
-    """Schedules are acted on from `open` to `close`; all methods on the engine's loop.
+class Schedules(Part):
+    """Acts on schedules from `recover` to `stop`; all methods on the engine's loop.
 
     Every change is durable when its method returns; it is made even if the caller
     gives up. RPCError NOT_FOUND for a schedule that is not there.
     """
 
-    def __init__(self, engine: "Engine") -> None:
-        self._engine = engine
+    def __init__(self, host: Host, end: End) -> None:
+        self._host = host
+        self._end = end
         self.watched: dict[str, Place] = {}
         """The open actions: first run ID of each, and whose it is."""
         self._locks: WeakValueDictionary[Place, asyncio.Lock] = WeakValueDictionary()
@@ -70,13 +74,13 @@ class Schedules:
 
     # -- opening and closing ---------------------------------------------------------
 
-    def open(self) -> None:
+    def recover(self) -> None:
         """Look how runs ended meanwhile, and act on what is due."""
-        for place in self._engine.store.rows("running_schedules"):
+        for place in self._host.store.rows("running_schedules"):
             self._watch(place)
-        self._fire_at(self._engine.clock.now())
+        self._fire_at(self._host.clock.now())
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Act no more; changes that are under way go on."""
         if self._timer is not None:
             self._timer.cancel()
@@ -85,14 +89,14 @@ class Schedules:
 
     def read(self, place: Place) -> Schedule:
         """A schedule as it is stored."""
-        found = self._engine.store.select("schedule", *place)
+        found = self._host.store.select("schedule", *place)
         if not found:
             raise RPCError(f"no schedule {place[1]!r} is known", RPCStatus.NOT_FOUND)
         return self._opened(place, found[0])
 
     def page(self, workspace: str, after: str, most: int) -> list[Schedule]:
         """Schedules by their IDs, those after an ID."""
-        rows = self._engine.store.rows("schedules", workspace, after, most)
+        rows = self._host.store.rows("schedules", workspace, after, most)
         return [self._opened((workspace, id_), body) for id_, body in rows]
 
     async def create(
@@ -117,34 +121,40 @@ class Schedules:
 
     async def _ask(self, change: Coroutine[Any, Any, None]) -> None:
         """Do a change to its end, even if the caller gives up."""
-        task = self._engine.loop.create_task(change)
+        task = self._host.loop.create_task(change)
         self._keep(task)
         await asyncio.shield(task)
 
     # -- what happens ----------------------------------------------------------------
 
-    def run_closed(self, run: "RunActor") -> None:
-        """The end of a run is durable; it may be the last of an action's chain."""
+    def closed(self, run: Run) -> None:
+        """It may be the last of an action's chain."""
+        if not self.watched:
+            return
         place = self.watched.get(run.state.start.first_run_id)
         if place is not None and not run.row.next_run_id:
-            self._closed(place, run.state.start.first_run_id, run.state.closing)
+            self._ended_run(place, run.state.start.first_run_id, run.state.closing)
 
-    def look(self, workspace: str, workflow_id: str, first_run_id: str) -> None:
+    def gone(self, key: int, row: RunRow | None) -> None:
+        if row is not None:
+            self._look(row.workspace, row.workflow_id, row.first_run_id)
+
+    def _look(self, workspace: str, workflow_id: str, first_run_id: str) -> None:
         """An action's run is perhaps at its end: see, if it is one of an action."""
         place = self.watched.get(first_run_id)
         if place is None:
             return
-        store = self._engine.store
+        store = self._host.store
         row = store.find(workspace, workflow_id, "", first_run_id)
         if row is not None and not row.status:
             return
         stored = None if row is None else store.load(row.key)
         try:
-            closing = stored and closing_of(self._engine.seal, stored)
+            closing = stored and closing_of(self._host.seal, stored)
         except Exception:
             logger.exception("how run %s ended cannot be read", first_run_id)
             closing = None
-        self._closed(place, first_run_id, closing)
+        self._ended_run(place, first_run_id, closing)
 
     def _watch(self, place: Place) -> None:
         """Wait for the ends of a schedule's runs, some of which may have come."""
@@ -157,13 +167,13 @@ class Schedules:
             return
         for taken in running:
             self.watched[taken.run_id] = place
-            self.look(place[0], taken.workflow_id, taken.run_id)
+            self._look(place[0], taken.workflow_id, taken.run_id)
 
     def _watch_again(self, place: Place) -> None:
-        if not self._engine.stopping:
+        if not self._host.stopping:
             self._watch(place)
 
-    def _closed(self, place: Place, run_id: str, closing: object) -> None:
+    def _ended_run(self, place: Place, run_id: str, closing: object) -> None:
         under_way = place in self._ends
         self._ends.setdefault(place, {})[run_id] = closing
         if not under_way:
@@ -185,10 +195,10 @@ class Schedules:
                 for order in schedule.closed(run_id, ends[run_id], present)
             ]
 
-        while ends and not self._engine.stopping:
+        while ends and not self._host.stopping:
             told.clear()
             if not await self._act(place, fold):
-                self._engine.clock.call_later(
+                self._host.clock.call_later(
                     RETRY, lambda: self._spawn(self._tell(place))
                 )
                 return
@@ -202,16 +212,16 @@ class Schedules:
     # -- time ------------------------------------------------------------------------
 
     def _fire_at(self, moment: float) -> None:
-        if moment >= self._timer_at or self._engine.stopping:
+        if moment >= self._timer_at or self._host.stopping:
             return
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = moment
-        self._timer = self._engine.clock.call_at(moment, self._fire)
+        self._timer = self._host.clock.call_at(moment, self._fire)
 
     def _fire(self) -> None:
         self._timer, self._timer_at = None, float("inf")
-        if not (self._engine.stopping or self._acting):
+        if not (self._host.stopping or self._acting):
             self._acting = True
             self._spawn(self._act_on_due())
 
@@ -224,10 +234,10 @@ class Schedules:
             await self._act_on_crowd()
         except Exception:
             logger.exception("which schedules are due cannot be read; trying again")
-            self._fire_at(self._engine.clock.now() + RETRY)
+            self._fire_at(self._host.clock.now() + RETRY)
 
     async def _act_on_crowd(self) -> None:
-        now, store = self._engine.clock.now(), self._engine.store
+        now, store = self._host.clock.now(), self._host.store
         try:
             due = store.rows("due_schedules", now, CROWD)
             done = await asyncio.gather(
@@ -235,14 +245,14 @@ class Schedules:
             )
         finally:
             self._acting = False
-        if self._engine.stopping:
+        if self._host.stopping:
             return
         troubled = {place for place, did in zip(due, done, strict=True) if not did}
         left = store.rows("due_schedules", now, CROWD)
         if len(due) == CROWD or not troubled.issuperset(left):
             self._fire_at(now)
         elif troubled:
-            self._fire_at(self._engine.clock.now() + RETRY)
+            self._fire_at(self._host.clock.now() + RETRY)
         found = store.select("next_schedule", now)
         if found[0] is not None:
             self._fire_at(found[0])
@@ -255,7 +265,7 @@ class Schedules:
             if isinstance(error, RPCError) and error.status is RPCStatus.NOT_FOUND:
                 return True
             told = self._troubles.get(place) == str(error)
-            if not (told or self._engine.stopping):
+            if not (told or self._host.stopping):
                 self._troubles[place] = str(error)
                 logger.error(  # noqa: TRY400 (what it says is enough)
                     "schedule %r cannot act, it tries again every %g s: %s",
@@ -282,7 +292,7 @@ class Schedules:
 
         A `timely` change was due: it is stored in any case, with when the next one is.
         """
-        engine = self._engine
+        engine = self._host
         async with self._lock(place):
             engine.check_open()
             if engine.leaving:  # runs that cannot be ended now
@@ -303,13 +313,13 @@ class Schedules:
 
     async def _deleted(self, place: Place, request: Remembered | None) -> None:
         async with self._lock(place):
-            self._engine.check_open()
+            self._host.check_open()
             try:
                 running = self.read(place).running
             except (StoreTampered, msgspec.ValidationError):
                 running = ()
             gone = ("delete_schedule", place)
-            _, saved = self._engine.commits.save(gone, request=request)
+            _, saved = self._host.commits.save(gone, request=request)
             await saved
             for taken in running:
                 self.watched.pop(taken.run_id, None)
@@ -318,7 +328,7 @@ class Schedules:
         self, schedule: Schedule, orders: list[Order], request: Remembered | None
     ) -> None:
         """Store a schedule and carry out orders, in one transaction."""
-        engine, place = self._engine, (schedule.workspace, schedule.id)
+        engine, place = self._host, (schedule.workspace, schedule.id)
         sealed = engine.seal.schedule(*place, schedules.encode(schedule))
         next_at = schedule.next_at()
         row = (*place, next_at, len(schedule.running), sealed)
@@ -349,10 +359,10 @@ class Schedules:
             TerminateRequested(reason) if order.terminate else CancelRequested(reason)
         )
         chain = (schedule.workspace, taken.workflow_id, taken.run_id)
-        self._engine.relations.end(chain, event, write)
+        self._end(chain, event, write)
 
     def _opened(self, place: Place, sealed: bytes) -> Schedule:
-        return schedules.decode(self._engine.seal.open_schedule(*place, sealed))
+        return schedules.decode(self._host.seal.open_schedule(*place, sealed))
 
     def _lock(self, place: Place) -> asyncio.Lock:
         """Who changes a schedule holds this one, and all who wait for it have it."""
@@ -362,7 +372,7 @@ class Schedules:
         return found
 
     def _spawn(self, change: Coroutine[Any, Any, None]) -> None:
-        self._keep(self._engine.loop.create_task(change))
+        self._keep(self._host.loop.create_task(change))
 
     def _keep(self, task: "asyncio.Task[None]") -> None:
         self._changing.add(task)
@@ -377,15 +387,15 @@ class Schedules:
 class _Naming:
     """Names for the runs of one transaction."""
 
-    def __init__(self, engine: "Engine", workspace: str) -> None:
-        self._engine = engine
+    def __init__(self, host: Host, workspace: str) -> None:
+        self._host = host
         self._workspace = workspace
         self._given: set[str] = set()
 
     def __call__(self, wanted: str) -> tuple[str, str]:
         found, number = wanted, 1
-        while found in self._given or self._engine.open_run(self._workspace, found):
+        while found in self._given or self._host.open_run(self._workspace, found):
             number += 1
             found = f"{wanted}-{number}"
         self._given.add(found)
-        return found, self._engine.new_id()
+        return found, self._host.new_id()

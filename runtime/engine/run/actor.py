@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -22,7 +22,6 @@ from everact.runtime.core.blame import CODE
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.records import (
     RULES,
-    AwaitEvent,
     Began,
     CancelCall,
     CancelRun,
@@ -58,17 +57,26 @@ from everact.runtime.core.state import (
     BEGIN,
     EXECUTION_DEADLINE,
     RUN_DEADLINE,
+    Answer,
     RunState,
     Shown,
     begins_in_time,
 )
 from everact.runtime.core.statuses import RPCStatus, RunStatus
-from everact.runtime.engine import outside, steps, telling
-from everact.runtime.engine.attempt import Outcome, TaskActor, attempt_of, start
+from everact.runtime.engine import outside, telling
+from everact.runtime.engine.attempt import Outcome, TaskActor
+from everact.runtime.engine.host import Run
 from everact.runtime.engine.interrupting import ActivationOverrun
-from everact.runtime.engine.restarting import STALLED, begins_anew
+from everact.runtime.engine.messages import Asked, Question
+from everact.runtime.engine.reasons import STALLED, WAITING
+from everact.runtime.engine.restarting import begins_anew
+from everact.runtime.engine.run import steps
+from everact.runtime.engine.run.host import RunHost
+from everact.runtime.engine.run.releasing import attempt_of, start
+from everact.runtime.engine.run.turn import Turn
 from everact.runtime.engine.stage import on_stage
-from everact.runtime.engine.turn import Asked, Turn
+from everact.runtime.engine.waiting import copy_of
+from everact.runtime.engine.waiting import fail as fail_reply
 from everact.runtime.engine.watchdog import OVERRUNS, Overran
 from everact.runtime.errors import (
     EveractError,
@@ -81,13 +89,7 @@ from everact.runtime.isolation import contained, is_a, is_interrupt, shown
 from everact.runtime.programs.base import Program
 from everact.runtime.store.base import Remembered, RunRow, Statement, Write
 
-if TYPE_CHECKING:
-    from everact.runtime.engine.engine import Engine
-
 logger = logging.getLogger("everact.engine")
-
-WAITING = "waiting: "
-"""How the reason of a run begins that is held for want of a worker or of its code."""
 
 AGAIN = 0.05
 """Seconds until code that took too long is run again: others have their turn first."""
@@ -96,26 +98,6 @@ _CLOSING = frozenset({Complete, Fail, ContinueAsNew, TailCall})
 _FOLLOWED = frozenset({TaskFailed, Started, TaskHandedOver, TaskReported})
 _MESSAGES = frozenset({StartChild, SignalRun, CancelRun})
 """Commands that concern another run: done in the same transaction."""
-
-
-class Question:
-    """A query, answered once the state that it saw is durable."""
-
-    __slots__ = ("args", "headers", "kwargs", "name", "reply")
-
-    def __init__(
-        self,
-        name: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        headers: dict[str, str],
-        reply: "asyncio.Future[Any]",
-    ) -> None:
-        self.headers = headers
-        self.name = name
-        self.args = args
-        self.kwargs = kwargs
-        self.reply = reply
 
 
 class Paused(msgspec.Struct, eq=False):
@@ -146,7 +128,7 @@ class RunActor(Actor):
         "successor",
     )
 
-    def __init__(self, engine: "Engine", row: RunRow, state: RunState) -> None:
+    def __init__(self, engine: RunHost, row: RunRow, state: RunState) -> None:
         self.engine = engine
         self.row = row
         self.state = state
@@ -159,7 +141,7 @@ class RunActor(Actor):
         self.dropped = False
         self.early: list[Any] | None = None
         self.paused: Paused | None = None
-        self.successor: RunActor | None = None
+        self.successor: Run | None = None
         self.after_commit: list[tuple[asyncio.Future[Any], Any]] | None = None
 
     def __str__(self) -> str:
@@ -253,7 +235,7 @@ class RunActor(Actor):
         now = self.engine.clock.now()
         now = max(now, state.time)
         if type(event) is TaskReported:
-            answer = outside.take(self, event, now)
+            answer = self._report(event, now)
         else:
             answer = state.apply(event, now)
         if answer is None:
@@ -264,6 +246,20 @@ class RunActor(Actor):
             self._activate(turn)
         else:
             self._record(turn, answer.commands)
+
+    def _report(self, event: TaskReported, now: float) -> Answer | None:
+        """Fold a report; an attempt that still runs here then has no more to say."""
+        if not outside.may_be_under_way(self, event):
+            return None
+        answer = self.state.apply(event, now)
+        attempt = None if answer is None else self.attempts.get(event.call)
+        if attempt is not None:
+            if event.outcome is None:
+                attempt.heartbeat(())
+            else:
+                del self.attempts[event.call]
+                attempt.outdo()
+        return answer
 
     def begin_new(
         self, asked: Asked | None, within: Write | None, *, hold: str | None
@@ -445,7 +441,7 @@ class RunActor(Actor):
         seq = state.seq
         closes = bool(commands) and type(commands[-1]) in _CLOSING
         children = self._left_children(commands, closes) if state.children else ()
-        also = self._beside(events, commands)
+        also = self._written(events, commands)
         state.issue(commands)
         state.record(body, transition, shown, now)
         sealed = engine.seal.row(
@@ -459,7 +455,7 @@ class RunActor(Actor):
         self.in_flight += 1
         if asked is not None and asked.request is not None:
             write.request = asked.request
-        wake, aside = self._wake(), _aside(state)
+        wake, aside = self._wake(), "" if state.status else (state.held or "")
         if state.status and not row.status:
             self._close_row(write, now)
         renamed = state.renamed is not None and self._rename(state.renamed)
@@ -482,11 +478,11 @@ class RunActor(Actor):
         if closes:
             self._succeed(write, now)
 
-    def _beside(
+    def _written(
         self, events: tuple[Event, ...], commands: tuple[Command, ...]
     ) -> tuple[Statement, ...]:
-        """What is written beside the journal, told before the commands are folded."""
-        find = self.engine.beside.get
+        """What parts write with the records, made before the commands are folded."""
+        find = self.engine.written.get
         found: tuple[Statement, ...] = ()
         for record in events + commands:
             write = find(type(record))
@@ -531,7 +527,7 @@ class RunActor(Actor):
         row = write.change or write.insert
         assert row is not None
         self.row.next_run_id = row.next_run_id = started.run_id
-        self.successor = engine.start_successor(started, write)
+        self.successor = engine.make(started, None, write)
 
     def grow(self, size: int, write: Write) -> None:
         """The journal grows by `size` bytes: a checkpoint if they outweigh the last."""
@@ -574,11 +570,11 @@ class RunActor(Actor):
                 heir.refuse(event, asked)
         elif asked is not None:
             if type(event) is TaskReported and not self.dropped:
-                self._when_durable(asked.reply, outside.refusal(self, event))
+                self.when_durable(asked.reply, outside.refusal(self, event))
             elif self.state.status or self.dropped:
-                self._when_durable(asked.reply, self._not_open())
+                self.when_durable(asked.reply, self._not_open())
             else:
-                self._when_durable(asked.reply, None)
+                self.when_durable(asked.reply, None)
         self.rest()
 
     def _not_open(self) -> EveractError:
@@ -591,7 +587,7 @@ class RunActor(Actor):
             RPCStatus.NOT_FOUND,
         )
 
-    def _when_durable(self, reply: "asyncio.Future[Any]", answer: Any) -> None:
+    def when_durable(self, reply: "asyncio.Future[Any]", answer: Any) -> None:
         """Answer once everything that the answer was computed from is durable."""
         if not self.in_flight or self.dropped:
             _reply(reply, answer)
@@ -604,7 +600,7 @@ class RunActor(Actor):
         """Wait until what the run's memory shows now is durable."""
         if self.in_flight:
             reply: asyncio.Future[Any] = self.engine.loop.create_future()
-            self._when_durable(reply, None)
+            self.when_durable(reply, None)
             await reply
 
     # -- activations that take too long --------------------------------------------
@@ -691,12 +687,12 @@ class RunActor(Actor):
         self.drop_program()
         self._record(Turn((Held(reason), *kept), (), turn.now, turn.asked))
 
-    def _rebuild(self) -> bool:
-        """Make the program anew from what is recorded; False puts the run aside."""
+    def rebuild(self) -> str | None:
+        """Make the program anew from what is recorded; why that cannot be, or None."""
         if self.engine.steps:  # it has seen them, and is to see them again
             steps.record(self.engine, self)
         self.drop_program()
-        return self.engine.build(self) is None
+        return self.engine.build(self)
 
     def drop_program(self) -> None:
         """Forget the code's frames; the state stays. Its clean-up runs, in its time."""
@@ -807,6 +803,8 @@ class RunActor(Actor):
 
     def _release(self, kind: type, command: Any) -> None:
         calls, engine = self.state.calls, self.engine
+        if kind in engine.released:
+            engine.released[kind](self, command)
         if kind is StartTimer:
             if command.call in calls:
                 engine.timers.add(command.due, self.row.key, command.call)
@@ -816,26 +814,63 @@ class RunActor(Actor):
                 attempt.stop_now()
         elif kind is StartChild:
             if command.announce and command.call in calls:
-                started = ChildStarted(command.call, command.run_id)
-                if self.early is None:
-                    self.post(started)
-                else:
-                    self.early.append(started)
+                self._announced(ChildStarted(command.call, command.run_id))
         elif kind is TailCall:
             if not self.state.status:  # ended while the tail call was on its way
                 engine.next_generation(self)
         elif kind in _CLOSING:
             self._closed()
-        elif kind in engine.released:
-            engine.released[kind](self, command)
+        elif kind is CancelTask:
+            outside.stop(self, command.call)
+
+    def _announced(self, started: ChildStarted) -> None:
+        """The start of a child is durable, and the code waits for that."""
+        if self.early is None:
+            self.post(started)
+        else:
+            self.early.append(started)
 
     def _closed(self) -> None:
         """The run's end is durable: tell everybody whom it concerns, and leave."""
-        for attempt in self.attempts.values():
-            attempt.stop_now()
-        self.attempts = {}
+        if self.attempts:
+            self.stop_attempts()
         self.drop_program()
         self.engine.run_closed(self)
+
+    def stop_attempts(self) -> None:
+        """Nobody waits for what they would say: it does not count now."""
+        attempts, self.attempts = self.attempts, {}
+        for attempt in attempts.values():
+            attempt.stop_now()
+
+    def fail_replies(self, error: BaseException) -> None:
+        """Who waits for something to be durable is told `error`."""
+        for reply, _ in self.after_commit or ():
+            fail_reply(reply, copy_of(error))
+        self.after_commit = None
+
+    def renew(self) -> None:
+        """Be in the next generation from now on, as a tail call asked for."""
+        self.stop_attempts()
+        self.drop_program()
+        self.state = chain.next_generation(self.state)
+        self.grown = self.checkpoint_bytes = 0
+
+    def leave(self) -> tuple[Any, ...]:
+        """Leave memory: nothing of it counts now. The messages that it has not read."""
+        self.dropped = True
+        if self.program is not None:
+            self.drop_program()
+        if self.attempts:
+            self.stop_attempts()
+        queue: Any = self._actor_queue
+        self.finish()
+        unread: tuple[Any, ...] = tuple(queue or ())
+        if self.paused is not None:
+            left = self.paused.turn.asked
+            asked = () if left is None else (left,)
+            unread = (*asked, *self.paused.deferred, *unread)
+        return unread
 
     def dispatch(self, command: RunTask) -> None:
         """Start an attempt of an open task, as soon as a slot is free."""
@@ -872,10 +907,6 @@ class RunActor(Actor):
         if tries is not None and tries.due is not None:
             self.engine.timers.add(tries.due, self.row.key, call)
 
-    def _arm_all(self) -> None:
-        for due, number in self.state.moments():
-            self.engine.timers.add(due, self.row.key, number)
-
     def _answer(self, question: Question) -> None:
         """A query: answered from the state as it is, when that is durable.
 
@@ -884,7 +915,7 @@ class RunActor(Actor):
         begun = self.program is not None
         obstacle = self.engine.obstacle(self)
         if obstacle is not None:
-            self._when_durable(question.reply, self._cannot_answer(obstacle))
+            self.when_durable(question.reply, self._cannot_answer(obstacle))
             return
         program = self.program
         assert program is not None
@@ -904,14 +935,14 @@ class RunActor(Actor):
                 )
         except Overran as over:
             answer = QueryFailed(f"query {question.name!r}: {over}")
-            self._rebuild()
+            self.rebuild()
         except QueryFailed as failed:
             answer = failed
             if "changed" in failed.message:
-                self._rebuild()
+                self.rebuild()
         if not begun:
             self.drop_program()
-        self._when_durable(question.reply, answer)
+        self.when_durable(question.reply, answer)
         self.rest()
 
     def _cannot_answer(self, obstacle: str) -> BaseException:
@@ -931,7 +962,9 @@ class RunActor(Actor):
         if type(state.closing) is TailCall:
             self.engine.next_generation(self)
             return
-        self._arm_all()
+        resumed = self.engine.parts.resumed
+        for moment, number in state.moments():
+            self.engine.timers.add(moment, self.row.key, number)
         for command in list(state.calls.values()):
             if type(command) is RunTask:
                 tries = state.tries.get(command.call) if state.tries else None
@@ -942,8 +975,10 @@ class RunActor(Actor):
                     self.dispatch(command)
             elif type(command) in _MESSAGES:
                 self.engine.relations.send(self, command, None)
-            elif type(command) is AwaitEvent:
-                self.engine.events.resumed(self, command)
+            else:
+                resume = resumed.get(type(command))
+                if resume is not None:
+                    resume(self, command)
         # Last: what the code asks for now is not durable yet, and not to be released.
         delayed = not state.began and state._moment(BEGIN) is not None
         if begin and state.held is not None and not delayed:
@@ -953,15 +988,24 @@ class RunActor(Actor):
         """A message to another run is durable there, or refused."""
         self.post(MessageSent(call, failure))
 
-    def fits(self) -> str | None:
+    def drive(self, program: Program | None) -> str | None:
+        """Be driven by `program`; why it does not fit the history, or None."""
+        self.program = program
+        if program is None or not self.state.script:
+            return None
+        reason = self._misfit(program)
+        if reason is not None:
+            self.drop_program()
+        return reason
+
+    def _misfit(self, program: Program) -> str | None:
         """Replay the recorded activations; why they do not fit the code, or None."""
-        assert self.program is not None
         watchdog, over = self.engine.watchdog, False
         reason: str | None = None
         try:
             try:
                 with on_stage(self.engine.on_loop, (self.row.key, CODE)):
-                    self.program.replay(self._watched_script())
+                    program.replay(self._watched_script())
             finally:
                 over = watchdog.leave()
         except ActivationOverrun:
@@ -999,10 +1043,6 @@ def _encoded(transition: Transition) -> bytes:
 def _urgent(message: Any) -> bool:
     event = message.event if type(message) is Asked else message
     return type(event) in (TerminateRequested, RunTimedOut)
-
-
-def _aside(state: RunState) -> str:
-    return "" if state.status else (state.held or "")
 
 
 def _reply(reply: "asyncio.Future[Any]", answer: Any) -> None:

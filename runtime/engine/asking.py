@@ -1,0 +1,129 @@
+"""What is asked of runs from outside: messages, queries, results."""
+
+from typing import Any
+
+from everact.runtime.core.blame import CODE
+from everact.runtime.core.records import TerminateRequested
+from everact.runtime.core.statuses import RPCStatus, RunStatus
+from everact.runtime.engine.aside import Aside
+from everact.runtime.engine.failing import Failing
+from everact.runtime.engine.host import Host
+from everact.runtime.engine.lending import slot_lent
+from everact.runtime.engine.loading import closing_of, load_state
+from everact.runtime.engine.messages import Asked, Question
+from everact.runtime.engine.reasons import WAITING
+from everact.runtime.engine.stage import on_stage
+from everact.runtime.engine.suspects import Suspects
+from everact.runtime.engine.waiting import Closed
+from everact.runtime.engine.watchdog import OVERRUNS, Overran
+from everact.runtime.errors import QueryFailed, RPCError, RunPutAside
+from everact.runtime.store.base import Remembered
+
+
+class Asking:
+    """Requests to the runs of one engine; all methods on its loop."""
+
+    def __init__(
+        self, host: Host, suspects: Suspects, aside: Aside, failing: Failing
+    ) -> None:
+        self._host = host
+        self._suspects = suspects
+        self._aside = aside
+        self._failing = failing
+
+    async def deliver(
+        self,
+        key: int,
+        event: Any,
+        request: Remembered | None = None,
+        *,
+        follow: bool = False,
+    ) -> Any:
+        """Give an event to a run; returns when it is durable.
+
+        With `follow` it is for whatever run of the chain is open. RPCError with
+        status NOT_FOUND if the run is closed or unknown. What became of an update is
+        the answer.
+        """
+        self._host.check_open()
+        run = await self._host.loaded(key)
+        reply = self._host.loop.create_future()
+        if run is not None:
+            run.post(Asked(event, reply, request, follow))
+        elif key in self._aside.reasons and type(event) is TerminateRequested:
+            self._failing.close_unreadable(key, event, reply)
+        else:
+            raise RPCError(f"run {key} is not open", RPCStatus.NOT_FOUND)
+        return await reply
+
+    async def ask(
+        self,
+        key: int,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        headers: dict[str, str],
+    ) -> Any:
+        """Put a query to an open run in memory or not; see `Program.query`."""
+        await self._suspects.ready(key)
+        run = self._host.resident(key)
+        if run is None:
+            return await self._ask_closed(key, name, args, kwargs, headers)
+        reply = self._host.loop.create_future()
+        run.post(Question(name, args, kwargs, headers, reply))
+        return await reply
+
+    async def _ask_closed(
+        self,
+        key: int,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        headers: dict[str, str],
+    ) -> Any:
+        host = self._host
+        stored = host.store.load(key)
+        if stored is None:
+            raise RPCError(f"run {key} is unknown", RPCStatus.NOT_FOUND)
+        state = load_state(host.seal, stored).state
+        code = host.code(stored.run, state)
+        if isinstance(code, str):
+            raise RPCError(code.removeprefix(WAITING), RPCStatus.DEADLINE_EXCEEDED)
+        program = host.program(state.start, state.generation, code)
+        assert program is not None
+
+        def look() -> Any:
+            try:
+                program.replay(state.script)
+                return program.query(name, args, kwargs, headers)
+            finally:
+                program.close()
+
+        who = f"run {stored.run.workflow_id!r} ({stored.run.run_id})"
+        limit = OVERRUNS * state.start.options.task_timeout
+        try:
+            with on_stage(host.on_loop, (key, CODE)):
+                return host.watchdog.within(who, limit, look)
+        except Overran as over:
+            raise QueryFailed(f"query {name!r}: {over}") from over
+
+    async def wait_closed(self, key: int) -> Closed:
+        """Wait for the durable end of a run; RunPutAside if its code cannot run."""
+        host = self._host
+        run = host.runs.get(key)
+        if run is not None:
+            row = run.row
+        else:
+            stored = host.store.load(key)
+            if stored is None:
+                raise RPCError(f"run {key} is unknown", RPCStatus.NOT_FOUND)
+            row = stored.run
+            if row.status:
+                command = closing_of(host.seal, stored)
+                return Closed(key, RunStatus(row.status), command, row.next_run_id)
+            if stored.unreadable is not None:
+                raise stored.unreadable
+        reason = self._aside.reason(key)
+        if reason is not None:
+            raise RunPutAside(row.workflow_id, row.run_id, reason)
+        return await slot_lent(host, host.waiting.result(key), key)

@@ -1,0 +1,152 @@
+"""How runs are made: new ones, children, successors, and further generations."""
+
+import asyncio
+from typing import Any
+
+from everact.runtime.core.records import Started
+from everact.runtime.core.state import RunState
+from everact.runtime.core.statuses import RunStatus
+from everact.runtime.engine import telling
+from everact.runtime.engine.host import Run
+from everact.runtime.engine.messages import Asked
+from everact.runtime.engine.residency import Residency
+from everact.runtime.engine.run.actor import RunActor
+from everact.runtime.engine.run.host import RunHost
+from everact.runtime.store.base import Remembered, RunRow, Write
+
+NESTED = 10
+"""Runs that begin in the transition that starts them, one started by the other."""
+
+
+class Making:
+    """New runs of one engine, and the IDs that they hold; all methods on its loop."""
+
+    def __init__(self, host: RunHost, residency: Residency) -> None:
+        self._host = host
+        self._residency = residency
+        self._opening: dict[tuple[str, str], RunActor] = {}
+        self._next_key = 1
+        self._nested = 0
+
+    def open(self, last_key: int) -> None:
+        """The store is open: `last_key` is the last that a run has."""
+        self._next_key = last_key + 1
+
+    # -- runs --------------------------------------------------------------------------
+
+    def start(
+        self,
+        started: Started,
+        request: Remembered | None = None,
+        within: Write | None = None,
+    ) -> tuple[RunActor, "asyncio.Future[Any]"]:
+        """Make a run; the future is done when the start is durable, or refused.
+
+        `within` is a write that must be in the same transaction.
+        """
+        self._host.check_open()
+        reply = self._host.loop.create_future()
+        run = self.make(started, Asked(started, reply, request), within)
+        return run, reply
+
+    def make(
+        self, started: Started, asked: Asked | None, within: Write | None
+    ) -> RunActor:
+        """A new run, which begins in the transaction of `within` if there is one."""
+        host = self._host
+        key, self._next_key = self._next_key, self._next_key + 1
+        options, parent = started.options, started.parent
+        now = host.clock.now()
+        priority = options.extras.priority if options.extras else 0
+        if not priority:
+            known = host.registry.workflows.get(started.name)
+            if known is None:  # a task, or code that only a worker has
+                known = host.code_of(started.name).workflows.get(started.name)
+            priority = 0 if known is None else known.priority
+        row = RunRow(
+            key=key,
+            workspace=started.workspace,
+            workflow_id=started.workflow_id,
+            run_id=started.run_id,
+            first_run_id=started.first_run_id,
+            root_run_id=started.root_run_id,
+            parent_key=parent.key if parent else None,
+            name=started.name,
+            queue=options.queue,
+            code=started.code,
+            attempt=started.attempt,
+            priority=priority,
+            run_name=options.run_name,
+            identity=options.identity,
+            started_at=now,
+            execution_deadline=options.execution_deadline,
+            epoch=host.epoch,
+            build_id=host.versions.inherit(started, within),
+        )
+        run = host.system.launch(RunActor, host, row, RunState(started))
+        self._residency.add(run)
+        self._opening[started.workspace, started.workflow_id] = run
+        try:
+            self._begin(run, asked, within)
+        except Exception as bug:  # what is not durable must not be found
+            host.discard(run, bug)
+            raise
+        return run
+
+    def _begin(self, run: Run, asked: Asked | None, within: Write | None) -> None:
+        begin_at = run.state.start.options.begin_at
+        hold: str | None
+        if begin_at is not None and begin_at > self._host.clock.now():
+            hold = ""
+        elif self._nested >= NESTED:
+            hold = ""  # it begins when its start is durable
+        else:
+            hold = self._host.obstacle(run)
+        self._nested += 1
+        try:
+            run.begin_new(asked, within, hold=hold)
+        finally:
+            self._nested -= 1
+        if hold:
+            self._host.put_aside(run, hold)
+
+    def next_generation(self, run: Run) -> None:
+        """A tail call is durable: the run begins anew under its identity."""
+        run.renew()
+        self._begin(run, None, None)
+        for told in self._host.parts.renewed:
+            told(run)
+
+    # -- the IDs of those whose start is not durable yet -------------------------------
+
+    def opened(self, run: Run) -> None:
+        """The start is durable: the database now knows the ID."""
+        self.not_opening(run)
+        if self._host.debugs:
+            telling.run_began(run)
+        if self._host.waiting.watchers:
+            self._host.waiting.changed(run.row.key, RunStatus.RUNNING)
+
+    def not_opening(self, run: Run) -> None:
+        """The ID is held by the database, or by nobody any more."""
+        start = run.state.start
+        place = (start.workspace, start.workflow_id)
+        if self._opening.get(place) is run:
+            del self._opening[place]
+
+    def starting(self, workspace: str, workflow_id: str) -> RunActor | None:
+        """The run of an ID whose start is not durable yet, even if it has ended."""
+        return self._opening.get((workspace, workflow_id))
+
+    def open_run(self, workspace: str, workflow_id: str) -> RunActor | RunRow | None:
+        """The open run of an ID: in memory, durable or not; else its row; else None."""
+        run = self._opening.get((workspace, workflow_id))
+        if run is not None and not run.state.status:
+            return run
+        row = self._host.store.find(workspace, workflow_id)
+        if row is None or row.status:
+            return None
+        run = self._residency.runs.get(row.key)
+        if run is None:
+            return row
+        return None if run.state.status else run

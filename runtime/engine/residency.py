@@ -1,0 +1,254 @@
+"""Which runs are in memory: how they are loaded, put away, and leave.
+
+Runs are looked up by key. One that only waits may be put away: its row says when it
+must be in memory again, so leaving writes nothing and coming back is a load and a
+replay.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from typing import Any
+
+from everact.runtime.core.records import TaskCompleted, TaskFailed
+from everact.runtime.core.statuses import RunStatus
+from everact.runtime.engine import telling
+from everact.runtime.engine.attempt import Outcome
+from everact.runtime.engine.host import Run
+from everact.runtime.engine.loading import load_state
+from everact.runtime.engine.messages import Asked, Question
+from everact.runtime.engine.run.actor import RunActor
+from everact.runtime.engine.run.host import RunHost
+from everact.runtime.engine.waiting import Closed, fail, reply
+from everact.runtime.errors import RuntimeStateError
+
+logger = logging.getLogger("everact.engine")
+
+HORIZON = 5.0
+"""Seconds before its moment that a run that was put away is loaded."""
+
+LOAD_BATCH = 200
+"""Runs loaded in one turn of the loop."""
+
+IDLE_RUNS = 10_240
+"""Waiting runs kept in memory, unless told otherwise."""
+
+_OUTCOMES = frozenset({Outcome, TaskCompleted, TaskFailed})
+
+
+class Residency:
+    """The runs of one engine that are in memory; all methods on its loop."""
+
+    def __init__(self, host: RunHost, idle_runs: int = IDLE_RUNS) -> None:
+        self._host = host
+        self.runs: dict[int, RunActor] = {}
+        self.leaving: set[int] = set()
+        """Runs that were dropped, and whose last transitions are not durable yet."""
+        self._idle: OrderedDict[int, None] = OrderedDict()
+        self._idle_runs = max(1, idle_runs)  # whoever loads a run must find it there
+        self._asking: set[asyncio.Task[None]] = set()
+        self._loader: Any = None
+        self._loader_at = float("inf")
+        self._on_idle: asyncio.Future[None] | None = None
+
+    # -- coming in -------------------------------------------------------------------
+
+    def add(self, run: RunActor) -> None:
+        """A run that was just made is in memory."""
+        self.runs[run.row.key] = run
+
+    async def loaded(self, key: int) -> RunActor | None:
+        """The run in memory, as it is durable; None if it is closed or unknown."""
+        if key in self.leaving:
+            await self._host.commits.idle()
+        return self.resident(key)
+
+    def resident(self, key: int, *, begin: bool = True) -> RunActor | None:
+        """The run, loaded if it is not in memory; None if it is closed or unknown.
+
+        One that was held goes on when it is loaded, if it can, unless told otherwise.
+        """
+        run = self.runs.get(key)
+        if run is not None:
+            if key in self._idle:
+                self._idle.move_to_end(key)
+            return run
+        if key in self.leaving:
+            return None  # what it did last is not durable yet
+        host = self._host
+        stored = host.store.load(key)
+        if stored is None or stored.run.status:
+            return None
+        try:
+            loaded = load_state(host.seal, stored)
+        except Exception as error:  # whatever a checkpoint of the past may raise
+            host.quarantine(stored.run, error)
+            return None
+        run = host.system.launch(RunActor, host, stored.run, loaded.state)
+        run.grown, run.checkpoint_bytes = loaded.grown, loaded.checkpoint_bytes
+        self.runs[key] = run
+        reason = host.build(run) if run.state.held is None else None
+        if reason is None or not host.hold_loaded(run, reason):
+            run.release_open(begin=begin and reason is None)
+        for told in host.parts.loaded:
+            told(run)
+        if not run.attempts:
+            self.idle(run)
+        return run
+
+    async def load_due(self, until: float | None = None) -> None:
+        """Load every run due by `until`, earliest first, in bounded batches.
+
+        Those that are due later are loaded before their moments.
+        """
+        host = self._host
+        if until is None:
+            until = host.clock.now() + HORIZON
+        after = (-1.0, 0)
+        while not host.stopping:
+            found = host.store.due(until, after, LOAD_BATCH)
+            for _, key in found:
+                self.resident(key)
+            if len(found) < LOAD_BATCH:
+                break
+            after = (found[-1][0], found[-1][1])
+            await asyncio.sleep(0)
+        later = host.store.select("next_due", until)
+        if later:
+            self._load_at(later[0] - HORIZON)
+
+    def _load_at(self, when: float) -> None:
+        if when >= self._loader_at or self._host.stopping:
+            return
+        self.stop_loading()
+        self._loader_at = when
+        self._loader = self._host.clock.call_at(when, self._load_now)
+
+    def _load_now(self) -> None:
+        self._loader_at = float("inf")
+        self._loader = None
+        if not self._host.stopping:
+            self._loading = self._host.loop.create_task(self._load_soon())
+
+    async def _load_soon(self) -> None:
+        try:
+            await self.load_due(self._host.clock.now() + 2 * HORIZON)
+        except Exception:
+            logger.exception("runs that are due could not be loaded; trying again")
+            self._load_at(self._host.clock.now() + HORIZON)
+
+    def stop_loading(self) -> None:
+        """Load no run because it is due."""
+        if self._loader is not None:
+            self._loader.cancel()
+
+    # -- leaving -----------------------------------------------------------------------
+
+    def idle(self, run: Run) -> None:
+        """The run only waits: it may be put away when memory is short."""
+        key = run.row.key
+        if self._on_idle is not None:
+            reply(self._on_idle, None)
+        self._idle[key] = None
+        self._idle.move_to_end(key)
+        while len(self._idle) > self._idle_runs:
+            oldest, _ = self._idle.popitem(last=False)
+            self._put_away(oldest)
+
+    def _put_away(self, key: int) -> None:
+        run = self.runs.get(key)
+        if run is None or run.in_flight or run.attempts or run.has_mail:
+            return
+        moment = run.state.wake()
+        if moment is not None and moment <= self._host.clock.now() + HORIZON:
+            return
+        self.forget(run)
+        if moment is not None:
+            self._load_at(moment - HORIZON)
+
+    def forget(self, run: Run) -> None:
+        """Take the run out of memory; nothing is written.
+
+        What it has not read is given to whom it concerns now.
+        """
+        for told in self._host.parts.forget:
+            told(run)
+        unread = run.leave()
+        self.runs.pop(run.row.key, None)
+        self._idle.pop(run.row.key, None)
+        for message in unread:
+            self._host.loop.call_soon(self._hand_on, run, message)
+
+    def _hand_on(self, run: Run, message: Any) -> None:
+        """A message that `run` had not read when it left memory: whose is it now?"""
+        if type(message) is Question:
+            if self._host.stopping:
+                closed = RuntimeStateError("the runtime was closed")
+                fail(message.reply, self._host.lost or closed)
+                return
+            asking = self._host.loop.create_task(self._ask_again(run, message))
+            self._asking.add(asking)
+            asking.add_done_callback(self._asking.discard)
+            return
+        if type(message) in _OUTCOMES:
+            return  # what is still open is done again, and only that counts
+        heir = None if self._host.stopping else self.resident(run.row.key)
+        event, asked = message, None
+        if type(message) is Asked:
+            event, asked = message.event, message
+        if heir is not None:
+            heir.post(message)
+        else:
+            run.refuse(event, asked)
+
+    async def _ask_again(self, run: Run, question: Question) -> None:
+        """Answer a query from the run as it is read back, or as it ended."""
+        given = question.name, question.args, question.kwargs, question.headers
+        try:
+            reply(question.reply, await self._host.ask(run.row.key, *given))
+        except Exception as error:
+            fail(question.reply, error)
+
+    def closed(self, run: Run) -> None:
+        """The end of a run is durable: tell whom it concerns, and let it leave."""
+        host, key, state, row = self._host, run.row.key, run.state, run.row
+        host.not_aside(key)
+        if self._on_idle is not None:
+            reply(self._on_idle, None)
+        assert state.closing is not None
+        if state.status is not RunStatus.COMPLETED or host.debugs:
+            telling.run_ended(run)
+        host.waiting.closed(Closed(key, state.status, state.closing, row.next_run_id))
+        for told in host.parts.closed:
+            told(run)
+        host.relations.child_closed(run)
+        self.forget(run)
+
+    # -- the end of the engine ---------------------------------------------------------
+
+    async def let_finish(self, grace: float) -> None:
+        """Wait for attempts; those that are left then are cut off, not lost."""
+        clock, loop = self._host.clock, self._host.loop
+        deadline = clock.monotonic() + grace
+        over = loop.create_future()
+        handle = clock.call_later(grace, reply, over, None)
+        try:
+            while any(run.attempts for run in self.runs.values()):
+                if clock.monotonic() >= deadline or over.done():
+                    break
+                self._on_idle = loop.create_future()
+                await asyncio.wait(
+                    (over, self._on_idle), return_when=asyncio.FIRST_COMPLETED
+                )
+        finally:
+            handle.cancel()
+            self._on_idle = None
+        for run in self.runs.values():
+            run.stop_attempts()
+        await asyncio.sleep(0)
+
+    def close(self, error: BaseException) -> None:
+        """Forget all runs; who waits for an answer of one is told `error`."""
+        for run in list(self.runs.values()):
+            run.fail_replies(error)
+            self.forget(run)

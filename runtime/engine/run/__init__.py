@@ -1,0 +1,1 @@
+"""One open run: its actor, its turns, what is recorded and released of it."""

@@ -1,0 +1,23 @@
+"""What one transition of a run is made of, before it is recorded."""
+
+import msgspec
+
+from everact.runtime.core.records import Event
+from everact.runtime.core.state import Shown
+from everact.runtime.engine.messages import Asked
+from everact.runtime.store.base import Write
+
+
+class Turn(msgspec.Struct, eq=False):
+    """Events that make one transition: what of them is shown, and how they came.
+
+    `within` is another run's write that must be in the same transaction; `insert`
+    says that it is the first transition of a run or generation.
+    """
+
+    events: tuple[Event, ...]
+    shown: Shown
+    now: float
+    asked: Asked | None = None
+    within: Write | None = None
+    insert: bool = False
