@@ -60,7 +60,7 @@ class UpdateView:
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class RunLine:
     """One run of a list."""
 
@@ -92,7 +92,7 @@ class RunLine:
         return of_type(self.memo[name], type_hint)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class RunView(RunLine):
     """A run as described: who it is, where it stands, what it waits for.
 
