@@ -286,7 +286,8 @@ class Events(Part):
             return True  # earlier events go first, and a crowd has to take turns
         for (key, call), wait in list(places.items()):
             run = engine.runs.get(key)
-            if wait.scope not in (None, event.scope) or call not in self._of(key):
+            known = call in self._of_run.get(key, {})  # an event may end other waits
+            if wait.scope not in (None, event.scope) or not known:
                 continue
             if (
                 run is None
@@ -301,9 +302,6 @@ class Events(Part):
                     engine.discard(run, bug)
                     late = True
         return late
-
-    def _of(self, key: int) -> dict[int, AwaitEvent]:
-        return self._of_run.get(key, {})
 
     def _waited_elsewhere(self, event: UserEvent) -> bool:
         """Whether a run that is not in memory may wait for it."""
