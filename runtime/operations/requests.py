@@ -92,15 +92,21 @@ def under_way(engine: "Engine", begun: UnderWay, doing: Any) -> None:
 async def to_its_end(engine: "Engine", doing: Coroutine[Any, Any, T]) -> T:
     """What comes of work that goes on if whoever asked for it gives up."""
     task = engine.loop.create_task(doing)
-    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-    return await asyncio.shield(task)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:  # nobody else looks at what it raises
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        raise
 
 
 def remembered(
     engine: "Engine", request: Any, answer: msgspec.Struct | None = None
 ) -> Remembered | None:
     """What is to be written with the effect of a request; None if it has no ID."""
-    return engine.requests.row(_workspace(request), id_of(request), answer)
+    request_id = id_of(request)
+    if not request_id:
+        return None
+    return engine.requests.row(_workspace(request), request_id, answer)
 
 
 def named(request: Any) -> RequestName | None:
