@@ -289,7 +289,12 @@ async def _payload(directory: Path, size: int) -> Metrics:
 
 
 async def _schedules(directory: Path, size: int) -> Metrics:
-    from everact.runtime import IntervalSpec, Schedule, ScheduleSpec, StartWorkflow
+    from everact.runtime.schedules import (
+        IntervalSpec,
+        Schedule,
+        ScheduleSpec,
+        StartWorkflow,
+    )
 
     costs, works = Costs(), _works()
     daily = ScheduleSpec(intervals=[IntervalSpec("1d")])

@@ -13,14 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from everact.runtime import (
-    Runtime,
-    context,
-    receive,
-    retry,
-    task,
-    workflow,
-)
+from everact.runtime import Runtime, context, receive, retry, task, workflow
 
 FACTS = {
     "weather in Oslo": "4 °C, sleet",

@@ -19,15 +19,9 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from everact.runtime import (
-    Client,
-    DataConverter,
-    JsonConverter,
-    Runtime,
-    task,
-    workflow,
-)
+from everact.runtime import Client, Runtime, task, workflow
 from everact.runtime.control import Control
+from everact.runtime.converters import DataConverter, JsonConverter
 
 NONCE = 12
 WORTHWHILE = 200

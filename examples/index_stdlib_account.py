@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from everact.runtime import HistoryItem, Runtime
+from everact.runtime import Runtime
+from everact.runtime.runs import HistoryItem
 from examples.index_stdlib_work import Count, index_package
 
 

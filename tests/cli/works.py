@@ -5,13 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from everact.actors import Actor
-from everact.runtime import (
-    context,
-    default_registry,
-    task,
-    wait_condition,
-    workflow,
-)
+from everact.runtime import context, default_registry, task, wait_condition, workflow
 
 
 @dataclass(frozen=True)

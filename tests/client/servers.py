@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from aiohttp import ClientSession, web
 
-from everact.runtime import RPCError, RPCStatus
+from everact.runtime.errors import RPCError, RPCStatus
 from everact.runtime.wire import encode_error
 
 Handling: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]

@@ -10,16 +10,10 @@ from typing import Any
 
 import pytest
 
-from everact.runtime import (
-    BlockingClient,
-    EngineUnreachable,
-    Registry,
-    RPCError,
-    RuntimeStateError,
-    receive,
-    workflow,
-)
+from everact.runtime import Registry, receive, workflow
+from everact.runtime.blocking import BlockingClient
 from everact.runtime.client.loop_thread import LoopThread
+from everact.runtime.errors import EngineUnreachable, RPCError, RuntimeStateError
 from tests.client.conftest import Place
 from tests.client.servers import free_port
 

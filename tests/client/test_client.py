@@ -12,17 +12,8 @@ from typing import Any
 import pytest
 
 from everact.actors import VirtualClock, VirtualLoop
-from everact.runtime import (
-    Client,
-    Registry,
-    RPCError,
-    RPCStatus,
-    Runtime,
-    RuntimeStateError,
-    receive,
-    sleep,
-    workflow,
-)
+from everact.runtime import Client, Registry, Runtime, receive, sleep, workflow
+from everact.runtime.errors import RPCError, RPCStatus, RuntimeStateError
 from everact.runtime.operations import runs
 
 REGISTRY = Registry()
@@ -167,7 +158,8 @@ async def test_the_services_take_requests_as_they_are_sent(tmp_path: Path) -> No
 
 FORKING = """
 import asyncio, os
-from everact.runtime import Client, Runtime, RuntimeStateError, workflow
+from everact.runtime import Client, Runtime, workflow
+from everact.runtime.errors import RuntimeStateError
 
 @workflow
 async def double(n: int) -> int:

@@ -13,23 +13,17 @@ from typing import Any
 
 import pytest
 
-from everact.runtime import (
-    Client,
+from everact.runtime import Client, HttpClient, Registry, Runtime, receive, workflow
+from everact.runtime.control.serving import Control
+from everact.runtime.converters import DataConverter, JsonConverter
+from everact.runtime.errors import (
     ClientError,
-    DataConverter,
-    HttpClient,
-    JsonConverter,
-    Registry,
     RPCError,
     RPCStatus,
     RunPutAside,
-    Runtime,
     ValueNotReadable,
     ValueNotStorable,
-    receive,
-    workflow,
 )
-from everact.runtime.control.serving import Control
 
 pytestmark = [pytest.mark.real_time, pytest.mark.feature("DC-02")]
 

@@ -11,15 +11,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from everact.runtime import (
-    EngineUnreachable,
-    HttpConnectProxyConfig,
-    KeepAliveConfig,
-    RPCStatus,
-    RuntimeStateError,
-)
 from everact.runtime.client.connection import SIGN_OF_LIFE, Connection
 from everact.runtime.client.settings import parse_target
+from everact.runtime.errors import EngineUnreachable, RPCStatus, RuntimeStateError
+from everact.runtime.settings import HttpConnectProxyConfig, KeepAliveConfig
 from tests.client.servers import Proxy, free_port, serving
 
 pytestmark = pytest.mark.real_time

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from everact.runtime import SecretFileError
 from everact.runtime.client.credentials import (
     change_settings,
     find_token,
@@ -18,6 +17,7 @@ from everact.runtime.client.credentials import (
     save_token,
     settings_file,
 )
+from everact.runtime.errors import SecretFileError
 
 HERE, THERE = "127.0.0.1:7575", "flows.example:443"
 

@@ -12,20 +12,18 @@ from typing import Any, Self, get_args, get_origin, get_type_hints
 import pytest
 
 from everact.runtime import (
-    BlockingClient,
-    BlockingHandle,
-    BlockingHttpClient,
-    BlockingSchedule,
     Client,
     HttpClient,
     Registry,
     Runtime,
-    RuntimeStateError,
     RuntimeThread,
-    Schedule,
-    ScheduleHandle,
-    StartWorkflow,
     workflow,
+)
+from everact.runtime.blocking import (
+    BlockingClient,
+    BlockingHandle,
+    BlockingHttpClient,
+    BlockingSchedule,
 )
 from everact.runtime.client.blocking import BlockingSchedules
 from everact.runtime.client.connecting import Connecting
@@ -33,7 +31,9 @@ from everact.runtime.client.derived import Blocking, gives, iterates, same, wait
 from everact.runtime.client.loop_thread import LoopThread
 from everact.runtime.client.transport import Transport
 from everact.runtime.client.views import HistoryItem
+from everact.runtime.errors import RuntimeStateError
 from everact.runtime.operations.engines import DescribeEngine
+from everact.runtime.schedules import Schedule, ScheduleHandle, StartWorkflow
 
 REGISTRY = Registry()
 PLAIN: Any = vars(pydoc)["plaintext"]

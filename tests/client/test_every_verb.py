@@ -10,24 +10,10 @@ from typing import Any
 import pytest
 
 from everact.runtime import (
-    AddNewDefault,
     Call,
     Client,
     Registry,
-    RPCError,
-    RPCStatus,
     RunHandle,
-    Schedule,
-    ScheduleBackfill,
-    ScheduleHandle,
-    Schedules,
-    ScheduleSpec,
-    SearchAttributeKey,
-    StartOperation,
-    StartWorkflow,
-    TaskHandle,
-    UpdateHandle,
-    UpdateTimedOutOrCancelled,
     context,
     receive,
     task,
@@ -37,6 +23,19 @@ from everact.runtime.client.events import Events
 from everact.runtime.client.search_attributes import SearchAttributeKeys
 from everact.runtime.client.versions import VersionsClient
 from everact.runtime.client.with_start import Updates
+from everact.runtime.errors import RPCError, RPCStatus, UpdateTimedOutOrCancelled
+from everact.runtime.runs import TaskHandle
+from everact.runtime.schedules import (
+    Schedule,
+    ScheduleBackfill,
+    ScheduleHandle,
+    Schedules,
+    ScheduleSpec,
+    StartWorkflow,
+)
+from everact.runtime.search import SearchAttributeKey
+from everact.runtime.updates import StartOperation, UpdateHandle
+from everact.runtime.versions import AddNewDefault
 from tests.client.servers import Front, free_port
 
 pytestmark = pytest.mark.real_time

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from everact.actors import VirtualClock, VirtualLoop
-from everact.runtime import Client, Registry, RPCError, Runtime, receive, workflow
+from everact.runtime import Client, Registry, Runtime, receive, workflow
 from everact.runtime.core.statuses import RunStatus
+from everact.runtime.errors import RPCError
 
 REGISTRY = Registry()
 ENOUGH = 10.0

@@ -10,18 +10,12 @@ from typing import Any
 
 import pytest
 
-from everact.runtime import (
-    AuthorizationError,
-    HttpClient,
-    Registry,
-    Runtime,
-    context,
-    task,
-)
+from everact.runtime import HttpClient, Registry, Runtime, context, task
 from everact.runtime.client.credentials import save_token
 from everact.runtime.client.simple import API_KEY, API_URL
 from everact.runtime.control.serving import Control
 from everact.runtime.door.tokens import TokenFile
+from everact.runtime.errors import AuthorizationError
 from everact.runtime.operations.tasks import text_of
 
 pytestmark = pytest.mark.real_time

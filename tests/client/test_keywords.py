@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import importlib
 import inspect
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -15,24 +16,15 @@ import msgspec
 import pydantic
 import pytest
 
-import everact.runtime
 from everact.actors import Actor
 from everact.runtime import (
-    AddNewDefault,
     Call,
-    ReceivedEvent,
     Registry,
     RunHandle,
     RunInfo,
     Runtime,
     RuntimeThread,
-    Schedule,
-    ScheduleBackfill,
-    SearchAttributeKey,
-    StartOperation,
-    StartWorkflow,
     Task,
-    UpdateHandle,
     Worker,
     execute_child,
     function,
@@ -40,7 +32,19 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime.core.keywords import closed
+from everact.runtime.events import ReceivedEvent
+from everact.runtime.public import MODULES
+from everact.runtime.schedules import Schedule, ScheduleBackfill, StartWorkflow
+from everact.runtime.search import SearchAttributeKey
+from everact.runtime.updates import StartOperation, UpdateHandle
+from everact.runtime.versions import AddNewDefault
 
+PUBLIC = {
+    name: getattr(module, name)
+    for module in map(importlib.import_module, MODULES)
+    if module.__name__ not in ("everact.runtime.control", "everact.runtime.testing")
+    for name in module.__all__
+}
 REGISTRY = Registry()
 UNKNOWN = "zzz"
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -191,8 +195,7 @@ def test_every_blocking_verb_refuses_an_unknown_keyword_by_name(
 
 
 async def test_every_public_function_and_class_refuses_an_unknown_keyword() -> None:
-    for name in everact.runtime.__all__:
-        target = getattr(everact.runtime, name)
+    for name, target in PUBLIC.items():
         if not callable(target) or name in THEIR_OWN or not made(target):
             continue
         if not open_ended(target):
@@ -240,8 +243,7 @@ def test_the_nearest_known_name_is_told() -> None:
 async def test_whatever_has_several_keywords_tells_the_nearest() -> None:
     """Where there is but one, Python's own refusal leaves nothing to guess."""
     seen = set()
-    targets = [getattr(everact.runtime, name) for name in everact.runtime.__all__]
-    for target in [*targets, nothing.with_options]:
+    for target in [*PUBLIC.values(), nothing.with_options]:
         keywords = keywords_of(target) if callable(target) and made(target) else []
         if len(keywords) < 2 or open_ended(target) or of_ours(target):
             continue

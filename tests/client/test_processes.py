@@ -14,14 +14,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from everact.runtime import (
-    ApplicationError,
-    Client,
-    KeepAliveConfig,
-    RetryConfig,
-    WorkflowFailure,
-)
+from everact.runtime import ApplicationError, Client, WorkflowFailure
 from everact.runtime.operations.runs import DescribeRun, RunRef
+from everact.runtime.settings import KeepAliveConfig, RetryConfig
 from tests.client.servers import free_port
 
 pytestmark = pytest.mark.real_time
@@ -243,7 +238,8 @@ async def test_a_command_says_that_the_engine_is_silent_and_gives_up(
 
 FORKING = """
 import asyncio, os, sys
-from everact.runtime import Client, RuntimeStateError
+from everact.runtime import Client
+from everact.runtime.errors import RuntimeStateError
 
 async def ask(client):
     return await client.execute("double", 1)
@@ -287,7 +283,7 @@ asyncio.run(main())
 """
 
 SCRIPT = """
-from everact.runtime import BlockingClient
+from everact.runtime.blocking import BlockingClient
 
 with BlockingClient.connect() as client:
     print(client.execute("double", 21))

@@ -13,30 +13,29 @@ import pytest
 
 from everact.runtime import (
     Client,
-    EngineUnreachable,
     EveractError,
     HttpClient,
-    KeepAliveConfig,
     Registry,
-    RetryConfig,
-    RPCError,
-    RPCStatus,
-    RunCount,
     RunStatus,
-    RuntimeStateError,
-    Schedule,
-    ScheduleSpec,
-    StartWorkflow,
     Worker,
-    WorkflowAlreadyStarted,
     WorkflowFailure,
     receive,
     workflow,
 )
 from everact.runtime.client.connection import Answer
+from everact.runtime.errors import (
+    EngineUnreachable,
+    RPCError,
+    RPCStatus,
+    RuntimeStateError,
+    WorkflowAlreadyStarted,
+)
 from everact.runtime.operations import runs
 from everact.runtime.operations.batches import StartRuns
 from everact.runtime.operations.starting import StartRun
+from everact.runtime.schedules import Schedule, ScheduleSpec, StartWorkflow
+from everact.runtime.search import RunCount
+from everact.runtime.settings import KeepAliveConfig, RetryConfig
 from everact.runtime.wire import status_of
 from tests.client.conftest import Place
 from tests.client.servers import Front, free_port

@@ -14,25 +14,27 @@ import pytest
 from everact.runtime import (
     ApplicationError,
     Client,
-    ContinuedAsNew,
-    QueryFailed,
-    QueryRejected,
     Registry,
-    RPCError,
-    RPCStatus,
-    RunCancelled,
     RunStatus,
-    RunTerminated,
-    RunTimedOut,
-    TimeoutKind,
-    ValueNotReadable,
-    ValueNotStorable,
     WorkflowFailure,
     continue_as_new,
     receive,
     retry,
     task,
     workflow,
+)
+from everact.runtime.errors import (
+    ContinuedAsNew,
+    QueryFailed,
+    QueryRejected,
+    RPCError,
+    RPCStatus,
+    RunCancelled,
+    RunTerminated,
+    RunTimedOut,
+    TimeoutKind,
+    ValueNotReadable,
+    ValueNotStorable,
 )
 from tests.client.conftest import Place
 

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everact.runtime import (
+from everact.runtime.client.settings import TRANSIENT, Target, parse_target
+from everact.runtime.errors import RPCStatus
+from everact.runtime.settings import (
     HttpConnectProxyConfig,
     KeepAliveConfig,
     RetryConfig,
-    RPCStatus,
     TLSConfig,
 )
-from everact.runtime.client.settings import TRANSIENT, Target, parse_target
 
 
 @pytest.mark.feature("CX-01")

@@ -11,17 +11,17 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 from aiohttp import web
 
-from everact.runtime import (
-    AuthorizationError,
-    BlockingHttpClient,
-    ClientError,
-    EngineUnreachable,
-    HttpClient,
-    RuntimeStateError,
-)
+from everact.runtime import HttpClient
+from everact.runtime.blocking import BlockingHttpClient
 from everact.runtime.client import simple
 from everact.runtime.client.loop_thread import LoopThread
 from everact.runtime.client.settings import RetryConfig
+from everact.runtime.errors import (
+    AuthorizationError,
+    ClientError,
+    EngineUnreachable,
+    RuntimeStateError,
+)
 from tests.client.servers import free_port, serving
 
 QUICK = RetryConfig(first=0.001, growth=1.1, retries=6, total=None)

@@ -10,25 +10,19 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 
-from everact.runtime import (
-    AuthorizationError,
-    Call,
-    Client,
-    EngineUnreachable,
-    HttpClient,
-    HttpConnectProxyConfig,
-    Registry,
-    RPCError,
-    RPCStatus,
-    Runtime,
-    TLSConfig,
-    workflow,
-)
+from everact.runtime import Call, Client, HttpClient, Registry, Runtime, workflow
 from everact.runtime.client.credentials import save_token, settings_file
 from everact.runtime.control.serving import Control
 from everact.runtime.control.settings import ControlSettings
 from everact.runtime.control.tls import ServerTLS
 from everact.runtime.door.tokens import TokenFile
+from everact.runtime.errors import (
+    AuthorizationError,
+    EngineUnreachable,
+    RPCError,
+    RPCStatus,
+)
+from everact.runtime.settings import HttpConnectProxyConfig, TLSConfig
 from tests.client.servers import Proxy
 
 pytestmark = pytest.mark.real_time

@@ -20,39 +20,41 @@ from typing import Any
 
 from everact.actors import Actor
 from everact.runtime import (
-    AddCompatible,
-    AddNewDefault,
-    CalendarSpec,
-    IntervalSpec,
-    OverlapPolicy,
-    Range,
     Registry,
     Runtime,
-    Schedule,
-    SchedulePolicy,
-    ScheduleSpec,
-    ScheduleState,
-    SearchAttributeKey,
-    SearchAttributePair,
-    SleepCondition,
-    StartWorkflow,
-    TypedSearchAttributes,
-    UserEventCondition,
     Worker,
-    all_handlers_finished,
-    any_of,
     context,
     continue_as_new,
     retry,
-    set_current_details,
     task,
-    upsert_search_attributes,
     wait_condition,
-    wait_for,
     workflow,
 )
 from everact.runtime.control.serving import Control
 from everact.runtime.door.tokens import Scope, TokenFile
+from everact.runtime.events import SleepCondition, UserEventCondition, any_of, wait_for
+from everact.runtime.schedules import (
+    CalendarSpec,
+    IntervalSpec,
+    OverlapPolicy,
+    Range,
+    Schedule,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleState,
+    StartWorkflow,
+)
+from everact.runtime.search import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+)
+from everact.runtime.versions import AddCompatible, AddNewDefault
+from everact.runtime.workflows import (
+    all_handlers_finished,
+    set_current_details,
+    upsert_search_attributes,
+)
 from tests.store.many import many_runs
 
 REGISTRY = Registry()

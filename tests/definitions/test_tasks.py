@@ -21,11 +21,11 @@ from everact.runtime import (
     function,
     retry,
     task,
-    task_identifier,
     workflow,
 )
 from everact.runtime.core.records import TaskOptions
 from everact.runtime.definitions.tasks import FUNCTION_RETRY
+from everact.runtime.functions import task_identifier
 from everact.runtime.values.calls import Arguments
 
 REGISTRY = Registry()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 import subprocess
@@ -10,21 +11,15 @@ from pathlib import Path
 
 import pytest
 
-import everact.runtime
 from everact.runtime import EveractError, Runtime, RuntimeThread
 from everact.runtime.client.starting import TASK_TIMEOUT, Starting
 from everact.runtime.core import blame
 from everact.runtime.core.statuses import RETRIED
 from everact.runtime.definitions.author import ON_PARENT_CLOSE
 from everact.runtime.definitions.tasks import FUNCTION_RETRY
-from everact.runtime.engine import (
-    attempt,
-    ranks,
-    residency,
-    watchdog,
-    workers,
-)
+from everact.runtime.engine import attempt, ranks, residency, watchdog, workers
 from everact.runtime.engine.parts import retention
+from everact.runtime.public import MODULES
 from everact.runtime.values import payloads
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -34,6 +29,12 @@ PROGRAMS = re.findall(
     r"```python\n(.*?)```\s+```output\n(.*?)```", PAGE, flags=re.DOTALL
 )
 
+PUBLIC = {
+    name: getattr(module, name)
+    for module in map(importlib.import_module, MODULES)
+    if module.__name__ not in ("everact.runtime.control", "everact.runtime.testing")
+    for name in module.__all__
+}
 OPTIONS = {
     name: parameter
     for name, parameter in inspect.signature(Runtime).parameters.items()
@@ -99,14 +100,13 @@ def test_programs_of_the_guide_satisfy_a_strict_type_checker(tmp_path: Path) -> 
     assert done.stdout + done.stderr == ""
 
 
-@pytest.mark.parametrize("name", everact.runtime.__all__)
+@pytest.mark.parametrize("name", sorted(PUBLIC))
 def test_every_public_name_is_in_the_guide(name: str) -> None:
     assert re.search(rf"\b{name}\b", PAGE)
 
 
 def test_every_error_is_explained() -> None:
-    for name in everact.runtime.__all__:
-        found = getattr(everact.runtime, name)
+    for name, found in PUBLIC.items():
         if isinstance(found, type) and issubclass(found, EveractError):
             assert f"`{name}`" in PROSE, name
 

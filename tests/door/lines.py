@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from everact.runtime import EveractError, RPCError, RPCStatus, wire
+from everact.runtime import EveractError, wire
 from everact.runtime.door import (
     LARGEST_BODY,
     MALFORMED,
@@ -28,6 +28,7 @@ from everact.runtime.door import (
     malformed,
     too_large,
 )
+from everact.runtime.errors import RPCError, RPCStatus
 from everact.runtime.operations.base import Operation
 from everact.runtime.operations.table import OPERATIONS
 

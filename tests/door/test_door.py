@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from everact.runtime import EndpointError, RPCError, RPCStatus, Runtime
+from everact.runtime import Runtime
 from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.records import StartOptions
 from everact.runtime.door import Callers, Door, NotYet, Scope
+from everact.runtime.errors import EndpointError, RPCError, RPCStatus
 from everact.runtime.operations.batches import StartRuns
 from everact.runtime.operations.runs import AwaitRun, DescribeRun, RunRef
 from everact.runtime.operations.searching import SearchRuns

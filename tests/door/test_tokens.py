@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from everact.runtime import SecretFileError
 from everact.runtime.door.tokens import PREFIX, Scope, TokenFile
+from everact.runtime.errors import SecretFileError
 from everact.runtime.operations.access import Access
 
 

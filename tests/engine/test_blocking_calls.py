@@ -22,25 +22,19 @@ from typing import IO, Any, NamedTuple
 
 import pytest
 
-from everact.runtime import (
-    Client,
-    EngineUnreachable,
-    QueryFailed,
-    Registry,
-    RunPutAside,
-    Runtime,
-    UpdateFailed,
-    receive,
-    sleep,
-    task,
-    workflow,
-)
+from everact.runtime import Client, Registry, Runtime, receive, sleep, task, workflow
 from everact.runtime.cli.exits import Exit
 from everact.runtime.engine import interrupting
 from everact.runtime.engine.interrupting import (
     NUMBER,
     ActivationOverrun,
     Interrupter,
+)
+from everact.runtime.errors import (
+    EngineUnreachable,
+    QueryFailed,
+    RunPutAside,
+    UpdateFailed,
 )
 
 pytestmark = pytest.mark.real_time

@@ -11,21 +11,17 @@ from typing import Any
 import pytest
 
 from everact.actors import VirtualClock
-from everact.runtime import (
+from everact.runtime import Registry, Runtime, sleep, workflow
+from everact.runtime.core.blame import CODE
+from everact.runtime.engine.watchdog import Watchdog
+from everact.runtime.errors import RuntimeStateError, StoreError
+from everact.runtime.programs.loop import DeterministicLoop
+from everact.runtime.schedules import (
     IntervalSpec,
-    Registry,
-    Runtime,
-    RuntimeStateError,
     Schedule,
     ScheduleSpec,
     StartWorkflow,
-    sleep,
-    workflow,
 )
-from everact.runtime.core.blame import CODE
-from everact.runtime.engine.watchdog import Watchdog
-from everact.runtime.errors import StoreError
-from everact.runtime.programs.loop import DeterministicLoop
 from tests.engine.test_suspects import Listening, dead, open_runtime
 
 REGISTRY = Registry()

@@ -6,8 +6,8 @@ import asyncio
 from pathlib import Path
 
 from everact.actors import VirtualClock, VirtualLoop
-from everact.runtime import StoreError
 from everact.runtime.engine.commits import GroupCommit
+from everact.runtime.errors import StoreError
 from everact.runtime.store.base import JournalRow, Write
 from everact.runtime.store.sqlite import SqliteStore
 from tests.store.conformance import commit, put, row, start

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from everact.runtime import Registry, RPCError, UserEventCondition, wait_for, workflow
+from everact.runtime import Registry, workflow
+from everact.runtime.errors import RPCError
+from everact.runtime.events import UserEventCondition, wait_for
 from tests.features.support import open_runtime
 
 REGISTRY = Registry()

@@ -12,16 +12,9 @@ import pytest
 import pytest_asyncio
 
 from everact.actors import VirtualClock, VirtualLoop
-from everact.runtime import (
-    Registry,
-    RunHandle,
-    Runtime,
-    UserEventCondition,
-    on_signal,
-    wait_for,
-    workflow,
-)
+from everact.runtime import Registry, RunHandle, Runtime, on_signal, workflow
 from everact.runtime.engine.parts import events
+from everact.runtime.events import UserEventCondition, wait_for
 from tests.features.support import kinds
 
 REGISTRY = Registry()

@@ -13,12 +13,12 @@ from everact.runtime import (
     ApplicationError,
     Registry,
     Runtime,
-    StartOperation,
-    UpdateFailed,
     WorkflowFailure,
     task,
     workflow,
 )
+from everact.runtime.errors import UpdateFailed
+from everact.runtime.updates import StartOperation
 
 registry = Registry()
 

@@ -26,36 +26,35 @@ from hypothesis import HealthCheck, given, reject, settings
 from everact.actors import VirtualClock, VirtualLoop, run_virtual
 from everact.runtime import (
     ApplicationError,
-    CalendarSpec,
-    IntervalSpec,
-    Range,
     Registry,
     RetryPolicy,
     Runtime,
-    Schedule,
-    ScheduleBackfill,
-    SchedulePolicy,
-    ScheduleSpec,
-    ScheduleState,
-    SearchAttributeKey,
-    SleepCondition,
-    StartWorkflow,
-    TypedSearchAttributes,
-    UserEventCondition,
     continue_as_new,
     execute_child,
     receive,
     sleep,
     task,
-    upsert_search_attributes,
     wait_condition,
-    wait_for,
     workflow,
 )
 from everact.runtime.core.bounds import LAST_MOMENT, LONGEST, WITHIN
 from everact.runtime.core.opaque import DOCUMENT, PAYLOAD, STANDS_FOR
 from everact.runtime.errors import EveractError
+from everact.runtime.events import SleepCondition, UserEventCondition, wait_for
 from everact.runtime.operations.table import OPERATIONS
+from everact.runtime.schedules import (
+    CalendarSpec,
+    IntervalSpec,
+    Range,
+    Schedule,
+    ScheduleBackfill,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleState,
+    StartWorkflow,
+)
+from everact.runtime.search import SearchAttributeKey, TypedSearchAttributes
+from everact.runtime.workflows import upsert_search_attributes
 
 REGISTRY = Registry()
 

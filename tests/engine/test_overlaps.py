@@ -15,8 +15,6 @@ from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import (
     ApplicationError,
     Registry,
-    Reset,
-    RPCError,
     RunStatus,
     Runtime,
     WorkflowFailure,
@@ -27,6 +25,8 @@ from everact.runtime import (
     task,
     workflow,
 )
+from everact.runtime.errors import RPCError
+from everact.runtime.functions import Reset
 
 REGISTRY = Registry()
 

@@ -10,14 +10,7 @@ from typing import Any
 import pytest
 
 from everact.actors import VirtualClock, VirtualLoop
-from everact.runtime import (
-    Registry,
-    Runtime,
-    SearchAttributeKey,
-    SearchAttributePair,
-    TypedSearchAttributes,
-    workflow,
-)
+from everact.runtime import Registry, Runtime, workflow
 from everact.runtime.core.records import (
     AttributeKind,
     Began,
@@ -30,6 +23,11 @@ from everact.runtime.core.records import (
 from everact.runtime.engine.engine import Engine
 from everact.runtime.engine.host import Acts, Run, Writes
 from everact.runtime.engine.parts.base import Part, Parts
+from everact.runtime.search import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+)
 from everact.runtime.store.base import Opened, RunRow, Statement
 
 REGISTRY = Registry()

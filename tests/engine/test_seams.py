@@ -14,20 +14,9 @@ import pytest
 from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import (
     ChildFailure,
-    OverlapPolicy,
     Registry,
-    Reset,
-    RPCError,
-    RPCStatus,
     RunStatus,
     Runtime,
-    Schedule,
-    SchedulePolicy,
-    ScheduleUpdate,
-    SearchAttributeKey,
-    StartWorkflow,
-    StoreError,
-    TypedSearchAttributes,
     Worker,
     context,
     continue_as_new,
@@ -46,6 +35,16 @@ from everact.runtime.core.records import (
     decode,
 )
 from everact.runtime.engine.attempt import Outcome as Reported
+from everact.runtime.errors import RPCError, RPCStatus, StoreError
+from everact.runtime.functions import Reset
+from everact.runtime.schedules import (
+    OverlapPolicy,
+    Schedule,
+    SchedulePolicy,
+    ScheduleUpdate,
+    StartWorkflow,
+)
+from everact.runtime.search import SearchAttributeKey, TypedSearchAttributes
 from everact.runtime.store.base import Outcome, Write
 from everact.runtime.store.sqlite import SqliteStore
 from everact.runtime.values.converter import DataConverter

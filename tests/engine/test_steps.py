@@ -19,7 +19,6 @@ from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import (
     Registry,
     Runtime,
-    StoreError,
     WorkflowFailure,
     context,
     receive,
@@ -29,6 +28,7 @@ from everact.runtime import (
 from everact.runtime.core.records import TaskCompleted
 from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.engine.run import steps
+from everact.runtime.errors import StoreError
 
 REGISTRY = Registry()
 BLOCKS = [0]

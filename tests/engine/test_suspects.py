@@ -18,7 +18,6 @@ import pytest
 from everact.actors import VirtualClock
 from everact.runtime import (
     Registry,
-    RunPutAside,
     Runtime,
     Worker,
     WorkflowFailure,
@@ -32,7 +31,7 @@ from everact.runtime.core.blame import CODE, Begun, Place, Record
 from everact.runtime.engine.engine import Engine
 from everact.runtime.engine.stage import Left, Stage
 from everact.runtime.engine.suspects import reached
-from everact.runtime.errors import StoreFull
+from everact.runtime.errors import RunPutAside, StoreFull
 from everact.runtime.store.base import Outcome, Write
 from everact.runtime.store.scratch import MappedFile
 from everact.runtime.store.sqlite import SqliteStore

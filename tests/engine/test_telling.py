@@ -12,7 +12,6 @@ import pytest
 from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import (
     Registry,
-    RunPutAside,
     Runtime,
     WorkflowFailure,
     retry,
@@ -21,6 +20,7 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime import logger as author
+from everact.runtime.errors import RunPutAside
 
 REGISTRY = Registry()
 

@@ -10,18 +10,14 @@ import pytest
 import pytest_asyncio
 
 from everact.actors import VirtualClock, VirtualLoop
-from everact.runtime import (
-    Registry,
+from everact.runtime import Registry, Runtime, Worker, wait_condition, workflow
+from everact.runtime.engine.parts import updates
+from everact.runtime.errors import (
     RPCError,
     RPCStatus,
-    Runtime,
     RuntimeStateError,
     UpdateTimedOutOrCancelled,
-    Worker,
-    wait_condition,
-    workflow,
 )
-from everact.runtime.engine.parts import updates
 
 REGISTRY = Registry()
 KEPT = 5

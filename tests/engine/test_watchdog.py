@@ -9,18 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from everact.runtime import (
-    Arguments,
-    Call,
-    QueryFailed,
-    Registry,
-    RunPutAside,
-    Runtime,
-    TailCall,
-    sleep,
-    workflow,
-)
+from everact.runtime import Call, Registry, Runtime, sleep, workflow
 from everact.runtime.engine.watchdog import Watchdog
+from everact.runtime.errors import QueryFailed, RunPutAside
+from everact.runtime.functions import Arguments, TailCall
 
 REGISTRY = Registry()
 ENOUGH = 10.0

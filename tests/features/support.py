@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from everact.actors import VirtualClock, VirtualLoop
-from everact.runtime import HistoryItem, Registry, RunHandle, Runtime
+from everact.runtime import Registry, RunHandle, Runtime
+from everact.runtime.runs import HistoryItem
 
 EPOCH = 1_700_000_000.0
 """What the clock shows when the first life begins."""

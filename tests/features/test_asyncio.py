@@ -23,9 +23,9 @@ from everact.runtime import (
     WorkflowFailure,
     receive,
     task,
-    task_identifier,
     workflow,
 )
+from everact.runtime.functions import task_identifier
 from tests.features.support import crash_image, items, open_runtime
 
 registry = Registry()

@@ -7,21 +7,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from everact.runtime import (
-    Client,
+from everact.runtime import Client, Registry, workflow
+from everact.runtime.core.schedules import BATCH, MOST_OPEN, MOST_RANGES
+from everact.runtime.errors import RPCError, RPCStatus
+from everact.runtime.schedules import (
     IntervalSpec,
     OverlapPolicy,
-    Registry,
-    RPCError,
-    RPCStatus,
     Schedule,
     ScheduleBackfill,
     ScheduleHandle,
     ScheduleSpec,
     StartWorkflow,
-    workflow,
 )
-from everact.runtime.core.schedules import BATCH, MOST_OPEN, MOST_RANGES
 from tests.features.conftest import Site
 from tests.features.stage import stage
 

@@ -15,44 +15,49 @@ from typing import Any, assert_type
 import pytest
 
 from everact.runtime import (
-    AsyncTaskCancelled,
-    BlockingHandle,
-    BlockingSchedule,
-    BlockingTaskHandle,
     Client,
-    InvalidFilter,
-    OverlapPolicy,
-    QueryFailed,
     Registry,
-    RPCError,
-    RPCStatus,
-    RunCancelled,
     RunHandle,
     RunStatus,
-    RunTerminated,
     Runtime,
-    RuntimeStateError,
     RuntimeThread,
-    Schedule,
-    ScheduleBackfill,
-    ScheduleSpec,
-    SearchAttributeKey,
-    StartOperation,
-    StartWorkflow,
-    StoreInUse,
-    TaskHandle,
-    TypedSearchAttributes,
     Worker,
-    WorkflowAlreadyStarted,
     WorkflowFailure,
     context,
     task,
     wait_condition,
     workflow,
 )
+from everact.runtime.blocking import (
+    BlockingHandle,
+    BlockingSchedule,
+    BlockingTaskHandle,
+)
 from everact.runtime.client.blocking import BlockingClient, BlockingVersions
 from everact.runtime.client.versions import VersionsClient
+from everact.runtime.errors import (
+    AsyncTaskCancelled,
+    InvalidFilter,
+    QueryFailed,
+    RPCError,
+    RPCStatus,
+    RunCancelled,
+    RunTerminated,
+    RuntimeStateError,
+    StoreInUse,
+    WorkflowAlreadyStarted,
+)
+from everact.runtime.runs import TaskHandle
+from everact.runtime.schedules import (
+    OverlapPolicy,
+    Schedule,
+    ScheduleBackfill,
+    ScheduleSpec,
+    StartWorkflow,
+)
+from everact.runtime.search import SearchAttributeKey, TypedSearchAttributes
 from everact.runtime.threaded import Hosting
+from everact.runtime.updates import StartOperation
 from tests.features.killing import Program
 
 REGISTRY = Registry()

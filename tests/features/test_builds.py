@@ -11,12 +11,6 @@ from typing import Any
 import pytest
 
 from everact.runtime import (
-    AddCompatible,
-    AddNewDefault,
-    DataConverter,
-    MergeSets,
-    PromoteSet,
-    QueryFailed,
     Registry,
     RunHandle,
     RunStatus,
@@ -27,10 +21,13 @@ from everact.runtime import (
     task,
     workflow,
 )
+from everact.runtime.converters import DataConverter
 from everact.runtime.definitions.control import continue_as_new
 from everact.runtime.engine.engine import Engine
+from everact.runtime.errors import QueryFailed
 from everact.runtime.filters.parsing import parse
 from everact.runtime.store.base import Search
+from everact.runtime.versions import AddCompatible, AddNewDefault, MergeSets, PromoteSet
 from tests.features.support import crash_image, open_runtime, turns
 
 EMPTY = Registry()

@@ -13,18 +13,11 @@ import pytest
 from everact.runtime import (
     Client,
     Registry,
-    RPCError,
-    RPCStatus,
-    RunCancelled,
     RunHandle,
     RunStatus,
-    RunTerminated,
     TaskContext,
-    TaskTimeout,
-    ValueNotStorable,
     Worker,
     WorkflowFailure,
-    cancel_reason,
     cancel_run,
     context,
     execute_child,
@@ -34,9 +27,16 @@ from everact.runtime import (
     wait_condition,
     workflow,
 )
-from everact.runtime import (
-    sleep as durable_sleep,
+from everact.runtime import sleep as durable_sleep
+from everact.runtime.errors import (
+    RPCError,
+    RPCStatus,
+    RunCancelled,
+    RunTerminated,
+    TaskTimeout,
+    ValueNotStorable,
 )
+from everact.runtime.workflows import cancel_reason
 from tests.features.conftest import Site
 from tests.features.killing import Program
 from tests.features.stage import note, noted, stage

@@ -12,24 +12,11 @@ import pytest
 
 from everact.runtime import (
     ApplicationError,
-    Arguments,
     Call,
     ChildFailure,
     Registry,
-    Reset,
-    RPCError,
-    RunCancelled,
     RunStatus,
-    RunTerminated,
     Runtime,
-    RunTimedOut,
-    RunView,
-    SearchAttributeKey,
-    SearchAttributePair,
-    Status,
-    TailCall,
-    TimeoutKind,
-    TypedSearchAttributes,
     Worker,
     WorkflowFailure,
     continue_as_new,
@@ -41,9 +28,23 @@ from everact.runtime import (
     sleep,
     start_child,
     task,
-    upsert_search_attributes,
     workflow,
 )
+from everact.runtime.errors import (
+    RPCError,
+    RunCancelled,
+    RunTerminated,
+    RunTimedOut,
+    TimeoutKind,
+)
+from everact.runtime.functions import Arguments, Reset, Status, TailCall
+from everact.runtime.runs import RunView
+from everact.runtime.search import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+)
+from everact.runtime.workflows import upsert_search_attributes
 from tests.features.support import (
     EPOCH,
     Stage,

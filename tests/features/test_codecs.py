@@ -15,14 +15,8 @@ import pytest
 from everact.runtime import (
     ApplicationError,
     Client,
-    DataConverter,
-    JsonConverter,
-    PickleConverter,
     Registry,
-    Schedule,
-    StartWorkflow,
     TaskContext,
-    UpdateFailed,
     WorkflowFailure,
     continue_as_new,
     execute_child,
@@ -31,11 +25,14 @@ from everact.runtime import (
     wait_condition,
     workflow,
 )
+from everact.runtime.converters import DataConverter, JsonConverter, PickleConverter
 from everact.runtime.definitions.search_attributes import (
     SearchAttributeKey,
     SearchAttributePair,
     TypedSearchAttributes,
 )
+from everact.runtime.errors import UpdateFailed
+from everact.runtime.schedules import Schedule, StartWorkflow
 from examples.encrypted_values import Sealed
 from tests.features.conftest import Site
 from tests.features.stage import note, stage

@@ -14,12 +14,8 @@ import pytest
 from everact.runtime import (
     Call,
     Registry,
-    RPCError,
-    RPCStatus,
     RunHandle,
     Worker,
-    all,
-    any,
     call,
     context,
     gather,
@@ -28,6 +24,8 @@ from everact.runtime import (
     task,
     workflow,
 )
+from everact.runtime.errors import RPCError, RPCStatus
+from everact.runtime.functions import all, any
 from tests.features.support import (
     EPOCH,
     Stage,

@@ -21,9 +21,9 @@ from everact.runtime import (
     retry,
     run_info,
     task,
-    task_identifier,
     workflow,
 )
+from everact.runtime.functions import task_identifier
 from tests.features.conftest import Site
 from tests.features.killing import Program
 from tests.features.stage import note, noted, stage

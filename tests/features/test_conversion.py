@@ -18,12 +18,8 @@ import pytest
 from everact.runtime import (
     ApplicationError,
     Client,
-    DataConverter,
-    JsonConverter,
     Registry,
     TaskContext,
-    TaskTimeout,
-    ValueNotStorable,
     WorkflowFailure,
     execute_child,
     gather,
@@ -36,6 +32,8 @@ from everact.runtime import (
     wait_condition,
     workflow,
 )
+from everact.runtime.converters import DataConverter, JsonConverter
+from everact.runtime.errors import TaskTimeout, ValueNotStorable
 from tests.features.conftest import Site
 from tests.features.stage import note, stage
 

@@ -13,23 +13,20 @@ from everact.runtime import (
     Client,
     Registry,
     RetryPolicy,
-    RPCError,
-    RunCancelled,
     RunHandle,
-    RunLine,
     RunStatus,
-    RunTimedOut,
-    ScheduleSpec,
     WorkflowFailure,
-    last_failure,
-    last_result,
     now,
     run_info,
     task,
     workflow,
 )
 from everact.runtime.core.records import Extras, StartOptions
+from everact.runtime.errors import RPCError, RunCancelled, RunTimedOut
 from everact.runtime.operations.starting import StartRun
+from everact.runtime.schedules import ScheduleSpec
+from everact.runtime.search import RunLine
+from everact.runtime.workflows import last_failure, last_result
 from tests.features.conftest import Site
 from tests.features.stage import note, noted, stage
 

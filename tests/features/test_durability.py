@@ -17,7 +17,6 @@ import pytest
 
 from everact.runtime import (
     Registry,
-    RunPutAside,
     RunStatus,
     Runtime,
     Worker,
@@ -27,7 +26,6 @@ from everact.runtime import (
     receive,
     sleep,
     task,
-    task_identifier,
     wait_condition,
     workflow,
 )
@@ -42,6 +40,8 @@ from everact.runtime.core.records import (
 )
 from everact.runtime.engine.run import steps
 from everact.runtime.engine.run.actor import RunActor
+from everact.runtime.errors import RunPutAside
+from everact.runtime.functions import task_identifier
 from tests.features.support import (
     EPOCH,
     Life,

@@ -19,28 +19,28 @@ from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import (
     ApplicationError,
     Client,
-    DataConverter,
     EveractError,
-    QueryFailed,
-    QueryRejected,
     Registry,
-    RPCError,
-    RPCStatus,
     RunStatus,
     Runtime,
-    RuntimeStateError,
-    StoreError,
-    StoreInUse,
-    ValueNotStorable,
     Worker,
-    WorkflowAlreadyStarted,
     WorkflowFailure,
     receive,
     task,
     workflow,
 )
-from everact.runtime import (
-    errors as every_error,
+from everact.runtime import errors as every_error
+from everact.runtime.converters import DataConverter
+from everact.runtime.errors import (
+    QueryFailed,
+    QueryRejected,
+    RPCError,
+    RPCStatus,
+    RuntimeStateError,
+    StoreError,
+    StoreInUse,
+    ValueNotStorable,
+    WorkflowAlreadyStarted,
 )
 from tests.features.conftest import Site
 from tests.features.killing import Program

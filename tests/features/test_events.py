@@ -12,31 +12,30 @@ import pytest
 
 from everact.runtime import (
     Client,
-    EventView,
-    ReceivedEvent,
     Registry,
-    RPCError,
-    RPCStatus,
     RunStatus,
     Runtime,
-    Schedule,
-    SleepCondition,
-    StartWorkflow,
     TaskContext,
-    UserEventCondition,
-    ValueNotStorable,
     WorkflowFailure,
-    any_of,
     context,
     continue_as_new,
     execute_child,
     run_info,
     sleep,
     task,
-    wait_for,
     workflow,
 )
 from everact.runtime.engine.parts.events import BATCH
+from everact.runtime.errors import RPCError, RPCStatus, ValueNotStorable
+from everact.runtime.events import (
+    EventView,
+    ReceivedEvent,
+    SleepCondition,
+    UserEventCondition,
+    any_of,
+    wait_for,
+)
+from everact.runtime.schedules import Schedule, StartWorkflow
 from tests.features.conftest import Site
 from tests.features.stage import stage
 from tests.features.support import (

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from everact.runtime import (
-    Arguments,
     Call,
     Registry,
     RunStatus,
@@ -21,6 +20,7 @@ from everact.runtime import (
     task,
     workflow,
 )
+from everact.runtime.functions import Arguments
 from tests.features.support import (
     EPOCH,
     Stage,

@@ -12,18 +12,10 @@ import pytest
 from everact.runtime import (
     ApplicationError,
     Client,
-    ContinuedAsNew,
     EveractError,
-    HistoryItem,
     Registry,
-    RPCError,
-    RPCStatus,
-    RunCancelled,
     RunHandle,
     RunStatus,
-    RunTerminated,
-    RunTimedOut,
-    TimeoutKind,
     WorkflowFailure,
     continue_as_new,
     execute_child,
@@ -33,9 +25,17 @@ from everact.runtime import (
     task,
     workflow,
 )
-from everact.runtime import (
-    sleep as durable_sleep,
+from everact.runtime import sleep as durable_sleep
+from everact.runtime.errors import (
+    ContinuedAsNew,
+    RPCError,
+    RPCStatus,
+    RunCancelled,
+    RunTerminated,
+    RunTimedOut,
+    TimeoutKind,
 )
+from everact.runtime.runs import HistoryItem
 from tests.features.conftest import Site
 from tests.features.stage import note, noted
 

@@ -21,9 +21,18 @@ from tests.features.killing import Program
 SOURCE = """
 import asyncio, contextlib, sys
 from everact.runtime import (
-    DataConverter, EveractError, PickleConverter, QueryFailed, RunPutAside, Runtime,
-    WorkerInterceptor, receive, retry, sleep, task, wait_condition, workflow,
+    EveractError,
+    Runtime,
+    receive,
+    retry,
+    sleep,
+    task,
+    wait_condition,
+    workflow,
 )
+from everact.runtime.converters import DataConverter, PickleConverter
+from everact.runtime.errors import QueryFailed, RunPutAside
+from everact.runtime.interceptors import WorkerInterceptor
 from tests import hostile
 
 @workflow

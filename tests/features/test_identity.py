@@ -11,16 +11,14 @@ from everact.runtime import (
     Client,
     EveractError,
     Registry,
-    RPCError,
-    RPCStatus,
     RunHandle,
     RunStatus,
-    WorkflowAlreadyStarted,
     WorkflowFailure,
     receive,
     run_info,
     workflow,
 )
+from everact.runtime.errors import RPCError, RPCStatus, WorkflowAlreadyStarted
 from tests.features.conftest import Site
 
 REGISTRY = Registry()

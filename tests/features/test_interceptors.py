@@ -15,17 +15,9 @@ import pytest
 from everact.runtime import (
     ApplicationError,
     Client,
-    ClientCall,
-    ClientInterceptor,
-    DataConverter,
-    Invocation,
-    QueryFailed,
     Registry,
     Runtime,
-    StartOperation,
-    UpdateFailed,
     Worker,
-    WorkerInterceptor,
     WorkflowFailure,
     context,
     execute_child,
@@ -37,9 +29,18 @@ from everact.runtime import (
     wait_condition,
     workflow,
 )
+from everact.runtime.converters import DataConverter
+from everact.runtime.errors import QueryFailed, UpdateFailed
+from everact.runtime.interceptors import (
+    ClientCall,
+    ClientInterceptor,
+    Invocation,
+    WorkerInterceptor,
+)
 from everact.runtime.operations import runs
 from everact.runtime.operations.searching import SearchRuns
 from everact.runtime.operations.starting import StartRun
+from everact.runtime.updates import StartOperation
 from tests.features.conftest import Site
 from tests.features.stage import note, stage
 from tests.features.support import crash_image, open_runtime, turns

@@ -17,16 +17,9 @@ import pytest
 from everact.actors import VirtualClock
 from everact.runtime import (
     ApplicationError,
-    Arguments,
     Call,
-    DataConverter,
-    FailureConverter,
-    QueryFailed,
     Registry,
-    RunPutAside,
     Runtime,
-    TailCall,
-    UpdateFailed,
     WorkflowFailure,
     continue_as_new,
     receive,
@@ -36,6 +29,9 @@ from everact.runtime import (
     wait_condition,
     workflow,
 )
+from everact.runtime.converters import DataConverter, FailureConverter
+from everact.runtime.errors import QueryFailed, RunPutAside, UpdateFailed
+from everact.runtime.functions import Arguments, TailCall
 from tests import hostile
 
 HOSTILE = Registry()

@@ -11,17 +11,11 @@ import pytest
 from everact.runtime import (
     Client,
     EveractError,
-    QueryFailed,
-    QueryRejected,
     Registry,
-    RPCError,
-    RPCStatus,
     RunHandle,
     RunStatus,
-    ValueNotStorable,
     Worker,
     WorkflowFailure,
-    all_handlers_finished,
     continue_as_new,
     on_query,
     on_signal,
@@ -31,9 +25,15 @@ from everact.runtime import (
     wait_condition,
     workflow,
 )
-from everact.runtime import (
-    sleep as durable_sleep,
+from everact.runtime import sleep as durable_sleep
+from everact.runtime.errors import (
+    QueryFailed,
+    QueryRejected,
+    RPCError,
+    RPCStatus,
+    ValueNotStorable,
 )
+from everact.runtime.workflows import all_handlers_finished
 from tests.features.conftest import Site
 from tests.features.killing import Program
 

@@ -12,9 +12,7 @@ import pytest
 
 from everact.runtime import (
     Registry,
-    RunPutAside,
     RunStatus,
-    UpdateFailed,
     Worker,
     WorkflowFailure,
     execute_child,
@@ -24,6 +22,7 @@ from everact.runtime import (
     task,
     workflow,
 )
+from everact.runtime.errors import RunPutAside, UpdateFailed
 from tests.features.support import crash_image, kinds, open_runtime
 
 DONE: list[str] = []

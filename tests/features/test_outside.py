@@ -10,15 +10,9 @@ import pytest
 
 from everact.runtime import (
     ApplicationError,
-    AsyncTaskCancelled,
     Client,
     Registry,
-    RPCError,
-    RPCStatus,
-    RunCancelled,
     RunStatus,
-    TaskTimeout,
-    TimeoutKind,
     Worker,
     WorkflowFailure,
     context,
@@ -27,6 +21,14 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime import sleep as durable_sleep
+from everact.runtime.errors import (
+    AsyncTaskCancelled,
+    RPCError,
+    RPCStatus,
+    RunCancelled,
+    TaskTimeout,
+    TimeoutKind,
+)
 from tests.features.conftest import Site
 from tests.features.stage import note, noted, stage
 from tests.features.support import crash_image, items, open_runtime

@@ -16,13 +16,9 @@ from everact.runtime import (
     ApplicationError,
     Registry,
     RetryPolicy,
-    RunPutAside,
     RunStatus,
     Runtime,
-    RunTimedOut,
     TaskContext,
-    TaskTimeout,
-    TimeoutKind,
     Worker,
     WorkflowFailure,
     context,
@@ -33,6 +29,7 @@ from everact.runtime import (
     task,
     workflow,
 )
+from everact.runtime.errors import RunPutAside, RunTimedOut, TaskTimeout, TimeoutKind
 from tests.features.support import (
     EPOCH,
     Stage,

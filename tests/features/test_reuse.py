@@ -14,19 +14,21 @@ import pytest
 from everact.runtime import (
     Client,
     Registry,
-    RPCError,
-    RPCStatus,
-    RunCancelled,
     RunHandle,
     RunStatus,
-    RunTerminated,
-    WorkflowAlreadyStarted,
     WorkflowFailure,
     continue_as_new,
     now,
     receive,
     retry,
     workflow,
+)
+from everact.runtime.errors import (
+    RPCError,
+    RPCStatus,
+    RunCancelled,
+    RunTerminated,
+    WorkflowAlreadyStarted,
 )
 from tests.features.conftest import Site
 from tests.features.stage import note, stage

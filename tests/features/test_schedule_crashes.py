@@ -17,9 +17,15 @@ from tests.features.killing import Program
 
 PROGRAM = """
     import asyncio, sys
-    from everact.runtime import (
-        IntervalSpec, OverlapPolicy, Runtime, Schedule, ScheduleAlreadyRunning,
-        SchedulePolicy, ScheduleSpec, StartWorkflow, task, workflow,
+    from everact.runtime import Runtime, task, workflow
+    from everact.runtime.errors import ScheduleAlreadyRunning
+    from everact.runtime.schedules import (
+        IntervalSpec,
+        OverlapPolicy,
+        Schedule,
+        SchedulePolicy,
+        ScheduleSpec,
+        StartWorkflow,
     )
 
     @task

@@ -14,28 +14,10 @@ import pytest
 
 from everact.runtime import (
     ApplicationError,
-    CalendarSpec,
     Client,
-    IntervalSpec,
-    OverlapPolicy,
-    Range,
     Registry,
     RetryPolicy,
-    RPCError,
-    RPCStatus,
     RunStatus,
-    Schedule,
-    ScheduleAlreadyRunning,
-    ScheduleBackfill,
-    ScheduleHandle,
-    SchedulePolicy,
-    ScheduleSpec,
-    ScheduleState,
-    ScheduleUpdate,
-    ScheduleView,
-    StartWorkflow,
-    last_failure,
-    last_result,
     run_info,
     workflow,
 )
@@ -44,6 +26,23 @@ from everact.runtime.definitions.search_attributes import (
     SearchAttributePair,
     TypedSearchAttributes,
 )
+from everact.runtime.errors import RPCError, RPCStatus, ScheduleAlreadyRunning
+from everact.runtime.schedules import (
+    CalendarSpec,
+    IntervalSpec,
+    OverlapPolicy,
+    Range,
+    Schedule,
+    ScheduleBackfill,
+    ScheduleHandle,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleState,
+    ScheduleUpdate,
+    ScheduleView,
+    StartWorkflow,
+)
+from everact.runtime.workflows import last_failure, last_result
 from tests.features.conftest import Site
 from tests.features.stage import note, stage
 

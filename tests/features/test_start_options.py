@@ -17,35 +17,34 @@ import pytest
 from everact.runtime import (
     Call,
     Client,
-    ClientError,
     Registry,
-    RPCError,
     RunHandle,
     RunStatus,
     RuntimeThread,
-    SearchAttributeKey,
-    StartOperation,
-    TypedSearchAttributes,
-    UpdateFailed,
     Worker,
-    WorkflowAlreadyStarted,
     WorkflowFailure,
     context,
     continue_as_new,
     execute_child,
     now,
     receive,
-    rename_current_execution,
     run_info,
     start_child,
     task,
     workflow,
 )
-from everact.runtime import (
-    sleep as durable_sleep,
+from everact.runtime import sleep as durable_sleep
+from everact.runtime.errors import (
+    ClientError,
+    RPCError,
+    UpdateFailed,
+    WorkflowAlreadyStarted,
 )
 from everact.runtime.operations.batches import StartTogether
 from everact.runtime.operations.starting import StartRun, StartSignal
+from everact.runtime.search import SearchAttributeKey, TypedSearchAttributes
+from everact.runtime.updates import StartOperation
+from everact.runtime.workflows import rename_current_execution
 from tests.features.conftest import Site
 from tests.features.stage import note, noted, stage
 from tests.features.support import items, kinds

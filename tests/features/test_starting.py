@@ -14,8 +14,6 @@ from everact.runtime import (
     Registry,
     RunHandle,
     RunStatus,
-    RunTimedOut,
-    TimeoutKind,
     Worker,
     WorkflowFailure,
     context,
@@ -25,9 +23,8 @@ from everact.runtime import (
     task,
     workflow,
 )
-from everact.runtime import (
-    sleep as durable_sleep,
-)
+from everact.runtime import sleep as durable_sleep
+from everact.runtime.errors import RunTimedOut, TimeoutKind
 from tests.features.conftest import Site
 from tests.features.killing import Program
 from tests.features.stage import note, noted, stage

@@ -12,22 +12,11 @@ import pytest
 
 from everact.runtime import (
     ApplicationError,
-    Arguments,
     Call,
     Client,
     Registry,
-    RPCError,
-    RPCStatus,
-    RunCancelled,
     RunStatus,
-    StartOperation,
-    TailCall,
-    UpdateFailed,
-    UpdateTimedOutOrCancelled,
-    UpdateView,
     Worker,
-    WorkflowAlreadyStarted,
-    all_handlers_finished,
     continue_as_new,
     on_signal,
     on_update,
@@ -36,9 +25,18 @@ from everact.runtime import (
     wait_condition,
     workflow,
 )
-from everact.runtime import (
-    sleep as durable_sleep,
+from everact.runtime import sleep as durable_sleep
+from everact.runtime.errors import (
+    RPCError,
+    RPCStatus,
+    RunCancelled,
+    UpdateFailed,
+    UpdateTimedOutOrCancelled,
+    WorkflowAlreadyStarted,
 )
+from everact.runtime.functions import Arguments, TailCall
+from everact.runtime.updates import StartOperation, UpdateView
+from everact.runtime.workflows import all_handlers_finished
 from tests.features.conftest import Site
 from tests.features.support import (
     EPOCH,

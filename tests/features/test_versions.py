@@ -7,21 +7,17 @@ from typing import Any
 
 import pytest
 
-from everact.runtime import (
+from everact.runtime import Client, Registry, Worker, workflow
+from everact.runtime import sleep as durable_sleep
+from everact.runtime.errors import RPCError, RPCStatus
+from everact.runtime.versions import (
     AddCompatible,
     AddNewDefault,
-    Client,
     MergeSets,
     PromoteBuildId,
     PromoteSet,
-    Registry,
-    RPCError,
-    RPCStatus,
     VersionSets,
-    Worker,
-    workflow,
 )
-from everact.runtime import sleep as durable_sleep
 from tests.features.conftest import Site
 
 REGISTRY = Registry()

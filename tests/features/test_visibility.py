@@ -14,32 +14,34 @@ import pytest
 
 from everact.runtime import (
     Client,
-    InvalidFilter,
     Registry,
-    RPCError,
-    RPCStatus,
     RunHandle,
-    RunIterator,
-    RunLine,
     RunStatus,
     Runtime,
-    SearchAttributeKey,
-    SearchAttributePair,
-    TypedSearchAttributes,
     WorkflowFailure,
     continue_as_new,
-    current_details,
     execute_child,
-    memo_value,
     run_info,
-    set_current_details,
     sleep,
     task,
-    upsert_search_attributes,
     workflow,
 )
 from everact.runtime.core.records import Attribute, AttributeKind, Extras, StartOptions
+from everact.runtime.errors import InvalidFilter, RPCError, RPCStatus
 from everact.runtime.operations.starting import StartRun
+from everact.runtime.search import (
+    RunIterator,
+    RunLine,
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+)
+from everact.runtime.workflows import (
+    current_details,
+    memo_value,
+    set_current_details,
+    upsert_search_attributes,
+)
 from tests.features.conftest import Site
 
 REGISTRY = Registry()

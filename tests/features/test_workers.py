@@ -14,8 +14,6 @@ from everact.runtime import (
     Registry,
     RunStatus,
     Runtime,
-    StartOperation,
-    UpdateTimedOutOrCancelled,
     Worker,
     WorkflowFailure,
     sleep,
@@ -23,6 +21,8 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime.engine.workers import DEFAULT_SLOTS
+from everact.runtime.errors import UpdateTimedOutOrCancelled
+from everact.runtime.updates import StartOperation
 from tests.features.support import open_runtime
 
 registry = Registry()

@@ -15,7 +15,8 @@ import itertools
 import random
 import sys
 
-from everact.runtime import Client, RetryConfig
+from everact.runtime import Client
+from everact.runtime.settings import RetryConfig
 from tests.kills.limits import allow_many_sockets
 from tests.kills.load import KINDS, say, see_through
 

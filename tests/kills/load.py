@@ -32,9 +32,9 @@ from everact.runtime import (
     run_info,
     sleep,
     task,
-    task_identifier,
     workflow,
 )
+from everact.runtime.functions import task_identifier
 from everact.runtime.store.sqlite import CROWD
 from tests.kills.marks import MarkedStore, Marks
 

@@ -9,13 +9,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from everact.runtime import (
-    Client,
+from everact.runtime import Client, WorkflowFailure
+from everact.runtime.errors import (
     RPCError,
     RPCStatus,
     UpdateFailed,
     WorkflowAlreadyStarted,
-    WorkflowFailure,
 )
 from tests.model.account import Account
 from tests.model.model import (

@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-from everact.runtime import Client, RetryConfig, RPCError, RPCStatus
+from everact.runtime import Client
+from everact.runtime.errors import RPCError, RPCStatus
+from everact.runtime.settings import RetryConfig
 from tests.client.servers import free_port
 from tests.kills.chaos import Life
 from tests.model.driving import IDS, Story, drawn, perform

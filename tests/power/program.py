@@ -13,7 +13,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from everact.runtime import Registry, Runtime, StoreError, receive, task, workflow
+from everact.runtime import Registry, Runtime, receive, task, workflow
+from everact.runtime.errors import StoreError
 from everact.runtime.store import sqlite
 
 REGISTRY = Registry()

@@ -12,16 +12,9 @@ from typing import Any
 import pytest
 
 from everact.actors import VirtualClock, VirtualLoop
-from everact.runtime import (
-    Registry,
-    RunPutAside,
-    Runtime,
-    receive,
-    sleep,
-    task,
-    workflow,
-)
+from everact.runtime import Registry, Runtime, receive, sleep, task, workflow
 from everact.runtime.engine import residency
+from everact.runtime.errors import RunPutAside
 from everact.runtime.store.base import Outcome, Write
 from everact.runtime.store.sqlite import SqliteStore
 

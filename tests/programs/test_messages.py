@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from everact.runtime import (
-    QueryFailed,
     Registry,
-    cancel_reason,
     continue_as_new,
     now,
     on_query,
@@ -31,6 +29,8 @@ from everact.runtime.core.records import (
     SignalReceived,
     Started,
 )
+from everact.runtime.errors import QueryFailed
+from everact.runtime.workflows import cancel_reason
 from tests.programs.driven import VALUES, Driven
 
 REGISTRY = Registry()

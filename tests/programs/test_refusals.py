@@ -14,7 +14,6 @@ import pytest
 
 from everact.runtime import (
     ApplicationError,
-    ForeignAwait,
     Registry,
     cancel_run,
     execute_child,
@@ -22,6 +21,7 @@ from everact.runtime import (
     task,
 )
 from everact.runtime.core.records import Complete, Fail, StartTimer
+from everact.runtime.errors import ForeignAwait
 from everact.runtime.programs.loop import SLICE, DeterministicLoop
 from tests.programs.driven import VALUES, Driven, play
 

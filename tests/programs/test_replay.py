@@ -13,11 +13,7 @@ from typing import Any
 import pytest
 
 from everact.runtime import (
-    NonDeterminismError,
     Registry,
-    SleepCondition,
-    UserEventCondition,
-    any_of,
     cancel_run,
     continue_as_new,
     now,
@@ -29,7 +25,6 @@ from everact.runtime import (
     task,
     uuid4,
     wait_condition,
-    wait_for,
     workflow,
 )
 from everact.runtime.core.records import (
@@ -40,6 +35,8 @@ from everact.runtime.core.records import (
     RunTask,
     StartTimer,
 )
+from everact.runtime.errors import NonDeterminismError
+from everact.runtime.events import SleepCondition, UserEventCondition, any_of, wait_for
 from everact.runtime.programs.coroutine import CoroutineProgram
 from tests.programs.driven import Driven
 

@@ -7,22 +7,15 @@ from typing import Any
 
 import pytest
 
-from everact.runtime import (
-    NonDeterminismError,
-    ReadOnlyError,
-    Registry,
-    all_handlers_finished,
-    continue_as_new,
-    sleep,
-    wait_condition,
-    workflow,
-)
+from everact.runtime import Registry, continue_as_new, sleep, wait_condition, workflow
 from everact.runtime.core.failures import FailureKind
 from everact.runtime.core.records import (
     CompleteUpdate,
     ContinueAsNew,
     UpdateAccepted,
 )
+from everact.runtime.errors import NonDeterminismError, ReadOnlyError
+from everact.runtime.workflows import all_handlers_finished
 from tests.programs.driven import VALUES, Driven
 
 REGISTRY = Registry()

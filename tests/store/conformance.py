@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 import pytest
 import pytest_asyncio
 
-from everact.runtime import RunStatus, StoreError
+from everact.runtime import RunStatus
+from everact.runtime.errors import StoreError
 from everact.runtime.filters.parsing import parse
 from everact.runtime.operations.searching import Narrowed, narrowed
 from everact.runtime.store.base import (

@@ -18,18 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from everact.runtime import (
-    EveractError,
-    Registry,
-    Runtime,
-    StoreDamaged,
-    StoreError,
-    StoreInUse,
-    StoreLost,
-    receive,
-    task,
-    workflow,
-)
+from everact.runtime import EveractError, Registry, Runtime, receive, task, workflow
+from everact.runtime.errors import StoreDamaged, StoreError, StoreInUse, StoreLost
 from everact.runtime.store.sqlite import SqliteStore
 from tests.features.support import open_runtime
 from tests.store.conformance import commit, put, row, start

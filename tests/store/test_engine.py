@@ -11,23 +11,19 @@ from typing import Any
 import pytest
 
 from everact.actors import VirtualClock, VirtualLoop
-from everact.runtime import (
-    Call,
-    IntervalSpec,
-    Registry,
+from everact.runtime import Call, Registry, RunStatus, Runtime, sleep, task, workflow
+from everact.runtime.errors import (
     RPCError,
     RPCStatus,
     RunPutAside,
-    RunStatus,
-    Runtime,
+    StoreError,
+    StoreTampered,
+)
+from everact.runtime.schedules import (
+    IntervalSpec,
     Schedule,
     ScheduleSpec,
     StartWorkflow,
-    StoreError,
-    StoreTampered,
-    sleep,
-    task,
-    workflow,
 )
 from everact.runtime.store.sqlite import SqliteStore
 

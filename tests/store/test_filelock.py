@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from everact.runtime import StoreError
+from everact.runtime.errors import StoreError
 from everact.runtime.store.filelock import FileLock
 
 FORKS = """

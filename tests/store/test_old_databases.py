@@ -16,17 +16,8 @@ from typing import Any
 import pytest
 
 from everact.actors import VirtualClock, VirtualLoop
-from everact.runtime import (
-    Registry,
-    RunStatus,
-    Runtime,
-    UserEventCondition,
-    receive,
-    sleep,
-    task,
-    wait_for,
-    workflow,
-)
+from everact.runtime import Registry, RunStatus, Runtime, receive, sleep, task, workflow
+from everact.runtime.events import UserEventCondition, wait_for
 from everact.runtime.store import catalogue
 from tests.store import old_rules
 

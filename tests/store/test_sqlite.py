@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from everact.runtime import (
+from everact.runtime.errors import (
     StoreError,
     StoreFull,
     StoreInUse,
@@ -384,7 +384,7 @@ async def test_a_full_disk_met_while_isolating_poison_refuses_the_batch_whole(
 
 LIMITED = """
 import asyncio, resource, sys
-from everact.runtime import StoreError
+from everact.runtime.errors import StoreError
 from everact.runtime.store.sqlite import SqliteStore
 from tests.store.conformance import commit, put, row, start
 

@@ -16,15 +16,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from everact.runtime import (
-    Registry,
-    Runtime,
-    StoreError,
-    StoreInUse,
-    receive,
-    task,
-    workflow,
-)
+from everact.runtime import Registry, Runtime, receive, task, workflow
+from everact.runtime.errors import StoreError, StoreInUse
 from everact.runtime.store import writer_process
 from everact.runtime.store.base import Store
 from everact.runtime.store.sqlite import SqliteStore
@@ -248,7 +241,7 @@ _FULL = textwrap.dedent(
     """
     import asyncio, sys
     from pathlib import Path
-    from everact.runtime import StoreError, StoreFull
+    from everact.runtime.errors import StoreError, StoreFull
     from tests.store.conformance import commit, put, row, start
     from tests.store.test_writer_process import Apart, pid_of
 

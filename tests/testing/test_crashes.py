@@ -12,7 +12,6 @@ from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import (
     Registry,
     Runtime,
-    RuntimeStateError,
     Worker,
     WorkflowFailure,
     sleep,
@@ -28,6 +27,7 @@ from everact.runtime.engine.interrupting import NUMBER
 from everact.runtime.engine.run import starting
 from everact.runtime.engine.run.recording import Recording
 from everact.runtime.engine.watchdog import _Turns
+from everact.runtime.errors import RuntimeStateError
 from everact.runtime.testing.lives import LifeLoop, LifeRuntime
 
 REGISTRY = Registry()

@@ -16,15 +16,8 @@ import pytest
 
 from everact.runtime import (
     ChildFailure,
-    IntervalSpec,
-    NonDeterminismError,
     Registry,
     RunStatus,
-    RuntimeStateError,
-    Schedule,
-    ScheduleSpec,
-    StartWorkflow,
-    TaskTimeout,
     WorkflowFailure,
     context,
     execute_child,
@@ -33,6 +26,13 @@ from everact.runtime import (
     testing,
     wait_condition,
     workflow,
+)
+from everact.runtime.errors import NonDeterminismError, RuntimeStateError, TaskTimeout
+from everact.runtime.schedules import (
+    IntervalSpec,
+    Schedule,
+    ScheduleSpec,
+    StartWorkflow,
 )
 from everact.runtime.values.converter import DataConverter
 from everact.runtime.values.json_payloads import JsonConverter

@@ -15,14 +15,9 @@ from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import (
     ApplicationError,
     Client,
-    NonDeterminismError,
     Registry,
-    Reset,
     RunHandle,
     Runtime,
-    StoreError,
-    StoreKeyError,
-    StoreTampered,
     continue_as_new,
     receive,
     sleep,
@@ -31,6 +26,13 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime.control.serving import Control
+from everact.runtime.errors import (
+    NonDeterminismError,
+    StoreError,
+    StoreKeyError,
+    StoreTampered,
+)
+from everact.runtime.functions import Reset
 
 REGISTRY = Registry()
 

@@ -12,63 +12,61 @@ from typing import Any, assert_type
 from uuid import UUID
 
 from everact.runtime import (
-    BlockingClient,
-    BlockingHandle,
-    BlockingSchedule,
-    BlockingTaskHandle,
-    BlockingUpdate,
     Call,
     Client,
-    Error,
-    HttpConnectProxyConfig,
-    ReceivedEvent,
     Registry,
-    RetryConfig,
     RetryPolicy,
     RunHandle,
     RunInfo,
     RunStatus,
     Runtime,
     RuntimeThread,
-    RunView,
-    Schedule,
-    ScheduleHandle,
-    ScheduleLine,
-    ScheduleUpdate,
-    ScheduleView,
-    SleepCondition,
-    StartOperation,
-    StartWorkflow,
-    Status,
     Task,
     TaskContext,
-    TLSConfig,
-    UpdateHandle,
-    UserEventCondition,
     Worker,
     Workflow,
-    all,
-    any,
-    any_of,
     context,
     execute_child,
     function,
     gather,
-    last_failure,
-    last_result,
     now,
     race,
     retry,
     run_info,
     sleep,
     start_child,
-    status_of,
     task,
     testing,
     uuid4,
-    wait_for,
     workflow,
 )
+from everact.runtime.blocking import (
+    BlockingClient,
+    BlockingHandle,
+    BlockingSchedule,
+    BlockingTaskHandle,
+    BlockingUpdate,
+)
+from everact.runtime.events import (
+    ReceivedEvent,
+    SleepCondition,
+    UserEventCondition,
+    any_of,
+    wait_for,
+)
+from everact.runtime.functions import Error, Status, all, any, status_of
+from everact.runtime.runs import RunView
+from everact.runtime.schedules import (
+    Schedule,
+    ScheduleHandle,
+    ScheduleLine,
+    ScheduleUpdate,
+    ScheduleView,
+    StartWorkflow,
+)
+from everact.runtime.settings import HttpConnectProxyConfig, RetryConfig, TLSConfig
+from everact.runtime.updates import StartOperation, UpdateHandle
+from everact.runtime.workflows import last_failure, last_result
 
 REGISTRY = Registry()
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from everact.runtime import Arguments, Call, Error, Status
+from everact.runtime import Call
+from everact.runtime.functions import Arguments, Error, Status
 
 
 @pytest.mark.feature("PF-14")

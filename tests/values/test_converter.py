@@ -19,17 +19,15 @@ import msgspec
 import pydantic
 import pytest
 
-from everact.runtime import (
-    ApplicationError,
+from everact.runtime import ApplicationError
+from everact.runtime.converters import (
     DataConverter,
-    Failure,
     FailureConverter,
     JsonConverter,
     PickleConverter,
-    Status,
-    ValueNotReadable,
-    ValueNotStorable,
 )
+from everact.runtime.errors import Failure, ValueNotReadable, ValueNotStorable
+from everact.runtime.functions import Status
 from everact.runtime.values import patience
 from everact.runtime.values.coded import Coded
 from everact.runtime.values.outcomes import cause_of, exception_of, failure_of

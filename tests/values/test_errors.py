@@ -11,14 +11,19 @@ import pytest
 
 from everact.runtime import (
     ApplicationError,
+    ChildFailure,
+    EveractError,
+    RunStatus,
+    WorkflowFailure,
+    errors,
+)
+from everact.runtime.errors import (
     AsyncTaskCancelled,
     AttemptLost,
     AuthorizationError,
-    ChildFailure,
     ClientError,
     ContinuedAsNew,
     EngineUnreachable,
-    EveractError,
     ForeignAwait,
     InvalidFilter,
     NonDeterminismError,
@@ -30,7 +35,6 @@ from everact.runtime import (
     RPCStatus,
     RunCancelled,
     RunPutAside,
-    RunStatus,
     RunTerminated,
     RunTimedOut,
     RuntimeStateError,
@@ -51,8 +55,6 @@ from everact.runtime import (
     ValueNotReadable,
     ValueNotStorable,
     WorkflowAlreadyStarted,
-    WorkflowFailure,
-    errors,
 )
 
 SAMPLES: list[EveractError] = [

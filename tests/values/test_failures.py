@@ -8,21 +8,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from everact.runtime import (
-    ApplicationError,
+from everact.runtime import ApplicationError, ChildFailure, EveractError
+from everact.runtime.core import failures
+from everact.runtime.core.failures import Failure, FailureKind
+from everact.runtime.errors import (
     AttemptLost,
-    ChildFailure,
-    EveractError,
     RunCancelled,
     RunTerminated,
     RunTimedOut,
-    Status,
     TaskCancelled,
     TaskTimeout,
     TimeoutKind,
 )
-from everact.runtime.core import failures
-from everact.runtime.core.failures import Failure, FailureKind
+from everact.runtime.functions import Status
 from everact.runtime.values.outcomes import (
     cause_of,
     child_failure,

@@ -20,7 +20,7 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from everact.runtime import ValueNotStorable
+from everact.runtime.errors import ValueNotStorable
 from everact.runtime.values import payloads
 from everact.runtime.values.payloads import PickleConverter
 

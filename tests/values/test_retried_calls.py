@@ -13,22 +13,19 @@ import pytest_asyncio
 from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import (
     ApplicationError,
-    Arguments,
     Call,
-    ClientError,
     Registry,
     RetryPolicy,
     Runtime,
-    RuntimeStateError,
-    Status,
     WorkflowFailure,
     function,
-    register_status,
     retry,
     task,
     workflow,
 )
 from everact.runtime.core.statuses import RETRIED
+from everact.runtime.errors import ClientError, RuntimeStateError
+from everact.runtime.functions import Arguments, Status, register_status
 from everact.runtime.values import status_of as tables
 
 REGISTRY = Registry()

@@ -12,18 +12,20 @@ from typing import Any
 import aiohttp
 import pytest
 
-from everact.runtime import (
-    ApplicationError,
+from everact.runtime import ApplicationError
+from everact.runtime.errors import (
     AttemptLost,
-    Error,
     NonDeterminismError,
     RPCError,
     RPCStatus,
     RunTimedOut,
-    Status,
     TaskCancelled,
     TaskTimeout,
     ValueNotStorable,
+)
+from everact.runtime.functions import (
+    Error,
+    Status,
     is_retried,
     register_status,
     status_of,

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import msgspec
 from aiohttp import web
 
-from everact.runtime import RPCError
 from everact.runtime.control.guard import CALLER, Guard
 from everact.runtime.control.listening import Listener, listening
 from everact.runtime.control.settings import ControlSettings
 from everact.runtime.door.callers import Callers
 from everact.runtime.door.rights import check_workspaces
 from everact.runtime.door.tokens import Scope, TokenFile
+from everact.runtime.errors import RPCError
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.runs import DescribeRun, RunRef
 from everact.runtime.operations.searching import SearchRuns

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from everact.runtime import AddressInUse, EndpointError, Runtime
+from everact.runtime import Runtime
 from everact.runtime.control import dashboard
 from everact.runtime.control.app import make_app
 from everact.runtime.control.guard import Guard
@@ -19,6 +19,7 @@ from everact.runtime.control.settings import ControlSettings
 from everact.runtime.door.callers import Callers
 from everact.runtime.door.door import Door
 from everact.runtime.door.tokens import Scope, TokenFile
+from everact.runtime.errors import AddressInUse, EndpointError
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.table import OPERATIONS
 from everact.runtime.wire import path_of

@@ -12,11 +12,11 @@ import aiohttp
 import pytest
 import trustme
 
-from everact.runtime import AddressInUse, EndpointError
 from everact.runtime.control.listening import listen, listening
 from everact.runtime.control.settings import ControlSettings
 from everact.runtime.control.tls import ServerTLS
 from everact.runtime.door.tokens import TokenFile
+from everact.runtime.errors import AddressInUse, EndpointError
 from tests.control.safety.certificates import Files
 from tests.control.safety.small import guard_of, small
 from tests.control.safety.wire import ask

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from everact.runtime import Client, RPCError, RPCStatus, Runtime
+from everact.runtime import Client, Runtime
 from everact.runtime.client.credentials import save_token
 from everact.runtime.client.settings import TLSConfig
 from everact.runtime.control.serving import Control
 from everact.runtime.control.settings import ControlSettings
 from everact.runtime.door.tokens import Scope, TokenFile
+from everact.runtime.errors import RPCError, RPCStatus
 from tests.control.safety.certificates import Files
 from tests.control.works import REGISTRY
 

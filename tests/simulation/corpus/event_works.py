@@ -3,16 +3,9 @@
 import asyncio
 from typing import Any
 
-from everact.runtime import (
-    Reset,
-    SleepCondition,
-    UserEventCondition,
-    any_of,
-    continue_as_new,
-    run_info,
-    wait_for,
-    workflow,
-)
+from everact.runtime import continue_as_new, run_info, workflow
+from everact.runtime.events import SleepCondition, UserEventCondition, any_of, wait_for
+from everact.runtime.functions import Reset
 from tests.simulation.corpus.tasks import CORPUS, echo
 from tests.simulation.scene import Scene
 from tests.simulation.world import Entry

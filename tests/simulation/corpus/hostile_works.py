@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from everact.runtime import all_handlers_finished, sleep, task, wait_condition, workflow
+from everact.runtime import sleep, task, wait_condition, workflow
 from everact.runtime.errors import ApplicationError, QueryFailed, RunPutAside
+from everact.runtime.workflows import all_handlers_finished
 from tests import hostile
 from tests.simulation.corpus.tasks import CORPUS, echo
 from tests.simulation.performing import begin, perform

@@ -4,9 +4,6 @@ import asyncio
 from typing import Any
 
 from everact.runtime import (
-    Reset,
-    all,
-    any,
     continue_as_new,
     execute_child,
     on_signal,
@@ -23,6 +20,7 @@ from everact.runtime.errors import (
     ChildFailure,
     WorkflowAlreadyStarted,
 )
+from everact.runtime.functions import Reset, all, any
 from tests.simulation.corpus.message_works import cleaning, keeping
 from tests.simulation.corpus.tasks import CORPUS, add, doomed, echo, endless, flaky
 from tests.simulation.scene import Scene

@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 from everact.runtime import (
-    cancel_reason,
     cancel_run,
     on_query,
     on_signal,
@@ -16,6 +15,7 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime.errors import QueryFailed, RPCError
+from everact.runtime.workflows import cancel_reason
 from tests.simulation.corpus.tasks import CORPUS, echo, flaky
 from tests.simulation.scene import Scene
 from tests.simulation.world import Entry

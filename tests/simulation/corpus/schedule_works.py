@@ -4,7 +4,9 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from everact.runtime import (
+from everact.runtime import sleep, workflow
+from everact.runtime.core.records import Complete, decode
+from everact.runtime.schedules import (
     IntervalSpec,
     OverlapPolicy,
     Schedule,
@@ -15,12 +17,9 @@ from everact.runtime import (
     ScheduleState,
     ScheduleView,
     StartWorkflow,
-    last_result,
-    sleep,
-    workflow,
 )
-from everact.runtime.core.records import Complete, decode
 from everact.runtime.values.payloads import PickleConverter
+from everact.runtime.workflows import last_result
 from tests.simulation.corpus.tasks import CORPUS, echo
 from tests.simulation.scene import Scene
 from tests.simulation.world import EPOCH, Entry

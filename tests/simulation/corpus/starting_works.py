@@ -3,14 +3,8 @@
 import asyncio
 from typing import Any
 
-from everact.runtime import (
-    receive,
-    rename_current_execution,
-    run_info,
-    sleep,
-    task,
-    workflow,
-)
+from everact.runtime import receive, run_info, sleep, task, workflow
+from everact.runtime.workflows import rename_current_execution
 from tests.simulation.corpus.message_works import keeping
 from tests.simulation.corpus.tasks import CORPUS, echo
 from tests.simulation.performing import perform

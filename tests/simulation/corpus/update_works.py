@@ -2,16 +2,9 @@
 
 import asyncio
 
-from everact.runtime import (
-    Arguments,
-    Call,
-    TailCall,
-    all_handlers_finished,
-    on_update,
-    sleep,
-    wait_condition,
-    workflow,
-)
+from everact.runtime import Call, on_update, sleep, wait_condition, workflow
+from everact.runtime.functions import Arguments, TailCall
+from everact.runtime.workflows import all_handlers_finished
 from tests.simulation.corpus.tasks import CORPUS, echo
 from tests.simulation.scene import Scene
 from tests.simulation.world import Entry

@@ -1,17 +1,12 @@
 """Runs that say where they stand, and by what they are to be found."""
 
-from everact.runtime import (
-    Call,
-    SearchAttributeKey,
-    TailCall,
-    TypedSearchAttributes,
-    continue_as_new,
+from everact.runtime import Call, continue_as_new, run_info, sleep, workflow
+from everact.runtime.functions import TailCall
+from everact.runtime.search import SearchAttributeKey, TypedSearchAttributes
+from everact.runtime.workflows import (
     current_details,
-    run_info,
     set_current_details,
-    sleep,
     upsert_search_attributes,
-    workflow,
 )
 from tests.simulation.corpus.tasks import CORPUS, echo
 from tests.simulation.scene import Scene

@@ -1,0 +1,25 @@
+"""How arguments, results and failures are stored."""
+
+from everact.runtime.values.converter import (
+    Codec,
+    DataConverter,
+)
+from everact.runtime.values.json_payloads import (
+    JsonConverter,
+)
+from everact.runtime.values.outcomes import (
+    FailureConverter,
+)
+from everact.runtime.values.payloads import (
+    Converter,
+    PickleConverter,
+)
+
+__all__ = [
+    "Codec",
+    "Converter",
+    "DataConverter",
+    "FailureConverter",
+    "JsonConverter",
+    "PickleConverter",
+]
