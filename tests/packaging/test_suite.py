@@ -94,7 +94,7 @@ def test_children_hear_signals_that_the_suite_was_started_without(
 @pytest.mark.real_time
 def test_a_test_that_never_ends_is_named_and_the_others_go_on(tmp_path: Path) -> None:
     (tmp_path / "test_hangs.py").write_text(HANGS)
-    limits = ("-o", "timeout=1", "-o", "faulthandler_timeout=4", "-n1")
+    limits = ("-o", "timeout=3", "-o", "faulthandler_timeout=12", "-n1")
     said = suite(tmp_path / "test_hangs.py", *limits)
     for name in ("that_waits", "sleeps_in_virtual_time", "waits_for_a_loop"):
         assert f"{name} - Failed: Timeout" in said, said
