@@ -158,6 +158,7 @@ class Engine:
         self.start, self.make = making.start, making.make
         self.next_generation = making.next_generation
         self.opened, self.not_opening = making.opened, making.not_opening
+        self.none_opening = making.none_opening
         self.starting, self.open_run = making.starting, making.open_run
 
         self.aside = aside = Aside(self)

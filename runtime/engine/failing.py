@@ -144,8 +144,8 @@ class Failing:
             elif key in host.leaving:  # nothing more will be told of it
                 host.leaving.discard(key)
                 host.loop.call_soon(self._reload_or_tell, key, error)
+        host.none_opening()
         for key, run in runs.items():
-            host.not_opening(run)
             run.journal.fail_replies(error)
             self._let_go(run)
             host.loop.call_soon(self._reload_or_tell, key, error)
@@ -206,7 +206,8 @@ class Failing:
         sealed = host.seal.row(key, row.run_id, generation, seq, body)
         write = Write(sealed, done, change=row, within=within)
         write.also, write.wake = (("close_waits", (key,)),), row.parent_key
-        write.effects = ((), (), None)
+        told = None if answer is None else Asked(event, answer)  # if it is lost
+        write.effects = ((), (), told)
         host.commits.add(write)
 
 

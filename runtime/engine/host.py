@@ -156,6 +156,9 @@ class Run(Protocol):
     def leave(self) -> tuple[Any, ...]:
         """Leave memory; the messages that it has not read."""
 
+    def untie(self) -> None:
+        """It has left memory, and nothing of it is under way: be no cycle any more."""
+
 
 Writes: TypeAlias = Callable[[Run, Any], tuple[Statement, ...]]
 """What is written with an event or command of a run, in its transaction."""

@@ -134,6 +134,10 @@ class Making:
         if self._opening.get(place) is run:
             del self._opening[place]
 
+    def none_opening(self) -> None:
+        """Nobody knows what became of the starts under way: they hold no ID."""
+        self._opening.clear()
+
     def starting(self, workspace: str, workflow_id: str) -> RunActor | None:
         """The run of an ID whose start is not durable yet, even if it has ended."""
         return self._opening.get((workspace, workflow_id))

@@ -159,6 +159,7 @@ class Residency:
         if moment is not None and moment <= self._host.clock.now() + HORIZON:
             return
         self.forget(run)
+        self._host.loop.call_soon(run.untie)
         if moment is not None:
             self._load_at(moment - HORIZON)
 

@@ -40,7 +40,8 @@ def reached(store: Store, key: int) -> int:
     for row in reversed(found.rows):
         if records.decode(row.body).commands:
             return row.generation << 32 | row.seq
-    return 0 if found.checkpoint is None else found.checkpoint.seq
+    saved = found.checkpoint
+    return 0 if saved is None else saved.generation << 32 | max(0, saved.seq - 1)
 
 
 class Suspects:
@@ -78,7 +79,12 @@ class Suspects:
         return stage
 
     def _reached(self, key: int) -> int:
-        return reached(self._host.store, key)
+        """As `reached`; 0 of a run that cannot be read, and is kept out by that."""
+        try:
+            return reached(self._host.store, key)
+        except Exception as error:
+            logger.warning("how far a run had got cannot be read: %s", error)
+            return 0
 
     def _tell(self, plan: Plan) -> None:
         tasks = [place for place in self._known if place[1] != CODE]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -72,6 +74,30 @@ async def test_runs_that_were_asked_twice_to_stop_are_put_away_again(
         await handle.cancel()
         await handle.cancel()
     assert len(runtime.engine.runs) <= KEPT
+
+
+async def test_what_is_gone_is_not_left_to_the_garbage_collector(
+    runtime: Runtime,
+) -> None:
+    gone = []
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(2 * KEPT):
+            handle = await runtime.start(counter, 1)
+            run = next(reversed(runtime.engine.runs.values()))
+            gone.append(weakref.ref(run))
+            del run
+            if number % 2:
+                await handle.signal("n", 1)
+                assert await handle.result() == 1
+        for _ in range(KEPT):
+            await runtime.start(Sleeper)
+        await asyncio.sleep(1)
+        left = [number for number, run in enumerate(gone) if run() is not None]
+        assert left == [], [gc.get_referrers(gone[number]()) for number in left[:2]]
+    finally:
+        gc.enable()
 
 
 async def test_limits_that_were_not_reached_leave_nothing_behind(

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -294,6 +296,17 @@ async def test_a_busy_run_that_got_further_is_not_put_aside_by_two_kills(
         await handle.signal("go")
         await handle.signal("go")
         assert await handle.result() == 3
+
+
+async def test_a_suspect_that_cannot_be_read_is_put_aside_alone(tmp_path: Path) -> None:
+    async with open_runtime(tmp_path / "a.db") as runtime:
+        await runtime.start(Listening, id="l")
+        copy = dead(runtime, tmp_path / "copy", (1, CODE), before=0)
+    with closing(sqlite3.connect(copy)) as database, database:
+        database.execute("update journal set body = x'00' where run_key = 1")
+    async with open_runtime(copy) as runtime:
+        assert (await runtime.handle("l").describe()).aside
+        assert await runtime.execute(one, 1.0) == 1.0
 
 
 async def test_a_run_on_the_loop_at_one_end_goes_on_after_a_moment(

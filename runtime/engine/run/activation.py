@@ -319,8 +319,14 @@ class Activation:
         """The run leaves memory; what was deferred by a paused activation."""
         if self.program is not None:
             self.drop()
-        if self.paused is None:
+        paused = self.paused
+        if paused is None:
             return ()
-        left = self.paused.turn.asked
+        self.paused = None
+        left = paused.turn.asked
         asked = () if left is None else (left,)
-        return (*asked, *self.paused.deferred)
+        return (*asked, *paused.deferred)
+
+    def untie(self) -> None:
+        """The run is gone, and nothing of it is under way."""
+        self._run = None  # type: ignore[assignment]

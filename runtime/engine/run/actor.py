@@ -330,6 +330,15 @@ class RunActor(Actor):
         self.finish()
         return (*deferred, *queue) if queue else deferred
 
+    def untie(self) -> None:
+        """It has left memory and nothing of it is under way: it is no cycle any more.
+
+        So nothing of a run is left to the garbage collector.
+        """
+        self.code.untie()
+        self.journal.untie()
+        self.work.untie()
+
 
 def _urgent(message: Any) -> bool:
     event = message.event if type(message) is Asked else message

@@ -44,7 +44,10 @@ class RunHost(Host, Protocol):
         """The start is durable: the database now knows the ID."""
 
     def not_opening(self, run: Run) -> None:
-        """The start will not become durable, or nobody knows: the ID is not held."""
+        """The start will not become durable: the ID is not held."""
+
+    def none_opening(self) -> None:
+        """Nobody knows what became of the starts under way: they hold no ID."""
 
     def stuck(self, run: Run, where: str) -> None:
         """Nothing open can wake the run: those who wait for it are told."""

@@ -61,6 +61,10 @@ class Recording:
         self.grown = 0
         """Bytes of the rows since the last checkpoint."""
 
+    def untie(self) -> None:
+        """The run is gone, and nothing of it is under way."""
+        self._run = None  # type: ignore[assignment]
+
     def restore(self, loaded: Loaded) -> None:
         """The run was read back."""
         self.grown, self.checkpoint_bytes = loaded.grown, loaded.checkpoint_bytes
@@ -226,6 +230,8 @@ class Recording:
             run.work.settle_early(early)
         elif not run.dropped:
             run.rest()
+        if run.dropped and not self.in_flight:
+            run.untie()
         engine.on_loop[0] = 0
 
     def _reply_all(self) -> None:

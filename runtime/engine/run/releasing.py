@@ -44,6 +44,10 @@ class Releasing:
         self.early: list[Any] | None = None
         """What comes in while effects are released; None at all other times."""
 
+    def untie(self) -> None:
+        """The run is gone, and nothing of it is under way."""
+        self._run = None  # type: ignore[assignment]
+
     def settle(self, outcome: Outcome) -> None:
         """Take what an attempt reports, if it is still the one under way."""
         attempt, event = outcome.attempt, outcome.event
