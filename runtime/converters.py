@@ -1,5 +1,6 @@
 """How arguments, results and failures are stored."""
 
+from everact.runtime.core.failures import Failure
 from everact.runtime.values.converter import (
     Codec,
     DataConverter,
@@ -19,6 +20,7 @@ __all__ = [
     "Codec",
     "Converter",
     "DataConverter",
+    "Failure",
     "FailureConverter",
     "JsonConverter",
     "PickleConverter",

@@ -10,7 +10,7 @@ pickled. Control flow that must not be caught by accident is not here but in
 from typing import Any, Self
 
 from everact.actors import EveractError
-from everact.runtime.core.failures import Failure, TimeoutKind
+from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 
 __all__ = [
@@ -25,14 +25,12 @@ __all__ = [
     "EndpointError",
     "EngineUnreachable",
     "EveractError",
-    "Failure",
     "ForeignAwait",
     "InvalidFilter",
     "NonDeterminismError",
     "QueryFailed",
     "QueryRejected",
     "RPCError",
-    "RPCStatus",
     "ReadOnlyError",
     "RequestIdReused",
     "RunCancelled",
@@ -52,7 +50,6 @@ __all__ = [
     "StoreTooNew",
     "TaskCancelled",
     "TaskTimeout",
-    "TimeoutKind",
     "UpdateFailed",
     "UpdateTimedOutOrCancelled",
     "ValueNotReadable",

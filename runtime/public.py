@@ -16,6 +16,7 @@ MODULES = (
     "everact.runtime.schedules",
     "everact.runtime.search",
     "everact.runtime.settings",
+    "everact.runtime.statuses",
     "everact.runtime.testing",
     "everact.runtime.updates",
     "everact.runtime.versions",

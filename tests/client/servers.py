@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 from aiohttp import ClientSession, web
 
-from everact.runtime.errors import RPCError, RPCStatus
+from everact.runtime.errors import RPCError
+from everact.runtime.statuses import RPCStatus
 from everact.runtime.wire import encode_error
 
 Handling: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]

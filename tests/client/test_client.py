@@ -13,8 +13,9 @@ import pytest
 
 from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import Client, Registry, Runtime, receive, sleep, workflow
-from everact.runtime.errors import RPCError, RPCStatus, RuntimeStateError
+from everact.runtime.errors import RPCError, RuntimeStateError
 from everact.runtime.operations import runs
+from everact.runtime.statuses import RPCStatus
 
 REGISTRY = Registry()
 

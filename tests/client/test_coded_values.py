@@ -19,11 +19,11 @@ from everact.runtime.converters import DataConverter, JsonConverter
 from everact.runtime.errors import (
     ClientError,
     RPCError,
-    RPCStatus,
     RunPutAside,
     ValueNotReadable,
     ValueNotStorable,
 )
+from everact.runtime.statuses import RPCStatus
 
 pytestmark = [pytest.mark.real_time, pytest.mark.feature("DC-02")]
 

@@ -13,8 +13,9 @@ from aiohttp import web
 
 from everact.runtime.client.connection import SIGN_OF_LIFE, Connection
 from everact.runtime.client.settings import parse_target
-from everact.runtime.errors import EngineUnreachable, RPCStatus, RuntimeStateError
+from everact.runtime.errors import EngineUnreachable, RuntimeStateError
 from everact.runtime.settings import HttpConnectProxyConfig, KeepAliveConfig
+from everact.runtime.statuses import RPCStatus
 from tests.client.servers import Proxy, free_port, serving
 
 pytestmark = pytest.mark.real_time

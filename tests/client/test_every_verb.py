@@ -23,7 +23,7 @@ from everact.runtime.client.events import Events
 from everact.runtime.client.search_attributes import SearchAttributeKeys
 from everact.runtime.client.versions import VersionsClient
 from everact.runtime.client.with_start import Updates
-from everact.runtime.errors import RPCError, RPCStatus, UpdateTimedOutOrCancelled
+from everact.runtime.errors import RPCError, UpdateTimedOutOrCancelled
 from everact.runtime.runs import TaskHandle
 from everact.runtime.schedules import (
     Schedule,
@@ -34,6 +34,7 @@ from everact.runtime.schedules import (
     StartWorkflow,
 )
 from everact.runtime.search import SearchAttributeKey
+from everact.runtime.statuses import RPCStatus
 from everact.runtime.updates import StartOperation, UpdateHandle
 from everact.runtime.versions import AddNewDefault
 from tests.client.servers import Front, free_port

@@ -26,7 +26,6 @@ from everact.runtime.client.connection import Answer
 from everact.runtime.errors import (
     EngineUnreachable,
     RPCError,
-    RPCStatus,
     RuntimeStateError,
     WorkflowAlreadyStarted,
 )
@@ -36,6 +35,7 @@ from everact.runtime.operations.starting import StartRun
 from everact.runtime.schedules import Schedule, ScheduleSpec, StartWorkflow
 from everact.runtime.search import RunCount
 from everact.runtime.settings import KeepAliveConfig, RetryConfig
+from everact.runtime.statuses import RPCStatus
 from everact.runtime.wire import status_of
 from tests.client.conftest import Place
 from tests.client.servers import Front, free_port

@@ -28,14 +28,13 @@ from everact.runtime.errors import (
     QueryFailed,
     QueryRejected,
     RPCError,
-    RPCStatus,
     RunCancelled,
     RunTerminated,
     RunTimedOut,
-    TimeoutKind,
     ValueNotReadable,
     ValueNotStorable,
 )
+from everact.runtime.statuses import RPCStatus, TimeoutKind
 from tests.client.conftest import Place
 
 pytestmark = pytest.mark.real_time

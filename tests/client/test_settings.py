@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from everact.runtime.client.settings import TRANSIENT, Target, parse_target
-from everact.runtime.errors import RPCStatus
 from everact.runtime.settings import (
     HttpConnectProxyConfig,
     KeepAliveConfig,
     RetryConfig,
     TLSConfig,
 )
+from everact.runtime.statuses import RPCStatus
 
 
 @pytest.mark.feature("CX-01")

@@ -16,13 +16,9 @@ from everact.runtime.control.serving import Control
 from everact.runtime.control.settings import ControlSettings
 from everact.runtime.control.tls import ServerTLS
 from everact.runtime.door.tokens import TokenFile
-from everact.runtime.errors import (
-    AuthorizationError,
-    EngineUnreachable,
-    RPCError,
-    RPCStatus,
-)
+from everact.runtime.errors import AuthorizationError, EngineUnreachable, RPCError
 from everact.runtime.settings import HttpConnectProxyConfig, TLSConfig
+from everact.runtime.statuses import RPCStatus
 from tests.client.servers import Proxy
 
 pytestmark = pytest.mark.real_time

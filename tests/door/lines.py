@@ -28,9 +28,10 @@ from everact.runtime.door import (
     malformed,
     too_large,
 )
-from everact.runtime.errors import RPCError, RPCStatus
+from everact.runtime.errors import RPCError
 from everact.runtime.operations.base import Operation
 from everact.runtime.operations.table import OPERATIONS
+from everact.runtime.statuses import RPCStatus
 
 LOG: Final = logging.getLogger("tests.door.lines")
 NAMED: Final = {operation.name: operation for operation in OPERATIONS.values()}

@@ -16,12 +16,13 @@ from everact.runtime import Runtime
 from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.records import StartOptions
 from everact.runtime.door import Callers, Door, NotYet, Scope
-from everact.runtime.errors import EndpointError, RPCError, RPCStatus
+from everact.runtime.errors import EndpointError, RPCError
 from everact.runtime.operations.batches import StartRuns
 from everact.runtime.operations.runs import AwaitRun, DescribeRun, RunRef
 from everact.runtime.operations.searching import SearchRuns
 from everact.runtime.operations.starting import StartRun
 from everact.runtime.operations.tasks import CompleteTask, FailTask, TaskRef
+from everact.runtime.statuses import RPCStatus
 from everact.runtime.values.coded import OWN
 from everact.runtime.values.payloads import JSON_TAG
 from tests.door.conftest import Tokens

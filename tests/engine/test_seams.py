@@ -35,7 +35,7 @@ from everact.runtime.core.records import (
     decode,
 )
 from everact.runtime.engine.attempt import Outcome as Reported
-from everact.runtime.errors import RPCError, RPCStatus, StoreError
+from everact.runtime.errors import RPCError, StoreError
 from everact.runtime.functions import Reset
 from everact.runtime.schedules import (
     OverlapPolicy,
@@ -45,6 +45,7 @@ from everact.runtime.schedules import (
     StartWorkflow,
 )
 from everact.runtime.search import SearchAttributeKey, TypedSearchAttributes
+from everact.runtime.statuses import RPCStatus
 from everact.runtime.store.base import Outcome, Write
 from everact.runtime.store.sqlite import SqliteStore
 from everact.runtime.values.converter import DataConverter

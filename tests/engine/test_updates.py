@@ -14,10 +14,10 @@ from everact.runtime import Registry, Runtime, Worker, wait_condition, workflow
 from everact.runtime.engine.parts import updates
 from everact.runtime.errors import (
     RPCError,
-    RPCStatus,
     RuntimeStateError,
     UpdateTimedOutOrCancelled,
 )
+from everact.runtime.statuses import RPCStatus
 
 REGISTRY = Registry()
 KEPT = 5

@@ -9,7 +9,7 @@ import pytest
 
 from everact.runtime import Client, Registry, workflow
 from everact.runtime.core.schedules import BATCH, MOST_OPEN, MOST_RANGES
-from everact.runtime.errors import RPCError, RPCStatus
+from everact.runtime.errors import RPCError
 from everact.runtime.schedules import (
     IntervalSpec,
     OverlapPolicy,
@@ -19,6 +19,7 @@ from everact.runtime.schedules import (
     ScheduleSpec,
     StartWorkflow,
 )
+from everact.runtime.statuses import RPCStatus
 from tests.features.conftest import Site
 from tests.features.stage import stage
 

@@ -40,7 +40,6 @@ from everact.runtime.errors import (
     InvalidFilter,
     QueryFailed,
     RPCError,
-    RPCStatus,
     RunCancelled,
     RunTerminated,
     RuntimeStateError,
@@ -56,6 +55,7 @@ from everact.runtime.schedules import (
     StartWorkflow,
 )
 from everact.runtime.search import SearchAttributeKey, TypedSearchAttributes
+from everact.runtime.statuses import RPCStatus
 from everact.runtime.threaded import Hosting
 from everact.runtime.updates import StartOperation
 from tests.features.killing import Program

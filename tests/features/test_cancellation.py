@@ -30,12 +30,12 @@ from everact.runtime import (
 from everact.runtime import sleep as durable_sleep
 from everact.runtime.errors import (
     RPCError,
-    RPCStatus,
     RunCancelled,
     RunTerminated,
     TaskTimeout,
     ValueNotStorable,
 )
+from everact.runtime.statuses import RPCStatus
 from everact.runtime.workflows import cancel_reason
 from tests.features.conftest import Site
 from tests.features.killing import Program

@@ -30,13 +30,7 @@ from everact.runtime import (
     task,
     workflow,
 )
-from everact.runtime.errors import (
-    RPCError,
-    RunCancelled,
-    RunTerminated,
-    RunTimedOut,
-    TimeoutKind,
-)
+from everact.runtime.errors import RPCError, RunCancelled, RunTerminated, RunTimedOut
 from everact.runtime.functions import Arguments, Reset, Status, TailCall
 from everact.runtime.runs import RunView
 from everact.runtime.search import (
@@ -44,6 +38,7 @@ from everact.runtime.search import (
     SearchAttributePair,
     TypedSearchAttributes,
 )
+from everact.runtime.statuses import TimeoutKind
 from everact.runtime.workflows import upsert_search_attributes
 from tests.features.support import (
     EPOCH,

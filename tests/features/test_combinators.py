@@ -24,8 +24,9 @@ from everact.runtime import (
     task,
     workflow,
 )
-from everact.runtime.errors import RPCError, RPCStatus
+from everact.runtime.errors import RPCError
 from everact.runtime.functions import all, any
+from everact.runtime.statuses import RPCStatus
 from tests.features.support import (
     EPOCH,
     Stage,

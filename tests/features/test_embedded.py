@@ -35,13 +35,13 @@ from everact.runtime.errors import (
     QueryFailed,
     QueryRejected,
     RPCError,
-    RPCStatus,
     RuntimeStateError,
     StoreError,
     StoreInUse,
     ValueNotStorable,
     WorkflowAlreadyStarted,
 )
+from everact.runtime.statuses import RPCStatus
 from tests.features.conftest import Site
 from tests.features.killing import Program
 from tests.features.stage import note, noted, stage

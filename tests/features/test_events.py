@@ -26,7 +26,7 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime.engine.parts.events import BATCH
-from everact.runtime.errors import RPCError, RPCStatus, ValueNotStorable
+from everact.runtime.errors import RPCError, ValueNotStorable
 from everact.runtime.events import (
     EventView,
     ReceivedEvent,
@@ -36,6 +36,7 @@ from everact.runtime.events import (
     wait_for,
 )
 from everact.runtime.schedules import Schedule, StartWorkflow
+from everact.runtime.statuses import RPCStatus
 from tests.features.conftest import Site
 from tests.features.stage import stage
 from tests.features.support import (

@@ -29,13 +29,12 @@ from everact.runtime import sleep as durable_sleep
 from everact.runtime.errors import (
     ContinuedAsNew,
     RPCError,
-    RPCStatus,
     RunCancelled,
     RunTerminated,
     RunTimedOut,
-    TimeoutKind,
 )
 from everact.runtime.runs import HistoryItem
+from everact.runtime.statuses import RPCStatus, TimeoutKind
 from tests.features.conftest import Site
 from tests.features.stage import note, noted
 

@@ -18,7 +18,8 @@ from everact.runtime import (
     run_info,
     workflow,
 )
-from everact.runtime.errors import RPCError, RPCStatus, WorkflowAlreadyStarted
+from everact.runtime.errors import RPCError, WorkflowAlreadyStarted
+from everact.runtime.statuses import RPCStatus
 from tests.features.conftest import Site
 
 REGISTRY = Registry()

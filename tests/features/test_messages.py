@@ -30,9 +30,9 @@ from everact.runtime.errors import (
     QueryFailed,
     QueryRejected,
     RPCError,
-    RPCStatus,
     ValueNotStorable,
 )
+from everact.runtime.statuses import RPCStatus
 from everact.runtime.workflows import all_handlers_finished
 from tests.features.conftest import Site
 from tests.features.killing import Program

@@ -24,11 +24,10 @@ from everact.runtime import sleep as durable_sleep
 from everact.runtime.errors import (
     AsyncTaskCancelled,
     RPCError,
-    RPCStatus,
     RunCancelled,
     TaskTimeout,
-    TimeoutKind,
 )
+from everact.runtime.statuses import RPCStatus, TimeoutKind
 from tests.features.conftest import Site
 from tests.features.stage import note, noted, stage
 from tests.features.support import crash_image, items, open_runtime

@@ -27,7 +27,7 @@ from everact.runtime import (
 from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.requests import AUTOMATIC, OF_RUNS
 from everact.runtime.core.schedules import Action, Backfill, Definition
-from everact.runtime.errors import RequestIdReused, RPCError, RPCStatus
+from everact.runtime.errors import RequestIdReused, RPCError
 from everact.runtime.operations import runs, schedules, tasks, updates
 from everact.runtime.operations.batches import StartRuns, StartTogether
 from everact.runtime.operations.events import PushEvent
@@ -36,6 +36,7 @@ from everact.runtime.operations.starting import StartRun, StartSignal
 from everact.runtime.operations.table import OPERATIONS
 from everact.runtime.operations.tasks import TaskRef
 from everact.runtime.operations.updates import Update
+from everact.runtime.statuses import RPCStatus
 from everact.runtime.updates import StartOperation
 from tests.features.conftest import Site
 from tests.features.stage import note, stage

@@ -29,7 +29,8 @@ from everact.runtime import (
     task,
     workflow,
 )
-from everact.runtime.errors import RunPutAside, RunTimedOut, TaskTimeout, TimeoutKind
+from everact.runtime.errors import RunPutAside, RunTimedOut, TaskTimeout
+from everact.runtime.statuses import TimeoutKind
 from tests.features.support import (
     EPOCH,
     Stage,

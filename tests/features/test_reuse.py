@@ -25,11 +25,11 @@ from everact.runtime import (
 )
 from everact.runtime.errors import (
     RPCError,
-    RPCStatus,
     RunCancelled,
     RunTerminated,
     WorkflowAlreadyStarted,
 )
+from everact.runtime.statuses import RPCStatus
 from tests.features.conftest import Site
 from tests.features.stage import note, stage
 from tests.features.support import crash_image, kinds, open_runtime

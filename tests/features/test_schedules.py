@@ -26,7 +26,7 @@ from everact.runtime.definitions.search_attributes import (
     SearchAttributePair,
     TypedSearchAttributes,
 )
-from everact.runtime.errors import RPCError, RPCStatus, ScheduleAlreadyRunning
+from everact.runtime.errors import RPCError, ScheduleAlreadyRunning
 from everact.runtime.schedules import (
     CalendarSpec,
     IntervalSpec,
@@ -42,6 +42,7 @@ from everact.runtime.schedules import (
     ScheduleView,
     StartWorkflow,
 )
+from everact.runtime.statuses import RPCStatus
 from everact.runtime.workflows import last_failure, last_result
 from tests.features.conftest import Site
 from tests.features.stage import note, stage

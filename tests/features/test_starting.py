@@ -24,7 +24,8 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime import sleep as durable_sleep
-from everact.runtime.errors import RunTimedOut, TimeoutKind
+from everact.runtime.errors import RunTimedOut
+from everact.runtime.statuses import TimeoutKind
 from tests.features.conftest import Site
 from tests.features.killing import Program
 from tests.features.stage import note, noted, stage

@@ -28,13 +28,13 @@ from everact.runtime import (
 from everact.runtime import sleep as durable_sleep
 from everact.runtime.errors import (
     RPCError,
-    RPCStatus,
     RunCancelled,
     UpdateFailed,
     UpdateTimedOutOrCancelled,
     WorkflowAlreadyStarted,
 )
 from everact.runtime.functions import Arguments, TailCall
+from everact.runtime.statuses import RPCStatus
 from everact.runtime.updates import StartOperation, UpdateView
 from everact.runtime.workflows import all_handlers_finished
 from tests.features.conftest import Site

@@ -9,7 +9,8 @@ import pytest
 
 from everact.runtime import Client, Registry, Worker, workflow
 from everact.runtime import sleep as durable_sleep
-from everact.runtime.errors import RPCError, RPCStatus
+from everact.runtime.errors import RPCError
+from everact.runtime.statuses import RPCStatus
 from everact.runtime.versions import (
     AddCompatible,
     AddNewDefault,

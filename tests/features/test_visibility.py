@@ -27,7 +27,7 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime.core.records import Attribute, AttributeKind, Extras, StartOptions
-from everact.runtime.errors import InvalidFilter, RPCError, RPCStatus
+from everact.runtime.errors import InvalidFilter, RPCError
 from everact.runtime.operations.starting import StartRun
 from everact.runtime.search import (
     RunIterator,
@@ -36,6 +36,7 @@ from everact.runtime.search import (
     SearchAttributePair,
     TypedSearchAttributes,
 )
+from everact.runtime.statuses import RPCStatus
 from everact.runtime.workflows import (
     current_details,
     memo_value,

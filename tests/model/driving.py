@@ -10,12 +10,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from everact.runtime import Client, WorkflowFailure
-from everact.runtime.errors import (
-    RPCError,
-    RPCStatus,
-    UpdateFailed,
-    WorkflowAlreadyStarted,
-)
+from everact.runtime.errors import RPCError, UpdateFailed, WorkflowAlreadyStarted
+from everact.runtime.statuses import RPCStatus
 from tests.model.account import Account
 from tests.model.model import (
     NOT_FOUND,

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from everact.runtime import Client
-from everact.runtime.errors import RPCError, RPCStatus
+from everact.runtime.errors import RPCError
 from everact.runtime.settings import RetryConfig
+from everact.runtime.statuses import RPCStatus
 from tests.client.servers import free_port
 from tests.kills.chaos import Life
 from tests.model.driving import IDS, Story, drawn, perform

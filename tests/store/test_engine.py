@@ -12,19 +12,14 @@ import pytest
 
 from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import Call, Registry, RunStatus, Runtime, sleep, task, workflow
-from everact.runtime.errors import (
-    RPCError,
-    RPCStatus,
-    RunPutAside,
-    StoreError,
-    StoreTampered,
-)
+from everact.runtime.errors import RPCError, RunPutAside, StoreError, StoreTampered
 from everact.runtime.schedules import (
     IntervalSpec,
     Schedule,
     ScheduleSpec,
     StartWorkflow,
 )
+from everact.runtime.statuses import RPCStatus
 from everact.runtime.store.sqlite import SqliteStore
 
 REGISTRY = Registry()

@@ -22,11 +22,12 @@ import pytest
 from everact.runtime import ApplicationError
 from everact.runtime.converters import (
     DataConverter,
+    Failure,
     FailureConverter,
     JsonConverter,
     PickleConverter,
 )
-from everact.runtime.errors import Failure, ValueNotReadable, ValueNotStorable
+from everact.runtime.errors import ValueNotReadable, ValueNotStorable
 from everact.runtime.functions import Status
 from everact.runtime.values import patience
 from everact.runtime.values.coded import Coded

@@ -32,7 +32,6 @@ from everact.runtime.errors import (
     ReadOnlyError,
     RequestIdReused,
     RPCError,
-    RPCStatus,
     RunCancelled,
     RunPutAside,
     RunTerminated,
@@ -49,13 +48,13 @@ from everact.runtime.errors import (
     StoreTooNew,
     TaskCancelled,
     TaskTimeout,
-    TimeoutKind,
     UpdateFailed,
     UpdateTimedOutOrCancelled,
     ValueNotReadable,
     ValueNotStorable,
     WorkflowAlreadyStarted,
 )
+from everact.runtime.statuses import RPCStatus, TimeoutKind
 
 SAMPLES: list[EveractError] = [
     errors.EndpointError("cannot be opened"),

@@ -18,9 +18,9 @@ from everact.runtime.errors import (
     RunTimedOut,
     TaskCancelled,
     TaskTimeout,
-    TimeoutKind,
 )
 from everact.runtime.functions import Status
+from everact.runtime.statuses import TimeoutKind
 from everact.runtime.values.outcomes import (
     cause_of,
     child_failure,

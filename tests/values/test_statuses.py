@@ -17,7 +17,6 @@ from everact.runtime.errors import (
     AttemptLost,
     NonDeterminismError,
     RPCError,
-    RPCStatus,
     RunTimedOut,
     TaskCancelled,
     TaskTimeout,
@@ -31,6 +30,7 @@ from everact.runtime.functions import (
     status_of,
     status_of_result,
 )
+from everact.runtime.statuses import RPCStatus
 from everact.runtime.values import status_of as tables
 
 

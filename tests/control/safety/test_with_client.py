@@ -14,7 +14,8 @@ from everact.runtime.client.settings import TLSConfig
 from everact.runtime.control.serving import Control
 from everact.runtime.control.settings import ControlSettings
 from everact.runtime.door.tokens import Scope, TokenFile
-from everact.runtime.errors import RPCError, RPCStatus
+from everact.runtime.errors import RPCError
+from everact.runtime.statuses import RPCStatus
 from tests.control.safety.certificates import Files
 from tests.control.works import REGISTRY
 
