@@ -184,7 +184,8 @@ class RunList {
       this.going = false;
       this.show(found.runs, quietly && this.asked.filter !== "");
       if (!quietly) say(`${this.rows.size} runs are shown.`);
-      this.count();
+      if (quietly) this.tally();
+      else this.count();
     } catch (error) {
       if (this.signal.aborted || turn !== this.turn) return;
       if (this.box.refused(error)) {
