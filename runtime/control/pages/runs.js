@@ -362,7 +362,8 @@ class Row {
   }
 
   show(item, flash = false) {
-    const { history_length: _, ...told } = item;
+    // What the stream of changes does not tell is not shown.
+    const { history_length, memo, begin_at, parent_workflow_id, parent_run_id, ...told } = item;
     const text = JSON.stringify(told);
     if (text === this.text) return;
     flash &&= this.text !== undefined;
