@@ -23,12 +23,15 @@ _BEGINNINGS: Final = HARMLESS | {b"", bytes((FOREIGN,))}
 
 def check_payloads(request: msgspec.Struct) -> None:
     """RPCError INVALID_ARGUMENT for a request with bytes that might be a pickle."""
-    for name in _carriers(type(request)):
-        if _suspicious(getattr(request, name)):
-            raise RPCError(
-                f"{name} holds a value that is neither data nor what a codec made",
-                RPCStatus.INVALID_ARGUMENT,
-            )
+    kind = type(request)
+    found = [name for name in _own(kind) if getattr(request, name)] or [
+        name for name in _carriers(kind) if _suspicious(getattr(request, name))
+    ]
+    if found:
+        raise RPCError(
+            f"{found[0]} holds a value that is neither data nor what a codec made",
+            RPCStatus.INVALID_ARGUMENT,
+        )
 
 
 def _suspicious(value: Any) -> bool:

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import RPCError
 from everact.runtime.operations.access import Access
@@ -13,10 +15,11 @@ from everact.runtime.operations.runs import (
     RunRef,
     RunSummary,
     find_run,
+    of_row,
     read_history,
 )
-from everact.runtime.operations.searching import summaries
 from everact.runtime.store.base import RunRow
+from everact.runtime.store.searching import attributes_found
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -39,7 +42,9 @@ class WatchRuns(Request[RunSummary], frozen=True, kw_only=True):
     """Every run from now on when it has begun, was put aside, or has ended.
 
     A run that changes faster than it is read is told once, as it is then. What
-    changed before, or between two streams, is in the list of runs.
+    changed before, or between two streams, is in the list of runs. So is what only a
+    journal tells, and no change does: the parent's IDs, `begin_at`, the memo and the
+    length of the history keep their defaults.
     """
 
     workspace: str = "default"
@@ -114,11 +119,17 @@ async def _changes(
     with engine.waiting.watching() as watcher:
         while True:
             for key in await watcher.next():
-                rows = engine.store.runs((key,))
-                for summary in summaries(engine, [*filter(request.takes, rows)]):
-                    yield Item("", summary)
+                for row in filter(request.takes, engine.store.runs((key,))):
+                    yield Item("", _changed(engine, row))
             if watcher.missed:
                 raise RPCError(
                     "too many runs changed at once: list them, and watch again",
                     RPCStatus.ABORTED,
                 )
+
+
+def _changed(engine: "Engine", row: RunRow) -> RunSummary:
+    """A run without its journal: every watcher is told of every change, on the loop."""
+    keys = msgspec.json.encode([row.key]).decode()
+    found = attributes_found(engine.store.rows("attributes_of_runs", keys))
+    return of_row(RunSummary, row, attributes=found.get(row.key, {}))

@@ -13,6 +13,7 @@ import pytest
 
 from everact.runtime import Runtime
 from everact.runtime.control.serving import Control
+from everact.runtime.search import SearchAttributeKey, TypedSearchAttributes
 from tests.control.conftest import Http
 from tests.control.works import Basket, squares
 
@@ -105,6 +106,32 @@ async def test_every_run_that_begins_or_ends_is_told_to_those_who_watch(
         reading.cancel()
 
 
+async def test_a_change_is_told_without_reading_the_journal(
+    http: Http, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, asked = runtime.engine.store, set[str]()
+
+    def rows(what: str, *args: Any) -> list[Any]:
+        asked.add(what)
+        return ask(what, *args)
+
+    ask = store.rows
+    customer = SearchAttributeKey.for_keyword("Customer")
+    await runtime.search_attributes.add(customer)
+    async with events(http, "runs/watch", workflow="Basket") as stream:
+        before = asyncio.create_task(_next(stream))
+        await _watched(runtime)
+        monkeypatch.setattr(store, "rows", rows)
+        attributes = TypedSearchAttributes([customer.value_set("ada")])
+        await runtime.start(
+            Basket.run, id="b", memo={"gift": True}, search_attributes=attributes
+        )
+        told = (await before).data
+    assert "ada" in str(told["attributes"]["Customer"])
+    assert (told["memo"], told["history_length"]) == ({}, 0)
+    assert not asked & {"first_rows", "history_lengths"}
+
+
 async def test_nothing_of_a_watcher_that_left_stays_behind(
     http: Http, runtime: Runtime
 ) -> None:
@@ -131,6 +158,10 @@ async def test_streams_end_when_the_endpoint_closes(runtime: Runtime) -> None:
 async def _read(stream: AsyncIterator[Event], seen: asyncio.Queue[Event]) -> None:
     async for event in stream:
         seen.put_nowait(event)
+
+
+async def _next(stream: AsyncIterator[Event]) -> Event:
+    return await anext(stream)
 
 
 async def _watched(runtime: Runtime, before: int = 1) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.dashboard.conftest import Site, Visit, serving, visiting
 
@@ -95,6 +95,59 @@ def test_a_run_appears_and_ends_without_a_reload(visit: Visit, site: Site) -> No
     expect(page.locator(".chip[data-status=COMPLETED] .count")).to_have_text("1")
     expect(line.locator("a.row")).to_be_focused()
     assert page.evaluate("window.same")
+
+
+def test_no_run_is_skipped_when_new_ones_come_before_a_page(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """While the page is not read again: what comes is known from the stream alone."""
+
+    def start(name: str, count: int) -> None:
+        starts = [
+            {"workflow": "wait_for_ever", "workflow_id": f"{name}-{n:02}"}
+            for n in range(count)
+        ]
+        site.ask("runs/start_batch", starts=starts)
+
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    with (
+        serving(tmp_path / "shop.db", "--empty") as site,
+        visiting(browser, site) as visit,
+    ):
+        start("old", 60)
+        page = visit.go()
+        rows = page.locator("a.row")
+        older = page.get_by_role("link", name="Older")
+        expect(page.locator(".range")).to_have_text("1–50 of 60")
+        start("probe", 1)
+        expect(rows.first).to_have_text("probe-00")
+        expect(page.locator(".range")).to_have_text("1–50 of 61")
+
+        page.route("**/runs/search", lambda _: None)
+        start("new", 3)
+        expect(rows.first).to_have_text("new-02")
+        last = rows.last.text_content()
+        page.unroute("**/runs/search")
+        older.click()
+        page.wait_for_url("**after=**")
+        expect(page.get_by_role("link", name="Newest")).to_be_visible()
+        assert (last, rows.first.text_content()) == ("old-11", "old-10")
+
+        page.get_by_role("link", name="Newest").click()
+        expect(rows.first).to_have_text("new-02")
+        page.route("**/runs/search", hold)
+        start("many", 60)
+        expect(rows.first).to_have_text("many-59")
+        expect(rows).to_have_count(50)
+        expect(older).to_have_count(0)
+        page.unroute("**/runs/search")
+        for route in held:
+            route.continue_()
+        expect(older).to_have_count(1)
 
 
 def test_times_are_relative_and_absolute(visit: Visit) -> None:

@@ -7,20 +7,25 @@ import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from everact.runtime import Runtime
 from everact.runtime.core.failures import Failure, FailureKind
+from everact.runtime.core.opaque import Payload, stands_for
 from everact.runtime.core.records import StartOptions
 from everact.runtime.door import Callers, Door, NotYet, Scope
+from everact.runtime.door.trust import check_payloads
 from everact.runtime.errors import EndpointError, RPCError
+from everact.runtime.operations.base import Request
 from everact.runtime.operations.batches import StartRuns
 from everact.runtime.operations.runs import AwaitRun, DescribeRun, RunRef
 from everact.runtime.operations.searching import SearchRuns
 from everact.runtime.operations.starting import StartRun
+from everact.runtime.operations.table import OPERATIONS
 from everact.runtime.operations.tasks import CompleteTask, FailTask, TaskRef
 from everact.runtime.statuses import RPCStatus
 from everact.runtime.values.coded import OWN
@@ -164,6 +169,46 @@ async def test_a_pickled_exception_comes_in_through_no_door(door: Door) -> None:
     with pytest.raises(RPCError, match="neither data"):
         await door.call(door.caller(None), FailTask(task=TOKEN, failure=failure))
     assert LOADED == []
+
+
+class Raw(Request[None], frozen=True, kw_only=True):
+    raw: bytes = b""
+    more: bytes | None = None
+
+
+@pytest.mark.parametrize("name", ["raw", "more"])
+def test_bytes_of_a_request_that_are_no_payload_come_in_through_no_door(
+    name: str,
+) -> None:
+    check_payloads(Raw())
+    with pytest.raises(RPCError, match=f"^{name} holds a value that is neither data"):
+        check_payloads(Raw(**{name: JSON_TAG + b"1"}))
+
+
+def unseen(hint: Any, above: tuple[Any, ...] = ()) -> list[str]:
+    """Where bytes that stand for nothing are in anything but a field of their own."""
+    if stands_for(hint) is not None or hint in above:
+        return []
+    if hint in (bytes, bytearray, memoryview, msgspec.Raw):
+        return [str(above[-1])]
+    inside = get_args(hint)
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        hints = get_type_hints(hint, include_extras=True).values()
+        inside = tuple(inner for inner in hints if inner not in (bytes, bytes | None))
+    return [place for inner in inside for place in unseen(inner, (*above, hint))]
+
+
+class Deep(Request[None], frozen=True, kw_only=True):
+    raw: Raw | None = None
+    deep: tuple[dict[str, Payload | bytes], ...] = ()
+    next: Deep | None = None
+
+
+def test_no_request_has_bytes_where_the_door_does_not_look() -> None:
+    assert unseen(Raw) == [] and len(unseen(Deep)) == 1
+    assert len(OPERATIONS) > 40
+    found = {kind.__name__: unseen(kind) for kind in OPERATIONS}
+    assert {name: places for name, places in found.items() if places} == {}
 
 
 async def test_a_namespace_is_the_workspace_of_its_name(door: Door) -> None:

@@ -175,14 +175,17 @@ class RunList {
   async load({ quietly = false } = {}) {
     const turn = (this.turn = Symbol());
     try {
-      const items = await this.search();
+      const found = await this.search();
       if (turn !== this.turn) return;
+      this.next = found.next_page_token;
+      this.more = this.next !== "";
       put(this.told);
       this.box.refused(null);
       this.going = false;
-      this.show(items, quietly && this.asked.filter !== "");
+      this.show(found.runs, quietly && this.asked.filter !== "");
       if (!quietly) say(`${this.rows.size} runs are shown.`);
-      this.count();
+      if (quietly) this.tally();
+      else this.count();
     } catch (error) {
       if (this.signal.aborted || turn !== this.turn) return;
       if (this.box.refused(error)) {
@@ -205,9 +208,7 @@ class RunList {
       ...this.wanted(narrowed), newest: !filter, page_size: this.size, next_page_token: after,
     }, { signal: this.signal });
     this.searching = performance.now() - begun;
-    this.next = found.next_page_token;
-    this.more = this.next !== "";
-    return found.runs;
+    return found;
   }
 
   show(items, flash = false) {
@@ -255,7 +256,7 @@ class RunList {
     }
     if (this.more && beyond && this.rows.size) {
       trail.set(this.next, after);
-      parts.push(this.link(this.asked.filter ? "Next" : "Older", { after: this.next, from: String(from + this.size) }, { rel: "next" }));
+      parts.push(this.link(this.asked.filter ? "Next" : "Older", { after: this.next, from: String(from + this.rows.size) }, { rel: "next" }));
     }
     const count = this.rows.size;
     const total = this.total === undefined ? "" : ` of ${this.total.toLocaleString("en")}`;
@@ -337,8 +338,13 @@ class RunList {
     }
     if (fresh.length) {
       const items = [...fresh.reverse(), ...[...this.rows.values()].map((row) => row.item)];
-      this.show(items.slice(0, this.size));
-      if (items.length > this.size) this.again(); // for the token of the next page
+      if (items.length > this.size) this.again(); // for a page of its size, and its token
+      // The token that is here goes on after the last row: until then it stays shown.
+      if (items.length > 2 * this.size) {
+        items.length = this.size;
+        this.more = false;
+      }
+      this.show(items);
     }
     this.tally();
   }
@@ -356,7 +362,8 @@ class Row {
   }
 
   show(item, flash = false) {
-    const { history_length: _, ...told } = item;
+    // What the stream of changes does not tell is not shown.
+    const { history_length, memo, begin_at, parent_workflow_id, parent_run_id, ...told } = item;
     const text = JSON.stringify(told);
     if (text === this.text) return;
     flash &&= this.text !== undefined;
