@@ -326,7 +326,7 @@ MUTANTS = (
         "runtime/door/tokens.py",
         "(self.expires is None or now < self.expires)",
         "True",
-        "tests/control/safety",
+        "tests/door tests/control/safety",
     ),
     Mutant(
         "the API key replaces a header that was given",
