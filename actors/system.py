@@ -124,7 +124,10 @@ class ActorSystem:
     # -- where it runs
 
     def bind(self) -> Self:
-        """Host the system on the running loop. For use without ``async with``."""
+        """Host the system on the running loop. For use without ``async with``.
+
+        Keep the answer: the loop does not, and a system that nobody keeps is none.
+        """
         if self._thread is not None:
             raise SystemStoppedError("an actor system can be hosted only once")
         self._loop = asyncio.get_running_loop()

@@ -23,25 +23,32 @@ _BEGINNINGS: Final = HARMLESS | {b"", bytes((FOREIGN,))}
 
 def check_payloads(request: msgspec.Struct) -> None:
     """RPCError INVALID_ARGUMENT for a request with bytes that might be a pickle."""
-    kind = type(request)
-    found = [name for name in _own(kind) if getattr(request, name)] or [
-        name for name in _carriers(kind) if _suspicious(getattr(request, name))
-    ]
-    if found:
+    found = _suspect(request)
+    if found is not None:
         raise RPCError(
-            f"{found[0]} holds a value that is neither data nor what a codec made",
+            f"{found} holds a value that is neither data nor what a codec made",
             RPCStatus.INVALID_ARGUMENT,
         )
+
+
+def _suspect(struct: msgspec.Struct) -> str | None:
+    """The first field with bytes that might be a pickle; what is empty is none."""
+    kind = type(struct)
+    for name in _own(kind):
+        if getattr(struct, name):
+            return name
+    for name in _carriers(kind):
+        value = getattr(struct, name)
+        if value and _suspicious(value):
+            return name
+    return None
 
 
 def _suspicious(value: Any) -> bool:
     if isinstance(value, bytes):
         return value[:1] not in _BEGINNINGS
     if isinstance(value, msgspec.Struct):
-        kind = type(value)
-        return any(getattr(value, name) for name in _own(kind)) or any(
-            _suspicious(getattr(value, name)) for name in _carriers(kind)
-        )
+        return _suspect(value) is not None
     if isinstance(value, dict):
         return any(map(_suspicious, value.values()))
     return isinstance(value, (tuple, list)) and any(map(_suspicious, value))
