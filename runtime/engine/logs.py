@@ -1,7 +1,7 @@
 """What the log says of runs and attempts: failures as warnings, the rest to debug.
 
 Starts and ends are for debugging. Whether they are told is looked up once, when the
-engine opens: then attempts go the long way, where they pass here, and else nothing is
+engine opens: then attempts take the slow path, where they pass here, and else nothing is
 paid for it.
 """
 
