@@ -26,9 +26,9 @@ from everact.runtime.core.records import (
 from everact.runtime.core.statuses import RETRIED, Status
 from everact.runtime.definitions.context import TaskContext, current_attempt
 from everact.runtime.definitions.control import CompleteElsewhere
-from everact.runtime.definitions.interceptors import Invocation, through
+from everact.runtime.definitions.interceptors import Invocation, chained
 from everact.runtime.definitions.tasks import Task
-from everact.runtime.engine import telling
+from everact.runtime.engine import logs
 from everact.runtime.engine.execution.facts import AttemptFacts
 from everact.runtime.engine.execution.loop import performed
 from everact.runtime.engine.stage import on_stage, watched
@@ -122,13 +122,13 @@ class TaskActor(AttemptFacts):
             self._ended()
             return
         if engine.debugs:
-            telling.attempt_began(self)
+            logs.attempt_began(self)
         options = command.options
         if options is not None and (options.timeout or options.manual_heartbeat):
             # Else this process is the sign of life: the attempt dies only with it.
             silence = options.heartbeat_timeout if options.manual_heartbeat else None
             self.limits().start(options.timeout, silence)
-        if engine.around.tasks:
+        if engine.interceptors.tasks:
             self._run_intercepted(task, args, kwargs)
             return
         args, kwargs = self._injected(task, args, kwargs)
@@ -181,7 +181,7 @@ class TaskActor(AttemptFacts):
         """Run the function with interceptors around it."""
         engine, command = self.run.engine, self.command
         call = Invocation("task", command.name, args, kwargs, self.headers)
-        proceed = through(engine.around.tasks, partial(self._perform, task))
+        proceed = chained(engine.interceptors.tasks, partial(self._perform, task))
         running = self._started(proceed, (call,), {})
         if task.is_async:
             self.watch_task(running)
