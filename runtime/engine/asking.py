@@ -6,12 +6,12 @@ from typing import Any
 from everact.runtime.core.blame import CODE
 from everact.runtime.core.records import TerminateRequested, UpdateAccepted
 from everact.runtime.core.statuses import RPCStatus, RunStatus
-from everact.runtime.engine.aside import Aside
 from everact.runtime.engine.failing import Failing
+from everact.runtime.engine.held import HeldRuns
 from everact.runtime.engine.host import Run
 from everact.runtime.engine.lending import slot_lent
 from everact.runtime.engine.loading import closing_of, load_state
-from everact.runtime.engine.messages import Asked, Question
+from everact.runtime.engine.messages import Envelope, Question
 from everact.runtime.engine.reasons import WAITING
 from everact.runtime.engine.run.host import RunHost
 from everact.runtime.engine.stage import on_stage
@@ -26,11 +26,11 @@ class Asking:
     """Requests to the runs of one engine; all methods on its loop."""
 
     def __init__(
-        self, host: RunHost, suspects: Suspects, aside: Aside, failing: Failing
+        self, host: RunHost, suspects: Suspects, held: HeldRuns, failing: Failing
     ) -> None:
         self._host = host
         self._suspects = suspects
-        self._aside = aside
+        self._held = held
         self._failing = failing
 
     async def deliver(
@@ -52,7 +52,7 @@ class Asking:
         if run is not None:
             return await self.hand(run, event, request, follow=follow)
         reply = self._host.loop.create_future()
-        if key in self._aside.reasons and type(event) is TerminateRequested:
+        if key in self._held.reasons and type(event) is TerminateRequested:
             self._failing.close_unreadable(key, event, reply)
         else:
             raise RPCError(f"run {key} is not open", RPCStatus.NOT_FOUND)
@@ -73,15 +73,15 @@ class Asking:
         """
         host = self._host
         reply = host.loop.create_future()
-        asked = Asked(event, reply, request, follow)
+        envelope = Envelope(event, reply, request, follow)
         if run.has_mail:
-            run.post(asked)
+            run.post(envelope)
             return reply
         try:
             if type(event) is UpdateAccepted:
-                host.updates.receive(run, asked)
+                host.updates.receive(run, envelope)
             else:
-                run.take(event, asked)
+                run.take(event, envelope)
         except Exception as bug:  # of ours: as after one in the run's turn
             host.discard(run, bug)
             fail(reply, bug)
@@ -154,7 +154,7 @@ class Asking:
                 return Closed(key, RunStatus(row.status), command, row.next_run_id)
             if stored.unreadable is not None:
                 raise stored.unreadable
-        reason = self._aside.reason(key)
+        reason = self._held.reason(key)
         if reason is not None:
             raise RunPutAside(row.workflow_id, row.run_id, reason)
         return await slot_lent(host, host.waiting.result(key), key)

@@ -68,7 +68,7 @@ async def telling(workflow_id: str) -> list[Any]:
 
 
 @workflow(registry=REGISTRY)
-async def relaying() -> None:
+async def relaying() -> list[Any]:
     await receive("item")
     continue_as_new(1, 7, workflow=taking)
 
