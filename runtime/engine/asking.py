@@ -113,10 +113,11 @@ class Asking:
         headers: dict[str, str],
     ) -> Any:
         host = self._host
-        stored = host.store.load(key)
+        stored = next(iter(host.store.recover([key])), None)
         if stored is None:
             raise RPCError(f"run {key} is unknown", RPCStatus.NOT_FOUND)
-        state = load_state(host.seal, stored).state
+        loaded = load_state(host.seal, stored)
+        state = loaded.state
         code = host.code(stored.run, state)
         if isinstance(code, str):
             raise RPCError(code.removeprefix(WAITING), RPCStatus.DEADLINE_EXCEEDED)
@@ -125,7 +126,7 @@ class Asking:
 
         def look() -> Any:
             try:
-                program.replay(state.script)
+                program.replay(loaded.script)
                 return program.query(name, args, kwargs, headers)
             finally:
                 program.close()

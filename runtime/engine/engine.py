@@ -155,6 +155,7 @@ class Engine:
         self.resident, self.loaded = residency.resident, residency.loaded
         self.present = residency.present
         self.idle, self.forget = residency.idle, residency.forget
+        self.script = residency.script
         self.run_closed = residency.closed
 
         self.making = making = Making(self, residency)

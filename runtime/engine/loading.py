@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from everact.runtime.core import records
-from everact.runtime.core.records import Started
+from everact.runtime.core.records import Started, Transition
 from everact.runtime.core.state import RunState
 from everact.runtime.engine.seal import Seal
 from everact.runtime.errors import StoreTampered
@@ -11,15 +11,23 @@ from everact.runtime.store.base import Stored
 
 
 class Loaded(NamedTuple):
-    """A state, and how much journal lies behind its last checkpoint."""
+    """A state, and how much journal lies behind its last checkpoint.
+
+    `script` is what the code was shown in all the rows that were read: the whole of it
+    if those are all that the generation has.
+    """
 
     state: RunState
     grown: int
     checkpoint_bytes: int
+    script: list[Transition]
 
 
 def load_state(seal: Seal, stored: Stored) -> Loaded:
-    """The state of a stored run.
+    """The state of a stored run, of its checkpoint and the rows after that.
+
+    Where all rows were read the state is made of them, and a checkpoint is only
+    verified: what the code was shown is known from the rows alone.
 
     Every row is verified before it is read; StoreTampered if one is not what was
     written, or is missing; StoreDamaged if the database cannot give them.
@@ -27,29 +35,34 @@ def load_state(seal: Seal, stored: Stored) -> Loaded:
     if stored.unreadable is not None:
         raise stored.unreadable
     run_id, rows = stored.run.run_id, stored.rows
-    state: RunState | None = None
-    checkpoint_bytes = 0
-    if stored.checkpoint is not None:
-        state = seal.open_checkpoint(stored.checkpoint, run_id)
-        checkpoint_bytes = len(stored.checkpoint.body)
-    grown = 0
+    saved, state, script = stored.checkpoint, None, list[Transition]()
+    grown = saved_seq = 0
+    if saved is not None:
+        seal.verify_checkpoint(saved, run_id)
+        saved_seq = saved.seq
+        if not rows or rows[0].seq:
+            state = seal.open_checkpoint(saved)
     for row in rows:
         seal.verify(row, run_id)
-        transition = records.decode(row.body)
+        _, generation, seq, _, body = row
+        transition = records.decode(body)
         if state is None:
             first = transition.events[0]
             assert isinstance(first, Started)
-            state = RunState(first, row.generation)
-        if row.seq != state.seq:
+            state = RunState(first, generation)
+        if seq != state.seq:
             raise StoreTampered(
-                f"row {row.generation}/{state.seq} of run {run_id} is missing from the "
+                f"row {generation}/{state.seq} of run {run_id} is missing from the "
                 "journal: restore the database from a backup, or terminate the run"
             )
-        state.fold(row.body, transition)
-        grown += len(row.body)
+        shown = state.fold(transition)
+        if shown is not None:
+            script.append(shown)
+        if seq >= saved_seq:
+            grown += len(body)
     if state is None:
         raise StoreTampered(f"run {run_id} has a row but no journal")
-    return Loaded(state, grown, checkpoint_bytes)
+    return Loaded(state, grown, 0 if saved is None else len(saved.body), script)
 
 
 def closing_of(seal: Seal, stored: Stored) -> Any:

@@ -10,7 +10,7 @@ import logging
 from collections import OrderedDict
 from typing import Any
 
-from everact.runtime.core.records import TaskCompleted, TaskFailed
+from everact.runtime.core.records import TaskCompleted, TaskFailed, Transition
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.engine import logs
 from everact.runtime.engine.attempt import Outcome
@@ -21,6 +21,7 @@ from everact.runtime.engine.run.actor import RunActor
 from everact.runtime.engine.run.host import RunHost
 from everact.runtime.engine.waiting import Closed, fail, reply
 from everact.runtime.errors import RuntimeStateError
+from everact.runtime.store.base import Stored
 
 logger = logging.getLogger("everact.engine")
 
@@ -73,9 +74,15 @@ class Residency:
             return run
         if key in self.draining:
             return None  # what it did last is not durable yet
-        host = self._host
-        stored = host.store.load(key)
-        if stored is None or stored.run.status:
+        stored = next(iter(self._host.store.recover([key])), None)
+        return None if stored is None else self._admit(stored, begin=begin)
+
+    def _admit(self, stored: Stored, *, begin: bool = True) -> RunActor | None:
+        """A run out of all its rows: fold them, replay its code, go on with it."""
+        host, key = self._host, stored.run.key
+        if key in self.runs:  # it came in while the batch was read
+            return self.runs[key]
+        if key in self.draining or stored.run.status:
             return None
         try:
             loaded = load_state(host.seal, stored)
@@ -84,11 +91,13 @@ class Residency:
             return None
         run = host.system.launch(RunActor, host, stored.run, loaded.state)
         run.journal.restore(loaded)
+        run.code.script = loaded.script
         self.runs[key] = run
         self.by_id[stored.run.workspace, stored.run.workflow_id] = run
         reason = host.build(run) if run.state.held is None else None
         if reason is None or not host.hold_loaded(run, reason):
             run.work.release_open(begin=begin and reason is None)
+        run.code.script = None
         for notify in host.parts.loaded:
             notify(run)
         if not run.work.attempts:
@@ -114,8 +123,7 @@ class Residency:
         after = (-1.0, 0)
         while not host.stopping:
             found = host.store.due(until, after, LOAD_BATCH)
-            for _, key in found:
-                self.resident(key)
+            self._recover([key for _, key in found if key not in self.runs])
             if len(found) < LOAD_BATCH:
                 break
             after = (found[-1][0], found[-1][1])
@@ -123,6 +131,30 @@ class Residency:
         later = host.store.select("next_due", until)
         if later:
             self._load_at(later[0] - HORIZON)
+
+    def _recover(self, keys: list[int]) -> None:
+        """Load runs, so many at a time as the store gives."""
+        while found := self._host.store.recover(keys):
+            for stored in found:
+                self._admit(stored)
+            keys = keys[keys.index(found[-1].run.key) + 1 :]
+
+    def script(self, run: Run) -> list[Transition]:
+        """What the code of a run was shown, read again: durable, or on its way there.
+
+        A live run does not keep it.
+        """
+        host, key, generation = self._host, run.row.key, run.state.generation
+        rows = [
+            row
+            for stored in host.store.recover([key])
+            for row in stored.rows
+            if row.generation == generation
+        ]
+        for row in host.commits.rows_of(key):
+            if row.generation == generation and row.seq >= len(rows):
+                rows.append(row)
+        return load_state(host.seal, Stored(run.row, None, rows)).script
 
     def _load_at(self, when: float) -> None:
         if when >= self._loader_at or self._host.stopping:

@@ -105,9 +105,12 @@ class Seal:
             mac.update(_LENGTH(len(part)) + part)
         return mac.digest()
 
-    def open_checkpoint(self, row: CheckpointRow, run_id: str) -> RunState:
-        """The state of a checkpoint, loaded only after its MAC is found right."""
+    def verify_checkpoint(self, row: CheckpointRow, run_id: str) -> None:
+        """StoreTampered if the checkpoint is not what was written for its run."""
         self._verify(_CHECKPOINT, row.generation, row.seq, run_id, row.mac, row.body)
+
+    def open_checkpoint(self, row: CheckpointRow) -> RunState:
+        """The state of a checkpoint that was verified: it is unpickled."""
         state = pickle.loads(memoryview(row.body)[3:])
         assert isinstance(state, RunState)
         return state

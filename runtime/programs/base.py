@@ -7,7 +7,7 @@ clocks or other runs; the run knows nothing of coroutines.
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from everact.runtime.core.records import Command, Event, UpdateAccepted
+from everact.runtime.core.records import Command, Event, Transition, UpdateAccepted
 
 
 class StateChanged(Exception):
@@ -31,7 +31,7 @@ class Program(Protocol):
     def resume(self) -> list[Command] | None:
         """Go on after an `activate` or `resume` that gave None."""
 
-    def replay(self, script: Iterable[bytes]) -> None:
+    def replay(self, script: Iterable[Transition]) -> None:
         """Re-execute recorded activations; NonDeterminismError if commands differ."""
 
     def query(

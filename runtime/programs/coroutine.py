@@ -41,6 +41,7 @@ from everact.runtime.core.records import (
     TaskCompleted,
     TaskFailed,
     TimerFired,
+    Transition,
     UpdateAccepted,
 )
 from everact.runtime.definitions.control import (
@@ -152,18 +153,19 @@ class CoroutineProgram:
         finally:
             _set_running_loop(outer)
 
-    def replay(self, script: Iterable[bytes]) -> None:
+    def replay(self, script: Iterable[Transition]) -> None:
         self.replaying = True
-        outer = _get_running_loop()
-        _set_running_loop(self.loop)
+        outer, loop, number = _get_running_loop(), self.loop, 0
+        _set_running_loop(loop)
         try:
-            for number, body in enumerate(script, 1):
-                transition = records.decode(body)
-                self.loop.now = transition.time
-                for event in transition.events:
+            for row in script:
+                number += 1
+                loop.now = row.time
+                for event in row.events:
                     _SHOW[type(event)](self, event)
-                produced = self._turn(_ENDLESS)
-                self._compare(number, transition.commands, produced)
+                produced, recorded = self._turn(_ENDLESS), row.commands
+                if produced is None or tuple(produced) != recorded:
+                    self._compare(number, recorded, produced)
         finally:
             _set_running_loop(outer)
             self.replaying = False
@@ -193,8 +195,6 @@ class CoroutineProgram:
         produced: list[Command] | None,
     ) -> None:
         if produced is not None and len(recorded) == len(produced):
-            if recorded == tuple(produced):
-                return
             pairs = zip(recorded, produced, strict=True)
             if all(same(*pair, self.values) for pair in pairs):
                 return

@@ -211,6 +211,13 @@ class Store(Protocol):
     def load(self, key: int) -> Stored | None:
         """A run with what is needed to recover it; None if it is unknown."""
 
+    def recover(self, keys: Sequence[int]) -> list[Stored]:
+        """Runs with all rows of their generations, in the order of the keys.
+
+        Those that there are; and not more of them, but for the first, than can be
+        held at once: ask for those after the last again.
+        """
+
     def find(
         self, workspace: str, workflow_id: str, run_id: str = "", first: str = ""
     ) -> RunRow | None:

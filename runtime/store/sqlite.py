@@ -96,9 +96,13 @@ CROWD = 64
 _WIDTHS = (128, 32, 8, 4, 2, 1)
 """How many rows one statement takes; few enough to keep them all prepared."""
 
+RECOVERED_BYTES = 8 * 1024 * 1024
+"""Bytes of journals that are read at once to bring runs back, and the last of them."""
+
 _RESCUE = object()
 """Tells the writer to save what a lost database held."""
 
+_tuple = tuple.__new__
 _row_values = msgspec.structs.astuple
 
 
@@ -565,6 +569,42 @@ class SqliteStore:
         except StoreDamaged as error:
             return Stored(run, None, [], error)
         return Stored(run, checkpoint, [JournalRow(*row) for row in rows])
+
+    def recover(self, keys: Sequence[int]) -> list[Stored]:
+        if not keys:
+            return []
+        runs = self.runs(keys)
+        try:
+            return self._recover(runs)
+        except StoreDamaged as error:
+            if len(runs) == 1:
+                return [Stored(runs[0], None, [], error)]
+        return [stored for run in runs for stored in self.recover([run.key])]
+
+    def _recover(self, runs: list[RunRow]) -> list[Stored]:
+        wanted = msgspec.json.encode([run.key for run in runs]).decode()
+        saved = {row[0]: CheckpointRow(*row) for row in self._all("saved", wanted)}
+        rows: dict[int, list[JournalRow]] = {}
+        size, left = 0, None
+        with self._read_guard:
+            for row in self._reading.execute(self._sql["journals"], (wanted,)):
+                key = row[0]
+                if key not in rows:
+                    if size > RECOVERED_BYTES:
+                        left = key
+                        break
+                    rows[key] = []
+                rows[key].append(_tuple(JournalRow, row))
+                size += len(row[4])
+        found = []
+        for run in runs:
+            if run.key == left:
+                break
+            checkpoint = saved.get(run.key)
+            if checkpoint is not None and checkpoint.generation != run.generation:
+                checkpoint = None
+            found.append(Stored(run, checkpoint, rows.get(run.key, [])))
+        return found
 
     def find(
         self, workspace: str, workflow_id: str, run_id: str = "", first: str = ""

@@ -53,16 +53,22 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def state(self) -> RunState:
         """What the rows add up to."""
+        return self.folded()[0]
+
+    def folded(self) -> tuple[RunState, list[Transition]]:
+        """What the rows add up to, and what they say that the code was shown."""
         found: RunState | None = None
+        script: list[Transition] = []
         for row in self.rows:
             transition = records.decode(row)
             if found is None:
-                found = RunState(_start(transition))
-                found.generation = self.generation
-            found.fold(row, transition)
+                found = RunState(_start(transition), self.generation)
+            shown = found.fold(transition)
+            if shown is not None:
+                script.append(shown)
         if found is None:
             raise ValueError(f"the history of {self} has no rows")
-        return found
+        return found, script
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to a file, which `load` reads."""

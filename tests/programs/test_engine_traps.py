@@ -15,7 +15,7 @@ from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import Registry, Runtime, receive, sleep, task, workflow
 from everact.runtime.engine import residency
 from everact.runtime.errors import RunPutAside
-from everact.runtime.store.base import Outcome, Write
+from everact.runtime.store.base import Outcome, Stored, Write
 from everact.runtime.store.sqlite import SqliteStore
 
 REGISTRY = Registry()
@@ -36,9 +36,9 @@ class Recording(SqliteStore):
         self.writes += writes
         super().commit(writes, done)
 
-    def load(self, key: int) -> Any:
-        self.loaded.append(key)
-        return super().load(key)
+    def recover(self, keys: Sequence[int]) -> list[Stored]:
+        self.loaded += keys
+        return super().recover(keys)
 
     def due(self, until: float, after: tuple[float, int], limit: int) -> list[Any]:
         found = super().due(until, after, limit)

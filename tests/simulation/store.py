@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 KEY = b"simulated" * 4
 
+RECOVERED = 3
+"""Runs that are read back at once: a few, so that there are further ones."""
+
 
 class Fate(Enum):
     """What becomes of one batch."""
@@ -169,6 +172,10 @@ class MemoryStore:
 
     def load(self, key: int) -> Stored | None:
         return self.image.load(key)
+
+    def recover(self, keys: Sequence[int]) -> list[Stored]:
+        found = (self.image.recover(key) for key in keys[:RECOVERED])
+        return [stored for stored in found if stored is not None]
 
     def find(
         self, workspace: str, workflow_id: str, run_id: str = "", first: str = ""

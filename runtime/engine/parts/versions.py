@@ -148,7 +148,7 @@ class Versions(Part):
         if not self._sets:
             return ()
         row, state = run.row, run.state
-        if state.generation or state.script:
+        if state.generation or state.activations:
             return ()
         if not row.build_id and self.of(row.workspace, row.queue):
             found = self._worker(row, state)
@@ -266,7 +266,7 @@ def _ordered(serving: Iterable[Worker], builds: Sequence[str]) -> list[Worker]:
 
 def _is_new(row: RunRow, state: RunState) -> bool:
     """Whether the run has never begun, and is bound to nothing."""
-    return not (row.build_id or state.generation or state.script)
+    return not (row.build_id or state.generation or state.activations)
 
 
 def _queue_of(command: RunTask, row: RunRow) -> str:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from everact.runtime.core.blame import CODE
-from everact.runtime.core.records import RULES, Began, Command, Held
+from everact.runtime.core.records import RULES, Began, Command, Held, Transition
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.interrupting import ActivationOverrun
 from everact.runtime.engine.messages import Question
@@ -52,6 +52,8 @@ class Activation:
     # Most code comes to its waits in time: then an instance has neither.
     paused: Paused | None = None
     overruns = 0
+    script: list[Transition] | None = None
+    """What was read back with the run, while it is loaded: to be shown again."""
 
     def __init__(self, run: OwnRun) -> None:
         self._run = run
@@ -215,21 +217,24 @@ class Activation:
     def drive(self, program: Program | None) -> str | None:
         """Be driven by `program`; why it does not fit the history, or None."""
         self.program = program
-        if program is None or not self._run.state.script:
+        script, self.script = self.script, None
+        if program is None or not self._run.state.activations:
             return None
-        reason = self._misfit(program)
+        reason = self._misfit(program, script)
         if reason is not None:
             self.drop()
         return reason
 
-    def _misfit(self, program: Program) -> str | None:
+    def _misfit(self, program: Program, script: list[Transition] | None) -> str | None:
         """Replay the recorded activations; why they do not fit the code, or None."""
         watchdog, over = self._run.engine.watchdog, False
         reason: str | None = None
         try:
             try:
                 with on_stage(self._run.engine.on_loop, (self._run.row.key, CODE)):
-                    program.replay(self._watched_script())
+                    if script is None:
+                        script = self._run.engine.script(self._run)
+                    program.replay(self._watched(script))
             finally:
                 over = watchdog.leave()
         except ActivationOverrun:
@@ -245,12 +250,13 @@ class Activation:
             )
         return reason
 
-    def _watched_script(self) -> Iterator[bytes]:
+    def _watched(self, script: list[Transition]) -> Iterator[Transition]:
         """The recorded activations; each has the time of all its tries together."""
-        limit = OVERRUNS * self._run.state.start.options.task_timeout
-        for body in self._run.state.script:
-            self._run.engine.watchdog.enter(self._run, limit)
-            yield body
+        watchdog = self._run.engine.watchdog
+        watchdog.enter(self._run, OVERRUNS * self._run.state.start.options.task_timeout)
+        for row in script:
+            watchdog.serial += 1
+            yield row
 
     def rebuild(self) -> str | None:
         """Make the program anew from what is recorded; why that cannot be, or None."""

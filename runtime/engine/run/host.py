@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from everact.runtime.core.records import Command, Event, RunTask
+from everact.runtime.core.records import Command, Event, RunTask, Transition
 from everact.runtime.core.state import RunState
 from everact.runtime.engine.attempt import TaskActor
 from everact.runtime.engine.host import Acts, Host, Run, RunCode, RunJournal, Writes
@@ -62,6 +62,8 @@ class RunHost(Host, Protocol):
 class OwnCode(RunCode, Protocol):
     """Its code; see `activation`."""
 
+    script: list[Transition] | None
+
     def activated(self, turn: Turn, commands: list[Command] | None, over: bool) -> None:
         """An activation ended with commands, wants another slice, or is over time."""
 
@@ -74,6 +76,7 @@ class OwnJournal(RunJournal, Protocol):
 
     in_flight: int
     grown: int
+    worth_it: int
     replies: "list[tuple[asyncio.Future[Any], Any]] | None"
 
     def record(self, turn: Turn, commands: tuple[Command, ...] = ()) -> None:

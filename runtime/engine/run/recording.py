@@ -33,6 +33,15 @@ from everact.runtime.engine.waiting import copy_of, fail
 from everact.runtime.isolation import shown
 from everact.runtime.store.base import Statement, Write
 
+CHECKPOINT_BYTES = 16 * 1024
+"""Bytes of rows since the last checkpoint below which none is worth being written."""
+
+OUTWEIGHS = 2
+"""How many times as large as a checkpoint the rows are that it is written for.
+
+Written earlier, it would cost more than it saves whoever reads the run.
+"""
+
 CLOSING = frozenset({Complete, Fail, ContinueAsNew, TailCall})
 """Commands that end a run, or a generation of it."""
 
@@ -50,7 +59,8 @@ class Recording:
     __slots__ = ("__dict__", "_run", "grown", "in_flight")
 
     # Most runs have neither: they are in an instance only where they are not this.
-    checkpoint_bytes = 0
+    worth_it = CHECKPOINT_BYTES
+    """Bytes of rows since the last checkpoint that outweigh another one."""
     replies: "list[tuple[asyncio.Future[Any], Any]] | None" = None
     """Answers that wait until nothing is in flight."""
 
@@ -67,11 +77,13 @@ class Recording:
 
     def restore(self, loaded: Loaded) -> None:
         """The run was read back."""
-        self.grown, self.checkpoint_bytes = loaded.grown, loaded.checkpoint_bytes
+        self.grown = loaded.grown
+        if loaded.checkpoint_bytes:
+            self.worth_it = _worth(loaded.checkpoint_bytes)
 
     def renew(self) -> None:
         """The rows of earlier generations do not count any more."""
-        self.grown = self.checkpoint_bytes = 0
+        self.grown, self.worth_it = 0, CHECKPOINT_BYTES
 
     def record(self, turn: Turn, commands: tuple[Command, ...] = ()) -> None:
         events, now, envelope = turn.events, turn.now, turn.envelope
@@ -90,7 +102,7 @@ class Recording:
         children = self._left_children(commands, closes) if state.children else ()
         statements = self._written(events, commands)
         state.issue(commands)
-        state.record(body, transition, turn.shown, now)
+        state.record(turn.shown, now)
         sealed = engine.seal.row(
             row.key, state.start.run_id, state.generation, seq, body
         )
@@ -115,7 +127,7 @@ class Recording:
             write.change = replace(row)
         write.drop_before = (state.generation or None) if insert else None
         self.grown = grown = self.grown + len(body)
-        if grown > steps.CHECKPOINT_BYTES:
+        if grown > self.worth_it:
             self.save(write)
         engine.commits.add(write)
         for command in commands:
@@ -178,13 +190,15 @@ class Recording:
         self._run.successor = engine.make(started, None, write)
 
     def save(self, write: Write) -> None:
-        """Write a checkpoint, if the rows since the last one outweigh that."""
+        """Write a checkpoint, if the rows since the last one outweigh it."""
         run = self._run
-        if self.grown <= self.checkpoint_bytes or run.state.status:
+        if run.state.status:
             return
-        write.checkpoint = run.engine.seal.checkpoint(run.row.key, run.state)
-        self.checkpoint_bytes = len(write.checkpoint.body)
-        self.grown = 0
+        checkpoint = run.engine.seal.checkpoint(run.row.key, run.state)
+        self.worth_it = _worth(len(checkpoint.body))
+        if self.grown > self.worth_it:
+            write.checkpoint = checkpoint
+            self.grown = 0
 
     def _left_children(
         self, commands: tuple[Command, ...], closes: bool
@@ -260,6 +274,11 @@ class Recording:
         for reply, _ in self.replies or ():
             fail(reply, copy_of(error))
         self.replies = None
+
+
+def _worth(checkpoint: int) -> int:
+    """How many bytes of rows outweigh a checkpoint of so many."""
+    return max(CHECKPOINT_BYTES, OUTWEIGHS * checkpoint)
 
 
 def _reply(reply: "asyncio.Future[Any]", answer: Any) -> None:

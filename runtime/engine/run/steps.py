@@ -26,9 +26,6 @@ from everact.runtime.engine.run.starting import start
 from everact.runtime.engine.run.turn import Turn
 from everact.runtime.store.base import Write
 
-CHECKPOINT_BYTES = 16 * 1024
-"""Journal bytes since the last checkpoint below which none is written."""
-
 EARLY = 64
 """Steps of a batch after which the writer is given what there is."""
 
@@ -153,10 +150,10 @@ def record(engine: RunHost, midway: OwnRun | None = None) -> None:
             engine.discard(run, bug)
             continue
         sealed = seal(row.key, row.run_id, state.generation, state.seq, body)
-        state.append(body)
+        state.append()
         write = Write(sealed, journal.committed, tasks=tasks, effects=run)
         journal.grown = grown = journal.grown + len(body)
-        if grown > CHECKPOINT_BYTES:
+        if grown > journal.worth_it:
             outgrown = outgrown or {}
             outgrown[run] = write
         add(write)
