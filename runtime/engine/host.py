@@ -81,6 +81,10 @@ class RunJournal(Protocol):
     """The journal of a run, as others know it."""
 
     @property
+    def size(self) -> int:
+        """Bytes of all rows of its generation."""
+
+    @property
     def in_flight(self) -> int:
         """How many of its transitions are not durable yet."""
 

@@ -11,14 +11,16 @@ from everact.runtime.store.base import Stored
 
 
 class Loaded(NamedTuple):
-    """A state, and how much journal lies behind its last checkpoint.
+    """A state, and of what it was made: so many bytes of rows, those that the last
+    checkpoint stands for, and its own.
 
     `script` is what the code was shown in all the rows that were read: the whole of it
     if those are all that the generation has.
     """
 
     state: RunState
-    grown: int
+    size: int
+    checkpointed: int
     checkpoint_bytes: int
     script: list[Transition]
 
@@ -36,10 +38,10 @@ def load_state(seal: Seal, stored: Stored) -> Loaded:
         raise stored.unreadable
     run_id, rows = stored.run.run_id, stored.rows
     saved, state, script = stored.checkpoint, None, list[Transition]()
-    grown = saved_seq = 0
+    size = checkpointed = saved_seq = checkpoint_bytes = 0
     if saved is not None:
         seal.verify_checkpoint(saved, run_id)
-        saved_seq = saved.seq
+        saved_seq, checkpoint_bytes = saved.seq, len(saved.body)
         if not rows or rows[0].seq:
             state = seal.open_checkpoint(saved)
     for row in rows:
@@ -58,11 +60,12 @@ def load_state(seal: Seal, stored: Stored) -> Loaded:
         shown = state.fold(transition)
         if shown is not None:
             script.append(shown)
-        if seq >= saved_seq:
-            grown += len(body)
+        size += len(body)
+        if seq < saved_seq:
+            checkpointed = size
     if state is None:
         raise StoreTampered(f"run {run_id} has a row but no journal")
-    return Loaded(state, grown, 0 if saved is None else len(saved.body), script)
+    return Loaded(state, size, checkpointed, checkpoint_bytes, script)
 
 
 def closing_of(seal: Seal, stored: Stored) -> Any:

@@ -7,7 +7,6 @@ replay.
 
 import asyncio
 import logging
-from collections import OrderedDict
 from typing import Any
 
 from everact.runtime.core.records import TaskCompleted, TaskFailed, Transition
@@ -17,6 +16,7 @@ from everact.runtime.engine.attempt import Outcome
 from everact.runtime.engine.host import Run
 from everact.runtime.engine.loading import load_state
 from everact.runtime.engine.messages import Envelope, Question
+from everact.runtime.engine.resting import IDLE_BYTES, IDLE_RUNS, Resting
 from everact.runtime.engine.run.actor import RunActor
 from everact.runtime.engine.run.host import RunHost
 from everact.runtime.engine.waiting import Closed, fail, reply
@@ -31,24 +31,25 @@ HORIZON = 5.0
 LOAD_BATCH = 200
 """Runs loaded in one turn of the loop."""
 
-IDLE_RUNS = 10_240
-"""Waiting runs kept in memory, unless told otherwise."""
-
 _OUTCOMES = frozenset({Outcome, TaskCompleted, TaskFailed})
 
 
 class Residency:
     """The runs of one engine that are in memory; all methods on its loop."""
 
-    def __init__(self, host: RunHost, idle_runs: int = IDLE_RUNS) -> None:
+    def __init__(
+        self,
+        host: RunHost,
+        idle_runs: int = IDLE_RUNS,
+        idle_bytes: int = IDLE_BYTES,
+    ) -> None:
         self._host = host
         self.runs: dict[int, RunActor] = {}
         self.by_id: dict[tuple[str, str], RunActor] = {}
         """The same by workspace and workflow ID; of several that came last."""
         self.draining: set[int] = set()
         """Runs that were dropped, and whose last transitions are not durable yet."""
-        self._idle: OrderedDict[int, None] = OrderedDict()
-        self._idle_runs = max(1, idle_runs)  # whoever loads a run must find it there
+        self.resting = Resting(idle_runs, idle_bytes, self._steps)
         self._asking: set[asyncio.Task[None]] = set()
         self._loader: Any = None
         self._loader_at = float("inf")
@@ -69,8 +70,7 @@ class Residency:
         """
         run = self.runs.get(key)
         if run is not None:
-            if key in self._idle:
-                self._idle.move_to_end(key)
+            self.resting.touch(key)
             return run
         if key in self.draining:
             return None  # what it did last is not durable yet
@@ -185,14 +185,15 @@ class Residency:
 
     def idle(self, run: Run) -> None:
         """The run only waits: it may be put away when memory is short."""
-        key = run.row.key
         if self._on_idle is not None:
             reply(self._on_idle, None)
-        self._idle[key] = None
-        self._idle.move_to_end(key)
-        while len(self._idle) > self._idle_runs:
-            oldest, _ = self._idle.popitem(last=False)
-            self._put_away(oldest)
+        if self.resting.add(run.row.key, run.journal.size):
+            for key in self.resting.leaving():
+                self._put_away(key)
+
+    def _steps(self, key: int) -> int:
+        run = self.runs.get(key)
+        return 0 if run is None else run.state.activations
 
     def _put_away(self, key: int) -> None:
         run = self.runs.get(key)
@@ -215,7 +216,7 @@ class Residency:
             notify(run)
         unread, row = run.leave(), run.row
         self.runs.pop(row.key, None)
-        self._idle.pop(row.key, None)
+        self.resting.discard(row.key)
         place = row.workspace, row.workflow_id
         if self.by_id.get(place) is run:  # else its successor has it
             del self.by_id[place]

@@ -75,7 +75,8 @@ def compare_replays(image: Image, key: int, registry: Any) -> None:
     """Folding and replaying twice gives what once gives, with checkpoint or not."""
     whole = image.recover(key)
     assert whole is not None
-    state, _, _, script = load_state(_seal, whole)
+    loaded = load_state(_seal, whole)
+    state, script = loaded.state, loaded.script
     if state.status and image.waits(key):
         raise Broken(f"run {key} is closed and waits for events in {image.waits(key)}")
     for again in (folded(image, key), folded(image, key, checkpoint=False)):

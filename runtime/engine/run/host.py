@@ -75,8 +75,8 @@ class OwnJournal(RunJournal, Protocol):
     """Its journal; see `recording`."""
 
     in_flight: int
-    grown: int
-    worth_it: int
+    size: int
+    outgrown: int
     replies: "list[tuple[asyncio.Future[Any], Any]] | None"
 
     def record(self, turn: Turn, commands: tuple[Command, ...] = ()) -> None:

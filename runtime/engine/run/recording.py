@@ -56,11 +56,13 @@ class Unrecordable(Exception):
 class Recording:
     """The journal of one run, and what of it is durable."""
 
-    __slots__ = ("__dict__", "_run", "grown", "in_flight")
+    __slots__ = ("__dict__", "_run", "in_flight", "size")
 
-    # Most runs have neither: they are in an instance only where they are not this.
-    worth_it = CHECKPOINT_BYTES
-    """Bytes of rows since the last checkpoint that outweigh another one."""
+    # Most runs have none: they are in an instance only where they are not this.
+    checkpointed = 0
+    """The size at which the last checkpoint was written."""
+    outgrown = CHECKPOINT_BYTES
+    """The size above which another one is tried."""
     replies: "list[tuple[asyncio.Future[Any], Any]] | None" = None
     """Answers that wait until nothing is in flight."""
 
@@ -68,8 +70,8 @@ class Recording:
         self._run = run
         self.in_flight = 0
         """Transitions that are not durable yet."""
-        self.grown = 0
-        """Bytes of the rows since the last checkpoint."""
+        self.size = 0
+        """Bytes of all rows of this generation."""
 
     def untie(self) -> None:
         """The run is gone, and nothing of it is under way."""
@@ -77,13 +79,12 @@ class Recording:
 
     def restore(self, loaded: Loaded) -> None:
         """The run was read back."""
-        self.grown = loaded.grown
-        if loaded.checkpoint_bytes:
-            self.worth_it = _worth(loaded.checkpoint_bytes)
+        self.size, self.checkpointed = loaded.size, loaded.checkpointed
+        self.outgrown = self.checkpointed + _outweighs(loaded.checkpoint_bytes)
 
     def renew(self) -> None:
         """The rows of earlier generations do not count any more."""
-        self.grown, self.worth_it = 0, CHECKPOINT_BYTES
+        self.size, self.checkpointed, self.outgrown = 0, 0, CHECKPOINT_BYTES
 
     def record(self, turn: Turn, commands: tuple[Command, ...] = ()) -> None:
         events, now, envelope = turn.events, turn.now, turn.envelope
@@ -126,8 +127,8 @@ class Recording:
             row.generation, row.inbox_seq = state.generation, state.inbox_seq
             write.change = replace(row)
         write.drop_before = (state.generation or None) if insert else None
-        self.grown = grown = self.grown + len(body)
-        if grown > self.worth_it:
+        self.size = size = self.size + len(body)
+        if size > self.outgrown:
             self.save(write)
         engine.commits.add(write)
         for command in commands:
@@ -195,10 +196,11 @@ class Recording:
         if run.state.status:
             return
         checkpoint = run.engine.seal.checkpoint(run.row.key, run.state)
-        self.worth_it = _worth(len(checkpoint.body))
-        if self.grown > self.worth_it:
+        outweighs = _outweighs(len(checkpoint.body))
+        if self.size > self.checkpointed + outweighs:
             write.checkpoint = checkpoint
-            self.grown = 0
+            self.checkpointed = self.size
+        self.outgrown = self.checkpointed + outweighs
 
     def _left_children(
         self, commands: tuple[Command, ...], closes: bool
@@ -276,7 +278,7 @@ class Recording:
         self.replies = None
 
 
-def _worth(checkpoint: int) -> int:
+def _outweighs(checkpoint: int) -> int:
     """How many bytes of rows outweigh a checkpoint of so many."""
     return max(CHECKPOINT_BYTES, OUTWEIGHS * checkpoint)
 

@@ -152,8 +152,8 @@ def record(engine: RunHost, midway: OwnRun | None = None) -> None:
         sealed = seal(row.key, row.run_id, state.generation, state.seq, body)
         state.append()
         write = Write(sealed, journal.committed, tasks=tasks, effects=run)
-        journal.grown = grown = journal.grown + len(body)
-        if grown > journal.worth_it:
+        journal.size = size = journal.size + len(body)
+        if size > journal.outgrown:
             outgrown = outgrown or {}
             outgrown[run] = write
         add(write)
