@@ -63,16 +63,17 @@ class Resting:
         self.bytes -= self._sizes.pop(key, 0)
 
     def leaving(self) -> list[int]:
-        """Those that are to leave, for the others to fit; they are not held any more."""
-        found = []
-        while len(self._sizes) > 1 and (
-            len(self._sizes) > self._most_runs or self.bytes > self._most_bytes
-        ):
-            longest = islice(self._sizes, min(CHOICE, len(self._sizes) - 1))
-            key = min(longest, key=self._cost)
-            self.discard(key)
-            found.append(key)
+        """Those that are to leave, for the others to fit; they count no more."""
+        found: list[int] = []
+        while self._too_many():
+            longest = islice(self._sizes, min(CHOICE, len(self) - 1))
+            found.append(min(longest, key=self._cost))
+            self.discard(found[-1])
         return found
+
+    def _too_many(self) -> bool:
+        fits = len(self) <= self._most_runs and self.bytes <= self._most_bytes
+        return not fits and len(self) > 1
 
     def _cost(self, key: int) -> float:
         """What waking the run costs, in steps for a byte that it gives back."""

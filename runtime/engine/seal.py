@@ -6,9 +6,9 @@ without the key. It is verified before anything in the body is loaded.
 """
 
 import hashlib
-import hmac
 import pickle
 import sys
+from hmac import compare_digest
 from struct import Struct
 
 import cloudpickle
@@ -64,7 +64,7 @@ class Seal:
     def open_token(self, token: bytes) -> bytes | None:
         """The body of a token; None if it was not made with this key."""
         mac, body = token[:_MAC_BYTES], token[_MAC_BYTES:]
-        return body if hmac.compare_digest(self._token_mac(body), mac) else None
+        return body if compare_digest(self._token_mac(body), mac) else None
 
     def _token_mac(self, body: bytes) -> bytes:
         mac = self._start.copy()
@@ -73,7 +73,11 @@ class Seal:
 
     def verify(self, row: JournalRow, run_id: str) -> None:
         """StoreTampered if the row is not what was written at its place."""
-        self._verify(_ROW, row.generation, row.seq, run_id, row.mac, row.body)
+        _, generation, seq, mac, body = row
+        found = self._start.copy()
+        found.update(_PLACE(_ROW, generation, seq) + run_id.encode() + body)
+        if not compare_digest(found.digest(), mac):
+            raise _tampered("journal row", generation, seq, run_id)
 
     def schedule(self, workspace: str, id: str, body: bytes) -> bytes:
         """A schedule as it is stored: its MAC, then its body."""
@@ -82,7 +86,7 @@ class Seal:
     def open_schedule(self, workspace: str, id: str, sealed: bytes) -> bytes:
         """The body of a schedule; StoreTampered if it is not what was written."""
         mac, body = sealed[:_MAC_BYTES], sealed[_MAC_BYTES:]
-        if not hmac.compare_digest(self._of_schedule(workspace, id, body), mac):
+        if not compare_digest(self._of_schedule(workspace, id, body), mac):
             raise StoreTampered(
                 f"schedule {id!r} is not what was written: it was changed or damaged. "
                 "Restore the database from a backup, or delete the schedule; others "
@@ -107,7 +111,11 @@ class Seal:
 
     def verify_checkpoint(self, row: CheckpointRow, run_id: str) -> None:
         """StoreTampered if the checkpoint is not what was written for its run."""
-        self._verify(_CHECKPOINT, row.generation, row.seq, run_id, row.mac, row.body)
+        found = self._start.copy()
+        place = _PLACE(_CHECKPOINT, row.generation, row.seq)
+        found.update(place + run_id.encode() + row.body)
+        if not compare_digest(found.digest(), row.mac):
+            raise _tampered("checkpoint", row.generation, row.seq, run_id)
 
     def open_checkpoint(self, row: CheckpointRow) -> RunState:
         """The state of a checkpoint that was verified: it is unpickled."""
@@ -115,24 +123,13 @@ class Seal:
         assert isinstance(state, RunState)
         return state
 
-    def _verify(
-        self,
-        kind: bytes,
-        generation: int,
-        seq: int,
-        run_id: str,
-        mac: bytes,
-        body: bytes,
-    ) -> None:
-        found = self._start.copy()
-        found.update(_PLACE(kind, generation, seq) + run_id.encode() + body)
-        if not hmac.compare_digest(found.digest(), mac):
-            what = "checkpoint" if kind == _CHECKPOINT else "journal row"
-            raise StoreTampered(
-                f"the {what} {generation}/{seq} of run {run_id} is not what was "
-                "written: it was changed or damaged. Restore the database from a "
-                "backup, or terminate the run; other runs are not touched."
-            )
+
+def _tampered(what: str, generation: int, seq: int, run_id: str) -> StoreTampered:
+    return StoreTampered(
+        f"the {what} {generation}/{seq} of run {run_id} is not what was written: it "
+        "was changed or damaged. Restore the database from a backup, or terminate the "
+        "run; other runs are not touched."
+    )
 
 
 def _interpreter() -> bytes:

@@ -9,6 +9,7 @@ refused with it, because its journal would have a gap.
 import asyncio
 from collections.abc import Callable, Sequence
 from enum import Enum
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from everact.runtime.errors import StoreError, StoreFull
@@ -174,8 +175,9 @@ class MemoryStore:
         return self.image.load(key)
 
     def recover(self, keys: Sequence[int]) -> list[Stored]:
-        found = (self.image.recover(key) for key in keys[:RECOVERED])
-        return [stored for stored in found if stored is not None]
+        found = (self.image.recover(key) for key in keys)
+        known = (stored for stored in found if stored is not None)
+        return list(islice(known, RECOVERED))
 
     def find(
         self, workspace: str, workflow_id: str, run_id: str = "", first: str = ""
