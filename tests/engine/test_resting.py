@@ -129,9 +129,9 @@ async def test_runs_with_large_values_are_put_away_by_what_they_take(
 ) -> None:
     room, size = 1_000_000, 100_000
     async with opened(tmp_path, idle_bytes=room) as runtime:
+        residency = runtime.engine.residency
         for _ in range(30):
             await runtime.start(holds, bytes(size))
-            residency = runtime.engine.residency
             assert len(runtime.engine.runs) == len(residency.resting)
             assert residency.resting.bytes <= room
         assert len(runtime.engine.runs) == room // (size + RUN_BYTES + 100)
@@ -151,7 +151,7 @@ async def _handles(runtime: Runtime) -> AsyncIterator[Any]:
 async def test_a_waiting_run_keeps_nothing_of_what_it_has_recorded(
     tmp_path: Path,
 ) -> None:
-    sizes = []
+    sizes: list[int] = []
     async with opened(tmp_path) as runtime:
         for steps in (2, 200):
             handle = await runtime.start(Patient, steps)
