@@ -226,7 +226,7 @@ class Engine:
 
     async def _recover(self) -> None:
         await self.residency.load_due()
-        for key in self.store.select("orphans"):
+        for (key,) in await self.store.reads.rows("orphans"):
             self.relations.bury(key)
         self.aside.recover()
         for part in self.parts.all:
