@@ -40,8 +40,8 @@ class Statements:
         for write in writes:
             if write.checkpoint or write.drop_before or write.wake or write.request:
                 self._rest(write, found)
-            if write.also:
-                found += [(self._sql[name], list(given)) for name, given in write.also]
+            for name, given in write.statements:
+                found.append((self._sql[name], list(given)))
         return found
 
     def _widened(self, name: str, rows: Sequence[Sequence[Any]], to: Prepared) -> None:
