@@ -7,7 +7,7 @@ from everact.runtime.core.records import Started, Transition
 from everact.runtime.core.state import RunState
 from everact.runtime.engine.seal import Seal
 from everact.runtime.errors import StoreTampered
-from everact.runtime.store.base import Stored
+from everact.runtime.store.base import RunRow, Stored
 
 
 class Loaded(NamedTuple):
@@ -23,6 +23,21 @@ class Loaded(NamedTuple):
     checkpointed: int
     checkpoint_bytes: int
     script: list[Transition]
+
+
+class Read(NamedTuple):
+    """A run's row, and what its journal gave, or why it cannot be had."""
+
+    row: RunRow
+    loaded: Loaded | Exception
+
+
+def read(seal: Seal, stored: Stored) -> Read:
+    """A run as it was read, on any thread: no author code runs."""
+    try:
+        return Read(stored.run, load_state(seal, stored))
+    except Exception as error:  # whatever a checkpoint of the past may raise
+        return Read(stored.run, error)
 
 
 def load_state(seal: Seal, stored: Stored) -> Loaded:

@@ -7,6 +7,7 @@ replay.
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 
 from everact.runtime.core.records import TaskCompleted, TaskFailed, Transition
@@ -14,7 +15,7 @@ from everact.runtime.core.statuses import RunStatus
 from everact.runtime.engine import logs
 from everact.runtime.engine.attempt import Outcome
 from everact.runtime.engine.host import Run
-from everact.runtime.engine.loading import load_state
+from everact.runtime.engine.loading import Read, load_state, read
 from everact.runtime.engine.messages import Envelope, Question
 from everact.runtime.engine.resting import IDLE_BYTES, IDLE_RUNS, Resting
 from everact.runtime.engine.run.actor import RunActor
@@ -51,6 +52,8 @@ class Residency:
         """Runs that were dropped, and whose last transitions are not durable yet."""
         self.resting = Resting(idle_runs, idle_bytes, self._steps)
         self._asking: set[asyncio.Task[None]] = set()
+        self._reading: dict[int, asyncio.Future[None]] = {}
+        """Runs that are being read, and what is done when they are in memory."""
         self._loader: Any = None
         self._loader_at = float("inf")
         self._on_idle: asyncio.Future[None] | None = None
@@ -58,15 +61,27 @@ class Residency:
     # -- coming in -------------------------------------------------------------------
 
     async def loaded(self, key: int) -> RunActor | None:
-        """The run in memory, as it is durable; None if it is closed or unknown."""
+        """The run in memory, as it is durable; None if it is closed or unknown.
+
+        A journal that is not small is read, and folded, off the loop.
+        """
         if key in self.draining:
             await self._host.commits.idle()
+        if key not in self.runs and key not in self.draining:
+            reading = self._reading.get(key)
+            if reading is None:
+                await self._bring([key])
+            else:  # who asked first is answered first
+                await asyncio.wait((reading,))
+            self._host.check_open()
         return self.resident(key)
 
     def resident(self, key: int, *, begin: bool = True) -> RunActor | None:
-        """The run, loaded if it is not in memory; None if it is closed or unknown.
+        """The run, loaded at once if it is not in memory; None if it is closed or
+        unknown.
 
-        One that was held goes on when it is loaded, if it can, unless told otherwise.
+        For whoever cannot wait. One that was held goes on when it is loaded, if it
+        can, unless told otherwise.
         """
         run = self.runs.get(key)
         if run is not None:
@@ -74,26 +89,43 @@ class Residency:
             return run
         if key in self.draining:
             return None  # what it did last is not durable yet
-        stored = next(iter(self._host.store.recover([key])), None)
-        return None if stored is None else self._admit(stored, begin=begin)
+        for stored in self._host.store.recover([key]):
+            return self._admit(read(self._host.seal, stored), begin=begin)
+        return None
 
-    def _admit(self, stored: Stored, *, begin: bool = True) -> RunActor | None:
-        """A run out of all its rows: fold them, replay its code, go on with it."""
-        host, key = self._host, stored.run.key
-        if key in self.runs:  # it came in while the batch was read
-            return self.runs[key]
-        if key in self.draining or stored.run.status:
-            return None
+    async def _bring(self, keys: list[int]) -> None:
+        """Read runs off the loop and admit them, so many at a time as the store gives.
+
+        One that comes in by another way meanwhile is left: what was read may be old.
+        """
+        host, reading = self._host, self._host.loop.create_future()
+        self._reading.update(dict.fromkeys(keys, reading))
+        left, make = keys, partial(read, host.seal)
         try:
-            loaded = load_state(host.seal, stored)
-        except Exception as error:  # whatever a checkpoint of the past may raise
-            host.quarantine(stored.run, error)
+            while left and (found := await host.store.reads.recover(left, make)):
+                for one in found:
+                    fits = self._reading.get(one.row.key) is reading
+                    if fits and one.row.key not in self.draining and not host.stopping:
+                        self._admit(one)
+                left = left[left.index(found[-1].row.key) + 1 :]
+        finally:
+            for key in keys:
+                if self._reading.get(key) is reading:
+                    del self._reading[key]
+            reading.set_result(None)
+
+    def _admit(self, found: Read, *, begin: bool = True) -> RunActor | None:
+        """Be in memory from now on: replay the code, and go on with what is open."""
+        host, row, loaded = self._host, found.row, found.loaded
+        self._reading.pop(row.key, None)
+        if isinstance(loaded, Exception):
+            host.quarantine(row, loaded)
             return None
-        run = host.system.launch(RunActor, host, stored.run, loaded.state)
+        run = host.system.launch(RunActor, host, row, loaded.state)
         run.journal.restore(loaded)
         run.code.script = loaded.script
-        self.runs[key] = run
-        self.by_id[stored.run.workspace, stored.run.workflow_id] = run
+        self.runs[row.key] = run
+        self.by_id[row.workspace, row.workflow_id] = run
         reason = host.build(run) if run.state.held is None else None
         if reason is None or not host.hold_loaded(run, reason):
             run.work.release_open(begin=begin and reason is None)
@@ -122,22 +154,19 @@ class Residency:
             until = host.clock.now() + HORIZON
         after = (-1.0, 0)
         while not host.stopping:
-            found = host.store.due(until, after, LOAD_BATCH)
-            self._recover([key for _, key in found if key not in self.runs])
+            found = await host.store.reads.rows("due", *after, until, LOAD_BATCH)
+            absent = [key for _, key in found if self._is_absent(key)]
+            await self._bring(absent)
             if len(found) < LOAD_BATCH:
                 break
             after = (found[-1][0], found[-1][1])
             await asyncio.sleep(0)
-        later = host.store.select("next_due", until)
-        if later:
-            self._load_at(later[0] - HORIZON)
+        for (later,) in await host.store.reads.rows("next_due", until):
+            self._load_at(later - HORIZON)
 
-    def _recover(self, keys: list[int]) -> None:
-        """Load runs, so many at a time as the store gives."""
-        while found := self._host.store.recover(keys):
-            for stored in found:
-                self._admit(stored)
-            keys = keys[keys.index(found[-1].run.key) + 1 :]
+    def _is_absent(self, key: int) -> bool:
+        """Whether the run is neither in memory nor on its way there, or out of it."""
+        return not (key in self.runs or key in self._reading or key in self.draining)
 
     def script(self, run: Run) -> list[Transition]:
         """What the code of a run was shown, read again: durable, or on its way there.

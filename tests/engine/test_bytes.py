@@ -11,7 +11,7 @@ import pytest
 from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime import Registry, Runtime, receive, task, workflow
 from everact.runtime.store.base import Outcome, Write
-from everact.runtime.store.sqlite import SqliteStore
+from everact.runtime.store.sqlite.store import SqliteStore
 
 REGISTRY = Registry()
 SIZE = 100_000

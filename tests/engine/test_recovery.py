@@ -97,7 +97,7 @@ async def test_runs_go_on_whose_journals_do_not_fit_into_memory_together(
 ) -> None:
     path, count = tmp_path / "a.db", 20
     await prepared(path, count, steps=5)
-    monkeypatch.setattr("everact.runtime.store.sqlite.RECOVERED_BYTES", 1500)
+    monkeypatch.setattr("everact.runtime.store.sqlite.questions.RECOVERED_BYTES", 1500)
     gate.append(True)
     async with runtime(path) as made:
         handles = [made.handle(f"r-{number}") for number in range(count)]

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from enum import Enum
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from everact.runtime.errors import StoreError, StoreFull
 from everact.runtime.store.base import (
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 KEY = b"simulated" * 4
+
+T = TypeVar("T")
 
 RECOVERED = 3
 """Runs that are read back at once: a few, so that there are further ones."""
@@ -169,23 +171,28 @@ class MemoryStore:
         else:
             loop.call_soon(then)
 
+    async def retire(self, closed_before: float | None, now: float, limit: int) -> int:
+        return 0
+
     # -- reading -------------------------------------------------------------------
+
+    @property
+    def reads(self) -> "MemoryReads":
+        return MemoryReads(self.image)
 
     def load(self, key: int) -> Stored | None:
         return self.image.load(key)
 
-    def recover(self, keys: Sequence[int]) -> list[Stored]:
-        found = (self.image.recover(key) for key in keys)
-        known = (stored for stored in found if stored is not None)
-        return list(islice(known, RECOVERED))
+    def recover(self, keys: Sequence[int], *, closed: bool = False) -> list[Stored]:
+        return recovered(self.image, keys, closed)
+
+    def ending(self, key: int) -> Stored | None:
+        return self.image.ending(key)
 
     def find(
         self, workspace: str, workflow_id: str, run_id: str = "", first: str = ""
     ) -> RunRow | None:
         return self.image.find(workspace, workflow_id, run_id, first)
-
-    def due(self, until: float, after: tuple[float, int], limit: int) -> list[Any]:
-        return self.image.due(until, after, limit)
 
     def select(self, what: str, *args: Any) -> list[Any]:
         return self.image.select(what, *args)
@@ -193,20 +200,58 @@ class MemoryStore:
     def rows(self, what: str, *args: Any) -> list[Any]:
         return self.image.beside(what, args)
 
-    def history(self, key: int, after: tuple[int, int], limit: int) -> list[JournalRow]:
-        return self.image.history(key, after, limit)
 
-    def runs(self, keys: Sequence[int]) -> list[RunRow]:
+class MemoryReads:
+    """The awaited reads of an image."""
+
+    def __init__(self, image: Image) -> None:
+        self._image = image
+
+    async def load(self, key: int) -> Stored | None:
+        return self._image.load(key)
+
+    async def recover(
+        self,
+        keys: Sequence[int],
+        make: Callable[[Stored], T],
+        *,
+        closed: bool = False,
+    ) -> list[T]:
+        found = [make(stored) for stored in recovered(self._image, keys, closed)]
+        await asyncio.sleep(0)  # what was read may be old when it is there
+        return found
+
+    async def ending(self, key: int) -> Stored | None:
+        return self._image.ending(key)
+
+    async def find(
+        self, workspace: str, workflow_id: str, run_id: str = "", first: str = ""
+    ) -> RunRow | None:
+        return self._image.find(workspace, workflow_id, run_id, first)
+
+    async def rows(self, what: str, *args: Any) -> list[Any]:
+        return self._image.rows(what, args)
+
+    async def history(
+        self, key: int, after: tuple[int, int], limit: int
+    ) -> list[JournalRow]:
+        return self._image.history(key, after, limit)
+
+    async def runs(self, keys: Sequence[int]) -> list[RunRow]:
         raise NotImplementedError("no scene watches runs")
 
-    def search(self, wanted: Search) -> Hits:
+    async def search(self, wanted: Search) -> Hits:
         raise NotImplementedError("no scene lists runs")
 
-    def count(self, wanted: Search) -> Groups:
+    async def count(self, wanted: Search) -> Groups:
         raise NotImplementedError("no scene counts runs")
 
-    def retire(self, closed_before: float | None, now: float, limit: int) -> int:
-        return 0
+
+def recovered(image: Image, keys: Sequence[int], closed: bool) -> list[Stored]:
+    """Runs with all their rows, a few of them at once."""
+    found = (image.recover(key) for key in keys)
+    known = (stored for stored in found if stored is not None)
+    return list(islice((s for s in known if closed or not s.run.status), RECOVERED))
 
 
 def together(batch: Sequence[Write]) -> list[list[Write]]:

@@ -65,8 +65,8 @@ select run_key, generation, seq, mac, body from checkpoints where run_key = ?
 select run_key, generation, seq, mac, body from journal
 where run_key = ? and generation = ? and seq > ? order by seq
 
--- name: saved
-/* the checkpoints of a JSON list of keys */
+-- name: checkpoints
+/* those of a JSON list of keys */
 select run_key, generation, seq, mac, body from checkpoints
 where run_key in (select value from json_each(?))
 
@@ -78,6 +78,10 @@ cross join runs on runs.key = wanted.value
 cross join journal on journal.run_key = runs.key
     and journal.generation = runs.generation
 order by wanted.key, journal.seq
+
+-- name: last_row
+select run_key, generation, seq, mac, body from journal
+where run_key = ? and generation = ? order by seq desc limit 1
 
 -- name: history
 select run_key, generation, seq, mac, body from journal
