@@ -141,6 +141,7 @@ class Engine:
         time.
         """
         self.written, self.released = self.parts.writes, self.parts.released
+        self.common = steps.COMMON - self.written.keys()
         self.suspects = Suspects(self)
 
         code = Code(self, self.suspects, self.versions)

@@ -206,8 +206,11 @@ class Residency:
         except Exception as error:
             fail(question.reply, error)
 
-    def closed(self, run: Run) -> None:
-        """The end of a run is durable: tell whom it concerns, and let it leave."""
+    def closed(self, run: Run) -> Any:
+        """The end of a run is durable: tell whom it concerns, and let it leave.
+
+        The parent that is to be told, and of what; None if there is none.
+        """
         host, key, state, row = self._host, run.row.key, run.state, run.row
         host.not_aside(key)
         if self._on_idle is not None:
@@ -217,8 +220,9 @@ class Residency:
         host.waiting.closed(Closed(key, state.status, state.closing, row.next_run_id))
         for told in host.parts.closed:
             told(run)
-        host.relations.child_closed(run)
+        told = host.relations.child_closed(run)
         self.forget(run)
+        return told
 
     # -- the end of the engine ---------------------------------------------------------
 

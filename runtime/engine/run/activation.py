@@ -102,6 +102,9 @@ class Activation:
             return
         assert commands is not None
         run = self._run
+        if steps.taken(run, turn, commands):
+            steps.record(run.engine)
+            return
         try:
             run.journal.record(turn, tuple(commands))
         except Unrecordable as error:

@@ -53,6 +53,9 @@ from everact.runtime.errors import EveractError, RPCError, RuntimeStateError
 from everact.runtime.store.base import Remembered, RunRow, Write
 
 
+BEGAN = Began(RULES)
+
+
 class RunActor(Actor):
     """One open run in memory; all of it on the loop's thread.
 
@@ -199,16 +202,19 @@ class RunActor(Actor):
         """
         state, now = self.state, self.engine.now()
         started = state.start
-        state.apply(started, now)
         events: tuple[Event, ...] = (started,)
         shown: Shown = ()
-        if hold != "":
-            second = Began(RULES) if hold is None else Held(hold)
-            events = (started, second)
-            answer = state.apply(second, now)
-            assert answer is not None
-            shown = answer.shown
-        turn = Turn(events, shown, now, asked, within, insert=True)
+        if hold is None and state.begin():
+            events, shown = (started, BEGAN), events
+        else:
+            state.apply(started, now)
+            if hold != "":
+                second = BEGAN if hold is None else Held(hold)
+                events = (started, second)
+                answer = state.apply(second, now)
+                assert answer is not None
+                shown = answer.shown
+        turn = Turn(events, shown, now, asked, within, True)
         if shown:
             self.code.activate(turn)
         else:
@@ -227,7 +233,7 @@ class RunActor(Actor):
                 telling.goes_on(self, held)
             if self.engine.updates.admitted:
                 self.engine.updates.before_begin(self)
-            self.take(Began(RULES), None)
+            self.take(BEGAN, None)
         elif begins_anew(self.engine, self, obstacle):
             return
         elif held != obstacle:
