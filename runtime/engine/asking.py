@@ -5,12 +5,12 @@ from typing import Any
 from everact.runtime.core.blame import CODE
 from everact.runtime.core.records import TerminateRequested
 from everact.runtime.core.statuses import RPCStatus, RunStatus
-from everact.runtime.engine.aside import Aside
 from everact.runtime.engine.failing import Failing
+from everact.runtime.engine.held import HeldRuns
 from everact.runtime.engine.host import Host
 from everact.runtime.engine.lending import slot_lent
 from everact.runtime.engine.loading import closing_of, load_state
-from everact.runtime.engine.messages import Asked, Question
+from everact.runtime.engine.messages import Envelope, Question
 from everact.runtime.engine.reasons import WAITING
 from everact.runtime.engine.stage import on_stage
 from everact.runtime.engine.suspects import Suspects
@@ -24,11 +24,11 @@ class Asking:
     """Requests to the runs of one engine; all methods on its loop."""
 
     def __init__(
-        self, host: Host, suspects: Suspects, aside: Aside, failing: Failing
+        self, host: Host, suspects: Suspects, held: HeldRuns, failing: Failing
     ) -> None:
         self._host = host
         self._suspects = suspects
-        self._aside = aside
+        self._held = held
         self._failing = failing
 
     async def deliver(
@@ -49,8 +49,8 @@ class Asking:
         run = await self._host.loaded(key)
         reply = self._host.loop.create_future()
         if run is not None:
-            run.post(Asked(event, reply, request, follow))
-        elif key in self._aside.reasons and type(event) is TerminateRequested:
+            run.post(Envelope(event, reply, request, follow))
+        elif key in self._held.reasons and type(event) is TerminateRequested:
             self._failing.close_unreadable(key, event, reply)
         else:
             raise RPCError(f"run {key} is not open", RPCStatus.NOT_FOUND)
@@ -123,7 +123,7 @@ class Asking:
                 return Closed(key, RunStatus(row.status), command, row.next_run_id)
             if stored.unreadable is not None:
                 raise stored.unreadable
-        reason = self._aside.reason(key)
+        reason = self._held.reason(key)
         if reason is not None:
             raise RunPutAside(row.workflow_id, row.run_id, reason)
         return await slot_lent(host, host.waiting.result(key), key)

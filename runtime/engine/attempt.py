@@ -35,9 +35,9 @@ from everact.runtime.definitions.context import (
     current_attempt,
 )
 from everact.runtime.definitions.control import CompleteElsewhere
-from everact.runtime.definitions.interceptors import Invocation, through
+from everact.runtime.definitions.interceptors import Invocation, chained
 from everact.runtime.definitions.tasks import Task
-from everact.runtime.engine import outside, telling
+from everact.runtime.engine import logs, outside
 from everact.runtime.engine.host import Run
 from everact.runtime.engine.stage import on_stage, watched
 from everact.runtime.engine.workers import Worker
@@ -161,13 +161,13 @@ class TaskActor(Actor):
             self._ended()
             return
         if engine.debugs:
-            telling.attempt_began(self)
+            logs.attempt_began(self)
         options = command.options
         if options is not None and (options.timeout or options.manual_heartbeat):
             # Else this process is the sign of life: the attempt dies only with it.
             silence = options.heartbeat_timeout if options.manual_heartbeat else None
             self.limits().start(options.timeout, silence)
-        if engine.around.tasks:
+        if engine.interceptors.tasks:
             self._run_intercepted(task, args, kwargs)
             return
         args, kwargs = self._injected(task, args, kwargs)
@@ -220,7 +220,7 @@ class TaskActor(Actor):
         """Run the function with interceptors around it."""
         engine, command = self.run.engine, self.command
         call = Invocation("task", command.name, args, kwargs, self.headers)
-        proceed = through(engine.around.tasks, partial(self._perform, task))
+        proceed = chained(engine.interceptors.tasks, partial(self._perform, task))
         running = self._started(proceed, (call,), {})
         if task.is_async:
             self.watch_task(running)

@@ -57,7 +57,7 @@ class Code:
         """A new program for a run; None if its code is not known here."""
         host = self._host
         registry = code or host.registry
-        return make_program(registry, start, generation, host.values, host.around)
+        return make_program(registry, start, generation, host.values, host.interceptors)
 
     def unfit(self, start: Started) -> str | None:
         """Why no code is here for a start, whatever its version; None if it is."""

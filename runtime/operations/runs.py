@@ -288,12 +288,12 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
     """Put together what is known of a run."""
     row, run = await _looked_at(engine, request.run)
     if run is not None:
-        row, state, aside = run.row, run.state, engine.aside_reason(row.key) or ""
+        row, state, aside = run.row, run.state, engine.held_reason(row.key) or ""
         aside = aside or (state.held or "")
     else:
         stored = engine.store.load(row.key)
         assert stored is not None
-        aside = engine.aside_reason(row.key) or row.aside
+        aside = engine.held_reason(row.key) or row.aside
         try:
             state = load_state(engine.seal, stored).state
         except Exception as error:

@@ -24,7 +24,7 @@ from everact.runtime.core.records import (
     TaskReported,
 )
 from everact.runtime.core.state import BEGIN, Answer
-from everact.runtime.engine import outside, telling
+from everact.runtime.engine import logs, outside
 from everact.runtime.engine.attempt import Outcome, TaskActor
 from everact.runtime.engine.run import steps
 from everact.runtime.engine.run.host import OwnRun
@@ -59,7 +59,7 @@ class Releasing:
                 self._keep_details(attempt)
             self._run.take(event, None)
             if type(event) is not TaskCompleted or self._run.engine.debugs:
-                telling.attempt_ended(attempt, event)
+                logs.attempt_ended(attempt, event)
 
     def settle_early(self, early: list[Any]) -> None:
         """Take what came in while effects were released, in its place in the line."""
@@ -124,8 +124,8 @@ class Releasing:
     def _release(self, kind: type, command: Any) -> None:
         run = self._run
         calls, engine = run.state.calls, run.engine
-        if kind in engine.released:
-            engine.released[kind](run, command)
+        if kind in engine.after_commit:
+            engine.after_commit[kind](run, command)
         if kind is StartTimer:
             if command.call in calls:
                 engine.timers.add(command.due, run.row.key, command.call)
@@ -140,14 +140,7 @@ class Releasing:
             if not run.state.status:  # ended while the tail call was on its way
                 engine.next_generation(run)
         elif kind in CLOSING:
-            told = self.closed()
-            if told is None:
-                return
-            above, event = told
-            if above.has_mail:
-                above.post(event)
-            else:
-                above.take(event, None)
+            engine.relations.tell(self.closed())
         elif kind is CancelTask:
             outside.stop(run, command.call)
 
@@ -160,7 +153,7 @@ class Releasing:
             self._arm_retry(event.call)
         else:
             run = self._run
-            run.engine.opened(run)
+            run.engine.start_durable(run)
             state = run.state
             # One that a tail call ended begins its next life, and not this one.
             ready = state.held == "" and state.closing is None

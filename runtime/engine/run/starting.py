@@ -42,7 +42,7 @@ def start(run: OwnRun, command: RunTask) -> TaskCompleted | TaskFailed | None:
         or worker is None
         or not task.simple
         or command.options is not None
-        or engine.long_way
+        or engine.slow_path
         or command.call in run.work.attempts
     ):
         run.work.dispatch(command)

@@ -5,7 +5,7 @@ Here is what happens nearly always, in three rounds over a batch that has become
 durable: start attempts and let go of runs that have ended, show outcomes to the code,
 record what it answers. Doing the same for many runs in a row keeps the processor's
 caches warm, and the writer gets its first rows early. `taken` decides, for all who show
-anything to code, whether a turn is of the common case; any other goes the long way.
+anything to code, whether a turn is of the common case; any other takes the slow path.
 
 The rule kept here: a step that was taken is recorded before the turn of the loop is
 over, and before anything else is recorded (`RunActor` sees to that by `record`).
@@ -41,51 +41,16 @@ CHECKPOINT_BYTES = 16 * 1024
 EARLY = 64
 """Steps of a batch after which the writer is given what there is."""
 
-COMMON = frozenset({TaskCompleted, ChildClosed, TimerFired, SignalReceived})
+COMMON: frozenset[type] = frozenset(
+    {TaskCompleted, ChildClosed, TimerFired, SignalReceived}
+)
 """Events that entail nothing but what the code makes of them."""
 
 
 def release(engine: RunHost, writes: list[Write]) -> None:
     """Release what a commit made durable."""
-    outcomes: list[tuple[OwnRun, Any]] = []
-    watched = engine.refusals or engine.waiting.followers or engine.updates.admitted
-    for write in writes:
-        if watched or not write.common:
-            write.done(write, None)
-            continue
-        run: OwnRun
-        run, turn, commands = write.effects
-        journal = run.journal
-        if run.dropped or journal.after_commit:
-            write.done(write, None)
-            continue
-        journal.in_flight -= 1
-        calls, early = run.state.calls, False
-        try:
-            if turn.insert:
-                engine.opened(run)
-            for command in commands:
-                if type(command) is not RunTask:
-                    told = run.work.closed()
-                    if told is not None:
-                        outcomes.append(told)
-                elif command.call in calls:
-                    outcome = start(run, command)
-                    if outcome is not None:
-                        outcomes.append((run, outcome))
-                        early = True
-        except Exception as bug:  # the rest of the batch must not wait for ever
-            engine.discard(run, bug)
-        asked = turn.asked
-        if asked is not None:
-            asked.settle(run)
-        if not run.dropped:
-            if not early:
-                run.rest()
-        elif not journal.in_flight:
-            run.untie()
     left = EARLY
-    for run, outcome in outcomes:
+    for run, outcome in _effects(engine, writes):
         if run.has_mail:
             run.post(outcome)
             continue
@@ -106,6 +71,50 @@ def release(engine: RunHost, writes: list[Write]) -> None:
         record(engine)
 
 
+def _effects(  # noqa: C901 (each call in here would be one more of each step)
+    engine: RunHost, writes: list[Write]
+) -> list[tuple[OwnRun, Any]]:
+    """Start attempts and let go of what has ended; what there is to be taken now."""
+    outcomes: list[tuple[OwnRun, Any]] = []
+    watched = engine.refusals or engine.waiting.followers or engine.updates.admitted
+    for write in writes:
+        if watched or not write.common:
+            write.done(write, None)
+            continue
+        run: OwnRun
+        run, turn, commands = write.effects
+        journal = run.journal
+        if run.dropped or journal.replies:
+            write.done(write, None)
+            continue
+        journal.in_flight -= 1
+        calls, early = run.state.calls, False
+        try:
+            if turn.insert:
+                engine.start_durable(run)
+            for command in commands:
+                if type(command) is not RunTask:
+                    told = run.work.closed()
+                    if told is not None:
+                        outcomes.append(told)
+                elif command.call in calls:
+                    outcome = start(run, command)
+                    if outcome is not None:
+                        outcomes.append((run, outcome))
+                        early = True
+        except Exception as bug:  # the rest of the batch must not wait for ever
+            engine.discard(run, bug)
+        envelope = turn.envelope
+        if envelope is not None:
+            envelope.settle(run)
+        if not run.dropped:
+            if not early:
+                run.rest()
+        elif not journal.in_flight:
+            run.untie()
+    return outcomes
+
+
 def take(run: OwnRun, event: TaskCompleted | ChildClosed) -> None:
     """Take the end of a task or a child, and show it to the code."""
     state, engine, code = run.state, run.engine, run.code
@@ -114,10 +123,9 @@ def take(run: OwnRun, event: TaskCompleted | ChildClosed) -> None:
         run.take(event, None)
         return
     if type(event) is ChildClosed:
-        engine.relations.told(row.key, event.call)
+        engine.relations.end_taken(row.key, event.call)
     now = engine.now()
-    if now < state.time:
-        now = state.time
+    now = max(now, state.time)
     events = (event,)
     turn = Turn(events, events, now)
     on_loop = engine.on_loop  # left as it is: whoever takes a batch clears it
@@ -189,7 +197,7 @@ def _only_ends(run: OwnRun, commands: list[Command]) -> bool:
         and not state.children
         and state.renamed is None
         and not cron_of(state.start.options)
-        and Complete not in run.engine.released
+        and Complete not in run.engine.after_commit
     )
 
 
@@ -207,7 +215,7 @@ def record(engine: RunHost, midway: OwnRun | None = None) -> None:
         if run.dropped:
             journal.in_flight -= 1
             if not journal.in_flight:
-                engine.left(run)
+                engine.drained(run)
             continue
         state, row = run.state, run.row
         try:
@@ -215,8 +223,8 @@ def record(engine: RunHost, midway: OwnRun | None = None) -> None:
         except Exception as bug:  # the other steps must be recorded all the same
             journal.in_flight -= 1
             engine.discard(run, bug)
-            if turn.asked is not None:
-                turn.asked.fail(bug)
+            if turn.envelope is not None:
+                turn.envelope.fail(bug)
             continue
         write = Write(
             seal(row.key, row.run_id, state.generation, state.seq, body),
@@ -225,8 +233,8 @@ def record(engine: RunHost, midway: OwnRun | None = None) -> None:
             effects=(run, turn, commands),
             common=True,
         )
-        if turn.asked is not None:
-            write.request = turn.asked.request
+        if turn.envelope is not None:
+            write.request = turn.envelope.request
         if turn.insert:
             body = journal.begin(write, turn, commands)
         state.append(body)
