@@ -142,7 +142,8 @@ def take(run: OwnRun, event: TaskCompleted | ChildClosed) -> None:
     except BaseException as error:
         code.interrupted(turn, error)
         return
-    if commands is None or over or not taken(run, turn, commands):
+    stuck = not commands and not state.calls  # perhaps
+    if commands is None or over or stuck or not taken(run, turn, commands):
         code.activated(turn, commands, over)
 
 
@@ -161,8 +162,6 @@ def taken(run: OwnRun, turn: Turn, commands: list[Command]) -> bool:
                 ends = type(command) is Complete and _only_ends(run, commands)
                 if not ends:
                     return False
-    elif not state.calls:
-        return False  # it may be stuck
     if turn.insert:
         if len(turn.shown) != 1 or state.timers is not None or state.generation:
             return False
@@ -220,23 +219,23 @@ def record(engine: RunHost, midway: OwnRun | None = None) -> None:
         state, row = run.state, run.row
         try:
             body = encode(Transition(turn.now, turn.events, commands))
+            write = Write(
+                seal(row.key, row.run_id, state.generation, state.seq, body),
+                journal.committed,
+                change=change,
+                effects=(run, turn, commands),
+                common=True,
+            )
+            if turn.insert:
+                body = journal.begin(write, turn, commands)
         except Exception as bug:  # the other steps must be recorded all the same
             journal.in_flight -= 1
             engine.discard(run, bug)
             if turn.envelope is not None:
                 turn.envelope.fail(bug)
             continue
-        write = Write(
-            seal(row.key, row.run_id, state.generation, state.seq, body),
-            journal.committed,
-            change=change,
-            effects=(run, turn, commands),
-            common=True,
-        )
         if turn.envelope is not None:
             write.request = turn.envelope.request
-        if turn.insert:
-            body = journal.begin(write, turn, commands)
         state.append(body)
         journal.grown = grown = journal.grown + len(body)
         if grown > CHECKPOINT_BYTES:
