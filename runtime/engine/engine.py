@@ -23,9 +23,9 @@ from everact.runtime.definitions.interceptors import chains_of
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.engine import branches, garbage, logs
 from everact.runtime.engine.asking import Asking
-from everact.runtime.engine.attempt import ATTEMPT, TaskStarter
 from everact.runtime.engine.code import Code
 from everact.runtime.engine.commits import GroupCommit
+from everact.runtime.engine.execution.loop import ATTEMPT, TaskStarter
 from everact.runtime.engine.failing import Failing, fail_writes
 from everact.runtime.engine.held import HeldRuns
 from everact.runtime.engine.identifiers import make_ids
@@ -154,6 +154,7 @@ class Engine:
         self.residency = residency = Residency(self, idle_runs)
         self.runs, self.draining = residency.runs, residency.draining
         self.resident, self.loaded = residency.resident, residency.loaded
+        self.present = residency.present
         self.idle, self.forget = residency.idle, residency.forget
         self.run_closed = residency.closed
 
@@ -179,7 +180,7 @@ class Engine:
         self.close_unreadable = failing.close_unreadable
 
         asking = Asking(self, self.suspects, held, failing)
-        self.deliver, self.ask = asking.deliver, asking.ask
+        self.deliver, self.hand, self.ask = asking.deliver, asking.hand, asking.ask
         self.wait_closed = asking.wait_closed
 
     # -- opening -----------------------------------------------------------------------

@@ -318,11 +318,13 @@ class RunActor(Actor):
         """If the run only waits now, it may be put away."""
         works = self.work.attempts or self.journal.in_flight
         if not (works or self.state.status or self.dropped):
+            self.enlist()
             self.engine.idle(self)
 
     def adopt(self, attempt: TaskActor) -> None:
         """Make an attempt known to its system, as a child of this run."""
         attempt.enlisted = True
+        self.enlist()
         self.system.adopt(attempt, self)
 
     def leave(self) -> tuple[Any, ...]:

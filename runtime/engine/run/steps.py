@@ -207,7 +207,8 @@ def record(engine: RunHost, midway: OwnRun | None = None) -> None:
     one, and none while the state holds an event that no row tells yet.
     """
     steps, engine.steps = engine.steps, []
-    seal, add = engine.seal.row, engine.commits.add
+    seal = engine.seal.row
+    writes: list[Write] = []
     outgrown: dict[OwnRun, Write] | None = None
     for run, turn, commands, change in steps:
         journal = run.journal
@@ -243,7 +244,8 @@ def record(engine: RunHost, midway: OwnRun | None = None) -> None:
             outgrown[run] = write
         if change is row:
             journal.tell_parent(write)
-        add(write)
+        writes.append(write)
+    engine.commits.extend(writes)
     for run, write in (outgrown or {}).items():
         if run is not midway and run.code.paused is None:
             run.journal.save(write)
