@@ -6,9 +6,9 @@ without the key. It is verified before anything in the body is loaded.
 """
 
 import hashlib
+import hmac
 import pickle
 import sys
-from hmac import compare_digest
 from struct import Struct
 
 import cloudpickle
@@ -64,7 +64,7 @@ class Seal:
     def open_token(self, token: bytes) -> bytes | None:
         """The body of a token; None if it was not made with this key."""
         mac, body = token[:_MAC_BYTES], token[_MAC_BYTES:]
-        return body if compare_digest(self._token_mac(body), mac) else None
+        return body if hmac.compare_digest(self._token_mac(body), mac) else None
 
     def _token_mac(self, body: bytes) -> bytes:
         mac = self._start.copy()
@@ -76,7 +76,7 @@ class Seal:
         _, generation, seq, mac, body = row
         found = self._start.copy()
         found.update(_PLACE(_ROW, generation, seq) + run_id.encode() + body)
-        if not compare_digest(found.digest(), mac):
+        if not hmac.compare_digest(found.digest(), mac):
             raise _tampered("journal row", generation, seq, run_id)
 
     def schedule(self, workspace: str, id: str, body: bytes) -> bytes:
@@ -86,7 +86,7 @@ class Seal:
     def open_schedule(self, workspace: str, id: str, sealed: bytes) -> bytes:
         """The body of a schedule; StoreTampered if it is not what was written."""
         mac, body = sealed[:_MAC_BYTES], sealed[_MAC_BYTES:]
-        if not compare_digest(self._of_schedule(workspace, id, body), mac):
+        if not hmac.compare_digest(self._of_schedule(workspace, id, body), mac):
             raise StoreTampered(
                 f"schedule {id!r} is not what was written: it was changed or damaged. "
                 "Restore the database from a backup, or delete the schedule; others "
@@ -114,7 +114,7 @@ class Seal:
         found = self._start.copy()
         place = _PLACE(_CHECKPOINT, row.generation, row.seq)
         found.update(place + run_id.encode() + row.body)
-        if not compare_digest(found.digest(), row.mac):
+        if not hmac.compare_digest(found.digest(), row.mac):
             raise _tampered("checkpoint", row.generation, row.seq, run_id)
 
     def open_checkpoint(self, row: CheckpointRow) -> RunState:
