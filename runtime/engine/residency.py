@@ -96,13 +96,13 @@ class Residency:
             return None
         run = host.system.launch(RunActor, host, stored.run, loaded.state)
         run.journal.restore(loaded)
-        run.code.script = loaded.script
+        run.code.restore(loaded.script)
         self.runs[key] = run
         self.by_id[stored.run.workspace, stored.run.workflow_id] = run
         reason = host.build(run) if run.state.held is None else None
         if reason is None or not host.hold_loaded(run, reason):
             run.work.release_open(begin=begin and reason is None)
-        run.code.script = None
+        run.code.restore(None)
         for notify in host.parts.loaded:
             notify(run)
         if not run.work.attempts:

@@ -137,7 +137,8 @@ class CoroutineProgram:
                         waiting.set_result(self.values.decode(event.result))
                 else:
                     _SHOW[type(event)](self, event)
-            return self._turn(SLICE)
+            loop.opening = False
+            return self._answer() if loop.turn(SLICE) else None
         finally:
             _set_running_loop(self._outer)
 
@@ -156,7 +157,7 @@ class CoroutineProgram:
     def replay(self, script: Iterable[Transition]) -> None:
         self.replaying = True
         outer, loop, number = _get_running_loop(), self.loop, 0
-        value, calls = self._value, loop.calls
+        value, calls, turn = self._value, loop.calls, loop.turn
         _set_running_loop(loop)
         try:
             for row in script:
@@ -170,19 +171,22 @@ class CoroutineProgram:
                             waiting.set_result(value(event.call, event.result))
                     else:
                         _SHOW[type(event)](self, event)
-                produced, recorded = self._turn(_ENDLESS), row.commands
-                if produced is None or tuple(produced) != recorded:
-                    self._compare(number, recorded, produced)
+                loop.opening = False
+                produced = self._answer() if turn(_ENDLESS) else None
+                if produced is None or tuple(produced) != row.commands:
+                    self._compare(number, row.commands, produced)
         finally:
             _set_running_loop(outer)
             self.replaying = False
 
     def _turn(self, limit: int) -> list[Command] | None:
-        loop = self.loop
-        loop.opening = False
-        if not loop.turn(limit):
-            return None
-        root = self._root
+        """Let the code run; the commonest callers do it in their own frames."""
+        self.loop.opening = False
+        return self._answer() if self.loop.turn(limit) else None
+
+    def _answer(self) -> list[Command]:
+        """What the code asked for until nothing was ready; how it ended, if it did."""
+        loop, root = self.loop, self._root
         if (self._failure is not None or root is None or root.done()) and (
             not self._finished and (self._failure is not None or root is not None)
         ):

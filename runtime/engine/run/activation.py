@@ -52,8 +52,7 @@ class Activation:
     # Most code comes to its waits in time: then an instance has neither.
     paused: Paused | None = None
     overruns = 0
-    script: list[Transition] | None = None
-    """What was read back with the run, while it is loaded: to be shown again."""
+    _script: list[Transition] | None = None
 
     def __init__(self, run: OwnRun) -> None:
         self._run = run
@@ -217,10 +216,14 @@ class Activation:
             Turn((Held(reason), *kept), (), turn.now, turn.envelope)
         )
 
+    def restore(self, script: list[Transition] | None) -> None:
+        """The run is being read back: what its code was shown is at hand until None."""
+        self._script = script
+
     def drive(self, program: Program | None) -> str | None:
         """Be driven by `program`; why it does not fit the history, or None."""
         self.program = program
-        script, self.script = self.script, None
+        script, self._script = self._script, None
         if program is None or not self._run.state.activations:
             return None
         reason = self._misfit(program, script)

@@ -70,7 +70,8 @@ class RunHost(Host, Protocol):
 class OwnCode(RunCode, Protocol):
     """Its code; see `activation`."""
 
-    script: list[Transition] | None
+    def restore(self, script: list[Transition] | None) -> None:
+        """The run is being read back: what its code was shown is at hand until None."""
 
     def activated(self, turn: Turn, commands: list[Command] | None, over: bool) -> None:
         """An activation ended with commands, wants another slice, or is over time."""
@@ -90,7 +91,7 @@ class OwnJournal(RunJournal, Protocol):
     def record(self, turn: Turn, commands: tuple[Command, ...] = ()) -> None:
         """Record a transition; `Unrecordable` if its commands cannot be."""
 
-    def begin(self, write: Write, turn: Turn, commands: tuple[Command, ...]) -> bytes:
+    def begin(self, write: Write, turn: Turn) -> None:
         """The first row of a run: its row in the index goes with it."""
 
     def wake(self) -> float | None:

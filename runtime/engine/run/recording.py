@@ -151,15 +151,11 @@ class Recording:
                 found += write(run, record)
         return found
 
-    def begin(self, write: Write, turn: Turn, commands: tuple[Command, ...]) -> bytes:
-        """Write the run's row with its first transition, if that is a common one.
-
-        What replaying the program needs of the transition: the state has the start.
-        """
+    def begin(self, write: Write, turn: Turn) -> None:
+        """Write the run's row with its first transition, if that is a common one."""
         write.within, write.change = turn.within, None
         write.statements = self._written(turn.events, ())
         write.insert = replace(self._run.row)
-        return records.encode(Transition(turn.now, turn.events[1:], commands))
 
     def wake(self) -> float | None:
         """When it must be in memory: at once if a child's end is on its way to it."""
