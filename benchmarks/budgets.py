@@ -42,8 +42,8 @@ class Budget:
 
 
 BUDGETS: Final[dict[str, Budget]] = {
-    "W1": Budget(most=7_060, bar=3_500),
-    "W1id": Budget(most=7_530, bar=1.15, of="W1"),
+    "W1": Budget(most=6_860, bar=3_500),
+    "W1id": Budget(most=7_380, bar=1.15, of="W1"),
     "W10": Budget(most=1_862, bar=1_400),
     "C100": Budget(most=7_820, bar=4_500),
     "sig": Budget(most=2_320, bar=1_950),

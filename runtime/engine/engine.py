@@ -23,9 +23,9 @@ from everact.runtime.definitions.interceptors import chains_of
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.engine import branches, garbage, logs
 from everact.runtime.engine.asking import Asking
-from everact.runtime.engine.attempt import ATTEMPT, TaskStarter
 from everact.runtime.engine.code import Code
 from everact.runtime.engine.commits import GroupCommit
+from everact.runtime.engine.execution.loop import ATTEMPT, TaskStarter
 from everact.runtime.engine.failing import Failing, fail_writes
 from everact.runtime.engine.held import HeldRuns
 from everact.runtime.engine.identifiers import make_ids

@@ -5,7 +5,8 @@ from typing import Any
 
 from everact.runtime.core.records import RunTask, TaskCompleted, TaskFailed
 from everact.runtime.definitions.tasks import Task
-from everact.runtime.engine.attempt import TaskActor, performed
+from everact.runtime.engine.attempt import TaskActor
+from everact.runtime.engine.execution.loop import performed
 from everact.runtime.engine.run.host import OwnRun
 from everact.runtime.isolation import contained
 from everact.runtime.values.outcomes import failure_of
