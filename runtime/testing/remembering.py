@@ -1,4 +1,4 @@
-"""A client that outlives its engine: it knows what it was answered."""
+"""A client that outlives its engine: answers are replayed, the rest is repeated."""
 
 from collections import Counter
 from typing import Any, TypeVar
