@@ -29,7 +29,7 @@ from everact.runtime.converters import (
 )
 from everact.runtime.errors import ValueNotReadable, ValueNotStorable
 from everact.runtime.functions import Status
-from everact.runtime.values import patience
+from everact.runtime.values import codec_loop
 from everact.runtime.values.coded import Coded, coded
 from everact.runtime.values.outcomes import cause_of, exception_of, failure_of
 from everact.runtime.values.payloads import Converter
@@ -283,7 +283,7 @@ def test_an_asynchronous_codec_that_does_not_answer_is_given_up(
             await asyncio.Event().wait()
             return data
 
-    monkeypatch.setattr(patience, "LIMIT", 0.01)
+    monkeypatch.setattr(codec_loop, "LIMIT", 0.01)
     with pytest.raises(ValueNotStorable, match=r"argument 1.*TimeoutError"):
         DataConverter(codec=Silent()).encode(1, "argument 1")
 
