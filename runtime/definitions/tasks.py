@@ -21,6 +21,7 @@ from everact.runtime.definitions.active import active
 from everact.runtime.definitions.context import TaskContext, current_attempt
 from everact.runtime.definitions.context import context as _context
 from everact.runtime.definitions.durable import DurableLoop
+from everact.runtime.definitions.executors import LOOP, THREAD, executor_named
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.values.calls import Arguments, Call
@@ -34,7 +35,6 @@ FUNCTION_RETRY = RetryPolicy(1.0, 2.0, 100.0, 10, (), True)
 """What called functions of a registry get without a policy: ten attempts, 1 s
 doubling to 100 s, temporary statuses only."""
 
-EXECUTORS = ("loop", "thread")
 CANCELLATIONS = ("abandon", "wait")
 HEARTBEATS = ("auto", "manual")
 
@@ -243,15 +243,12 @@ def make_task(
     """Make a task and register it; see `task` for the options."""
     if not callable(function):
         raise TypeError(f"a task is a function, not {function!r}")
-    chosen = executor or ("loop" if inspect.iscoroutinefunction(function) else "thread")
-    if chosen not in EXECUTORS:
-        raise ValueError(f"executor must be one of {EXECUTORS}, not {executor!r}")
-    if chosen == "thread" and inspect.iscoroutinefunction(function):
-        raise ValueError("an async function runs on the loop, not in a thread")
-    if chosen == "loop" and not inspect.iscoroutinefunction(function):
-        raise ValueError(
-            "a function that is not async would block the loop: leave executor out"
-        )
+    usual = LOOP if inspect.iscoroutinefunction(function) else THREAD
+    chosen = usual if executor is None else executor
+    if executor is not None:
+        refused = executor_named(executor).refuses(function)
+        if refused is not None:
+            raise ValueError(refused)
     for what, text in (("name", name), ("queue", options.get("queue"))):
         if text is not None and not (isinstance(text, str) and text):
             raise ValueError(f"the {what} of a task is text, not {text!r}")
@@ -261,7 +258,7 @@ def make_task(
     made: Task[..., Any] = Task(
         function,
         name=name or function.__qualname__,
-        options=task_options(base, **options),
+        options=task_options(base, executor="" if chosen == usual else chosen, **options),
         executor=chosen,
         registry=home,
     )
@@ -280,6 +277,7 @@ def task_options(
     queue_timeout: Duration | None = None,
     queue: str | None = None,
     cancellation: str | None = None,
+    executor: str = "",
 ) -> TaskOptions:
     """`base` with the given options checked and put in."""
     if retries is not None and retry is not None:
@@ -306,6 +304,7 @@ def task_options(
         base.queue if queue is None else queue,
         base.await_cancelled if cancellation is None else cancellation == "wait",
         base.manual_heartbeat if heartbeat is None else heartbeat == "manual",
+        executor or base.executor,
     )
 
 
