@@ -156,6 +156,7 @@ class Engine:
         self.residency = residency = Residency(self, idle_runs)
         self.runs, self.draining = residency.runs, residency.draining
         self.resident, self.loaded = residency.resident, residency.loaded
+        self.present = residency.present
         self.idle, self.forget = residency.idle, residency.forget
         self.run_closed = residency.closed
 
@@ -181,7 +182,7 @@ class Engine:
         self.close_unreadable = failing.close_unreadable
 
         asking = Asking(self, self.suspects, held, failing)
-        self.deliver, self.ask = asking.deliver, asking.ask
+        self.deliver, self.hand, self.ask = asking.deliver, asking.hand, asking.ask
         self.wait_closed = asking.wait_closed
 
     # -- opening -----------------------------------------------------------------------

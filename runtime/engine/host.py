@@ -226,6 +226,9 @@ class Host(Protocol):
     def resident(self, key: int, *, begin: bool = True) -> Run | None:
         """The run, loaded if need be; None if it is closed or unknown."""
 
+    def present(self, workspace: str, workflow_id: str) -> Run | None:
+        """The open run of an ID, if it is in memory; None says nothing."""
+
     def idle(self, run: Run) -> None:
         """The run only waits: it may be put away when memory is short."""
 

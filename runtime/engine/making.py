@@ -23,7 +23,7 @@ class Making:
 
     def __init__(self, host: RunHost, residency: Residency) -> None:
         self._host = host
-        self._runs = residency.runs
+        self._runs, self._by_id = residency.runs, residency.by_id
         self._starting: dict[tuple[str, str], RunActor] = {}
         self._next_key = 1
         self._nested = 0
@@ -85,7 +85,8 @@ class Making:
         )
         run = host.system.launch(RunActor, host, row, RunState(started))
         self._runs[key] = run
-        self._starting[started.workspace, started.workflow_id] = run
+        place = started.workspace, started.workflow_id
+        self._starting[place] = self._by_id[place] = run
         try:
             self._begin(run, envelope, within)
         except Exception as bug:  # what is not durable must not be found

@@ -42,6 +42,8 @@ class Residency:
     def __init__(self, host: RunHost, idle_runs: int = IDLE_RUNS) -> None:
         self._host = host
         self.runs: dict[int, RunActor] = {}
+        self.by_id: dict[tuple[str, str], RunActor] = {}
+        """The same by workspace and workflow ID; of several that came last."""
         self.draining: set[int] = set()
         """Runs that were dropped, and whose last transitions are not durable yet."""
         self._idle: OrderedDict[int, None] = OrderedDict()
@@ -83,6 +85,7 @@ class Residency:
         run = host.system.launch(RunActor, host, stored.run, loaded.state)
         run.journal.restore(loaded)
         self.runs[key] = run
+        self.by_id[stored.run.workspace, stored.run.workflow_id] = run
         reason = host.build(run) if run.state.held is None else None
         if reason is None or not host.hold_loaded(run, reason):
             run.work.release_open(begin=begin and reason is None)
@@ -91,6 +94,14 @@ class Residency:
         if not run.work.attempts:
             self.idle(run)
         return run
+
+    def present(self, workspace: str, workflow_id: str) -> RunActor | None:
+        """The open run of an ID, if it is in memory: its start may not be durable.
+
+        None says nothing: the database knows.
+        """
+        run = self.by_id.get((workspace, workflow_id))
+        return None if run is None or run.state.status else run
 
     async def load_due(self, until: float | None = None) -> None:
         """Load every run due by `until`, earliest first, in bounded batches.
@@ -170,9 +181,12 @@ class Residency:
         """
         for notify in self._host.parts.forget:
             notify(run)
-        unread = run.leave()
-        self.runs.pop(run.row.key, None)
-        self._idle.pop(run.row.key, None)
+        unread, row = run.leave(), run.row
+        self.runs.pop(row.key, None)
+        self._idle.pop(row.key, None)
+        place = row.workspace, row.workflow_id
+        if self.by_id.get(place) is run:  # else its successor has it
+            del self.by_id[place]
         for message in unread:
             self._host.loop.call_soon(self._hand_on, run, message)
 

@@ -28,6 +28,7 @@ from everact.runtime.operations.runs import (
     check_reached,
     find_run,
     known_run,
+    present_run,
 )
 from everact.runtime.operations.starting import Resolution, StartedRun, StartRun
 from everact.runtime.store.base import Remembered
@@ -142,7 +143,8 @@ async def _sent_again(
 
 
 def _typed(engine: "Engine", request: SendUpdate) -> SendUpdate:
-    row = known_run(engine, request.run)
+    run = present_run(engine, request.run)
+    row = known_run(engine, request.run) if run is None else run.row
     name = "" if row is None else row.name
     return replace(request, update=_typed_update(engine, name, request.update))
 
@@ -174,7 +176,8 @@ async def send_update(engine: "Engine", request: SendUpdate) -> UpdateState:
     """Let an update in, record it, and wait for its answer."""
     engine.check_open()
     ref, update = request.run, request.update
-    row = find_run(engine, ref)
+    run = present_run(engine, ref)
+    row = find_run(engine, ref) if run is None else run.row
     if row.status and row.key not in engine.runs:
         return await _of_closed(engine, row.key, request)
     noted = remembered(engine, request)
