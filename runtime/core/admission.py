@@ -108,12 +108,6 @@ class Admission(Generic[W]):
             self._serving.setdefault(queue, []).append(worker)
         self.fill(worker)
 
-    def remove(self, worker: W) -> None:
-        """Give `worker` nothing more; what runs goes on."""
-        self.all.remove(worker)
-        for queue in worker.queues:
-            self._serving[queue].remove(worker)
-
     def serve(self, queue: str) -> bool:
         """Whether any worker serves `queue`."""
         return bool(self._serving.get(queue))

@@ -121,6 +121,4 @@ def gone_silent(times: int) -> Failure:
 
 def not_found(text: str) -> Failure:
     """The failure of a task that cannot run here: it is final."""
-    return Failure(
-        FailureKind.APPLICATION, "LookupError", text, Status.NOT_FOUND, True
-    )
+    return Failure(FailureKind.APPLICATION, "LookupError", text, Status.NOT_FOUND, True)

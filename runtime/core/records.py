@@ -306,7 +306,8 @@ class TaskReported(Record, tag=20, frozen=True):
     """An attempt was heard of from outside: how it ended, or only that it lives.
 
     `attempt` 0 is whichever is under way, and `dispatch` 0 whoever has it. `details`
-    are those of a heartbeat, for a later attempt. A limit that a handed over attempt exceeded is told like this too.
+    are those of a heartbeat, for a later attempt. A limit that a handed over attempt
+    exceeded is told like this too.
     """
 
     call: int

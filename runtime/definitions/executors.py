@@ -13,7 +13,8 @@ LOOP, THREAD = "loop", "thread"
 
 class Registered(NamedTuple):
     """An executor by its name: who makes it, given the host that it is for, and what
-    says why a function cannot run on it, if so."""
+    says why a function cannot run on it, if so.
+    """
 
     make: Callable[[Any], Any]
     refuses: Callable[[Callable[..., Any]], str | None]
@@ -25,7 +26,7 @@ _registered: dict[str, Registered] = {}
 def register_executor(
     name: str,
     make: Callable[[Any], Any],
-    refuses: Callable[[Callable[..., Any]], str | None] = lambda function: None,
+    refuses: Callable[[Callable[..., Any]], str | None] = lambda _: None,
 ) -> None:
     """Let tasks name an executor; ValueError if the name is taken by another."""
     if name in _registered and _registered[name].make is not make:

@@ -245,6 +245,7 @@ def make_task(
         raise TypeError(f"a task is a function, not {function!r}")
     usual = LOOP if inspect.iscoroutinefunction(function) else THREAD
     chosen = usual if executor is None else executor
+    recorded = "" if chosen == usual else chosen
     if executor is not None:
         refused = executor_named(executor).refuses(function)
         if refused is not None:
@@ -258,7 +259,7 @@ def make_task(
     made: Task[..., Any] = Task(
         function,
         name=name or function.__qualname__,
-        options=task_options(base, executor="" if chosen == usual else chosen, **options),
+        options=task_options(base, executor=recorded, **options),
         executor=chosen,
         registry=home,
     )

@@ -32,9 +32,7 @@ def slot_lent(host: Host, waiting: Awaitable[T], key: int) -> Awaitable[T]:
     return _lent(host, attempt, waiting, key)
 
 
-async def _lent(
-    host: Host, attempt: TaskActor, waiting: Awaitable[T], key: int
-) -> T:
+async def _lent(host: Host, attempt: TaskActor, waiting: Awaitable[T], key: int) -> T:
     """Of several waits of one attempt the first gives the slot, the last takes it."""
     if attempt.awaits is None:
         attempt.awaits = []

@@ -42,8 +42,8 @@ from everact.runtime.programs.workflow_loop import decode_arguments
 from everact.runtime.store.base import Remembered, RunRow
 
 if TYPE_CHECKING:
-    from everact.runtime.engine.execution.attempt import TaskActor
     from everact.runtime.engine.engine import Engine
+    from everact.runtime.engine.execution.attempt import TaskActor
     from everact.runtime.engine.run.actor import RunActor
 
 D = TypeVar("D", bound=msgspec.Struct)

@@ -7,14 +7,13 @@ keeps its slot until its function ends.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from contextvars import copy_context
-from functools import partial
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import msgspec
 
 from everact.runtime.core import failures
+from everact.runtime.core.admission import Poll
 from everact.runtime.core.blame import Place
 from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
 from everact.runtime.core.records import (
@@ -23,26 +22,21 @@ from everact.runtime.core.records import (
     TaskFailed,
     TaskHandedOver,
 )
+from everact.runtime.core.state import LOST_LIMIT
 from everact.runtime.core.statuses import RETRIED, Status
-from everact.runtime.definitions.context import TaskContext, current_attempt
 from everact.runtime.definitions.control import CompleteElsewhere
-from everact.runtime.definitions.interceptors import Invocation, chained
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine import logs
+from everact.runtime.engine.execution.base import Executor
 from everact.runtime.engine.execution.facts import AttemptFacts
-from everact.runtime.engine.execution.loop import performed
-from everact.runtime.engine.stage import on_stage, watched
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import TaskCancelled, ValueNotStorable
 from everact.runtime.isolation import (
-    Exited,
     class_name,
     is_a,
-    is_interrupt,
     read,
     text_of,
 )
-from everact.runtime.programs.workflow_loop import decode_arguments
 from everact.runtime.values.outcomes import detail_of, failure_of, task_timed_out
 from everact.runtime.values.status_of import results_are_mapped, status_of_result
 
@@ -109,28 +103,28 @@ class TaskActor(AttemptFacts):
             self._limits.stop_queue()
         if self.settled or self.cancelled:
             self._begun_too_late()
-        else:
+            return
+        try:
             executor.start(self)
+        except Exception as error:  # what it needs is given back, whatever went wrong
+            self.fail(failure_of(error, values=self.run.engine.values))
 
     @property
     def place(self) -> Place:
         """What it is called where it is noted what executes."""
         return self.run.row.key, self.command.call
 
-    # -- what its executor says ---------------------------------------------------------
+    # -- what its executor says ------------------------------------------------------
 
     def begins(self) -> None:
         """It is executed from now on, and its time runs."""
         if self.run.engine.debugs:
             logs.attempt_began(self)
-        options = self.command.options
-        if options is None:
-            return
+        options, here = self.command.options or DEFAULT_TASK, self.executor.here
         # Here this process is the sign of life: the attempt dies only with it.
-        silence = options.heartbeat_timeout
-        if self.executor.here and not options.manual_heartbeat:
-            silence = None
-        if options.timeout or silence:
+        watched = options.manual_heartbeat or not here
+        silence = options.heartbeat_timeout if watched else None
+        if options.timeout or silence or not here:
             self.limits().start(options.timeout, silence)
 
     def goes_on(self, *, threaded: bool) -> None:
@@ -180,20 +174,19 @@ class TaskActor(AttemptFacts):
             self._settle(TaskFailed(self.command.call, failure))
         self._ended()
 
-    def hand_over(self) -> "asyncio.Future[Any]":
+    def hand_over(self, durable: "asyncio.Future[Any] | None" = None) -> None:
         """It goes on elsewhere, without this actor, until its time is over.
 
-        The future is done when that is durable; cancelled if it does not count.
+        `durable` is done when that is; cancelled if it does not count.
         """
-        engine, limits, deadline = self.run.engine, self._limits, None
+        limits, deadline = self._limits, None
         if limits is not None and limits.left is not None:
-            deadline = engine.clock.now() + limits.left
-        durable: asyncio.Future[Any] = engine.loop.create_future()
-        command = self.command
-        handed = TaskHandedOver(command.call, self.number, deadline, self.dispatch)
-        self._settle(handed, durable)
+            deadline = self.run.engine.clock.now() + limits.left
+        call = self.command.call
+        self._settle(
+            TaskHandedOver(call, self.number, deadline, self.dispatch), durable
+        )
         self._ended()
-        return durable
 
     def offer_again(self, *, lost: bool) -> None:
         """Who took it does not have it: it stands in line again, as if it were new.

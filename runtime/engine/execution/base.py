@@ -33,6 +33,8 @@ class Job(Attempt, Protocol):
     """What its executor keeps of it; None before it is started."""
     dispatch: int
     """What tells this dispatch of the attempt from others; 0 if it needs no telling."""
+    settled: bool
+    """Whether it has an outcome: none counts after it."""
     suspect: bool
     """Whether it is noted whenever its function is on the loop."""
 
@@ -45,6 +47,14 @@ class Job(Attempt, Protocol):
     @property
     def worker(self) -> Any:
         """The worker that has room for it: here, or the `Poll` of one elsewhere."""
+
+    @property
+    def details(self) -> tuple[bytes, ...]:
+        """Those of the last heartbeat of an earlier attempt, as they are stored."""
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since it began, or was heard of."""
 
     @property
     def place(self) -> Place:
@@ -65,10 +75,10 @@ class Job(Attempt, Protocol):
     def fail(self, failure: Failure) -> None:
         """It has failed, and its function is not running."""
 
-    def hand_over(self) -> "asyncio.Future[Any]":
-        """It goes on elsewhere, as is recorded; done when that is durable.
+    def hand_over(self, durable: "asyncio.Future[Any]") -> None:
+        """It goes on elsewhere, as is recorded.
 
-        Cancelled if the attempt is no longer the current one.
+        `durable` is done when that is; cancelled if the attempt is not the current one.
         """
 
     def offer_again(self, *, lost: bool) -> None:
@@ -89,7 +99,7 @@ class Executor(Protocol):
     by what the executor says. Else it is over with its outcome."""
 
     def start(self, job: Job) -> None:
-        """Run an attempt: what it needs is there. It reports by the verbs of the job."""
+        """Run an attempt: what it needs is there. It says how it ends to the job."""
 
     def stop(self, job: Job) -> None:
         """Tell its function to stop, if it can be told; nothing is waited for."""

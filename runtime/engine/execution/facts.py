@@ -119,10 +119,19 @@ class AttemptFacts(Actor):
         self._on_loop(lambda: self.limits().extend(increment))
 
     def last_details(self) -> tuple[Any, ...]:
+        return tuple(map(self.run.engine.values.decode, self.details))
+
+    @property
+    def details(self) -> tuple[bytes, ...]:
+        """The same, as they are stored."""
         tries = self.run.state.tries
         found = tries.get(self.command.call) if tries else None
-        decode = self.run.engine.values.decode
-        return tuple(decode(d) for d in found.details) if found else ()
+        return found.details if found else ()
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since it began, or was heard of."""
+        return self.limits().silent_for
 
     def exceeded(self, kind: TimeoutKind, limit: float) -> None:
         """A limit is over: the attempt has failed, whatever its function does."""
