@@ -144,6 +144,7 @@ class Engine:
         time.
         """
         self.writes, self.after_commit = self.parts.writes, self.parts.after_commit
+        self.common = frozenset(steps.COMMON - self.writes.keys())
         self.suspects = Suspects(self)
         self.executors = Executors(self)
         self.executor = self.executors.of

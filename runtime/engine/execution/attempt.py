@@ -47,9 +47,11 @@ _STOPPED = (asyncio.CancelledError, TaskCancelled)
 class TaskActor(AttemptFacts):
     """One attempt. All methods but those of its facts: on the loop's thread."""
 
-    __slots__ = ("task",)
+    __slots__ = ("executor", "task")
 
     task: Task[..., Any] | None
+    executor: Executor
+    """Where it runs."""
 
     suspect = False
     on_end: "Callable[[TaskActor], None] | None" = None
@@ -71,6 +73,11 @@ class TaskActor(AttemptFacts):
         """The name of the task."""
         return self.command.name
 
+    def know(self, task: Task[..., Any] | None) -> None:
+        """`task` is what it calls, if it is registered here: that says where it runs."""
+        self.task = task
+        self.executor = self.run.engine.executor(self.command, task)
+
     # -- a slot ---------------------------------------------------------------------
 
     @property
@@ -80,11 +87,6 @@ class TaskActor(AttemptFacts):
     @property
     def workflow(self) -> str:
         return self.run.row.name
-
-    @property
-    def executor(self) -> Executor:
-        """Where it runs."""
-        return self.run.engine.executor(self.command, self.task)
 
     @property
     def needs(self) -> str:

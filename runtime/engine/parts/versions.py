@@ -192,7 +192,7 @@ class Versions(Part):
             builds = _builds(sets, row.build_id, new=queue != row.queue)
             serving = _ordered(serving, builds)
             lane = lane_of(queue, serving[0].build_id if serving else builds[0])
-        attempt.task = self._task(serving, command.name)
+        attempt.know(self._task(serving, command.name))
         return lane
 
     def _task(self, serving: Iterable[Worker], name: str) -> "Task[..., object] | None":
