@@ -210,7 +210,7 @@ class Model(RuleBasedStateMachine):
 
 @pytest.mark.feature("QT-07", "QT-10")
 def test_nobody_waits_in_vain_and_no_worker_is_over_its_numbers() -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Model,
         settings=settings(max_examples=200, stateful_step_count=40, deadline=None),
     )

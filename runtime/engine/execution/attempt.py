@@ -74,7 +74,7 @@ class TaskActor(AttemptFacts):
         return self.command.name
 
     def know(self, task: Task[..., Any] | None) -> None:
-        """`task` is what it calls, if it is registered here: that says where it runs."""
+        """It calls `task`, if that is registered here: which says where it runs."""
         self.task = task
         self.executor = self.run.engine.executor(self.command, task)
 
