@@ -47,11 +47,9 @@ _STOPPED = (asyncio.CancelledError, TaskCancelled)
 class TaskActor(AttemptFacts):
     """One attempt. All methods but those of its facts: on the loop's thread."""
 
-    __slots__ = ("executor", "task")
+    __slots__ = ("task",)
 
     task: Task[..., Any] | None
-    executor: Executor
-    """Where it runs."""
 
     suspect = False
     on_end: "Callable[[TaskActor], None] | None" = None
@@ -65,6 +63,7 @@ class TaskActor(AttemptFacts):
     """Where it stands in line."""
     kept: Any = None
     """What its executor keeps of it."""
+    _executor: Executor | None = None
     lapses = 0
     """How often who took it was not heard of again."""
 
@@ -76,7 +75,15 @@ class TaskActor(AttemptFacts):
     def know(self, task: Task[..., Any] | None) -> None:
         """It calls `task`, if that is registered here: which says where it runs."""
         self.task = task
-        self.executor = self.run.engine.executor(self.command, task)
+        self._executor = None
+
+    @property
+    def executor(self) -> Executor:
+        """Where it runs."""
+        found = self._executor
+        if found is None:
+            found = self._executor = self.run.engine.executor(self.command, self.task)
+        return found
 
     # -- a slot ---------------------------------------------------------------------
 

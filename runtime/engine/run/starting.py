@@ -21,7 +21,7 @@ def attempt_of(run: OwnRun, command: RunTask, number: int) -> TaskActor:
     attempt = _new(TaskActor)
     attempt.run = run
     attempt.command = command
-    attempt.know(run.engine.registry.tasks.get(command.name))
+    attempt.task = run.engine.registry.tasks.get(command.name)
     attempt.worker = None
     if number != 1:
         attempt.number = number
@@ -75,7 +75,6 @@ def start(run: OwnRun, command: RunTask) -> TaskCompleted | TaskFailed | None:
             return TaskCompleted(command.call, result)
     run.work.attempts[command.call] = attempt
     run.adopt(attempt)
-    attempt.know(task)
     watch(attempt, running)
     return None
 
