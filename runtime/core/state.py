@@ -8,6 +8,9 @@ it is: every reading of a clock arrives as an argument.
 A run is *held* while its program may not be shown events (a start delay, no worker,
 code that is missing or does not fit). Events are still folded; what the program
 would have been shown waits in `pending` and is shown by `Began`.
+
+What brings a program back is `saved`, what it was when it saved last (None for a kind
+that replays), and `script`, the rows of what it was shown since.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,6 +18,7 @@ from heapq import heappop, heappush
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from everact.runtime.core import failures
 from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
@@ -47,6 +51,7 @@ from everact.runtime.core.records import (
     RunRenamed,
     RunTask,
     RunTimedOut,
+    SaveState,
     SetDetails,
     SignalReceived,
     SignalRun,
@@ -64,6 +69,7 @@ from everact.runtime.core.records import (
     Transition,
     UpdateAccepted,
     UpsertAttributes,
+    UpsertMemo,
     decode,
     encode,
 )
@@ -132,6 +138,7 @@ class RunState:
         "abandoned",
         "attributes",
         "began",
+        "begun",
         "calls",
         "cancel_reason",
         "children",
@@ -140,9 +147,11 @@ class RunState:
         "generation",
         "held",
         "inbox_seq",
+        "memo",
         "pending",
         "renamed",
         "running",
+        "saved",
         "script",
         "seq",
         "start",
@@ -162,6 +171,8 @@ class RunState:
         self.inbox_seq = start.inbox_seq
         self.time = 0.0
         self.began = False
+        self.begun = False
+        """Whether anything was ever shown to the program, as recorded."""
         self.held: str | None = ""
         self.cancel_reason: str | None = None
         self.closing: ClosingCommand | None = None
@@ -171,11 +182,13 @@ class RunState:
         self.tries: dict[int, Tries] | None = None
         self.timers: list[tuple[float, int]] | None = None
         self.pending: list[Event] = []
+        self.saved: bytes | None = None
         self.script: list[bytes] = []
         self.unsettled: set[int] | None = None
         self.abandoned: dict[int, tuple[int, str]] | None = None
         self.renamed: str | None = None
         self.attributes: dict[str, Attribute] | None = None
+        self.memo: dict[str, bytes] | None = None
         self.details = ""
         self.updates: dict[str, UpdateAccepted | CompleteUpdate] | None = None
 
@@ -184,6 +197,7 @@ class RunState:
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         RunState.__init__(self, saved["start"])
+        self.begun = bool(saved["script"])  # as an earlier version has it
         for name, value in saved.items():
             setattr(self, name, value)
 
@@ -242,11 +256,14 @@ class RunState:
         self.seq += 1
         self.time = now
         if shown:
+            self.begun = True
             if shown[0] is self.start:  # the state has it already
                 shown = (_began(transition), *shown[1:])
             if shown is not transition.events and shown != transition.events:
                 body = encode(Transition(now, shown, transition.commands))
             self.script.append(body)
+        if self.saved is not None and saves(transition.commands):
+            self.script = []
 
     def fold(self, body: bytes, transition: Transition) -> None:
         """Fold a recorded row: the same path as live, without a program."""
@@ -266,7 +283,7 @@ class RunState:
         """Keep for later what the program was to be shown; it is held for `reason`."""
         self.pending = list(shown) + self.pending
         self.held = reason
-        if not self.script:
+        if not self.begun:
             self.began = False
 
     def take_kept(self) -> Shown:
@@ -334,6 +351,11 @@ class RunState:
             return self.attributes
         extras = self.start.options.extras
         return {} if extras is None else extras.attributes
+
+    @property
+    def current_memo(self) -> dict[str, bytes]:
+        """The memo of the run: that of its start, or as changed since."""
+        return self.start.options.memo if self.memo is None else self.memo
 
     def moments(self) -> list[tuple[float, int]]:
         """All moments at which something is due, with their timer numbers."""
@@ -448,6 +470,8 @@ class RunState:
             return None
         self.held = None
         self.began = True
+        if event.kind:
+            _is_of(self, event.kind)
         shown, self.pending = tuple(self.pending), []
         return Answer(shown)
 
@@ -712,7 +736,22 @@ def begins_in_time(state: RunState) -> bool:
 def may_restart(state: RunState) -> bool:
     """Whether it may begin anew: it is held, has begun, and is not to stop."""
     held = bool(state.held) and not state.status
-    return held and bool(state.script) and state.cancel_reason is None
+    return held and state.begun and state.cancel_reason is None
+
+
+def _is_of(state: RunState, kind: str) -> None:
+    """The start did not say of what kind the program is, and now that is known."""
+    before, state.start = state.start, replace(state.start, kind=kind)
+    state.pending = [state.start if e is before else e for e in state.pending]
+
+
+def _save(state: RunState, command: SaveState) -> None:
+    state.saved = command.state
+
+
+def _remember(state: RunState, command: UpsertMemo) -> None:
+    found = {**state.current_memo, **command.memo}
+    state.memo = {k: v for k, v in found.items() if v is not None}
 
 
 def _restart(state: RunState, _: RestartRequested, __: float) -> Answer | None:
@@ -730,6 +769,11 @@ def _began(transition: Transition) -> Began:
         if type(event) is Began:
             return event
     return Began()
+
+
+def saves(commands: tuple[Command, ...]) -> bool:
+    """Whether the program was saved with these commands: last, or before the end."""
+    return any(type(command) is SaveState for command in commands[-2:])
 
 
 def _signals(script: list[bytes]) -> tuple[SignalReceived, ...]:
@@ -794,6 +838,8 @@ _ISSUE: dict[type, Callable[[RunState, Any], None]] = {
     AwaitEvent: RunState._open_wait,
     CancelCall: RunState._drop_call,
     UpsertAttributes: RunState._upsert,
+    UpsertMemo: _remember,
+    SaveState: _save,
     SetDetails: RunState._describe,
     CancelTask: RunState._stop_task,
     RenameRun: RunState._rename,

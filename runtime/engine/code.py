@@ -5,10 +5,10 @@ from everact.runtime.core.state import RunState
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.engine.host import Host, Run
 from everact.runtime.engine.parts.versions import Versions
-from everact.runtime.engine.reasons import WAITING
+from everact.runtime.engine.reasons import WAITING, unknown
 from everact.runtime.engine.suspects import Suspects
-from everact.runtime.programs.attended import make_program
-from everact.runtime.programs.coroutine import CoroutineProgram
+from everact.runtime.programs.base import Program
+from everact.runtime.programs.kinds import make_program
 from everact.runtime.store.base import RunRow
 
 
@@ -53,7 +53,7 @@ class Code:
 
     def program(
         self, start: Started, generation: int, code: Registry | None = None
-    ) -> CoroutineProgram | None:
+    ) -> Program | None:
         """A new program for a run; None if its code is not known here."""
         host = self._host
         registry = code or host.registry
@@ -64,9 +64,13 @@ class Code:
         registry, queue = self._host.registry, start.options.queue
         if not self._host.workers.serve(queue):
             return f"{WAITING}no worker serves queue {queue!r}"
-        if start.name in registry.workflows or start.name in registry.tasks:
+        if registry.knows(start.name, start.kind):
             return None
-        return f"{WAITING}no workflow named {start.name!r} is registered"
+        return unknown(start)
+
+    def kind_of(self, name: str) -> str:
+        """Of what kind the runs of `name` are; empty if it is not known here."""
+        return self.named(name).kind_of(name)
 
     def knows(self, name: str) -> bool:
         """Whether `name` stands for a task or a workflow here."""

@@ -14,8 +14,6 @@ from everact.actors import Actor
 from everact.runtime.core import chain
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.records import (
-    RULES,
-    Began,
     ChildClosed,
     Event,
     Held,
@@ -203,7 +201,7 @@ class RunActor(Actor):
         events: tuple[Event, ...] = (started,)
         shown: Shown = ()
         if hold != "":
-            second = Began(RULES) if hold is None else Held(hold)
+            second = self.code.began() if hold is None else Held(hold)
             events = (started, second)
             answer = state.apply(second, now)
             assert answer is not None
@@ -227,7 +225,7 @@ class RunActor(Actor):
                 telling.goes_on(self, held)
             if self.engine.updates.admitted:
                 self.engine.updates.before_begin(self)
-            self.take(Began(RULES), None)
+            self.take(self.code.began(), None)
         elif begins_anew(self.engine, self, obstacle):
             return
         elif held != obstacle:
@@ -256,7 +254,7 @@ class RunActor(Actor):
             await reply
             return
         obstacle = self.engine.obstacle(self)
-        second: Event = Began() if obstacle is None else Held(obstacle)
+        second: Event = self.code.began() if obstacle is None else Held(obstacle)
         now = max(self.engine.clock.now(), state.time)
         state.apply(signal, now)
         answer = state.apply(second, now)
@@ -278,6 +276,7 @@ class RunActor(Actor):
         self.work.stop()
         self.code.drop()
         self.state = chain.next_generation(self.state)
+        self.row.kind = self.state.start.kind or self.row.kind
         self.journal.renew()
 
     # -- what comes by itself --------------------------------------------------------
