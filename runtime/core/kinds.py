@@ -20,8 +20,9 @@ STATES: dict[str, type[RunState]] = {}
 
 def state_of(start: Started, generation: int = 0) -> RunState:
     """The state of a run, or of a generation of it, before its first event."""
-    kind = STATES.get(start.kind, RunState) if STATES else RunState
-    return kind(start, generation)
+    if start.kind in STATES:
+        return STATES[start.kind](start, generation)
+    return RunState(start, generation)
 
 
 def kind_of(kind: str, name: str, before: Started) -> str:

@@ -262,8 +262,8 @@ class RunState:
             if shown is not transition.events and shown != transition.events:
                 body = encode(Transition(now, shown, transition.commands))
             self.script.append(body)
-        if self.saved is not None and saves(transition.commands):
-            self.script = []
+            if self.saved is not None and saves(transition.commands):
+                self.script = []
 
     def fold(self, body: bytes, transition: Transition) -> None:
         """Fold a recorded row: the same path as live, without a program."""

@@ -64,9 +64,9 @@ class Registry:
     def knows(self, name: str, kind: str = "") -> bool:
         """Whether `name` stands for a task or a workflow, of `kind` if given."""
         found = self.workflows.get(name)
-        if kind and kind != TASK:
-            return found is not None and found.kind == kind
-        return name in self.tasks or (found is not None and not kind)
+        if found is not None and (not kind or found.kind == kind):
+            return True
+        return name in self.tasks and kind in ("", TASK)
 
     def kind_of(self, name: str) -> str:
         """Of what kind the runs are that `name` stands for; empty if it is unknown."""

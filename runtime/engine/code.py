@@ -8,7 +8,7 @@ from everact.runtime.engine.parts.versions import Versions
 from everact.runtime.engine.reasons import WAITING, unknown
 from everact.runtime.engine.suspects import Suspects
 from everact.runtime.programs.base import Program
-from everact.runtime.programs.kinds import make_program
+from everact.runtime.programs.kinds import KINDS, definition_for
 from everact.runtime.store.base import RunRow
 
 
@@ -56,20 +56,29 @@ class Code:
     ) -> Program | None:
         """A new program for a run; None if its code is not known here."""
         host = self._host
-        registry = code or host.registry
-        return make_program(registry, start, generation, host.values, host.around)
+        definition = definition_for(code or host.registry, start.name, start.kind)
+        if definition is None:
+            return None
+        make = KINDS[definition.kind]
+        return make(definition, start, generation, host.values, host.around)
 
     def unfit(self, start: Started) -> str | None:
         """Why no code is here for a start, whatever its version; None if it is."""
         registry, queue = self._host.registry, start.options.queue
         if not self._host.workers.serve(queue):
             return f"{WAITING}no worker serves queue {queue!r}"
+        known = registry.workflows.get(start.name)
+        if known is not None and known.kind == start.kind:
+            return None
         if registry.knows(start.name, start.kind):
             return None
         return unknown(start)
 
     def kind_of(self, name: str) -> str:
         """Of what kind the runs of `name` are; empty if it is not known here."""
+        known = self._host.registry.workflows.get(name)
+        if known is not None:
+            return known.kind
         return self.named(name).kind_of(name)
 
     def knows(self, name: str) -> bool:

@@ -41,12 +41,13 @@ def definition_for(
 
     A task can stand in a workflow's place: a run of its own that makes one call.
     """
+    definition = registry.workflows.get(name)
+    if definition is not None and (not kind or definition.kind == kind):
+        return definition
     if not registry.knows(name, kind):
         return None
-    definition = registry.workflows.get(name)
-    if definition is None or kind == TASK:
-        definition = WorkflowDefinition(name, registry.tasks[name])
-        definition.kind, definition.registry = TASK, registry
+    definition = WorkflowDefinition(name, registry.tasks[name])
+    definition.kind, definition.registry = TASK, registry
     return definition
 
 
@@ -59,20 +60,6 @@ def program_of(
 ) -> Program:
     """The program that runs what `definition` defines."""
     return KINDS[definition.kind](definition, start, generation, values, around)
-
-
-def make_program(
-    registry: Registry,
-    start: Started,
-    generation: int,
-    values: DataConverter,
-    around: Around = NOTHING_AROUND,
-) -> Program | None:
-    """The program for `start`; None if its code is not known."""
-    definition = definition_for(registry, start.name, start.kind)
-    if definition is None:
-        return None
-    return program_of(definition, start, generation, values, around)
 
 
 def bring_back(program: Program, state: RunState, script: Replay | None = None) -> None:

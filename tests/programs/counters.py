@@ -9,9 +9,8 @@ line that `known` adds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from everact.runtime.core import failures, records
 from everact.runtime.core.records import (
@@ -176,11 +175,6 @@ class CounterProgram:
         pass
 
 
-@contextmanager
-def known() -> Iterator[None]:
-    """Counters are among the kinds of programs."""
-    kinds.KINDS[COUNTER] = CounterProgram  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del kinds.KINDS[COUNTER]
+def known() -> Any:
+    """Counters are among the kinds of programs, while this is entered."""
+    return patch.dict(kinds.KINDS, {COUNTER: CounterProgram})
