@@ -52,8 +52,8 @@ MUTANTS = (
         "runtime/engine/run/recording.py",
         "        engine.commits.add(write)\n        for command in commands:\n",
         "        engine.commits.add(write)\n"
-        "        if asked is not None:\n"
-        "            asked.settle(run)\n"
+        "        if envelope is not None:\n"
+        "            envelope.settle(run)\n"
         "        for command in commands:\n",
         "tests/simulation/test_simulation.py tests/features/test_durability.py",
     ),

@@ -46,8 +46,8 @@ from everact.runtime.core.statuses import RunStatus
 from everact.runtime.definitions.context import current_attempt
 from everact.runtime.definitions.registry import default_registry
 from everact.runtime.engine import garbage
-from everact.runtime.engine.attempt import TaskStarter
 from everact.runtime.engine.commits import GroupCommit
+from everact.runtime.engine.execution.loop import TaskStarter
 from everact.runtime.engine.identifiers import make_ids
 from everact.runtime.engine.seal import Seal
 from everact.runtime.programs import ordered

@@ -281,7 +281,7 @@ def _aside(one: One) -> Iterator[Finding]:
 
 def check_tokens(database: str) -> Iterator[Finding]:
     """The file of tokens beside a database."""
-    tokens = TokenFile.beside(database)
+    tokens = TokenFile.for_database(database)
     try:
         found = tokens.list()
     except (EveractError, OSError) as error:

@@ -179,7 +179,7 @@ def _tokens(database: str) -> TokenFile:
     folder = Path(database).absolute().parent
     if not folder.is_dir():
         raise Mistake(f"the folder {folder} of the database is not there")
-    return TokenFile.beside(database)
+    return TokenFile.for_database(database)
 
 
 def _data(item: Token) -> dict[str, Any]:

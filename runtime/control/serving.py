@@ -109,7 +109,7 @@ class Control:
 
     def _beside(self) -> TokenFile | None:
         database = self._runtime.database_file
-        return None if database is None else TokenFile.beside(database)
+        return None if database is None else TokenFile.for_database(database)
 
 
 async def serve(

@@ -5,6 +5,7 @@ more: a payload is an encoded user value, a document is JSON already, and bytes 
 are neither (pickled exceptions) are for this installation alone and are not shown.
 """
 
+from collections.abc import Iterator
 from typing import (
     Annotated,
     Any,
@@ -50,3 +51,15 @@ def _holds(kind: Any, seen: set[Any]) -> bool:
     if stands_for(kind) == PAYLOAD:
         return True
     return any(_holds(inner, seen) for inner in get_args(kind))
+
+
+def byte_strings(value: Any) -> Iterator[bytes]:
+    """All byte strings in plain data, at any depth."""
+    if isinstance(value, bytes):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from byte_strings(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from byte_strings(inner)

@@ -14,6 +14,7 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
+from everact.runtime.core import repeats
 from everact.runtime.core.bounds import Finite, Moment, Seconds, within
 from everact.runtime.core.failures import Failure, TimeoutKind
 from everact.runtime.core.opaque import Document, Payload
@@ -21,6 +22,9 @@ from everact.runtime.core.retry import ONCE, RetryPolicy
 
 FORMAT = b"\x01"
 """First byte of every encoded row and checkpoint: the version of the framing."""
+
+SHORTENED = b"\x02"
+"""First byte of a row that holds a large value more than once, and says so."""
 
 Args: TypeAlias = tuple[Payload, ...]
 Kwargs: TypeAlias = dict[str, Payload]
@@ -469,10 +473,9 @@ class UpsertMemo(Record, tag=45, frozen=True):
 
 
 class SaveState(Record, tag=44, frozen=True):
-    """All that the program is from now on: what was recorded before is not replayed.
+    """All that the program is from now on, of a kind that saves.
 
-    It is of a kind of program that saves. It comes after the other commands, but for
-    one that closes.
+    It is then brought back by this, and by what it was shown after it.
     """
 
     state: Payload
@@ -589,7 +592,16 @@ _message_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Mes
 
 def encode(transition: Transition) -> bytes:
     """Return `transition` as the body of a journal row."""
-    return FORMAT + _encoder.encode(transition)
+    body = FORMAT + _encoder.encode(transition)
+    return body if len(body) < repeats.LARGE else _shortened(body, transition)
+
+
+def _shortened(body: bytes, transition: Transition) -> bytes:
+    records = len(transition.events) + len(transition.commands)
+    if len(body) < records * repeats.LARGE:
+        return body  # many small ones, which it would take long to look through
+    short = repeats.shorten(body, transition)
+    return body if short is None else SHORTENED + short
 
 
 def check(command: Command) -> None:
@@ -599,6 +611,8 @@ def check(command: Command) -> None:
 
 def decode(body: bytes) -> Transition:
     """Return the transition of a row; msgspec.ValidationError if it is none."""
+    if body[:1] == SHORTENED:
+        body = repeats.restore(memoryview(body)[1:])
     if body[:1] != FORMAT:
         raise msgspec.ValidationError(f"row of unknown format {body[:1]!r}")
     return _decoder.decode(memoryview(body)[1:])

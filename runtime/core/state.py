@@ -9,8 +9,8 @@ A run is *held* while its program may not be shown events (a start delay, no wor
 code that is missing or does not fit). Events are still folded; what the program
 would have been shown waits in `pending` and is shown by `Began`.
 
-What brings a program back is `saved`, what it was when it saved last (None for a kind
-that replays), and `script`, the rows of what it was shown since.
+What brings a program back is its `script`: the rows of what it was shown. If it `saved`
+itself, the script begins with the row by which it did so last.
 """
 
 from collections.abc import Callable, Iterable
@@ -138,7 +138,6 @@ class RunState:
         "abandoned",
         "attributes",
         "began",
-        "begun",
         "calls",
         "cancel_reason",
         "children",
@@ -171,8 +170,6 @@ class RunState:
         self.inbox_seq = start.inbox_seq
         self.time = 0.0
         self.began = False
-        self.begun = False
-        """Whether anything was ever shown to the program, as recorded."""
         self.held: str | None = ""
         self.cancel_reason: str | None = None
         self.closing: ClosingCommand | None = None
@@ -182,7 +179,7 @@ class RunState:
         self.tries: dict[int, Tries] | None = None
         self.timers: list[tuple[float, int]] | None = None
         self.pending: list[Event] = []
-        self.saved: bytes | None = None
+        self.saved = False
         self.script: list[bytes] = []
         self.unsettled: set[int] | None = None
         self.abandoned: dict[int, tuple[int, str]] | None = None
@@ -197,7 +194,6 @@ class RunState:
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         RunState.__init__(self, saved["start"])
-        self.begun = bool(saved["script"])  # as an earlier version has it
         for name, value in saved.items():
             setattr(self, name, value)
 
@@ -256,14 +252,11 @@ class RunState:
         self.seq += 1
         self.time = now
         if shown:
-            self.begun = True
             if shown[0] is self.start:  # the state has it already
                 shown = (_began(transition), *shown[1:])
             if shown is not transition.events and shown != transition.events:
                 body = encode(Transition(now, shown, transition.commands))
             self.script.append(body)
-            if self.saved is not None and saves(transition.commands):
-                self.script = []
 
     def fold(self, body: bytes, transition: Transition) -> None:
         """Fold a recorded row: the same path as live, without a program."""
@@ -313,6 +306,11 @@ class RunState:
         return self._next_moment()
 
     @property
+    def begun(self) -> bool:
+        """Whether anything was ever shown to the program, as recorded."""
+        return bool(self.script)
+
+    @property
     def put_off(self) -> bool:
         """Whether it has not begun, and only waits for the moment to do so."""
         waits = self.held == "" and not self.began and not self.status
@@ -359,8 +357,10 @@ class RunState:
 
     def moments(self) -> list[tuple[float, int]]:
         """All moments at which something is due, with their timer numbers."""
+        if not self.timers:
+            return []
         self._next_moment()
-        live = [(due, n) for due, n in self.timers or () if self._moment(n) == due]
+        live = [(due, n) for due, n in self.timers if self._moment(n) == due]
         return sorted(live)
 
     def _running_now(self) -> bool:
@@ -745,8 +745,9 @@ def _is_of(state: RunState, kind: str) -> None:
     state.pending = [state.start if e is before else e for e in state.pending]
 
 
-def _save(state: RunState, command: SaveState) -> None:
-    state.saved = command.state
+def _save(state: RunState, _: SaveState) -> None:
+    """What came before is not shown again: the row of this command is put in next."""
+    state.saved, state.script = True, []
 
 
 def _remember(state: RunState, command: UpsertMemo) -> None:
@@ -769,11 +770,6 @@ def _began(transition: Transition) -> Began:
         if type(event) is Began:
             return event
     return Began()
-
-
-def saves(commands: tuple[Command, ...]) -> bool:
-    """Whether the program was saved with these commands: last, or before the end."""
-    return any(type(command) is SaveState for command in commands[-2:])
 
 
 def _signals(script: list[bytes]) -> tuple[SignalReceived, ...]:

@@ -86,7 +86,7 @@ class WorkerInterceptor:
         return await proceed(call)
 
 
-class Around(NamedTuple):
+class InterceptorChains(NamedTuple):
     """The methods that some interceptors override, outermost first."""
 
     workflows: tuple[Method, ...] = ()
@@ -102,10 +102,10 @@ class Around(NamedTuple):
         return any(self[:-1])
 
 
-NOTHING_AROUND = Around()
+NO_INTERCEPTORS = InterceptorChains()
 
 
-def around(interceptors: Iterable[object]) -> Around:
+def chains_of(interceptors: Iterable[object]) -> InterceptorChains:
     """What the worker's interceptors among `interceptors` stand around."""
     found = [i for i in interceptors if isinstance(i, WorkerInterceptor)]
 
@@ -115,7 +115,7 @@ def around(interceptors: Iterable[object]) -> Around:
             getattr(one, name) for one in found if getattr(type(one), name) is not plain
         )
 
-    return Around(
+    made = InterceptorChains(
         overriding("execute_workflow"),
         overriding("handle_signal"),
         overriding("handle_query"),
@@ -123,9 +123,10 @@ def around(interceptors: Iterable[object]) -> Around:
         overriding("start_call"),
         overriding("execute_task"),
     )
+    return NO_INTERCEPTORS if made == NO_INTERCEPTORS else made
 
 
-def through(methods: tuple[Method, ...], innermost: Proceed) -> Proceed:
+def chained(methods: tuple[Method, ...], innermost: Proceed) -> Proceed:
     """`innermost` with `methods` around it, the first outermost."""
 
     def step(method: Method, inner: Proceed) -> Proceed:

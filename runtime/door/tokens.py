@@ -104,7 +104,7 @@ class TokenFile:
         self._seen: tuple[_Stamp | None, dict[str, _Line]] = (None, {})
 
     @classmethod
-    def beside(cls, database: str | os.PathLike[str]) -> "TokenFile":
+    def for_database(cls, database: str | os.PathLike[str]) -> "TokenFile":
         """The file that goes with a database: its name with ``.tokens`` added."""
         return cls(os.fspath(database) + ".tokens")
 

@@ -1,20 +1,22 @@
 """What is asked of runs from outside: messages, queries, results."""
 
+import asyncio
 from typing import Any
 
 from everact.runtime.core.blame import CODE
-from everact.runtime.core.records import TerminateRequested
+from everact.runtime.core.records import TerminateRequested, UpdateAccepted
 from everact.runtime.core.statuses import RPCStatus, RunStatus
-from everact.runtime.engine.aside import Aside
 from everact.runtime.engine.failing import Failing
-from everact.runtime.engine.host import Host
+from everact.runtime.engine.held import HeldRuns
+from everact.runtime.engine.host import Run
 from everact.runtime.engine.lending import slot_lent
 from everact.runtime.engine.loading import closing_of, load_state
-from everact.runtime.engine.messages import Asked, Question
+from everact.runtime.engine.messages import Envelope, Question
 from everact.runtime.engine.reasons import WAITING
+from everact.runtime.engine.run.host import RunHost
 from everact.runtime.engine.stage import on_stage
 from everact.runtime.engine.suspects import Suspects
-from everact.runtime.engine.waiting import Closed
+from everact.runtime.engine.waiting import Closed, fail
 from everact.runtime.engine.watchdog import OVERRUNS, Overran
 from everact.runtime.errors import QueryFailed, RPCError, RunPutAside
 from everact.runtime.programs.kinds import bring_back
@@ -25,11 +27,11 @@ class Asking:
     """Requests to the runs of one engine; all methods on its loop."""
 
     def __init__(
-        self, host: Host, suspects: Suspects, aside: Aside, failing: Failing
+        self, host: RunHost, suspects: Suspects, held: HeldRuns, failing: Failing
     ) -> None:
         self._host = host
         self._suspects = suspects
-        self._aside = aside
+        self._held = held
         self._failing = failing
 
     async def deliver(
@@ -48,14 +50,43 @@ class Asking:
         """
         self._host.check_open()
         run = await self._host.loaded(key)
-        reply = self._host.loop.create_future()
         if run is not None:
-            run.post(Asked(event, reply, request, follow))
-        elif key in self._aside.reasons and type(event) is TerminateRequested:
+            return await self.hand(run, event, request, follow=follow)
+        reply = self._host.loop.create_future()
+        if key in self._held.reasons and type(event) is TerminateRequested:
             self._failing.close_unreadable(key, event, reply)
         else:
             raise RPCError(f"run {key} is not open", RPCStatus.NOT_FOUND)
         return await reply
+
+    def hand(
+        self,
+        run: Run,
+        event: Any,
+        request: Remembered | None = None,
+        *,
+        follow: bool = False,
+    ) -> "asyncio.Future[Any]":
+        """Give an event to a run in memory; the future is done when it is durable.
+
+        It is taken at once if nothing is before it, and in its turn otherwise. The
+        future's error is as `deliver` has it.
+        """
+        host = self._host
+        reply = host.loop.create_future()
+        envelope = Envelope(event, reply, request, follow)
+        if run.has_mail:
+            run.post(envelope)
+            return reply
+        try:
+            if type(event) is UpdateAccepted:
+                host.updates.receive(run, envelope)
+            else:
+                run.take(event, envelope)
+        except Exception as bug:  # of ours: as after one in the run's turn
+            host.discard(run, bug)
+            fail(reply, bug)
+        return reply
 
     async def ask(
         self,
@@ -124,7 +155,7 @@ class Asking:
                 return Closed(key, RunStatus(row.status), command, row.next_run_id)
             if stored.unreadable is not None:
                 raise stored.unreadable
-        reason = self._aside.reason(key)
+        reason = self._held.reason(key)
         if reason is not None:
             raise RunPutAside(row.workflow_id, row.run_id, reason)
         return await slot_lent(host, host.waiting.result(key), key)

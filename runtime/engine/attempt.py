@@ -7,45 +7,36 @@ returns goes nowhere, and it keeps its slot until its function ends.
 """
 
 import asyncio
-import sys
 from collections.abc import Callable, Coroutine
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 import msgspec
 
-from everact.actors import Actor, TimerHandle
 from everact.runtime.core import failures
 from everact.runtime.core.blame import Place
 from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
 from everact.runtime.core.records import (
     DEFAULT_TASK,
-    HeartbeatRecorded,
-    RunRenamed,
-    RunTask,
     TaskCompleted,
     TaskFailed,
     TaskHandedOver,
 )
 from everact.runtime.core.statuses import RETRIED, Status
-from everact.runtime.definitions.context import (
-    EndpointAccess,
-    TaskContext,
-    current_attempt,
-)
+from everact.runtime.definitions.context import TaskContext, current_attempt
 from everact.runtime.definitions.control import CompleteElsewhere
-from everact.runtime.definitions.interceptors import Invocation, through
+from everact.runtime.definitions.interceptors import Invocation, chained
 from everact.runtime.definitions.tasks import Task
-from everact.runtime.engine import outside, telling
-from everact.runtime.engine.host import Run
+from everact.runtime.engine import logs
+from everact.runtime.engine.execution.facts import AttemptFacts
+from everact.runtime.engine.execution.loop import performed
 from everact.runtime.engine.stage import on_stage, watched
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import TaskCancelled, ValueNotStorable
 from everact.runtime.isolation import (
     Exited,
     class_name,
-    contained,
     is_a,
     is_interrupt,
     read,
@@ -55,56 +46,26 @@ from everact.runtime.programs.workflow_loop import decode_arguments
 from everact.runtime.values.outcomes import detail_of, failure_of, task_timed_out
 from everact.runtime.values.status_of import results_are_mapped, status_of_result
 
-_Task = asyncio.Task
-_EAGER = sys.version_info >= (3, 12)
-_current_task: Callable[[asyncio.AbstractEventLoop], object] = (
-    asyncio.current_task if _EAGER else asyncio.tasks._current_tasks.get  # type: ignore[attr-defined]
-)
-"""On 3.11 `current_task` is Python code around this look-up."""
-
 _STOPPED = (asyncio.CancelledError, TaskCancelled)
 """What a function raises that stopped because it was asked to."""
 
-HEARTBEAT_INTERVAL = 1.0
-"""Seconds at least between two recordings of heartbeat details of an attempt."""
 
+class TaskActor(AttemptFacts):
+    """One attempt. All methods but those of its facts: on the loop's thread."""
 
-class Identity(NamedTuple):
-    """Who an attempt belongs to."""
+    __slots__ = ("task",)
 
-    task_id: str
-    task_name: str
-    workflow_id: str
-    run_id: str
-    parent_run_id: str | None
-
-
-class TaskActor(Actor):
-    """One attempt. All methods but those of the `Attempt` protocol: loop thread."""
-
-    __slots__ = ("command", "run", "task", "worker")
-
-    run: Run
-    command: RunTask
     task: Task[..., Any] | None
-    worker: Worker | None
-    """In whose slot it runs."""
 
-    # Most attempts need nothing else, so the rest is in an instance only where it is
-    # different from here.
-    number = 1
     suspect = False
     on_end: "Callable[[TaskActor], None] | None" = None
     """Who is told of its end: an attempt on trial, see `suspects`."""
     slot: int | None = None
-    cancelled = False
-    settled = False
     enlisted = False
     over = False
     awaits: list[int] | None = None
     """The keys of the runs that it awaits, and has lent its slot for; see `lending`."""
     _task: "asyncio.Task[Any] | None" = None
-    _limits: "Limits | None" = None
 
     @property
     def about(self) -> str:
@@ -161,13 +122,13 @@ class TaskActor(Actor):
             self._ended()
             return
         if engine.debugs:
-            telling.attempt_began(self)
+            logs.attempt_began(self)
         options = command.options
         if options is not None and (options.timeout or options.manual_heartbeat):
             # Else this process is the sign of life: the attempt dies only with it.
             silence = options.heartbeat_timeout if options.manual_heartbeat else None
             self.limits().start(options.timeout, silence)
-        if engine.around.tasks:
+        if engine.interceptors.tasks:
             self._run_intercepted(task, args, kwargs)
             return
         args, kwargs = self._injected(task, args, kwargs)
@@ -220,7 +181,7 @@ class TaskActor(Actor):
         """Run the function with interceptors around it."""
         engine, command = self.run.engine, self.command
         call = Invocation("task", command.name, args, kwargs, self.headers)
-        proceed = through(engine.around.tasks, partial(self._perform, task))
+        proceed = chained(engine.interceptors.tasks, partial(self._perform, task))
         running = self._started(proceed, (call,), {})
         if task.is_async:
             self.watch_task(running)
@@ -411,264 +372,12 @@ class TaskActor(Actor):
         if self.enlisted:
             self.finish()
 
-    # -- what the function may ask, from any thread ----------------------------------
-
-    @property
-    def identity(self) -> Identity:
-        run, command = self.run, self.command
-        start = run.state.start
-        return Identity(
-            f"{start.run_id}/{run.state.generation}/{command.call}",
-            command.name,
-            start.workflow_id,
-            start.run_id,
-            start.parent.run_id if start.parent else None,
-        )
-
-    @property
-    def token(self) -> bytes:
-        return outside.token_of(self)
-
-    @property
-    def worker_name(self) -> str:
-        """The worker in whose slot the attempt runs."""
-        return self.worker.name if self.worker else ""
-
-    @property
-    def triggered_by_event(self) -> bool:
-        extras = self.run.state.start.options.extras
-        return extras is not None and extras.event_id != ""
-
-    @property
-    def endpoint(self) -> EndpointAccess | None:
-        offered = self.run.engine.endpoint
-        return None if offered is None else offered(self.run.row.workspace)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What the workflow's interceptors sent along."""
-        return dict(self.command.headers or {})
-
-    def run_input(self, what: str) -> dict[str, Any]:
-        options = self.run.state.start.options
-        stored = options.parameters if what == "parameters" else options.context
-        found: dict[str, Any] = msgspec.json.decode(stored or b"{}")
-        return found
-
-    @property
-    def metadata(self) -> dict[str, Any] | None:
-        extras = self.run.state.start.options.extras
-        if extras is None or not extras.metadata:
-            return None
-        found: dict[str, Any] = msgspec.json.decode(extras.metadata)
-        return found
-
-    @property
-    def priority(self) -> int | None:
-        return self.run.row.priority or None
-
-    def rename_run(self, name: str) -> None:
-        def rename() -> None:
-            if not self.settled:
-                self.run.post(RunRenamed(name))
-
-        self._on_loop(rename)
-
-    def heartbeat(self, details: tuple[Any, ...]) -> None:
-        encode = self.run.engine.values.encode
-        stored = tuple(
-            encode(d, f"detail {n} of a heartbeat") for n, d in enumerate(details, 1)
-        )
-        self._on_loop(lambda: self.limits().beat(stored))
-
-    def extend(self, increment: float) -> None:
-        self._on_loop(lambda: self.limits().extend(increment))
-
-    def last_details(self) -> tuple[Any, ...]:
-        tries = self.run.state.tries
-        found = tries.get(self.command.call) if tries else None
-        decode = self.run.engine.values.decode
-        return tuple(decode(d) for d in found.details) if found else ()
-
-    def limits(self) -> "Limits":
-        """The limits of this attempt, made on first need."""
-        if self._limits is None:
-            self._limits = Limits(self)
-        return self._limits
-
-    def _on_loop(self, function: Callable[[], None]) -> None:
-        loop = self.run.engine.loop
-        if asyncio._get_running_loop() is loop:
-            function()
-        else:
-            try:
-                loop.call_soon_threadsafe(function)
-            except RuntimeError:  # the engine is gone; the attempt will be lost
-                return
-
 
 class Outcome(msgspec.Struct, eq=False):
     """What an attempt reports; it counts only while the attempt is the current one."""
 
     attempt: TaskActor
     event: TaskCompleted | TaskFailed | TaskHandedOver
-
-
-class Limits:
-    """The timers of one attempt that has limits or sends heartbeats."""
-
-    def __init__(self, attempt: TaskActor) -> None:
-        self._attempt = attempt
-        self._clock = attempt.run.engine.clock
-        self._handles: dict[TimeoutKind, TimerHandle] = {}
-        self._timeout = 0.0
-        self._deadline = 0.0
-        self._silence = 0.0
-        self._last_beat = 0.0
-        self._recorded_at = float("-inf")
-        self._details: tuple[bytes, ...] | None = None
-        self._recorder: TimerHandle | None = None
-
-    def start_queue(self, limit: float) -> None:
-        self._arm(TimeoutKind.QUEUE, limit, self._attempt.exceeded, limit)
-
-    def stop_queue(self) -> None:
-        handle = self._handles.pop(TimeoutKind.QUEUE, None)
-        if handle is not None:
-            handle.cancel()
-
-    def start(self, timeout: float | None, silence: float | None) -> None:
-        now = self._clock.monotonic()
-        if timeout is not None:
-            self._timeout, self._deadline = timeout, now + timeout
-            self._arm(TimeoutKind.ATTEMPT, timeout, self._attempt.exceeded, timeout)
-        if silence is not None:
-            self._silence, self._last_beat = silence, now
-            self._arm(TimeoutKind.HEARTBEAT, silence, self._silent, silence)
-
-    @property
-    def left(self) -> float | None:
-        """Seconds until the attempt has taken too long; None without a limit."""
-        if TimeoutKind.ATTEMPT not in self._handles:
-            return None
-        return max(0.0, self._deadline - self._clock.monotonic())
-
-    def extend(self, increment: float) -> None:
-        """Move the deadline of the attempt, if it has one."""
-        handle = self._handles.get(TimeoutKind.ATTEMPT)
-        if handle is None or self._attempt.settled:
-            return
-        handle.cancel()
-        self._deadline += increment
-        self._timeout += increment
-        left = max(0.0, self._deadline - self._clock.monotonic())
-        self._arm(TimeoutKind.ATTEMPT, left, self._attempt.exceeded, self._timeout)
-
-    def beat(self, details: tuple[bytes, ...]) -> None:
-        """Note a sign of life; record its details soon, the last of several."""
-        if self._attempt.settled:
-            return
-        now = self._last_beat = self._clock.monotonic()
-        if not details:
-            return
-        self._details = details
-        if self._recorder is None:
-            wait = max(0.0, self._recorded_at + HEARTBEAT_INTERVAL - now)
-            if wait == 0:
-                self._record()
-            else:
-                self._recorder = self._clock.call_later(wait, self._record)
-
-    def stop(self) -> None:
-        for handle in self._handles.values():
-            handle.cancel()
-        self._handles.clear()
-        if self._recorder is not None:
-            self._recorder.cancel()
-
-    def flush(self) -> HeartbeatRecorded | None:
-        """Details that were not recorded yet, as the event that records them."""
-        details, self._details = self._details, None
-        if details is None:
-            return None
-        return HeartbeatRecorded(self._attempt.command.call, details)
-
-    def _record(self) -> None:
-        self._recorder = None
-        event = self.flush()
-        if event is not None and not self._attempt.settled:
-            self._recorded_at = self._clock.monotonic()
-            self._attempt.run.post(event)
-
-    def _silent(self, kind: TimeoutKind, limit: float) -> None:
-        left = self._last_beat + limit - self._clock.monotonic()
-        if left > 0:
-            self._arm(kind, left, self._silent, limit)
-        else:
-            self._attempt.exceeded(kind, limit)
-
-    def _arm(
-        self,
-        kind: TimeoutKind,
-        delay: float,
-        then: Callable[[TimeoutKind, float], None],
-        limit: float,
-    ) -> None:
-        self._handles[kind] = self._clock.call_later(delay, then, kind, limit)
-
-
-async def performed(
-    attempt: TaskActor,
-    function: Callable[..., Coroutine[Any, Any, Any]],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Any:
-    """Call a task's function; what asyncio ends its loop for ends it alone."""
-    current_attempt.set(attempt)
-    try:
-        return await function(*args, **kwargs)
-    except (SystemExit, KeyboardInterrupt) as error:
-        raise Exited(contained(error)) from None
-
-
-ATTEMPT: Final = performed.__code__
-"""The frame that an attempt's function runs in: it holds the attempt as `attempt`."""
-
-
-class TaskStarter:
-    """Starts asyncio tasks with their first step run at once.
-
-    A function that never waits ends without a turn of the loop, in a real task all
-    the same. Only where no other task runs: elsewhere the first step is scheduled.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._step: Callable[[], None]
-        self._context: Context
-        self._catch = self._caught
-
-    def __call__(self, coroutine: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
-        loop = self._loop
-        if _current_task(loop) is not None:
-            return loop.create_task(coroutine)
-        if _EAGER:
-            return _Task(coroutine, loop=loop, eager_start=True)  # type: ignore[call-arg]
-        try:
-            loop.call_soon = self._catch  # type: ignore[assignment, method-assign]
-        except AttributeError:  # a loop in C, which schedules it as usual
-            return loop.create_task(coroutine)
-        try:
-            task = _Task(coroutine, loop=loop)
-        finally:
-            del loop.call_soon
-        self._context.run(self._step)
-        return task
-
-    def _caught(self, step: Callable[[], None], *, context: Context) -> None:
-        """In place of `call_soon` on Python 3.11, for the step of a new task."""
-        self._step = step
-        self._context = context
 
 
 def _not_found(text: str) -> Failure:

@@ -60,17 +60,17 @@ class Code:
         if definition is None:
             return None
         make = KINDS[definition.kind]
-        return make(definition, start, generation, host.values, host.around)
+        return make(definition, start, generation, host.values, host.interceptors)
 
     def unfit(self, start: Started) -> str | None:
         """Why no code is here for a start, whatever its version; None if it is."""
-        registry, queue = self._host.registry, start.options.queue
-        if not self._host.workers.serve(queue):
+        host, queue = self._host, start.options.queue
+        if not host.workers.serve(queue):
             return f"{WAITING}no worker serves queue {queue!r}"
-        known = registry.workflows.get(start.name)
+        known = host.registry.workflows.get(start.name)
         if known is not None and known.kind == start.kind:
             return None
-        if registry.knows(start.name, start.kind):
+        if host.registry.knows(start.name, start.kind):
             return None
         return unknown(start)
 

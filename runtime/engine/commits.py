@@ -87,7 +87,7 @@ class GroupCommit:
             else:
                 fail(saved, error)
 
-        write = Write(None, done, also=statements, request=request)
+        write = Write(None, done, statements=statements, request=request)
         self.add(write)
         return write, saved
 

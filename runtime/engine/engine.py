@@ -2,7 +2,7 @@
 
 Here is nothing but the composition. What the engine does is in the modules that it puts
 together: `residency` (which runs are in memory), `making` (new runs), `code` (what
-drives them), `aside` (those that cannot go on), `failing` (commits that do not go
+drives them), `held` (those that cannot go on), `failing` (commits that do not go
 well), `asking` (what is asked from outside), `run/` (one run), and the parts that stand
 beside the journal. They know the engine, and so each other, as `Host`.
 """
@@ -19,15 +19,15 @@ from everact.actors import ActorSystem, Clock
 from everact.runtime import isolation
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.context import EndpointAccess
-from everact.runtime.definitions.interceptors import around
+from everact.runtime.definitions.interceptors import chains_of
 from everact.runtime.definitions.registry import Registry
-from everact.runtime.engine import branches, garbage, telling
-from everact.runtime.engine.aside import Aside
+from everact.runtime.engine import branches, garbage, logs
 from everact.runtime.engine.asking import Asking
-from everact.runtime.engine.attempt import ATTEMPT, TaskStarter
 from everact.runtime.engine.code import Code
 from everact.runtime.engine.commits import GroupCommit
+from everact.runtime.engine.execution.loop import ATTEMPT, TaskStarter
 from everact.runtime.engine.failing import Failing, fail_writes
+from everact.runtime.engine.held import HeldRuns
 from everact.runtime.engine.identifiers import make_ids
 from everact.runtime.engine.making import Making
 from everact.runtime.engine.parts.base import Part, Parts
@@ -92,10 +92,12 @@ class Engine:
         self.now = clock.now
         self.registry = registry
         self.values = values or DataConverter.default
-        self.around = around(interceptors)
-        self.debugs = telling.debugs()
+        self.interceptors = chains_of(interceptors)
+        self.debugs = logs.debugs()
         """Whether starts and ends are logged."""
-        self.long_way = self.values.hinted or bool(self.around.tasks) or self.debugs
+        self.slow_path = (
+            self.values.hinted or bool(self.interceptors.tasks) or self.debugs
+        )
         self.workers = Workers(workers)
         self.steps: list[Any] = []
         self.stopping = False
@@ -140,7 +142,7 @@ class Engine:
         They are attributes, not methods that pass the call on: runs ask them all the
         time.
         """
-        self.written, self.released = self.parts.writes, self.parts.released
+        self.writes, self.after_commit = self.parts.writes, self.parts.after_commit
         self.suspects = Suspects(self)
 
         code = Code(self, self.suspects, self.versions)
@@ -150,31 +152,35 @@ class Engine:
         self.knows, self.kind_of = code.knows, code.kind_of
 
         self.residency = residency = Residency(self, idle_runs)
-        self.runs, self.leaving = residency.runs, residency.leaving
+        self.runs, self.draining = residency.runs, residency.draining
         self.resident, self.loaded = residency.resident, residency.loaded
+        self.present = residency.present
         self.idle, self.forget = residency.idle, residency.forget
         self.run_closed = residency.closed
 
         self.making = making = Making(self, residency)
         self.start, self.make = making.start, making.make
         self.next_generation = making.next_generation
-        self.opened, self.not_opening = making.opened, making.not_opening
-        self.none_opening = making.none_opening
+        self.start_durable, self.start_dropped = (
+            making.start_durable,
+            making.start_dropped,
+        )
+        self.starts_dropped = making.starts_dropped
         self.starting, self.open_run = making.starting, making.open_run
 
-        self.aside = aside = Aside(self)
-        self.put_aside, self.hold_loaded = aside.put, aside.hold_loaded
-        self.not_aside, self.quarantine = aside.forget, aside.quarantine
-        self.stuck, self.aside_reason = aside.stuck, aside.reason
-        self.go_on, self.look_again = aside.go_on, aside.look_again
+        self.held = held = HeldRuns(self)
+        self.put_aside, self.hold_loaded = held.put, held.hold_loaded
+        self.not_held, self.quarantine = held.forget, held.quarantine
+        self.stuck, self.held_reason = held.stuck, held.reason
+        self.go_on, self.look_again = held.go_on, held.look_again
 
-        self.failing = failing = Failing(self, aside)
-        self.discard, self.left = failing.discard, failing.left
+        self.failing = failing = Failing(self, held)
+        self.discard, self.drained = failing.discard, failing.drained
         self.refused, self.refusals = failing.refused, failing.refusals
         self.close_unreadable = failing.close_unreadable
 
-        asking = Asking(self, self.suspects, aside, failing)
-        self.deliver, self.ask = asking.deliver, asking.ask
+        asking = Asking(self, self.suspects, held, failing)
+        self.deliver, self.hand, self.ask = asking.deliver, asking.hand, asking.ask
         self.wait_closed = asking.wait_closed
 
     # -- opening -----------------------------------------------------------------------
@@ -228,8 +234,8 @@ class Engine:
     async def _recover(self) -> None:
         await self.residency.load_due()
         for key in self.store.select("orphans"):
-            self.relations.bury(key)
-        self.aside.recover()
+            self.relations.stop_orphan(key)
+        self.held.recover()
         for part in self.parts.all:
             part.recover()
 
@@ -241,12 +247,12 @@ class Engine:
 
     def listen(self, registry: Registry) -> None:
         """Look again whether runs can go on whenever `registry` grows."""
-        self._undo.append(registry.on_change(self.aside.code_changed))
+        self._undo.append(registry.on_change(self.held.code_changed))
 
     @property
     def runs_aside(self) -> int:
         """How many runs wait for code that fits them."""
-        return len(self.aside.reasons)
+        return len(self.held.reasons)
 
     def _holds(self, key: int, number: int, due: float) -> bool:
         run = self.runs.get(key)
@@ -278,7 +284,7 @@ class Engine:
         await asyncio.shield(self._closing)
 
     async def _close(self, grace: float) -> None:
-        self.stopping = self.long_way = True
+        self.stopping = self.slow_path = True
         for part in self.parts.all:
             part.stop()
         self.residency.stop_loading()
@@ -308,7 +314,7 @@ class Engine:
         """
         if self.lost is None:
             self.lost = error
-            self.stopping = self.long_way = True
+            self.stopping = self.slow_path = True
             logger.critical("the engine gives up: %s", error)
             self.giving_up = self.loop.create_task(self._close_lost(error))
 

@@ -15,10 +15,10 @@ from everact.runtime import isolation
 from everact.runtime.core import failures, records
 from everact.runtime.core.records import Started, TerminateRequested
 from everact.runtime.core.statuses import RPCStatus, RunStatus
-from everact.runtime.engine.aside import Aside
+from everact.runtime.engine.held import HeldRuns
 from everact.runtime.engine.host import Run
 from everact.runtime.engine.loading import closing_of
-from everact.runtime.engine.messages import Asked
+from everact.runtime.engine.messages import Envelope
 from everact.runtime.engine.run.host import RunHost
 from everact.runtime.engine.waiting import Closed, copy_of, fail, reply
 from everact.runtime.errors import (
@@ -41,9 +41,9 @@ REFUSED_RETRY = 60.0
 class Failing:
     """Drops runs and reads them back; all methods on the engine's loop."""
 
-    def __init__(self, host: RunHost, aside: Aside) -> None:
+    def __init__(self, host: RunHost, held: HeldRuns) -> None:
         self._host = host
-        self._aside = aside
+        self._held = held
         self.refusals: dict[int, int] = {}
         """How many transitions of a run were refused in a row."""
 
@@ -56,23 +56,23 @@ class Failing:
             isolation.log(logger, logging.ERROR, error, text, run)
         self._let_go(run)
         if run.journal.in_flight:
-            self._host.leaving.add(run.row.key)
+            self._host.draining.add(run.row.key)
         else:
-            self._host.not_opening(run)
+            self._host.start_dropped(run)
             self._host.loop.call_soon(self._reload, run.row.key)
 
-    def left(self, run: Run) -> None:
+    def drained(self, run: Run) -> None:
         """All that a discarded run did is durable, or refused: it can be read back."""
-        if run.row.key in self._host.leaving:
-            self._host.leaving.discard(run.row.key)
-            self._host.not_opening(run)
+        if run.row.key in self._host.draining:
+            self._host.draining.discard(run.row.key)
+            self._host.start_dropped(run)
             self._host.loop.call_soon(self._reload, run.row.key)
 
     def _let_go(self, run: Run) -> None:
         """Forget a run that will be read back."""
         parent = run.state.start.parent
         if parent is not None:
-            self._host.relations.told(parent.key, parent.call)
+            self._host.relations.end_taken(parent.key, parent.call)
         self._host.forget(run)
 
     def _reload(self, key: int) -> None:
@@ -85,16 +85,16 @@ class Failing:
     def refused(self, run: Run, write: Write, error: BaseException) -> None:
         """One transition was refused: its run is dropped, and loaded if it exists."""
         start = run.state.start
-        asked: Asked | None = write.effects[2]
-        if asked is not None:
-            alone = type(asked.event) is Started and write.within is None
-            asked.fail((self._conflict(start) if alone else None) or error)
+        envelope: Envelope | None = write.effects[2]
+        if envelope is not None:
+            alone = type(envelope.event) is Started and write.within is None
+            envelope.fail((self._conflict(start) if alone else None) or error)
         if run.dropped:
             return
         logger.error("%s: a transition was refused: %s", run, error)
-        self._host.not_opening(run)
+        self._host.start_dropped(run)
         run.journal.fail_replies(error)
-        if type(asked and asked.event) is Started:
+        if type(envelope and envelope.event) is Started:
             self.discard(run, None)
         else:
             self._try_again(run, error)
@@ -109,12 +109,12 @@ class Failing:
         reason = f"its next transition is refused by the database: {why}"
         logger.error("%s is put aside for %g s: %s", run, REFUSED_RETRY, reason)
         self._let_go(run)
-        self._aside.put(run, reason)
+        self._held.put(run, reason)
         self._host.clock.call_later(REFUSED_RETRY, self._after_refusal, key)
 
     def _after_refusal(self, key: int) -> None:
-        if not self._host.stopping and key in self._aside.reasons:
-            self._aside.forget(key)
+        if not self._host.stopping and key in self._held.reasons:
+            self._held.forget(key)
             self._host.resident(key)
 
     def _conflict(self, start: Started) -> BaseException | None:
@@ -141,10 +141,10 @@ class Failing:
             run = host.runs.get(key)
             if run is not None:
                 runs[key] = run
-            elif key in host.leaving:  # nothing more will be told of it
-                host.leaving.discard(key)
+            elif key in host.draining:  # nothing more will be told of it
+                host.draining.discard(key)
                 host.loop.call_soon(self._reload_or_tell, key, error)
-        host.none_opening()
+        host.starts_dropped()
         for key, run in runs.items():
             run.journal.fail_replies(error)
             self._let_go(run)
@@ -198,15 +198,15 @@ class Failing:
                 if answer is not None:
                     fail(answer, error)
                 return
-            self._aside.forget(key)
+            self._held.forget(key)
             self._ended(row, Closed(key, RunStatus.TERMINATED, command, ""))
             if answer is not None:
                 reply(answer, None)
 
         sealed = host.seal.row(key, row.run_id, generation, seq, body)
         write = Write(sealed, done, change=row, within=within)
-        write.also, write.wake = (("close_waits", (key,)),), row.parent_key
-        told = None if answer is None else Asked(event, answer)  # if it is lost
+        write.statements, write.wake = (("close_waits", (key,)),), row.parent_key
+        told = None if answer is None else Envelope(event, answer)  # if it is lost
         write.effects = ((), (), told)
         host.commits.add(write)
 
@@ -217,6 +217,6 @@ def fail_writes(writes: list[Write], error: BaseException) -> None:
         if write.row is None:
             write.done(write, copy_of(error))
             continue
-        asked = write.effects[2] if write.tasks is None else None
-        if asked is not None:
-            asked.fail(copy_of(error))
+        envelope = write.effects[2] if write.tasks is None else None
+        if envelope is not None:
+            envelope.fail(copy_of(error))

@@ -14,10 +14,10 @@ from everact.actors import ActorSystem, Clock
 from everact.runtime.core.records import Event, RunTask, Started
 from everact.runtime.core.state import RunState
 from everact.runtime.definitions.context import EndpointAccess
-from everact.runtime.definitions.interceptors import Around
+from everact.runtime.definitions.interceptors import InterceptorChains
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.engine.commits import GroupCommit
-from everact.runtime.engine.messages import Asked
+from everact.runtime.engine.messages import Envelope
 from everact.runtime.engine.requests import Requests
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.stage import Stage
@@ -120,17 +120,17 @@ class Run(Protocol):
         """Whether anything waits in line before what might be taken at once."""
 
     def post(self, message: Any) -> None:
-        """Give it an event, or an `Asked`, in its turn."""
+        """Give it an event, or an `Envelope`, in its turn."""
 
     def report(self, message: Any) -> None:
         """The same, for what it set off itself: after the effects under way."""
 
     def take(
-        self, event: Event, asked: Asked | None, within: Write | None = None
+        self, event: Event, envelope: Envelope | None, within: Write | None = None
     ) -> None:
         """Give it an event now, in the transaction of `within`."""
 
-    def refuse(self, event: Event, asked: Asked | None) -> None:
+    def refuse(self, event: Event, envelope: Envelope | None) -> None:
         """The event does not fit: forward, answer, or ignore it."""
 
     def sent(self, call: int, failure: Any) -> None:
@@ -140,7 +140,7 @@ class Run(Protocol):
         """Show the program what is kept for it, if there is a program and a worker."""
 
     def begin_new(
-        self, asked: Asked | None, within: Write | None, *, hold: str | None
+        self, envelope: Envelope | None, within: Write | None, *, hold: str | None
     ) -> None:
         """Record the first transition of a run or generation that was just made."""
 
@@ -178,7 +178,7 @@ class Host(Protocol):
     new_id: Callable[[], str]
     registry: Registry
     values: DataConverter
-    around: Around
+    interceptors: InterceptorChains
     seal: Seal
     stage: Stage
     on_loop: "memoryview[int]"
@@ -196,10 +196,10 @@ class Host(Protocol):
     lost: StoreError | None
     recovers: bool
     debugs: bool
-    long_way: bool
+    slow_path: bool
     steps: list[Any]
     """Taken, and recorded before the turn of the loop is over; see `run/steps.py`."""
-    leaving: set[int]
+    draining: set[int]
     """Runs that were dropped, and whose last transitions are not durable yet."""
     refusals: dict[int, int]
     """How many transitions of a run were refused in a row."""
@@ -222,6 +222,9 @@ class Host(Protocol):
     def resident(self, key: int, *, begin: bool = True) -> Run | None:
         """The run, loaded if need be; None if it is closed or unknown."""
 
+    def present(self, workspace: str, workflow_id: str) -> Run | None:
+        """The open run of an ID, if it is in memory; None says nothing."""
+
     def idle(self, run: Run) -> None:
         """The run only waits: it may be put away when memory is short."""
 
@@ -230,7 +233,9 @@ class Host(Protocol):
 
     # -- new runs --------------------------------------------------------------------
 
-    def make(self, started: Started, asked: Asked | None, within: Write | None) -> Run:
+    def make(
+        self, started: Started, envelope: Envelope | None, within: Write | None
+    ) -> Run:
         """A new run, which begins in the transaction of `within` if there is one."""
 
     def open_run(self, workspace: str, workflow_id: str) -> Run | RunRow | None:
@@ -272,7 +277,7 @@ class Host(Protocol):
     def put_aside(self, run: Run, reason: str) -> None:
         """The run is held with `reason`: remember it, and tell who waits."""
 
-    def not_aside(self, key: int) -> None:
+    def not_held(self, key: int) -> None:
         """The run is held no more: it is closed, or is to be tried."""
 
     def quarantine(self, row: RunRow, error: Exception) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 from everact.runtime.core.kinds import state_of
 from everact.runtime.core.records import Started
 from everact.runtime.core.statuses import RunStatus
-from everact.runtime.engine import telling
+from everact.runtime.engine import logs
 from everact.runtime.engine.host import Run
-from everact.runtime.engine.messages import Asked
+from everact.runtime.engine.messages import Envelope
 from everact.runtime.engine.residency import Residency
 from everact.runtime.engine.run.actor import RunActor
 from everact.runtime.engine.run.host import RunHost
@@ -23,8 +23,8 @@ class Making:
 
     def __init__(self, host: RunHost, residency: Residency) -> None:
         self._host = host
-        self._runs = residency.runs
-        self._opening: dict[tuple[str, str], RunActor] = {}
+        self._runs, self._by_id = residency.runs, residency.by_id
+        self._starting: dict[tuple[str, str], RunActor] = {}
         self._next_key = 1
         self._nested = 0
 
@@ -46,11 +46,11 @@ class Making:
         """
         self._host.check_open()
         reply = self._host.loop.create_future()
-        run = self.make(started, Asked(started, reply, request), within)
+        run = self.make(started, Envelope(started, reply, request), within)
         return run, reply
 
     def make(
-        self, started: Started, asked: Asked | None, within: Write | None
+        self, started: Started, envelope: Envelope | None, within: Write | None
     ) -> RunActor:
         """A new run, which begins in the transaction of `within` if there is one."""
         host = self._host
@@ -86,15 +86,16 @@ class Making:
         )
         run = host.system.launch(RunActor, host, row, state_of(started))
         self._runs[key] = run
-        self._opening[started.workspace, started.workflow_id] = run
+        place = started.workspace, started.workflow_id
+        self._starting[place] = self._by_id[place] = run
         try:
-            self._begin(run, asked, within)
+            self._begin(run, envelope, within)
         except Exception as bug:  # what is not durable must not be found
             host.discard(run, bug)
             raise
         return run
 
-    def _begin(self, run: Run, asked: Asked | None, within: Write | None) -> None:
+    def _begin(self, run: Run, envelope: Envelope | None, within: Write | None) -> None:
         begin_at = run.state.start.options.begin_at
         hold: str | None
         if begin_at is not None and begin_at > self._host.clock.now():
@@ -105,7 +106,7 @@ class Making:
             hold = self._host.build(run)
         self._nested += 1
         try:
-            run.begin_new(asked, within, hold=hold)
+            run.begin_new(envelope, within, hold=hold)
         finally:
             self._nested -= 1
         if hold:
@@ -115,37 +116,37 @@ class Making:
         """A tail call is durable: the run begins anew under its identity."""
         run.renew()
         self._begin(run, None, None)
-        for told in self._host.parts.renewed:
-            told(run)
+        for notify in self._host.parts.renewed:
+            notify(run)
 
     # -- the IDs of those whose start is not durable yet -------------------------------
 
-    def opened(self, run: Run) -> None:
+    def start_durable(self, run: Run) -> None:
         """The start is durable: the database now knows the ID."""
-        self.not_opening(run)
+        self.start_dropped(run)
         if self._host.debugs:
-            telling.run_began(run)
+            logs.run_began(run)
         if self._host.waiting.watchers:
             self._host.waiting.changed(run.row.key, RunStatus.RUNNING)
 
-    def not_opening(self, run: Run) -> None:
+    def start_dropped(self, run: Run) -> None:
         """The ID is held by the database, or by nobody any more."""
         row = run.row
         place = (row.workspace, row.workflow_id)
-        if self._opening.get(place) is run:
-            del self._opening[place]
+        if self._starting.get(place) is run:
+            del self._starting[place]
 
-    def none_opening(self) -> None:
+    def starts_dropped(self) -> None:
         """Nobody knows what became of the starts under way: they hold no ID."""
-        self._opening.clear()
+        self._starting.clear()
 
     def starting(self, workspace: str, workflow_id: str) -> RunActor | None:
         """The run of an ID whose start is not durable yet, even if it has ended."""
-        return self._opening.get((workspace, workflow_id))
+        return self._starting.get((workspace, workflow_id))
 
     def open_run(self, workspace: str, workflow_id: str) -> RunActor | RunRow | None:
         """The open run of an ID: in memory, durable or not; else its row; else None."""
-        run = self._opening.get((workspace, workflow_id))
+        run = self._starting.get((workspace, workflow_id))
         if run is not None and not run.state.status:
             return run
         row = self._host.store.find(workspace, workflow_id)

@@ -9,7 +9,7 @@ from everact.runtime.core.records import Event
 from everact.runtime.store.base import Remembered
 
 
-class Asked(msgspec.Struct, eq=False):
+class Envelope(msgspec.Struct, eq=False):
     """An event whose sender waits until it is durable, or refused.
 
     With `follow` it is for the successor of a run that has continued, as signals are.

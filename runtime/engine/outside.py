@@ -20,7 +20,7 @@ from everact.runtime.core.records import (
 )
 from everact.runtime.core.state import RunState, Tries
 from everact.runtime.core.statuses import RPCStatus
-from everact.runtime.engine.host import Attempt, Run
+from everact.runtime.engine.host import Run
 from everact.runtime.engine.seal import Seal
 from everact.runtime.errors import AsyncTaskCancelled, EveractError, RPCError
 from everact.runtime.values.outcomes import task_timed_out
@@ -40,16 +40,15 @@ class AttemptName(NamedTuple):
 _decode = msgspec.msgpack.Decoder(AttemptName).decode
 
 
-def token_of(attempt: Attempt) -> bytes:
+def token_of(run: Run, call: int, number: int) -> bytes:
     """What names an attempt to others, in a form that only this database makes."""
-    run = attempt.run
     name = AttemptName(
         run.row.workspace,
         run.row.workflow_id,
         run.row.run_id,
         run.state.generation,
-        attempt.command.call,
-        attempt.number,
+        call,
+        number,
     )
     return run.engine.seal.token(msgspec.msgpack.encode(name))
 

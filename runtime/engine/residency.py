@@ -12,11 +12,11 @@ from typing import Any
 
 from everact.runtime.core.records import TaskCompleted, TaskFailed
 from everact.runtime.core.statuses import RunStatus
-from everact.runtime.engine import telling
+from everact.runtime.engine import logs
 from everact.runtime.engine.attempt import Outcome
 from everact.runtime.engine.host import Run
 from everact.runtime.engine.loading import load_state
-from everact.runtime.engine.messages import Asked, Question
+from everact.runtime.engine.messages import Envelope, Question
 from everact.runtime.engine.run.actor import RunActor
 from everact.runtime.engine.run.host import RunHost
 from everact.runtime.engine.waiting import Closed, fail, reply
@@ -42,7 +42,9 @@ class Residency:
     def __init__(self, host: RunHost, idle_runs: int = IDLE_RUNS) -> None:
         self._host = host
         self.runs: dict[int, RunActor] = {}
-        self.leaving: set[int] = set()
+        self.by_id: dict[tuple[str, str], RunActor] = {}
+        """The same by workspace and workflow ID; of several that came last."""
+        self.draining: set[int] = set()
         """Runs that were dropped, and whose last transitions are not durable yet."""
         self._idle: OrderedDict[int, None] = OrderedDict()
         self._idle_runs = max(1, idle_runs)  # whoever loads a run must find it there
@@ -55,7 +57,7 @@ class Residency:
 
     async def loaded(self, key: int) -> RunActor | None:
         """The run in memory, as it is durable; None if it is closed or unknown."""
-        if key in self.leaving:
+        if key in self.draining:
             await self._host.commits.idle()
         return self.resident(key)
 
@@ -69,7 +71,7 @@ class Residency:
             if key in self._idle:
                 self._idle.move_to_end(key)
             return run
-        if key in self.leaving:
+        if key in self.draining:
             return None  # what it did last is not durable yet
         host = self._host
         stored = host.store.load(key)
@@ -83,14 +85,23 @@ class Residency:
         run = host.system.launch(RunActor, host, stored.run, loaded.state)
         run.journal.restore(loaded)
         self.runs[key] = run
+        self.by_id[stored.run.workspace, stored.run.workflow_id] = run
         reason = host.build(run) if run.state.held is None else None
         if reason is None or not host.hold_loaded(run, reason):
             run.work.release_open(begin=begin and reason is None)
-        for told in host.parts.loaded:
-            told(run)
+        for notify in host.parts.loaded:
+            notify(run)
         if not run.work.attempts:
             self.idle(run)
         return run
+
+    def present(self, workspace: str, workflow_id: str) -> RunActor | None:
+        """The open run of an ID, if it is in memory: its start may not be durable.
+
+        None says nothing: the database knows.
+        """
+        run = self.by_id.get((workspace, workflow_id))
+        return None if run is None or run.state.status else run
 
     async def load_due(self, until: float | None = None) -> None:
         """Load every run due by `until`, earliest first, in bounded batches.
@@ -168,11 +179,14 @@ class Residency:
 
         What it has not read is given to whom it concerns now.
         """
-        for told in self._host.parts.forget:
-            told(run)
-        unread = run.leave()
-        self.runs.pop(run.row.key, None)
-        self._idle.pop(run.row.key, None)
+        for notify in self._host.parts.forget:
+            notify(run)
+        unread, row = run.leave(), run.row
+        self.runs.pop(row.key, None)
+        self._idle.pop(row.key, None)
+        place = row.workspace, row.workflow_id
+        if self.by_id.get(place) is run:  # else its successor has it
+            del self.by_id[place]
         for message in unread:
             self._host.loop.call_soon(self._hand_on, run, message)
 
@@ -190,13 +204,13 @@ class Residency:
         if type(message) in _OUTCOMES:
             return  # what is still open is done again, and only that counts
         heir = None if self._host.stopping else self.resident(run.row.key)
-        event, asked = message, None
-        if type(message) is Asked:
-            event, asked = message.event, message
+        event, envelope = message, None
+        if type(message) is Envelope:
+            event, envelope = message.event, message
         if heir is not None:
             heir.post(message)
         else:
-            run.refuse(event, asked)
+            run.refuse(event, envelope)
 
     async def _ask_again(self, run: Run, question: Question) -> None:
         """Answer a query from the run as it is read back, or as it ended."""
@@ -209,14 +223,14 @@ class Residency:
     def closed(self, run: Run) -> None:
         """The end of a run is durable: tell whom it concerns, and let it leave."""
         host, key, state, row = self._host, run.row.key, run.state, run.row
-        host.not_aside(key)
+        host.not_held(key)
         if self._on_idle is not None:
             reply(self._on_idle, None)
         if state.status is not RunStatus.COMPLETED or host.debugs:
-            telling.run_ended(run)
+            logs.run_ended(run)
         host.waiting.closed(Closed(key, state.status, state.closing, row.next_run_id))
-        for told in host.parts.closed:
-            told(run)
+        for notify in host.parts.closed:
+            notify(run)
         host.relations.child_closed(run)
         self.forget(run)
 

@@ -16,7 +16,7 @@ from everact.runtime.core.blame import CODE, Place, Plan
 from everact.runtime.core.records import RunTask, TaskFailed
 from everact.runtime.engine.attempt import TaskActor
 from everact.runtime.engine.host import Host, Run
-from everact.runtime.engine.messages import Asked
+from everact.runtime.engine.messages import Envelope
 from everact.runtime.engine.reasons import WAITING
 from everact.runtime.engine.stage import Stage
 from everact.runtime.errors import RuntimeStateError
@@ -185,7 +185,7 @@ class Suspects:
         failed = TaskFailed(command.call, failures.lost_alone(charges))
         reply: asyncio.Future[Any] = self._host.loop.create_future()
         reply.add_done_callback(lambda done: self._convicted(place, done))
-        run.post(Asked(failed, reply))
+        run.post(Envelope(failed, reply))
         return True
 
     def _convicted(self, place: Place, done: "asyncio.Future[Any]") -> None:

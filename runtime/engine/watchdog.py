@@ -79,7 +79,7 @@ class Watchdog:
         self._pending = False
         self._seen = -1
         self._began = self._since = 0.0
-        self._told = 0
+        self._reported = 0
         self._interrupter = Interrupter(self._due)
         self._attempts = attempts
         self._loop = asyncio._get_running_loop()
@@ -178,15 +178,15 @@ class Watchdog:
 
     def _tell(self, run: object, took: float) -> None:
         """The activation goes on all the same: it is not to be interrupted there."""
-        if self._told > 1 or (self._told and took < OVERRUNS * self.limit):
+        if self._reported > 1 or (self._reported and took < OVERRUNS * self.limit):
             return
-        self._told += 1
+        self._reported += 1
         what = (
             f"{run} blocks the event loop for {took:.0f} s, at "
             f"{line_of(self._interrupter.thread_id)}, and cannot be interrupted there"
         )
         observer = self.observer
-        if self._told == 1:
+        if self._reported == 1:
             logger.error("%s: nothing else goes on in this process", what)
             if observer is not None:
                 observer.blocked(what)
@@ -196,8 +196,8 @@ class Watchdog:
             logger.error("%s: end the process; at the next start it goes on", what)
 
     def _ended(self) -> None:
-        if self._told:
-            self._told = 0
+        if self._reported:
+            self._reported = 0
             if self.observer is not None:
                 self.observer.turning()
 

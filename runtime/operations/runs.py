@@ -288,12 +288,12 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
     """Put together what is known of a run."""
     row, run = await _looked_at(engine, request.run)
     if run is not None:
-        row, state, aside = run.row, run.state, engine.aside_reason(row.key) or ""
+        row, state, aside = run.row, run.state, engine.held_reason(row.key) or ""
         aside = aside or (state.held or "")
     else:
         stored = engine.store.load(row.key)
         assert stored is not None
-        aside = engine.aside_reason(row.key) or row.aside
+        aside = engine.held_reason(row.key) or row.aside
         try:
             state = load_state(engine.seal, stored).state
         except Exception as error:
@@ -304,6 +304,7 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
     calls = state.calls.values()
     known = {name: getattr(options, name) for name in _OPTIONS}
     known |= {name: getattr(extras, name) for name in _EXTRAS}
+    known["memo"] = state.current_memo
     return of_row(
         RunDescription,
         row,
@@ -490,7 +491,8 @@ def _typed_query(engine: "Engine", request: QueryRun) -> QueryRun:
 def _handler(
     engine: "Engine", request: SignalRun | QueryRun, kind: str
 ) -> Target | None:
-    row = known_run(engine, request.run)
+    run = present_run(engine, request.run)
+    row = known_run(engine, request.run) if run is None else run.row
     return None if row is None else handler_of(engine, row.name, kind, request.name)
 
 
@@ -504,8 +506,6 @@ def _handler(
 )
 async def signal_run(engine: "Engine", request: SignalRun) -> None:
     """Store a signal."""
-    engine.check_open()
-    row = find_run(engine, request.run)
     event = SignalReceived(
         request.name,
         request.args,
@@ -514,7 +514,7 @@ async def signal_run(engine: "Engine", request: SignalRun) -> None:
         request.identity,
         request.headers,
     )
-    await _deliver(engine, request, row, event)
+    await _deliver(engine, request, event)
 
 
 @operation(
@@ -522,10 +522,8 @@ async def signal_run(engine: "Engine", request: SignalRun) -> None:
 )
 async def cancel_run(engine: "Engine", request: CancelRun) -> None:
     """Store a request to stop."""
-    engine.check_open()
-    row = find_run(engine, request.run)
     event = CancelRequested(request.reason, request.identity, request.request_id)
-    await _deliver(engine, request, row, event)
+    await _deliver(engine, request, event)
 
 
 @operation(
@@ -538,24 +536,38 @@ async def cancel_run(engine: "Engine", request: CancelRun) -> None:
 )
 async def terminate_run(engine: "Engine", request: TerminateRun) -> None:
     """Close a run from outside."""
-    row = find_run(engine, request.run)
     event = TerminateRequested(request.reason, request.details, request.identity)
-    await _deliver(engine, request, row, event)
+    await _deliver(engine, request, event)
 
 
 async def _deliver(
     engine: "Engine",
     request: SignalRun | CancelRun | TerminateRun,
-    row: RunRow,
     event: Any,
 ) -> None:
+    """Give an event to the run that is meant; durable when it returns.
+
+    One that is in memory is not asked the database for, and gets it at once.
+    """
+    engine.check_open()
+    ref = request.run
+    noted = remembered(engine, request) if request.request_id else None
+    run = present_run(engine, ref)
+    if run is not None:
+        try:
+            await engine.hand(run, event, noted, follow=not ref.run_id)
+        except RPCError as refused:
+            if refused.status is not RPCStatus.NOT_FOUND:
+                raise
+        else:
+            return
+    row = find_run(engine, ref)
     if row.status:
         raise RPCError(
             f"run {row.workflow_id!r} ({row.run_id}) is {RunStatus(row.status)}, "
             "not open",
             RPCStatus.NOT_FOUND,
         )
-    noted = remembered(engine, request)
     await to_its_end(engine, _delivered(engine, request.run, row, event, noted))
 
 
@@ -582,7 +594,8 @@ async def _delivered(
 @operation("runs.query", QueryRun, access=Access.READ, typed=_typed_query)
 async def query_run(engine: "Engine", request: QueryRun) -> bytes:
     """Put a question to a run."""
-    row = find_run(engine, request.run)
+    run = present_run(engine, request.run)
+    row = find_run(engine, request.run) if run is None else run.row
     status = RunStatus(row.status)
     if request.reject == REJECT_NOT_OPEN and status:
         raise QueryRejected(status)
@@ -625,6 +638,20 @@ async def read_history(
             )
         )
     return tuple(entries)
+
+
+def present_run(engine: "Engine", ref: RunRef) -> "RunActor | None":
+    """The open run that a reference names, if it is in memory; None says nothing.
+
+    What is answered from it waits until it is durable.
+    """
+    run = engine.present(ref.workspace, ref.workflow_id)
+    if run is None:
+        return None
+    row = run.row
+    if ref.run_id not in ("", row.run_id):
+        return None
+    return run if ref.first_run_id in ("", row.first_run_id) else None
 
 
 def known_run(engine: "Engine", ref: RunRef) -> RunRow | None:

@@ -119,10 +119,10 @@ class Resolution(NamedTuple):
             await self.run.journal.durable()
         if self.in_the_way:
             raise WorkflowAlreadyStarted(row.workflow_id, row.name, row.run_id, closed)
-        return _told(row, created=self.made is not None, key=row.key)
+        return _started_run(row, created=self.made is not None, key=row.key)
 
 
-def _told(row: RunRow | Started, *, created: bool, key: int = 0) -> StartedRun:
+def _started_run(row: RunRow | Started, *, created: bool, key: int = 0) -> StartedRun:
     return StartedRun(
         workflow_id=row.workflow_id,
         run_id=row.run_id,
@@ -171,9 +171,9 @@ async def readable(engine: "Engine", request: StartRun) -> None:
 
     One that was dropped from memory cannot until what it did last is durable.
     """
-    while engine.leaving:
+    while engine.draining:
         row, _ = _latest(engine, request)
-        if row is None or row.key not in engine.leaving:
+        if row is None or row.key not in engine.draining:
             return
         await engine.commits.idle()
 
@@ -370,7 +370,7 @@ async def _answered(
 def _remembered(
     engine: "Engine", request: StartRun, row: RunRow | Started, *, created: bool
 ) -> Remembered | None:
-    answer = _told(row, created=created)
+    answer = _started_run(row, created=created)
     return remembered(engine, request, answer)
 
 
@@ -387,7 +387,7 @@ async def together(
         busy = next((one for one in found if isinstance(one, UnderWay)), None)
         if busy is not None:
             await asyncio.shield(busy.settled)
-        elif engine.leaving:
+        elif engine.draining:
             await engine.commits.idle()
         else:
             break

@@ -28,6 +28,7 @@ from everact.runtime.operations.runs import (
     check_reached,
     find_run,
     known_run,
+    present_run,
 )
 from everact.runtime.operations.starting import Resolution, StartedRun, StartRun
 from everact.runtime.store.base import Remembered
@@ -142,7 +143,8 @@ async def _sent_again(
 
 
 def _typed(engine: "Engine", request: SendUpdate) -> SendUpdate:
-    row = known_run(engine, request.run)
+    run = present_run(engine, request.run)
+    row = known_run(engine, request.run) if run is None else run.row
     name = "" if row is None else row.name
     return replace(request, update=_typed_update(engine, name, request.update))
 
@@ -174,7 +176,8 @@ async def send_update(engine: "Engine", request: SendUpdate) -> UpdateState:
     """Let an update in, record it, and wait for its answer."""
     engine.check_open()
     ref, update = request.run, request.update
-    row = find_run(engine, ref)
+    run = present_run(engine, ref)
+    row = find_run(engine, ref) if run is None else run.row
     if row.status and row.key not in engine.runs:
         return await _of_closed(engine, row.key, request)
     noted = remembered(engine, request)
@@ -205,7 +208,7 @@ async def answer_of(
     """What the sender of an update is told, once it is as far as was asked for."""
     if isinstance(sent, Refused):
         refused = CompleteUpdate(update_id, failure=sent.failure)
-        return _told(sent.run.row, update_id, refused)
+        return _state_of(sent.run.row, update_id, refused)
     return await state_of(engine, sent.row.key, update_id, wait_for)
 
 
@@ -219,14 +222,14 @@ async def state_of(
         answer = await engine.updates.look(key, update_id)
     run = engine.runs.get(key)
     if run is not None:
-        return _told(run.row, update_id, answer)
+        return _state_of(run.row, update_id, answer)
     stored = engine.store.load(key)
     if stored is None:
         raise RPCError("the run of that update is gone", RPCStatus.NOT_FOUND)
-    return _told(stored.run, update_id, answer)
+    return _state_of(stored.run, update_id, answer)
 
 
-def _told(row: Any, update_id: str, answer: CompleteUpdate | None) -> UpdateState:
+def _state_of(row: Any, update_id: str, answer: CompleteUpdate | None) -> UpdateState:
     failure = None if answer is None else answer.failure
     return UpdateState(
         workflow_id=row.workflow_id,
@@ -313,7 +316,7 @@ async def _start(engine: "Engine", start: StartRun, update: Update) -> StartedUp
         if aboard.refused is not None:
             run = await resolved.answer()
             refused = CompleteUpdate(update.update_id, failure=aboard.refused)
-            state = _told(resolved.row, update.update_id, refused)
+            state = _state_of(resolved.row, update.update_id, refused)
             return StartedUpdate(run=run, update=state)
         row = None
         if resolved.made is None:
@@ -346,7 +349,7 @@ async def _into(
     present, row = engine.runs.get(key), resolved.row
     if present is not None and present.state.held is not None and not sending.done():
         sending.cancel()  # it waits there without us
-        admitted = replace(_told(row, update_id, None), stage=ADMITTED)
+        admitted = replace(_state_of(row, update_id, None), stage=ADMITTED)
         return StartedUpdate(run=run, update=admitted)
     try:
         sent = await sending

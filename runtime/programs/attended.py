@@ -22,10 +22,10 @@ from everact.runtime.core.records import (
     UpdateAccepted,
 )
 from everact.runtime.definitions.interceptors import (
-    NOTHING_AROUND,
-    Around,
+    NO_INTERCEPTORS,
+    InterceptorChains,
     Invocation,
-    through,
+    chained,
 )
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.tasks import Task
@@ -52,18 +52,19 @@ def coroutine_program(
     start: Started,
     generation: int,
     values: DataConverter,
-    around: Around = NOTHING_AROUND,
+    interceptors: InterceptorChains = NO_INTERCEPTORS,
 ) -> CoroutineProgram:
     """The program that runs the code of `definition`."""
-    if values.hinted or around.programs:
-        return AttendedProgram(definition, start, generation, values, around)
+    attended = interceptors is not NO_INTERCEPTORS and interceptors.programs
+    if values.hinted or attended:
+        return AttendedProgram(definition, start, generation, values, interceptors)
     return CoroutineProgram(definition, start, generation, values)
 
 
 class AttendedProgram(CoroutineProgram):
     """See the module."""
 
-    __slots__ = ("around",)
+    __slots__ = ("interceptors",)
 
     loop: "AttendedLoop"
 
@@ -73,10 +74,10 @@ class AttendedProgram(CoroutineProgram):
         start: Started,
         generation: int,
         values: DataConverter,
-        around: Around,
+        interceptors: InterceptorChains,
     ) -> None:
         super().__init__(definition, start, generation, values)
-        self.around = around
+        self.interceptors = interceptors
         self.loop = AttendedLoop(start, generation, values, self)  # type: ignore[abstract]
 
     def activate(self, events: tuple[Event, ...], now: float) -> list[Command] | None:
@@ -101,7 +102,7 @@ class AttendedProgram(CoroutineProgram):
         return Invocation(kind, name, args, kwargs, dict(headers), self.replaying)
 
     def _coroutine(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        methods = self.around.workflows
+        methods = self.interceptors.workflows
         if not methods:
             return super()._coroutine(args, kwargs)
         function = self.definition.function
@@ -113,7 +114,7 @@ class AttendedProgram(CoroutineProgram):
         headers = self.loop.start.options.headers
         given = args[len(bound) :]
         call = self.invocation("workflow", self.definition.name, given, kwargs, headers)
-        return through(methods, run)(call)
+        return chained(methods, run)(call)
 
     def _value(self, call: int, payload: bytes) -> Any:
         values: Any = self.values
@@ -130,7 +131,7 @@ class AttendedProgram(CoroutineProgram):
             return handler.function(*call.args, **call.kwargs)
 
         call = self.invocation("signal", event.name, args, kwargs, event.headers)
-        proceed = through(self.around.signals, handle)
+        proceed = chained(self.interceptors.signals, handle)
         self.loop.run_handler(handler._replace(function=proceed), (call,), {})
 
     def handle_update(
@@ -144,10 +145,10 @@ class AttendedProgram(CoroutineProgram):
             return handler.function(*call.args, **call.kwargs)
 
         call = self.invocation("update", event.name, args, kwargs, event.headers)
-        return through(self.around.updates, handle)(call)
+        return chained(self.interceptors.updates, handle)(call)
 
     def _offer(self, event: SignalReceived) -> None:
-        methods = self.around.signals
+        methods = self.interceptors.signals
         if not methods:
             super()._offer(event)
             return
@@ -161,9 +162,9 @@ class AttendedProgram(CoroutineProgram):
                 given = replace(event, args=encoded[0], kwargs=encoded[1])
             self.loop.offer(given)
 
-        around = Handler(event.name, through(methods, offer), updating.ANY_ARGUMENTS)
+        chain = Handler(event.name, chained(methods, offer), updating.ANY_ARGUMENTS)
         try:
-            self.loop.run_handler(around, (call,), {})
+            self.loop.run_handler(chain, (call,), {})
         except BaseException as error:
             self.fail(contained(error))
 
@@ -178,7 +179,7 @@ class AttendedProgram(CoroutineProgram):
             return self._query_handler(call.name)(*call.args, **call.kwargs)
 
         call = self.invocation("query", name, args, kwargs, headers)
-        return through(self.around.queries, ask)(call)
+        return chained(self.interceptors.queries, ask)(call)
 
 
 class AttendedLoop(Loop):
@@ -215,7 +216,7 @@ class AttendedLoop(Loop):
             self._returns(future, task.signature)
             return future
 
-        found: asyncio.Future[Any] = self._through(
+        found: asyncio.Future[Any] = self._intercepted(
             "task", task.everact_name, args, kwargs, start
         )
         return found
@@ -239,7 +240,7 @@ class AttendedLoop(Loop):
             return made
 
         found: tuple[str, str, asyncio.Future[Any] | None, asyncio.Future[Any]]
-        found = self._through("child", name_of(target), args, kwargs, start)
+        found = self._intercepted("child", name_of(target), args, kwargs, start)
         return found
 
     def send(
@@ -251,7 +252,7 @@ class AttendedLoop(Loop):
         def start(call: Invocation) -> Any:
             return super(AttendedLoop, self).send(workflow_id, run_id, name, call.args)
 
-        found: asyncio.Future[None] = self._through("signal", name, args, {}, start)
+        found: asyncio.Future[None] = self._intercepted("signal", name, args, {}, start)
         return found
 
     def open(self, command: Any, kind: type[CallFuture] = CallFuture) -> CallFuture:
@@ -267,7 +268,7 @@ class AttendedLoop(Loop):
         self.returned.pop(call, None)
         super().drop(call)
 
-    def _through(
+    def _intercepted(
         self,
         kind: str,
         name: str,
@@ -286,7 +287,7 @@ class AttendedLoop(Loop):
                 self.headers = {}
 
         call = program.invocation(kind, name, args, kwargs, {})
-        return through(program.around.calls, innermost)(call)
+        return chained(program.interceptors.calls, innermost)(call)
 
     def _returns(self, future: Any, signature: Signature) -> None:
         if signature.returned is not Any:

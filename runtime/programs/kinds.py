@@ -8,9 +8,9 @@ wrote) the name says it. A new kind is a definition, its program, and a line her
 from typing import Protocol
 
 from everact.runtime.core.kinds import COROUTINE, TASK
-from everact.runtime.core.records import Started
+from everact.runtime.core.records import SaveState, Started, decode
 from everact.runtime.core.state import RunState
-from everact.runtime.definitions.interceptors import NOTHING_AROUND, Around
+from everact.runtime.definitions.interceptors import NO_INTERCEPTORS, InterceptorChains
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.definitions.workflows import WorkflowDefinition
 from everact.runtime.programs.attended import coroutine_program
@@ -27,7 +27,7 @@ class Maker(Protocol):
         start: Started,
         generation: int,
         values: DataConverter,
-        around: Around,
+        interceptors: InterceptorChains,
     ) -> Program: ...
 
 
@@ -56,10 +56,10 @@ def program_of(
     start: Started,
     generation: int,
     values: DataConverter,
-    around: Around = NOTHING_AROUND,
+    interceptors: InterceptorChains = NO_INTERCEPTORS,
 ) -> Program:
     """The program that runs what `definition` defines."""
-    return KINDS[definition.kind](definition, start, generation, values, around)
+    return KINDS[definition.kind](definition, start, generation, values, interceptors)
 
 
 def bring_back(program: Program, state: RunState, script: Replay | None = None) -> None:
@@ -67,7 +67,9 @@ def bring_back(program: Program, state: RunState, script: Replay | None = None) 
 
     `script` is that of the state, if something is to be done at each of its rows.
     """
-    if state.saved is not None:
+    rows = iter(state.script if script is None else script)
+    if state.saved:
         assert isinstance(program, Saving), f"{state.start.kind} programs do not save"
-        program.load(state.saved)
-    program.replay(state.script if script is None else script)
+        commands = decode(next(rows)).commands
+        program.load(next(c.state for c in commands if isinstance(c, SaveState)))
+    program.replay(rows)

@@ -122,7 +122,7 @@ class Write(msgspec.Struct, eq=False):
     within: "Write | None" = None
     effects: Any = None
     tasks: Any = None
-    also: tuple[Statement, ...] = ()
+    statements: tuple[Statement, ...] = ()
 
     @property
     def subject(self) -> int:

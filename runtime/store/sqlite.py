@@ -173,7 +173,7 @@ class SqliteStore:
         except BaseException as error:
             self._disconnect()
             if isinstance(error, sqlite3.Error):
-                raise _told(self.path, error) from error
+                raise _store_error(self.path, error) from error
             raise
         if self._lock is not None:
             self._custody = Custody(self.path, self._lock, self._ours)
@@ -205,7 +205,7 @@ class SqliteStore:
                 if self._lost is None:
                     self._finish(clean)
             except sqlite3.Error as error:
-                raise _told(self.path, error) from error
+                raise _store_error(self.path, error) from error
             finally:
                 self._disconnect()
 
@@ -454,8 +454,10 @@ class SqliteStore:
         for write in writes:
             if write.checkpoint or write.drop_before or write.wake or write.request:
                 found += self._rest(write)
-            if write.also:
-                found += [(self._sql[name], list(given)) for name, given in write.also]
+            if write.statements:
+                found += [
+                    (self._sql[name], list(given)) for name, given in write.statements
+                ]
         return found
 
     def _wide_statements(
@@ -533,7 +535,7 @@ class SqliteStore:
             )
             full.__cause__ = error
             return full
-        made = _told(self.path, error)
+        made = _store_error(self.path, error)
         if isinstance(made, (StoreLost, StoreDamaged)):
             self._lose(made)
         if self._in_memory or self._look():  # closing it would be the end of it
@@ -682,10 +684,10 @@ class _Reading:
         if self._alone is not None:
             self._alone.release()
         if isinstance(error, sqlite3.Error) and not isinstance(error, _POISONED):
-            raise _told(self._store.path, error) from error
+            raise _store_error(self._store.path, error) from error
 
 
-def _told(path: str, error: Exception) -> StoreError:
+def _store_error(path: str, error: Exception) -> StoreError:
     """What an error of SQLite means for whoever has the database."""
     if isinstance(error, StoreError):
         return error

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.core import records
 from everact.runtime.core.kinds import state_of
+from everact.runtime.core.opaque import byte_strings
 from everact.runtime.core.records import Started, Transition
 from everact.runtime.core.state import RunState
 from everact.runtime.definitions.workflows import name_of
@@ -193,19 +194,7 @@ def _has_json(row: bytes) -> bool:
 
 
 def _payloads(record: msgspec.Struct) -> Iterator[bytes]:
-    return _bytes(msgspec.to_builtins(record, builtin_types=(bytes,)))
-
-
-def _bytes(value: Any) -> Iterator[bytes]:
-    """All byte strings in a value, at any depth."""
-    if isinstance(value, bytes):
-        yield value
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _bytes(inner)
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from _bytes(inner)
+    return byte_strings(msgspec.to_builtins(record, builtin_types=(bytes,)))
 
 
 _DATA = (b"", b"m", JSON_TAG, b"{")

@@ -96,7 +96,7 @@ class Ledger:
             if write.insert is not None:
                 self.run_ids[write.insert.key] = write.insert.run_id
         for write in writes:
-            for name, given in write.also:
+            for name, given in write.statements:
                 if name == "insert_event":
                     self.events[str(given[2])] += 1
             if write.row is not None:

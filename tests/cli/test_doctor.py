@@ -120,7 +120,7 @@ def test_a_folder_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
 def test_tokens_are_judged(tmp_path: Path) -> None:
     path = tmp_path / "shop.db"
     assert judged(check_tokens(str(path))) == {"tokens": Level.OK}
-    tokens = TokenFile.beside(path)
+    tokens = TokenFile.for_database(path)
     tokens.create("one")
     assert judged(check_tokens(str(path))) == {"tokens": Level.OK}
     tokens.revoke("one")

@@ -48,7 +48,7 @@ async def test_server_and_token_come_from_argument_configuration_task_and_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "everact.db"
-    tokens = TokenFile.beside(path)
+    tokens = TokenFile.for_database(path)
     given = tokens.create("given")[1]
     configured = tokens.create("configured")[1]
     saved = tokens.create("saved")[1]
@@ -87,7 +87,7 @@ async def test_the_token_of_a_task_reaches_the_workspace_of_its_run_only(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "everact.db"
-    TokenFile.beside(path).create("somebody")
+    TokenFile.for_database(path).create("somebody")
     async with Runtime(path, registry=REGISTRY) as runtime:
         async with Control(runtime, "127.0.0.1:0"):
             with pytest.raises(Exception, match="other"):
@@ -125,7 +125,7 @@ async def leave_it_to_a_helper() -> str:
 @pytest.mark.feature("AC-01", "CX-21")
 async def test_a_process_that_a_task_starts_may_complete_it(tmp_path: Path) -> None:
     path = tmp_path / "everact.db"
-    TokenFile.beside(path).create("somebody")  # so that tokens are asked for
+    TokenFile.for_database(path).create("somebody")  # so that tokens are asked for
     async with Runtime(path, registry=REGISTRY) as runtime:
         async with Control(runtime, "127.0.0.1:0"):
             called = runtime.call(leave_it_to_a_helper, (), {})

@@ -137,7 +137,7 @@ async def test_tls_goes_through_a_tunnel_too(tmp_path: Path, files: Files) -> No
 async def test_a_refusal_for_the_key_says_where_it_came_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tokens = TokenFile.beside(tmp_path / "everact.db")
+    tokens = TokenFile.for_database(tmp_path / "everact.db")
     tokens.create("some")
     calls = [Call("double", 1), Call("double", 2)]
 
@@ -161,7 +161,7 @@ async def test_a_refusal_for_the_key_says_where_it_came_from(
 
 @pytest.mark.feature("CX-05", "AU-01")
 async def test_a_key_is_rotated_on_a_live_client(tmp_path: Path) -> None:
-    tokens = TokenFile.beside(tmp_path / "everact.db")
+    tokens = TokenFile.for_database(tmp_path / "everact.db")
     (_, good), (_, bad) = tokens.create("good"), tokens.create("bad")
     tokens.revoke("bad")
     async with engine(tmp_path) as target:
@@ -179,7 +179,7 @@ async def test_a_key_is_rotated_on_a_live_client(tmp_path: Path) -> None:
 
 @pytest.mark.feature("AU-02", "AU-03")
 async def test_a_saved_token_is_used_for_its_address_only(tmp_path: Path) -> None:
-    tokens = TokenFile.beside(tmp_path / "everact.db")
+    tokens = TokenFile.for_database(tmp_path / "everact.db")
     _, secret = tokens.create("saved")
     async with engine(tmp_path) as target:
         save_token(target, secret)
@@ -196,7 +196,7 @@ async def test_a_saved_token_is_used_for_its_address_only(tmp_path: Path) -> Non
 
 @pytest.mark.feature("AU-03")
 async def test_the_plain_client_saves_its_token(tmp_path: Path) -> None:
-    tokens = TokenFile.beside(tmp_path / "everact.db")
+    tokens = TokenFile.for_database(tmp_path / "everact.db")
     _, secret = tokens.create("saved")
     async with engine(tmp_path) as target:
         HttpClient(secret, f"http://{target}").save_api_token()
@@ -210,7 +210,7 @@ async def test_the_plain_client_saves_its_token(tmp_path: Path) -> None:
 
 @pytest.mark.feature("ER-02", "AU-01")
 async def test_a_bogus_token_is_an_authorization_error(tmp_path: Path) -> None:
-    tokens = TokenFile.beside(tmp_path / "everact.db")
+    tokens = TokenFile.for_database(tmp_path / "everact.db")
     tokens.create("some")
     async with engine(tmp_path) as target:
         async with HttpClient("bogus", f"http://{target}") as plain:

@@ -390,7 +390,7 @@ async def serve(database: str, address: str, guarded: bool, filled: bool) -> Non
     token = ""
     fresh = not Path(database).exists()
     if guarded:
-        tokens = TokenFile.beside(database)
+        tokens = TokenFile.for_database(database)
         token = tokens.create("page", scope=Scope.ADMIN)[1]
     async with (
         Runtime(

@@ -17,7 +17,8 @@ from everact.runtime.core import blame
 from everact.runtime.core.statuses import RETRIED
 from everact.runtime.definitions.author import ON_PARENT_CLOSE
 from everact.runtime.definitions.tasks import FUNCTION_RETRY
-from everact.runtime.engine import attempt, ranks, residency, watchdog, workers
+from everact.runtime.engine import ranks, residency, watchdog, workers
+from everact.runtime.engine.execution import limits
 from everact.runtime.engine.parts import retention
 from everact.runtime.public import MODULES
 from everact.runtime.values import payloads
@@ -147,7 +148,7 @@ def test_numbers_of_the_guide_are_those_of_the_code() -> None:
     assert "interrupts it after 10 s" in said
     assert payloads.LARGEST == 64 * 1024 * 1024
     assert "may take 64 MiB" in said
-    assert attempt.HEARTBEAT_INTERVAL == 1
+    assert limits.HEARTBEAT_INTERVAL == 1
     assert "at most once a second" in said
     assert retention.INTERVAL == 600
     assert "in small batches every ten minutes" in said

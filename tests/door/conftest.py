@@ -18,7 +18,7 @@ class Tokens:
     """The file, and new tokens of it."""
 
     def __init__(self, database: Path) -> None:
-        self.file = TokenFile.beside(database)
+        self.file = TokenFile.for_database(database)
 
     def new(self, scope: Scope = Scope.USER, *workspaces: str) -> str:
         name = f"{len(self.file.list())}"

@@ -135,7 +135,9 @@ async def opened(kind: str, runtime: Runtime) -> AsyncIterator[Front]:
             yield OverHttp(runtime, control)
         return
     assert runtime.database_file is not None
-    callers = Callers(TokenFile.beside(runtime.database_file), authentication=True)
+    callers = Callers(
+        TokenFile.for_database(runtime.database_file), authentication=True
+    )
     async with AsyncExitStack() as stack:
         yield OverLines(runtime, Door(runtime.engine, callers), stack)
 

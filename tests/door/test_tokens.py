@@ -40,7 +40,7 @@ def tokens(tmp_path: Path, clock: Hands) -> TokenFile:
 
 
 def test_the_file_lies_beside_the_database(tmp_path: Path) -> None:
-    assert TokenFile.beside(tmp_path / "a.db").path == tmp_path / "a.db.tokens"
+    assert TokenFile.for_database(tmp_path / "a.db").path == tmp_path / "a.db.tokens"
 
 
 @pytest.mark.feature("AU-01")

@@ -49,7 +49,7 @@ class Labels(Part):
     def writes(self) -> Mapping[type, Writes]:
         return {Started: self._label}
 
-    def released(self) -> Mapping[type, Acts]:
+    def after_commit(self) -> Mapping[type, Acts]:
         return {Complete: self._note, StartTimer: self._note}
 
     def resumed(self) -> Mapping[type, Acts]:
@@ -61,7 +61,7 @@ class Labels(Part):
         return (("put_attribute", row),)
 
     def _note(self, run: Run, command: Any) -> None:
-        self.told.append(f"released {type(command).__name__}")
+        self.told.append(f"after_commit {type(command).__name__}")
 
     def loaded(self, run: Run) -> None:
         self.told.append("loaded")
@@ -120,7 +120,7 @@ async def test_a_part_is_told_of_an_engine_and_its_runs_in_order(
         "open",
         "recover",
         "writes with Started, 0 in flight",
-        "released StartTimer",
+        "after_commit StartTimer",
         "stop",
         "forget",
         "close",
@@ -134,7 +134,7 @@ async def test_a_part_is_told_of_an_engine_and_its_runs_in_order(
         "recover",
         "resumed StartTimer",
         "loaded",
-        "released Complete",
+        "after_commit Complete",
         "closed",
         "forget",
         "stop",
@@ -173,7 +173,7 @@ def test_parts_that_answer_for_one_kind_are_all_asked_in_their_order() -> None:
         def writes(self) -> Mapping[type, Writes]:
             return self._hook
 
-        def released(self) -> Mapping[type, Acts]:
+        def after_commit(self) -> Mapping[type, Acts]:
             return self._hook
 
     parts = Parts((Writing("first", Began, Complete), Writing("second", Began)))
@@ -182,7 +182,7 @@ def test_parts_that_answer_for_one_kind_are_all_asked_in_their_order() -> None:
     assert parts.writes[Complete](run, None) == (("first", ()),)
     assert Started not in parts.writes
     asked.clear()
-    parts.released[Began](run, None)
+    parts.after_commit[Began](run, None)
     assert asked == ["first", "second"]
 
 

@@ -265,7 +265,7 @@ async def test_a_start_that_comes_to_nothing_does_not_hold_its_id(
 
     async with opened(tmp_path) as runtime:
         with monkeypatch.context() as patched:
-            patched.setitem(runtime.engine.written, Started, fails)
+            patched.setitem(runtime.engine.writes, Started, fails)
             with pytest.raises(LookupError):
                 await runtime.start(Inbox, id="a")
         again = await runtime.start(Inbox, id="a", on_conflict="use_existing")

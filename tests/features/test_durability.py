@@ -295,7 +295,7 @@ async def test_duplicate_deliveries_change_nothing(
     def step_again_and_again(run: RunActor, event: TaskCompleted) -> None:
         before = repeated["TaskCompleted"]
         step(run, event)
-        if repeated["TaskCompleted"] == before:  # it did not go the long way
+        if repeated["TaskCompleted"] == before:  # it did not take the slow path
             repeated["TaskCompleted"] += 1
             take(run, event, None)
             run.engine.loop.call_soon(take, run, event, None)

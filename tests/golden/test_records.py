@@ -188,3 +188,15 @@ def test_no_two_kinds_share_a_tag() -> None:
 def test_bytes_that_are_no_row_are_refused(body: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
         records.decode(body)
+
+
+def test_a_row_that_holds_a_large_value_once_is_still_read() -> None:
+    value = b"v" * 5000
+    head, tail = (
+        "02929193cd13a012cd1388c513a00193cb3ff800000000000091930401c51388",
+        ("919230c51388"),
+    )
+    body = bytes.fromhex(head) + value + bytes.fromhex(tail)
+    row = Transition(1.5, (TaskCompleted(1, value),), (records.Complete(value),))
+    assert records.decode(body) == row
+    assert records.encode(row) == body

@@ -28,7 +28,7 @@ from everact.runtime.core.records import (
     TaskCompleted,
     UpdateAccepted,
 )
-from everact.runtime.definitions.interceptors import Around
+from everact.runtime.definitions.interceptors import InterceptorChains
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.definitions.workflows import WorkflowDefinition
 from everact.runtime.errors import QueryFailed
@@ -67,7 +67,7 @@ class CounterProgram:
         start: Started,
         generation: int,
         values: DataConverter,
-        around: Around,
+        interceptors: InterceptorChains,
     ) -> None:
         self.definition = definition
         self.start = start

@@ -1,9 +1,9 @@
 """The durable image: what a disk would hold, as plain tables.
 
 It survives crashes. Rows go in and come out as copies, so that nothing in memory can
-change what is durable. What is written beside the runs (`Write.also`, request IDs) is
-in a database in memory, by the adapter's own statements. It keeps the promises that the
-store port makes of a database: one open run of an ID, journal rows that are never
+change what is durable. What is written beside the runs (`Write.statements`, request
+IDs) is in a database in memory, by the adapter's own SQL. It keeps the promises that
+the store port makes of a database: one open run of an ID, journal rows that are never
 written twice.
 """
 
@@ -130,7 +130,7 @@ class Image:
         self._side.execute("begin")
         try:
             for write in writes:
-                for name, given in write.also:
+                for name, given in write.statements:
                     self._side.execute(self._sql[name], given)
                 if write.request is not None:
                     remembered = write.request.parameters(max(write.subject, 0))

@@ -505,9 +505,11 @@ class StoreConformance:
     async def test_what_is_written_beside_a_row_is_in_its_transaction(
         self, store: Store
     ) -> None:
-        beside = put(row(1), insert=run(1), also=(("put_meta", ("seen", "1")),))
+        beside = put(row(1), insert=run(1), statements=(("put_meta", ("seen", "1")),))
         refused = put(
-            row(2), insert=run(2, run_id="other"), also=(("put_meta", (None, "2")),)
+            row(2),
+            insert=run(2, run_id="other"),
+            statements=(("put_meta", (None, "2")),),
         )
         first, second = await commit(store, beside, refused)
         assert first is None
@@ -519,7 +521,9 @@ class StoreConformance:
         self, store: Store
     ) -> None:
         def beside(name: str | None, value: str) -> Write:
-            return Write(None, lambda *_: None, also=(("put_meta", (name, value)),))
+            return Write(
+                None, lambda *_: None, statements=(("put_meta", (name, value)),)
+            )
 
         outcome = await commit(
             store, beside("one", "1"), beside(None, "2"), start(3), beside("two", "3")
@@ -573,7 +577,8 @@ class StoreConformance:
         ):
             event = (seq, "default", f"e{seq}", "k", "", b"1", b"{}", at, b"", is_open)
             await commit(
-                store, Write(None, lambda *_: None, also=(("insert_event", event),))
+                store,
+                Write(None, lambda *_: None, statements=(("insert_event", event),)),
             )
 
         def left() -> list[Any]:

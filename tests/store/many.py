@@ -63,7 +63,7 @@ async def _fill(path: str) -> None:
                 row=JournalRow(key, 0, 0, b"", b""),
                 done=lambda *_: None,
                 insert=run(key),
-                also=attributes(key),
+                statements=attributes(key),
             )
             for key in range(begin, begin + 5000)
         ]
@@ -76,7 +76,9 @@ async def _fill(path: str) -> None:
         for name, kind in KEYS.items()
     ]
     answer = loop.create_future()
-    store.commit([Write(None, lambda *_: None, also=tuple(keys))], answer.set_result)
+    store.commit(
+        [Write(None, lambda *_: None, statements=tuple(keys))], answer.set_result
+    )
     await answer
     store.close(clean=True)
 

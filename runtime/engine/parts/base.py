@@ -17,7 +17,7 @@ from everact.runtime.store.base import Opened, RunRow, Statement
 UNASKED = frozenset({RunTask, TaskCompleted})
 """Records that no part answers for: steps are recorded and released without asking."""
 
-Told: TypeAlias = Callable[[Run], None]
+Notify: TypeAlias = Callable[[Run], None]
 """Something happened to a run."""
 
 
@@ -36,7 +36,7 @@ class Part:
         """
         return {}
 
-    def released(self) -> Mapping[type, Acts]:
+    def after_commit(self) -> Mapping[type, Acts]:
         """What is done for a command once it is durable, by its kind."""
         return {}
 
@@ -89,14 +89,14 @@ class Parts:
             kind: made[0] if len(made) == 1 else partial(_written, made)
             for kind, made in _by_kind(part.writes() for part in self.all).items()
         }
-        self.released: Mapping[type, Acts] = _acting(
-            part.released() for part in self.all
+        self.after_commit: Mapping[type, Acts] = _acting(
+            part.after_commit() for part in self.all
         )
         self.resumed: Mapping[type, Acts] = _acting(part.resumed() for part in self.all)
-        self.loaded: Sequence[Told] = self._overriding("loaded")
-        self.renewed: Sequence[Told] = self._overriding("renewed")
-        self.closed: Sequence[Told] = self._overriding("closed")
-        self.forget: Sequence[Told] = self._overriding("forget")
+        self.loaded: Sequence[Notify] = self._overriding("loaded")
+        self.renewed: Sequence[Notify] = self._overriding("renewed")
+        self.closed: Sequence[Notify] = self._overriding("closed")
+        self.forget: Sequence[Notify] = self._overriding("forget")
 
     def _overriding(self, name: str) -> tuple[Any, ...]:
         """The methods `name` of those parts that have one of their own."""

@@ -118,7 +118,7 @@ class Events(Part):
             **dict.fromkeys(_CLOSING, self._run_ended),
         }
 
-    def released(self) -> Mapping[type, Acts]:
+    def after_commit(self) -> Mapping[type, Acts]:
         return {AwaitEvent: self._recorded}
 
     def resumed(self) -> Mapping[type, Acts]:
@@ -144,8 +144,8 @@ class Events(Part):
             seq = signed[-1].seq
         await self._write(then)
 
-    async def _write(self, *also: Statement) -> None:
-        _, saved = self._host.commits.save(*also)
+    async def _write(self, *statements: Statement) -> None:
+        _, saved = self._host.commits.save(*statements)
         await saved
 
     def genuine(self, rows: Iterable[Any]) -> Iterator[UserEvent]:
@@ -266,12 +266,12 @@ class Events(Part):
         event = event._replace(mac=event.code(engine.seal))
         answer: asyncio.Future[str] = engine.loop.create_future()
         write = Write(None, self._stored, request=request)
-        write.also = (("insert_event", (*event, 0)),)
+        write.statements = (("insert_event", (*event, 0)),)
         write.effects = (event, answer, False)
         elsewhere = self._waited_elsewhere(event)
         engine.commits.add(write)
         if self._give_in_memory(event, write) or elsewhere:
-            write.also = (("insert_event", (*event, 1)),)
+            write.statements = (("insert_event", (*event, 1)),)
             write.effects = (event, answer, True)
             self._late[event.channel] += 1
         for started in starts:
@@ -280,7 +280,7 @@ class Events(Part):
 
     def _give_in_memory(self, event: UserEvent, write: Write) -> bool:
         """Give an event to runs in memory; whether some must get it later."""
-        engine, late = self._host, bool(self._host.leaving)
+        engine, late = self._host, bool(self._host.draining)
         places = self._waits.get(event.channel, {})
         if self._late[event.channel] or len(places) > BATCH:
             return True  # earlier events go first, and a crowd has to take turns
@@ -374,7 +374,7 @@ class Events(Part):
                 await asyncio.gather(*(self._give(place, event) for place in given))
                 await asyncio.sleep(0)
             closing = ("close_event", (event.seq,))
-            engine.commits.add(Write(None, _no_matter, also=(closing,)))
+            engine.commits.add(Write(None, _no_matter, statements=(closing,)))
         self._late[event.channel] -= 1
         if not self._late[event.channel]:
             del self._late[event.channel]

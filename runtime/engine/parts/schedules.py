@@ -296,7 +296,7 @@ class Schedules(Part):
         engine = self._host
         async with self._lock(place):
             engine.check_open()
-            if engine.leaving:  # runs that cannot be ended now
+            if engine.draining:  # runs that cannot be ended now
                 await engine.commits.idle()
             if new is not None and engine.store.select("schedule", *place):
                 raise ScheduleAlreadyRunning(place[1])

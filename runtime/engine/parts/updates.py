@@ -21,7 +21,7 @@ from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.host import Acts, Host, Run
 from everact.runtime.engine.lending import slot_lent
 from everact.runtime.engine.loading import load_state
-from everact.runtime.engine.messages import Asked
+from everact.runtime.engine.messages import Envelope
 from everact.runtime.engine.parts.base import Part
 from everact.runtime.engine.parts.versions import Versions
 from everact.runtime.engine.stage import on_stage
@@ -45,7 +45,7 @@ class Refused(NamedTuple):
 
 
 Sent: TypeAlias = "Run | Refused"
-"""Who accepted an update, or refused it: what the reply of an `Asked` is."""
+"""Who accepted an update, or refused it: what the reply of an `Envelope` is."""
 
 
 class Updates(Part):
@@ -54,11 +54,11 @@ class Updates(Part):
     def __init__(self, host: Host, versions: Versions) -> None:
         self._host = host
         self._versions = versions
-        self.admitted: dict[int, list[Asked]] = {}
+        self.admitted: dict[int, list[Envelope]] = {}
         self.awaited: dict[int, dict[str, list[asyncio.Future[Any]]]] = {}
         """Who waits for answers: by run and update."""
 
-    def released(self) -> Mapping[type, Acts]:
+    def after_commit(self) -> Mapping[type, Acts]:
         return {CompleteUpdate: self._answered}
 
     # -- letting in ----------------------------------------------------------------
@@ -76,35 +76,35 @@ class Updates(Part):
             text = f"run {key} is not open"
             sent.set_exception(RPCError(text, RPCStatus.NOT_FOUND))
         else:
-            run.post(Asked(event, sent, request))
+            run.post(Envelope(event, sent, request))
         return sent
 
-    def receive(self, run: Run, asked: Asked) -> None:
+    def receive(self, run: Run, envelope: Envelope) -> None:
         """An update comes out of the run's mailbox: refuse it, or record it."""
-        event, state = asked.event, run.state
+        event, state = envelope.event, run.state
         assert isinstance(event, UpdateAccepted)
         if not run.dropped and event.update_id in (state.updates or ()):
-            run.journal.when_durable(asked.reply, run)
+            run.journal.when_durable(envelope.reply, run)
         elif run.dropped or state.status:
-            run.refuse(event, asked)
+            run.refuse(event, envelope)
         elif run.code.program is None or state.held is not None:
-            self._admit(run, asked)
-        elif self._let_in(run, asked):
+            self._admit(run, envelope)
+        elif self._let_in(run, envelope):
             return
         run.rest()
 
-    def _let_in(self, run: Run, asked: Asked) -> bool:
+    def _let_in(self, run: Run, envelope: Envelope) -> bool:
         """Put an update to the run's code: it is recorded, or else refused."""
-        event: Any = asked.event
+        event: Any = envelope.event
         assert run.code.program is not None
         with on_stage(self._host.on_loop, (run.row.key, CODE)):
             failure = self._verdict(run, run.state.start, run.code.program, event)
         if failure is None:
-            run.take(event, asked)
+            run.take(event, envelope)
             return True
         if failure.type in (ReadOnlyError.__name__, Overran.__name__):
             run.code.rebuild()
-        run.journal.when_durable(asked.reply, Refused(run, failure))
+        run.journal.when_durable(envelope.reply, Refused(run, failure))
         return False
 
     def begins_with(self, started: Started, event: UpdateAccepted) -> Failure | None:
@@ -142,18 +142,18 @@ class Updates(Part):
             return failure_of(contained(error), values=self._host.values)
         return None
 
-    def _admit(self, run: Run, asked: Asked) -> None:
+    def _admit(self, run: Run, envelope: Envelope) -> None:
         """Keep an update until the code of its run can take it."""
         line = self.admitted.setdefault(run.row.key, [])
         for place, other in enumerate(line):
-            if _id(other) == _id(asked) and other.reply.done():
-                line[place] = asked  # who asked for it before has given up
+            if _id(other) == _id(envelope) and other.reply.done():
+                line[place] = envelope  # who asked for it before has given up
                 return
         if len(line) >= MOST_ADMITTED:
             text = f"{run} cannot take updates now, and {MOST_ADMITTED} wait for it"
-            fail(asked.reply, RPCError(text, RPCStatus.RESOURCE_EXHAUSTED))
+            fail(envelope.reply, RPCError(text, RPCStatus.RESOURCE_EXHAUSTED))
             return
-        line.append(asked)
+        line.append(envelope)
 
     def before_begin(self, run: Run) -> None:
         """The run begins: its code gets first what came before, if it declares it.
@@ -162,17 +162,17 @@ class Updates(Part):
         """
         if run.state.began:
             return
-        for asked in tuple(self.admitted.get(run.row.key, ())):
-            event: Any = asked.event
+        for envelope in tuple(self.admitted.get(run.row.key, ())):
+            event: Any = envelope.event
             if run.code.program is not None and run.code.program.takes(event.name):
-                self.admitted[run.row.key].remove(asked)
-                self._let_in(run, asked)
+                self.admitted[run.row.key].remove(envelope)
+                self._let_in(run, envelope)
 
     def go_on(self, run: Run) -> None:
         """Something of the run became durable: it may take what waits for it now."""
         if run.state.held is None or run.state.status:
-            for asked in self.admitted.pop(run.row.key, ()):
-                run.post(asked)
+            for envelope in self.admitted.pop(run.row.key, ()):
+                run.post(envelope)
 
     def loaded(self, run: Run) -> None:
         """The run was read back: what was on its way to it, or from it, goes on."""
@@ -183,7 +183,9 @@ class Updates(Part):
 
     def is_admitted(self, key: int, update_id: str) -> bool:
         """Whether the update waits to be put to the code of its run."""
-        return any(_id(asked) == update_id for asked in self.admitted.get(key, ()))
+        return any(
+            _id(envelope) == update_id for envelope in self.admitted.get(key, ())
+        )
 
     # -- answers -------------------------------------------------------------------
 
@@ -208,7 +210,7 @@ class Updates(Part):
     async def look(self, key: int, update_id: str) -> CompleteUpdate | None:
         """The answer as it stands, once that is durable; None while there is none."""
         engine = self._host
-        if key in engine.leaving:
+        if key in engine.draining:
             await engine.commits.idle()
         run = engine.resident(key)
         if run is None:
@@ -250,16 +252,16 @@ class Updates(Part):
 
     def gone(self, key: int, row: RunRow | None) -> None:
         """What waits for the run must not."""
-        for asked in self.admitted.pop(key, ()):
-            asked.fail(RPCError(f"run {key} is not open", RPCStatus.NOT_FOUND))
+        for envelope in self.admitted.pop(key, ()):
+            envelope.fail(RPCError(f"run {key} is not open", RPCStatus.NOT_FOUND))
         self._changed(key)
 
     def closed(self, run: Run) -> None:
         """Nobody is to wait for the run any more."""
         if not (self.admitted or self.awaited):
             return
-        for asked in self.admitted.pop(run.row.key, ()):
-            run.refuse(asked.event, asked)
+        for envelope in self.admitted.pop(run.row.key, ()):
+            run.refuse(envelope.event, envelope)
         updates = run.state.updates or {}
         for update_id, waiters in self.awaited.get(run.row.key, {}).items():
             answer = _answer(run.state, updates.get(update_id))
@@ -268,7 +270,9 @@ class Updates(Part):
 
     def close(self) -> None:
         """The engine closes: tell everybody."""
-        waiting = [asked.reply for line in self.admitted.values() for asked in line]
+        waiting = [
+            envelope.reply for line in self.admitted.values() for envelope in line
+        ]
         for waiters in self.awaited.values():
             for some in waiters.values():
                 waiting += some
@@ -285,8 +289,8 @@ class Updates(Part):
             del self.awaited[key]
 
 
-def _id(asked: Asked) -> str:
-    event: Any = asked.event
+def _id(envelope: Envelope) -> str:
+    event: Any = envelope.event
     update_id: str = event.update_id
     return update_id
 

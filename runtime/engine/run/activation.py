@@ -219,7 +219,9 @@ class Activation:
         self._run.state.keep(turn.shown, reason)
         kept = tuple(e for e in turn.events if type(e) is not Began)
         self.drop()
-        self._run.journal.record(Turn((Held(reason), *kept), (), turn.now, turn.asked))
+        self._run.journal.record(
+            Turn((Held(reason), *kept), (), turn.now, turn.envelope)
+        )
 
     def drive(self, program: Program | None) -> str | None:
         """Be driven by `program`; why it does not fit the history, or None."""
@@ -334,9 +336,9 @@ class Activation:
         if paused is None:
             return ()
         self.paused = None
-        left = paused.turn.asked
-        asked = () if left is None else (left,)
-        return (*asked, *paused.deferred)
+        left = paused.turn.envelope
+        envelope = () if left is None else (left,)
+        return (*envelope, *paused.deferred)
 
     def untie(self) -> None:
         """The run is gone, and nothing of it is under way."""

@@ -36,10 +36,10 @@ from everact.runtime.core.state import (
     begins_in_time,
 )
 from everact.runtime.core.statuses import RPCStatus, RunStatus
-from everact.runtime.engine import outside, telling
+from everact.runtime.engine import logs, outside
 from everact.runtime.engine.attempt import Outcome, TaskActor
 from everact.runtime.engine.host import Run
-from everact.runtime.engine.messages import Asked, Question
+from everact.runtime.engine.messages import Envelope, Question
 from everact.runtime.engine.reasons import WAITING
 from everact.runtime.engine.restarting import begins_anew
 from everact.runtime.engine.run.activation import Activation
@@ -101,9 +101,9 @@ class RunActor(Actor):
             paused.deferred.append(message)
         elif kind is Outcome:
             self.work.settle(message)
-        elif kind is Asked and type(message.event) is UpdateAccepted:
+        elif kind is Envelope and type(message.event) is UpdateAccepted:
             self.engine.updates.receive(self, message)
-        elif kind is Asked:
+        elif kind is Envelope:
             self.take(message.event, message)
         elif kind is Question:
             self.code.answer(message)
@@ -128,19 +128,19 @@ class RunActor(Actor):
         self.engine.discard(self, error[1])
 
     def take(
-        self, event: Event, asked: Asked | None, within: Write | None = None
+        self, event: Event, envelope: Envelope | None, within: Write | None = None
     ) -> None:
         """One event: fold it, show it, record it.
 
         `within` is another run's write that must be in the same transaction.
         """
         if self.dropped:
-            self.refuse(event, asked)
+            self.refuse(event, envelope)
             return
         if self.code.paused is not None:
             self.code.interrupt()
         if type(event) is ChildClosed:
-            self.engine.relations.told(self.row.key, event.call)
+            self.engine.relations.end_taken(self.row.key, event.call)
         state = self.state
         now = self.engine.now()
         now = max(now, state.time)
@@ -149,31 +149,31 @@ class RunActor(Actor):
         else:
             answer = state.apply(event, now)
         if answer is None:
-            self.refuse(event, asked)
+            self.refuse(event, envelope)
             return
-        turn = Turn((event,), answer.shown, now, asked, within)
+        turn = Turn((event,), answer.shown, now, envelope, within)
         if answer.shown:
             self.code.activate(turn)
         else:
             self.journal.record(turn, answer.commands)
 
-    def refuse(self, event: Event, asked: Asked | None) -> None:
+    def refuse(self, event: Event, envelope: Envelope | None) -> None:
         """The event does not fit: forward, answer, or ignore it."""
         heir = self.successor
-        follows = asked is not None and asked.follow
+        follows = envelope is not None and envelope.follow
         if heir is not None and (follows or type(event) is SignalReceived):
             present = self.engine.resident(heir.row.key)
             if present is not None:
-                present.post(event if asked is None else asked)
+                present.post(event if envelope is None else envelope)
             else:
-                heir.refuse(event, asked)
-        elif asked is not None:
+                heir.refuse(event, envelope)
+        elif envelope is not None:
             if type(event) is TaskReported and not self.dropped:
-                self.journal.when_durable(asked.reply, outside.refusal(self, event))
+                self.journal.when_durable(envelope.reply, outside.refusal(self, event))
             elif self.state.status or self.dropped:
-                self.journal.when_durable(asked.reply, self._not_open())
+                self.journal.when_durable(envelope.reply, self._not_open())
             else:
-                self.journal.when_durable(asked.reply, None)
+                self.journal.when_durable(envelope.reply, None)
         self.rest()
 
     def _not_open(self) -> EveractError:
@@ -189,7 +189,7 @@ class RunActor(Actor):
     # -- beginning -----------------------------------------------------------------
 
     def begin_new(
-        self, asked: Asked | None, within: Write | None, *, hold: str | None
+        self, envelope: Envelope | None, within: Write | None, *, hold: str | None
     ) -> None:
         """The first transition of a run or generation that was just made.
 
@@ -206,7 +206,7 @@ class RunActor(Actor):
             answer = state.apply(second, now)
             assert answer is not None
             shown = answer.shown
-        turn = Turn(events, shown, now, asked, within, insert=True)
+        turn = Turn(events, shown, now, envelope, within, insert=True)
         if shown:
             self.code.activate(turn)
         else:
@@ -222,7 +222,7 @@ class RunActor(Actor):
         held = self.state.held
         if obstacle is None:
             if held and not held.startswith(WAITING):
-                telling.goes_on(self, held)
+                logs.goes_on(self, held)
             if self.engine.updates.admitted:
                 self.engine.updates.before_begin(self)
             self.take(self.code.began(), None)
@@ -248,9 +248,9 @@ class RunActor(Actor):
     ) -> None:
         """Take a signal and begin, in one transaction; returns when it is durable."""
         reply: asyncio.Future[Any] = self.engine.loop.create_future()
-        asked, state = Asked(signal, reply, request), self.state
+        envelope, state = Envelope(signal, reply, request), self.state
         if self.dropped or self.code.paused is not None or not state.put_off:
-            self.take(signal, asked)
+            self.take(signal, envelope)
             await reply
             return
         obstacle = self.engine.obstacle(self)
@@ -259,7 +259,7 @@ class RunActor(Actor):
         state.apply(signal, now)
         answer = state.apply(second, now)
         assert answer is not None
-        turn = Turn((signal, second), answer.shown, now, asked)
+        turn = Turn((signal, second), answer.shown, now, envelope)
         if obstacle is None:
             self.code.activate(turn)
         else:
@@ -340,5 +340,5 @@ class RunActor(Actor):
 
 
 def _urgent(message: Any) -> bool:
-    event = message.event if type(message) is Asked else message
+    event = message.event if type(message) is Envelope else message
     return type(event) in (TerminateRequested, RunTimedOut)

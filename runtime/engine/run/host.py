@@ -25,9 +25,9 @@ class RunHost(Host, Protocol):
     """The engine, as its runs know it."""
 
     parts: Parts
-    written: Mapping[type, Writes]
+    writes: Mapping[type, Writes]
     """What parts write with records of a kind."""
-    released: Mapping[type, Acts]
+    after_commit: Mapping[type, Acts]
     """What parts do for commands of a kind once they are durable."""
     relations: Relations
     updates: Updates
@@ -40,19 +40,19 @@ class RunHost(Host, Protocol):
     def next_generation(self, run: Run) -> None:
         """A tail call is durable: the run begins anew under its identity."""
 
-    def opened(self, run: Run) -> None:
+    def start_durable(self, run: Run) -> None:
         """The start is durable: the database now knows the ID."""
 
-    def not_opening(self, run: Run) -> None:
+    def start_dropped(self, run: Run) -> None:
         """The start will not become durable: the ID is not held."""
 
-    def none_opening(self) -> None:
+    def starts_dropped(self) -> None:
         """Nobody knows what became of the starts under way: they hold no ID."""
 
     def stuck(self, run: Run, where: str) -> None:
         """Nothing open can wake the run: those who wait for it are told."""
 
-    def left(self, run: Run) -> None:
+    def drained(self, run: Run) -> None:
         """All that a discarded run did is durable, or refused."""
 
     def refused(self, run: Run, write: Write, error: BaseException) -> None:
@@ -74,7 +74,7 @@ class OwnJournal(RunJournal, Protocol):
 
     in_flight: int
     grown: int
-    after_commit: "list[tuple[asyncio.Future[Any], Any]] | None"
+    replies: "list[tuple[asyncio.Future[Any], Any]] | None"
 
     def record(self, turn: Turn, commands: tuple[Command, ...] = ()) -> None:
         """Record a transition; `Unrecordable` if its commands cannot be."""

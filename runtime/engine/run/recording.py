@@ -51,7 +51,7 @@ class Recording:
 
     # Most runs have neither: they are in an instance only where they are not this.
     checkpoint_bytes = 0
-    after_commit: "list[tuple[asyncio.Future[Any], Any]] | None" = None
+    replies: "list[tuple[asyncio.Future[Any], Any]] | None" = None
     """Answers that wait until nothing is in flight."""
 
     def __init__(self, run: OwnRun) -> None:
@@ -74,7 +74,7 @@ class Recording:
         self.grown = self.checkpoint_bytes = 0
 
     def record(self, turn: Turn, commands: tuple[Command, ...] = ()) -> None:
-        events, now, asked = turn.events, turn.now, turn.asked
+        events, now, envelope = turn.events, turn.now, turn.envelope
         insert, within = turn.insert, turn.within
         run = self._run
         engine, state, row = run.engine, run.state, run.row
@@ -88,22 +88,26 @@ class Recording:
         seq = state.seq
         closes = bool(commands) and type(commands[-1]) in CLOSING
         children = self._left_children(commands, closes) if state.children else ()
-        also = self._written(events, commands)
+        statements = self._written(events, commands)
         state.issue(commands)
         state.record(body, transition, turn.shown, now)
         sealed = engine.seal.row(
             row.key, state.start.run_id, state.generation, seq, body
         )
-        write = Write(sealed, self.committed)
-        write.effects = (events, commands, asked)
-        write.also = also
-        write.within = within
+        write = Write(
+            sealed,
+            self.committed,
+            within=within,
+            effects=(events, commands, envelope),
+            statements=statements,
+        )
         self.in_flight += 1
-        if asked is not None:
-            write.request = asked.request
-        wake = None if state.status else self._wake()
-        aside = "" if state.status else (state.held or "")
-        if state.status and not row.status:
+        if envelope is not None:
+            write.request = envelope.request
+        wake, aside = None, ""
+        if not state.status:
+            wake, aside = self._wake(), state.held or ""
+        elif not row.status:
             self._close_row(write, now)
         renamed = state.renamed is not None and self._rename(state.renamed)
         if insert and not state.generation:
@@ -131,19 +135,18 @@ class Recording:
     ) -> tuple[Statement, ...]:
         """What parts write with the records, made before the commands are folded."""
         run = self._run
-        find = run.engine.written.get
+        writes = run.engine.writes
         found: tuple[Statement, ...] = ()
         for record in events + commands:
-            write = find(type(record))
-            if write is not None:
-                found += write(run, record)
+            if type(record) in writes:
+                found += writes[type(record)](run, record)
         return found
 
     def _wake(self) -> float | None:
         """When it must be in memory: at once if a child's end is on its way to it."""
         run = self._run
-        state, owed = run.state, run.engine.relations.owed
-        if (state.running and state.tries is None) or (owed and run.row.key in owed):
+        state, due = run.state, run.engine.relations.ends_due
+        if (state.running and state.tries is None) or (due and run.row.key in due):
             return ACTIVE
         return state.wake()
 
@@ -158,7 +161,7 @@ class Recording:
         parent = state.start.parent
         if parent is not None:
             write.wake = parent.key
-            self._run.engine.relations.owe(parent.key, parent.call)
+            self._run.engine.relations.expect_end(parent.key, parent.call)
 
     def _succeed(self, write: Write, now: float) -> None:
         """Start the successor of a closed run in the same transaction."""
@@ -209,22 +212,22 @@ class Recording:
         engine = run.engine
         if write.tasks is not None:
             write.effects = ((), write.tasks, None)
-        events, commands, asked = write.effects
+        events, commands, envelope = write.effects
         if run.dropped and not self.in_flight:
-            engine.left(run)
+            engine.drained(run)
         if error is not None:
             engine.refused(run, write, error)
             return
         if engine.refusals:
             engine.refusals.pop(run.row.key, None)
         early = None if run.dropped else run.work.release(events, commands)
-        if asked is not None:
-            asked.settle(run)
+        if envelope is not None:
+            envelope.settle(run)
         if engine.waiting.followers:
             engine.waiting.transitioned(run.row.key)
         if engine.updates.admitted and not run.dropped:
             engine.updates.go_on(run)
-        if self.after_commit and not self.in_flight:
+        if self.replies and not self.in_flight:
             self._reply_all()
         if early:
             run.work.settle_early(early)
@@ -235,8 +238,8 @@ class Recording:
         engine.on_loop[0] = 0
 
     def _reply_all(self) -> None:
-        waiting, self.after_commit = self.after_commit, None
-        for reply, answer in waiting or ():
+        replies, self.replies = self.replies, None
+        for reply, answer in replies or ():
             _reply(reply, answer)
 
     def when_durable(self, reply: "asyncio.Future[Any]", answer: Any) -> None:
@@ -244,9 +247,9 @@ class Recording:
         if not self.in_flight or self._run.dropped:
             _reply(reply, answer)
             return
-        if self.after_commit is None:
-            self.after_commit = []
-        self.after_commit.append((reply, answer))
+        if self.replies is None:
+            self.replies = []
+        self.replies.append((reply, answer))
 
     async def durable(self) -> None:
         """Wait until what the run's memory shows now is durable."""
@@ -257,9 +260,9 @@ class Recording:
 
     def fail_replies(self, error: BaseException) -> None:
         """Who waits for something to be durable is told `error`."""
-        for reply, _ in self.after_commit or ():
+        for reply, _ in self.replies or ():
             fail(reply, copy_of(error))
-        self.after_commit = None
+        self.replies = None
 
 
 def _reply(reply: "asyncio.Future[Any]", answer: Any) -> None:

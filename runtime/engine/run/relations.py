@@ -31,7 +31,7 @@ from everact.runtime.core.records import (
 from everact.runtime.core.statuses import RPCStatus, Status
 from everact.runtime.engine.host import Host, Run
 from everact.runtime.engine.loading import closing_of
-from everact.runtime.engine.messages import Asked
+from everact.runtime.engine.messages import Envelope
 from everact.runtime.engine.parts.visibility import Visibility
 from everact.runtime.errors import RPCError, StoreError
 from everact.runtime.store.base import RunRow, Write
@@ -52,8 +52,8 @@ class Relations:
     def __init__(self, host: Host, visibility: Visibility) -> None:
         self._host = host
         self._visibility = visibility
-        self.owed: dict[int, set[int]] = {}
-        self._leaving = 0
+        self.ends_due: dict[int, set[int]] = {}
+        self._nested = 0
 
     # -- messages ------------------------------------------------------------------
 
@@ -83,7 +83,7 @@ class Relations:
             reply.set_result(None)
             return
         run = self._addressed(start.workspace, command.workflow_id, command.run_id)
-        if run is None and self._host.leaving:  # it may be one of them: ask again
+        if run is None and self._host.draining:  # it may be one of them: ask again
             reply.set_exception(StoreError("a run is being read back"))
             return
         if run is None:
@@ -108,11 +108,11 @@ class Relations:
             event = CancelRequested(
                 "asked by another run", start.run_id, request.request_id
             )
-        asked = Asked(event, reply, request, follow=True)
+        envelope = Envelope(event, reply, request, follow=True)
         if run.code.paused is not None or run is sender:
-            run.post(asked)
+            run.post(envelope)
         else:
-            run.take(event, asked, write)
+            run.take(event, envelope, write)
 
     def _sent(self, sender: Run, call: int, done: "asyncio.Future[Any]") -> None:
         failure: Failure | None = None
@@ -217,7 +217,7 @@ class Relations:
             closing = closing_of(self._host.seal, stored)
             event = _child_outcome(command.call, row, closing)
             if event is not None:
-                self.owe(parent.row.key, command.call)
+                self.expect_end(parent.row.key, command.call)
                 parent.post(event)
         elif (parent.state.tries or {}).get(command.call) is not None:
             # It was asked to stop, and may not have heard of it.
@@ -246,14 +246,14 @@ class Relations:
         reason = GIVEN_UP if cancel_only else "its parent closed"
         ends = not cancel_only and command.on_close == TERMINATE
         event = TerminateRequested(reason) if ends else CancelRequested(reason)
-        if self._leaving >= NESTED or (run.code.paused is not None and not ends):
+        if self._nested >= NESTED or (run.code.paused is not None and not ends):
             run.post(event)
             return
-        self._leaving += 1
+        self._nested += 1
         try:
             run.take(event, None, write)
         finally:
-            self._leaving -= 1
+            self._nested -= 1
 
     def end(
         self,
@@ -273,7 +273,7 @@ class Relations:
         else:
             run.take(event, None, write)
 
-    def bury(self, key: int) -> None:
+    def stop_orphan(self, key: int) -> None:
         """An open child of a closed parent: do with it as was agreed, if not done."""
         run = self._host.resident(key)
         parent = run.state.start.parent if run is not None else None
@@ -294,7 +294,7 @@ class Relations:
         event = _child_outcome(parent.call, child.row, state.closing)
         above = None if child.row.next_run_id else self._host.resident(parent.key)
         if above is None or above.state.generation != parent.generation or not event:
-            self.told(parent.key, parent.call)
+            self.end_taken(parent.key, parent.call)
         elif above.has_mail:
             above.post(event)
         else:
@@ -309,17 +309,17 @@ class Relations:
             if type(command) is StartChild and command.run_id == row.first_run_id:
                 self._find_child(above, command)
 
-    def owe(self, parent: int, call: int) -> None:
+    def expect_end(self, parent: int, call: int) -> None:
         """The end of a child is on its way to `parent`: it must not sleep till then."""
-        self.owed.setdefault(parent, set()).add(call)
+        self.ends_due.setdefault(parent, set()).add(call)
 
-    def told(self, parent: int, call: int) -> None:
+    def end_taken(self, parent: int, call: int) -> None:
         """The end of the child of `call` has been taken in, or will not come."""
-        owed = self.owed.get(parent)
-        if owed is not None:
-            owed.discard(call)
-            if not owed:
-                del self.owed[parent]
+        due = self.ends_due.get(parent)
+        if due is not None:
+            due.discard(call)
+            if not due:
+                del self.ends_due[parent]
 
 
 def _child_outcome(call: int, child: RunRow, closing: Any) -> ChildClosed | None:

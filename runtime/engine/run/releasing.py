@@ -23,7 +23,7 @@ from everact.runtime.core.records import (
     TaskReported,
 )
 from everact.runtime.core.state import BEGIN, Answer
-from everact.runtime.engine import outside, telling
+from everact.runtime.engine import logs, outside
 from everact.runtime.engine.attempt import Outcome, TaskActor
 from everact.runtime.engine.run import steps
 from everact.runtime.engine.run.host import OwnRun
@@ -58,7 +58,7 @@ class Releasing:
                 self._keep_details(attempt)
             self._run.take(event, None)
             if type(event) is not TaskCompleted or self._run.engine.debugs:
-                telling.attempt_ended(attempt, event)
+                logs.attempt_ended(attempt, event)
 
     def settle_early(self, early: list[Any]) -> None:
         """Take what came in while effects were released, in its place in the line."""
@@ -123,8 +123,8 @@ class Releasing:
     def _release(self, kind: type, command: Any) -> None:
         run = self._run
         calls, engine = run.state.calls, run.engine
-        if kind in engine.released:
-            engine.released[kind](run, command)
+        if kind in engine.after_commit:
+            engine.after_commit[kind](run, command)
         if kind is StartTimer:
             if command.call in calls:
                 engine.timers.add(command.due, run.row.key, command.call)
@@ -152,7 +152,7 @@ class Releasing:
             self._arm_retry(event.call)
         else:
             run = self._run
-            run.engine.opened(run)
+            run.engine.start_durable(run)
             state = run.state
             # One that a tail call ended begins its next life, and not this one.
             ready = state.held == "" and state.closing is None

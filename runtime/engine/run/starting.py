@@ -5,7 +5,8 @@ from typing import Any
 
 from everact.runtime.core.records import RunTask, TaskCompleted, TaskFailed
 from everact.runtime.definitions.tasks import Task
-from everact.runtime.engine.attempt import TaskActor, performed
+from everact.runtime.engine.attempt import TaskActor
+from everact.runtime.engine.execution.loop import performed
 from everact.runtime.engine.run.host import OwnRun
 from everact.runtime.isolation import contained
 from everact.runtime.values.outcomes import failure_of
@@ -42,7 +43,7 @@ def start(run: OwnRun, command: RunTask) -> TaskCompleted | TaskFailed | None:
         or worker is None
         or not task.simple
         or command.options is not None
-        or engine.long_way
+        or engine.slow_path
         or command.call in run.work.attempts
     ):
         run.work.dispatch(command)

@@ -4,7 +4,7 @@
 that can happen to it. Here is what happens nearly always, in three rounds over a batch
 that has become durable: start attempts, show their outcomes to the code, record what it
 answers. Doing the same for many runs in a row keeps the processor's caches warm, and
-the writer gets its first rows early. Whatever is not common goes the long way.
+the writer gets its first rows early. Whatever is not common takes the slow path.
 
 The rule kept here: a step that was taken is recorded before the turn of the loop is
 over, and before anything else is recorded (`RunActor` sees to that by `record`).
@@ -40,7 +40,7 @@ def release(engine: RunHost, writes: list[Write]) -> None:
     for write in writes:
         tasks = write.tasks
         run: OwnRun = write.effects
-        if tasks is None or watched or run.dropped or run.journal.after_commit:
+        if tasks is None or watched or run.dropped or run.journal.replies:
             write.done(write, None)
         else:
             run.journal.in_flight -= 1
@@ -143,7 +143,7 @@ def record(engine: RunHost, midway: OwnRun | None = None) -> None:
         if run.dropped:
             journal.in_flight -= 1
             if not journal.in_flight:
-                engine.left(run)
+                engine.drained(run)
             continue
         state, row = run.state, run.row
         try:

@@ -4,7 +4,7 @@ import msgspec
 
 from everact.runtime.core.records import Event
 from everact.runtime.core.state import Shown
-from everact.runtime.engine.messages import Asked
+from everact.runtime.engine.messages import Envelope
 from everact.runtime.store.base import Write
 
 
@@ -18,6 +18,6 @@ class Turn(msgspec.Struct, eq=False):
     events: tuple[Event, ...]
     shown: Shown
     now: float
-    asked: Asked | None = None
+    envelope: Envelope | None = None
     within: Write | None = None
     insert: bool = False

@@ -45,7 +45,7 @@ def guard_of(settings: ControlSettings, tokens: TokenFile | None) -> Guard:
 @asynccontextmanager
 async def small(folder: Path, **settings: Any) -> AsyncIterator[Small]:
     """The application, listening on a free port of this machine."""
-    tokens = TokenFile.beside(folder / "small.db")
+    tokens = TokenFile.for_database(folder / "small.db")
     guard = guard_of(ControlSettings(port=0, **settings), tokens)
     app, reached = guard.application(), []
     add = app.router.add_route

@@ -58,7 +58,7 @@ async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
 async def site(runtime: Runtime, tmp_path: Path) -> AsyncIterator[Site]:
     """An endpoint that was open until its first token was made."""
     async with Control(runtime, "127.0.0.1:0") as control:
-        made = Site(control, TokenFile.beside(tmp_path / "everact.db"))
+        made = Site(control, TokenFile.for_database(tmp_path / "everact.db"))
         made.token(Scope.ADMIN, "elsewhere")
         yield made
 

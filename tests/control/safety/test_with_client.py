@@ -31,7 +31,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def tokens(tmp_path: Path) -> TokenFile:
-    return TokenFile.beside(tmp_path / "everact.db")
+    return TokenFile.for_database(tmp_path / "everact.db")
 
 
 @pytest_asyncio.fixture

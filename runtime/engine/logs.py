@@ -1,8 +1,7 @@
 """What the log says of runs and attempts: failures as warnings, the rest to debug.
 
-Starts and ends are for debugging. Whether they are told is looked up once, when the
-engine opens: then attempts go the long way, where they pass here, and else nothing is
-paid for it.
+Starts and ends are for debugging. Whether they are logged is looked up once, when the
+engine opens: then attempts take the slow path, which passes here. Else nothing is paid.
 """
 
 import logging

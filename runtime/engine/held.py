@@ -28,7 +28,7 @@ class _Held(NamedTuple):
     gone: bool = False
 
 
-class Aside:
+class HeldRuns:
     """The runs of one engine that are held, by key; all methods on its loop."""
 
     def __init__(self, host: Host) -> None:

@@ -1,0 +1,141 @@
+"""What a task's function is told of its attempt, and may ask of it; see `context()`."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from everact.actors import Actor
+from everact.runtime.core.failures import TimeoutKind
+from everact.runtime.core.records import RunRenamed, RunTask
+from everact.runtime.definitions.context import EndpointAccess
+from everact.runtime.engine import outside
+from everact.runtime.engine.execution.limits import Limits
+from everact.runtime.engine.host import Run
+from everact.runtime.engine.workers import Worker
+
+
+class Identity(NamedTuple):
+    """Who an attempt belongs to."""
+
+    task_id: str
+    task_name: str
+    workflow_id: str
+    run_id: str
+    parent_run_id: str | None
+
+
+class AttemptFacts(Actor):
+    """An attempt, as its function knows it. All methods may be called in any thread."""
+
+    __slots__ = ("command", "run", "worker")
+
+    run: Run
+    command: RunTask
+    worker: Worker | None
+    """In whose slot it runs."""
+
+    # Most attempts need nothing else, so the rest is in an instance only where it is
+    # different from here.
+    number = 1
+    cancelled = False
+    settled = False
+    _limits: Limits | None = None
+
+    @property
+    def identity(self) -> Identity:
+        run, command = self.run, self.command
+        start = run.state.start
+        return Identity(
+            f"{start.run_id}/{run.state.generation}/{command.call}",
+            command.name,
+            start.workflow_id,
+            start.run_id,
+            start.parent.run_id if start.parent else None,
+        )
+
+    @property
+    def token(self) -> bytes:
+        return outside.token_of(self.run, self.command.call, self.number)
+
+    @property
+    def worker_name(self) -> str:
+        """The worker in whose slot the attempt runs."""
+        return self.worker.name if self.worker else ""
+
+    @property
+    def triggered_by_event(self) -> bool:
+        extras = self.run.state.start.options.extras
+        return extras is not None and extras.event_id != ""
+
+    @property
+    def endpoint(self) -> EndpointAccess | None:
+        offered = self.run.engine.endpoint
+        return None if offered is None else offered(self.run.row.workspace)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the workflow's interceptors sent along."""
+        return dict(self.command.headers or {})
+
+    def run_input(self, what: str) -> dict[str, Any]:
+        options = self.run.state.start.options
+        stored = options.parameters if what == "parameters" else options.context
+        found: dict[str, Any] = msgspec.json.decode(stored or b"{}")
+        return found
+
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        extras = self.run.state.start.options.extras
+        if extras is None or not extras.metadata:
+            return None
+        found: dict[str, Any] = msgspec.json.decode(extras.metadata)
+        return found
+
+    @property
+    def priority(self) -> int | None:
+        return self.run.row.priority or None
+
+    def rename_run(self, name: str) -> None:
+        def rename() -> None:
+            if not self.settled:
+                self.run.post(RunRenamed(name))
+
+        self._on_loop(rename)
+
+    def heartbeat(self, details: tuple[Any, ...]) -> None:
+        encode = self.run.engine.values.encode
+        stored = tuple(
+            encode(d, f"detail {n} of a heartbeat") for n, d in enumerate(details, 1)
+        )
+        self._on_loop(lambda: self.limits().beat(stored))
+
+    def extend(self, increment: float) -> None:
+        self._on_loop(lambda: self.limits().extend(increment))
+
+    def last_details(self) -> tuple[Any, ...]:
+        tries = self.run.state.tries
+        found = tries.get(self.command.call) if tries else None
+        decode = self.run.engine.values.decode
+        return tuple(decode(d) for d in found.details) if found else ()
+
+    def exceeded(self, kind: TimeoutKind, limit: float) -> None:
+        """A limit is over: the attempt has failed, whatever its function does."""
+        raise NotImplementedError
+
+    def limits(self) -> Limits:
+        """The limits of this attempt, made on first need."""
+        if self._limits is None:
+            self._limits = Limits(self)
+        return self._limits
+
+    def _on_loop(self, function: Callable[[], None]) -> None:
+        loop = self.run.engine.loop
+        if asyncio._get_running_loop() is loop:
+            function()
+        else:
+            try:
+                loop.call_soon_threadsafe(function)
+            except RuntimeError:  # the engine is gone; the attempt will be lost
+                return
