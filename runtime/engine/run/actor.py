@@ -42,7 +42,7 @@ from everact.runtime.engine.host import Run
 from everact.runtime.engine.messages import Envelope, Question
 from everact.runtime.engine.reasons import WAITING
 from everact.runtime.engine.restarting import begins_anew
-from everact.runtime.engine.run.activation import Activation
+from everact.runtime.engine.run.activation import BEGAN, Activation
 from everact.runtime.engine.run.host import RunHost
 from everact.runtime.engine.run.recording import Recording
 from everact.runtime.engine.run.releasing import Releasing
@@ -197,16 +197,19 @@ class RunActor(Actor):
         """
         state, now = self.state, self.engine.now()
         started = state.start
-        state.apply(started, now)
         events: tuple[Event, ...] = (started,)
         shown: Shown = ()
-        if hold != "":
-            second = self.code.began() if hold is None else Held(hold)
-            events = (started, second)
-            answer = state.apply(second, now)
-            assert answer is not None
-            shown = answer.shown
-        turn = Turn(events, shown, now, envelope, within, insert=True)
+        if hold is None and state.begin():
+            events, shown = (started, BEGAN), events
+        else:
+            state.apply(started, now)
+            if hold != "":
+                second = self.code.began() if hold is None else Held(hold)
+                events = (started, second)
+                answer = state.apply(second, now)
+                assert answer is not None
+                shown = answer.shown
+        turn = Turn(events, shown, now, envelope, within, True)
         if shown:
             self.code.activate(turn)
         else:
@@ -312,11 +315,13 @@ class RunActor(Actor):
         """If the run only waits now, it may be put away."""
         works = self.work.attempts or self.journal.in_flight
         if not (works or self.state.status or self.dropped):
+            self.enlist()
             self.engine.idle(self)
 
     def adopt(self, attempt: TaskActor) -> None:
         """Make an attempt known to its system, as a child of this run."""
         attempt.enlisted = True
+        self.enlist()
         self.system.adopt(attempt, self)
 
     def leave(self) -> tuple[Any, ...]:
