@@ -1,4 +1,4 @@
-"""How the reasons begin for which a run is held, where the beginning says something."""
+"""Prefixes of hold reasons that mean something: waiting for code, stalled in replay."""
 
 from everact.runtime.core.kinds import COROUTINE
 from everact.runtime.core.records import Started
