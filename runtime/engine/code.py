@@ -65,7 +65,7 @@ class Code:
     def unfit(self, start: Started) -> str | None:
         """Why no code is here for a start, whatever its version; None if it is."""
         host, queue = self._host, start.options.queue
-        if not host.workers.serve(queue):
+        if not host.admission.serve(queue):
             return f"{WAITING}no worker serves queue {queue!r}"
         known = host.registry.workflows.get(start.name)
         if known is not None and known.kind == start.kind:
@@ -89,7 +89,7 @@ class Code:
         """The registry that knows `name`: the engine's own, or that of a worker."""
         registry = self._host.registry
         if not registry.knows(name):
-            for worker in self._host.workers.all:
+            for worker in self._host.admission.all:
                 if worker.registry is not None and worker.registry.knows(name):
                     return worker.registry
         return registry
