@@ -85,15 +85,15 @@ MUTANTS = (
     Mutant(
         "an older attempt's outcome is accepted",
         "runtime/engine/run/releasing.py",
-        "        if self.attempts.get(call) is attempt:\n            del self.attempts",
-        "        if call in self.attempts:\n            del self.attempts",
+        "        if self.attempts.get(call) is not attempt:\n",
+        "        if call not in self.attempts:\n",
         "tests/engine/test_seams.py tests/features/test_outside.py",
     ),
     Mutant(
         "a generation that does not rise",
         "runtime/core/chain.py",
-        "    fresh.generation = state.generation + 1\n",
-        "    fresh.generation = state.generation\n",
+        "    return state_of(start, state.generation + 1)\n",
+        "    return state_of(start, state.generation)\n",
         "tests/core tests/features/test_children.py",
     ),
     Mutant(
@@ -163,7 +163,7 @@ MUTANTS = (
         "a task that awaits a run keeps its slot",
         "runtime/engine/lending.py",
         "    if not attempt.awaits and attempt.worker is not None:\n"
-        "        attempt.worker.leave(attempt.threaded)\n",
+        "        host.admission.leave(attempt.worker, attempt.needs)\n",
         "",
         "tests/features/test_workers.py::"
         "test_a_task_that_ends_while_it_awaits_leaves_no_slot_behind",
@@ -171,15 +171,15 @@ MUTANTS = (
     Mutant(
         "a lent slot is not taken back",
         "runtime/engine/lending.py",
-        "            attempt.worker.take_back(attempt.threaded)\n",
+        "            host.admission.take_back(attempt.worker, attempt.needs)\n",
         "            pass\n",
         "tests/features/test_workers.py",
     ),
     Mutant(
         "a schedule outside the transaction of its runs",
         "runtime/engine/parts/schedules.py",
-        "engine.make(schedule.start(order, engine.clock.now()), None, write)",
-        "engine.make(schedule.start(order, engine.clock.now()), None, None)",
+        "engine.make(replace(started, kind=kind), None, write)",
+        "engine.make(replace(started, kind=kind), None, None)",
         "tests/engine/test_seams.py tests/features/test_schedules.py",
     ),
     Mutant(

@@ -12,7 +12,7 @@ from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import RPCError
 from everact.runtime.operations import runs
 from everact.runtime.operations.base import OPERATIONS, Request
-from everact.runtime.operations.requests import carry_out, check_id
+from everact.runtime.operations.requests import carry_out, check_id, id_of
 from everact.runtime.values.converter import DataConverter
 
 if TYPE_CHECKING:
@@ -59,6 +59,35 @@ class Transport(Protocol):
         """End all calls that wait, with RuntimeStateError, and refuse any other."""
 
 
+class Forwarding:
+    """A transport that stands before another, `connection`, whose settings it has."""
+
+    def __init__(self, connection: Transport) -> None:
+        self.connection = connection
+
+    @property
+    def rpc_metadata(self) -> Mapping[str, str]:
+        """The connection's."""
+        return self.connection.rpc_metadata
+
+    @rpc_metadata.setter
+    def rpc_metadata(self, metadata: Mapping[str, str]) -> None:
+        self.connection.rpc_metadata = metadata
+
+    @property
+    def api_key(self) -> str | None:
+        """The connection's."""
+        return self.connection.api_key
+
+    @api_key.setter
+    def api_key(self, key: str | None) -> None:
+        self.connection.api_key = key
+
+    async def close(self) -> None:
+        """As the port says."""
+        await self.connection.close()
+
+
 class InProcess:
     """Hands requests to an engine on the same loop.
 
@@ -92,8 +121,9 @@ class InProcess:
             await asyncio.sleep(0)  # first: the answer is as things are when given
             answer = await operation.handler(self.engine, request)
             return answer
-        if getattr(request, "request_id", ""):
-            check_id(request.request_id)  # type: ignore[attr-defined]
+        request_id = id_of(request)
+        if request_id:
+            check_id(request_id)
         commits = self.engine.commits
         before = commits.answered
         try:

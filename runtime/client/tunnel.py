@@ -7,19 +7,16 @@ read and forward. Here all traffic is tunnelled.
 import asyncio
 import base64
 import ssl
-from typing import Any, Final
+from typing import Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
 from everact.runtime.client.settings import (
     HttpConnectProxyConfig,
-    Target,
     parse_target,
 )
-
-LONGEST_ANSWER: Final = 16 * 1024
-"""Bytes that a proxy's answer to CONNECT may have."""
+from everact.runtime.core.addresses import Address
 
 
 class TunnelConnector(aiohttp.BaseConnector):
@@ -28,7 +25,7 @@ class TunnelConnector(aiohttp.BaseConnector):
     def __init__(
         self,
         proxy: HttpConnectProxyConfig,
-        target: Target,
+        target: Address,
         tls: ssl.SSLContext | bool,
         server_name: str | None,
     ) -> None:

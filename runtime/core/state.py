@@ -8,6 +8,10 @@ it is: every reading of a clock arrives as an argument.
 A run is *held* while its program may not be shown events (a start delay, no worker,
 code that is missing or does not fit). Events are still folded; what the program
 would have been shown waits in `pending` and is shown by `Began`.
+
+What brings a program back is its script: the rows of what it was shown, which whoever
+folds a journal collects. If it `saved` itself, the script begins with the row by which
+it did so last.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +19,7 @@ from heapq import heappop, heappush
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from everact.runtime.core import failures
 from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
@@ -47,6 +52,7 @@ from everact.runtime.core.records import (
     RunRenamed,
     RunTask,
     RunTimedOut,
+    SaveState,
     SetDetails,
     SignalReceived,
     SignalRun,
@@ -64,6 +70,7 @@ from everact.runtime.core.records import (
     Transition,
     UpdateAccepted,
     UpsertAttributes,
+    UpsertMemo,
 )
 from everact.runtime.core.statuses import RunStatus
 
@@ -143,9 +150,11 @@ class RunState:
         "generation",
         "held",
         "inbox_seq",
+        "memo",
         "pending",
         "renamed",
         "running",
+        "saved",
         "seq",
         "start",
         "status",
@@ -173,12 +182,14 @@ class RunState:
         self.tries: dict[int, Tries] | None = None
         self.timers: list[tuple[float, int]] | None = None
         self.pending: list[Event] = []
+        self.saved = False
         self.activations = 0
         """Rows at which the program was shown something: how often it was run."""
         self.unsettled: set[int] | None = None
         self.abandoned: dict[int, tuple[int, str]] | None = None
         self.renamed: str | None = None
         self.attributes: dict[str, Attribute] | None = None
+        self.memo: dict[str, bytes] | None = None
         self.details = ""
         self.updates: dict[str, UpdateAccepted | CompleteUpdate] | None = None
 
@@ -225,6 +236,7 @@ class RunState:
             or options.begin_at is not None
             or start.carried
             or start.answered
+            or not start.kind
         ):
             return False
         self.held = None
@@ -310,7 +322,7 @@ class RunState:
         """Keep for later what the program was to be shown; it is held for `reason`."""
         self.pending = list(shown) + self.pending
         self.held = reason
-        if not self.activations:
+        if not self.begun:
             self.began = False
 
     def take_kept(self) -> Shown:
@@ -338,6 +350,11 @@ class RunState:
         if self.held == "" and self._moment(BEGIN) is None and not self.began:
             return ACTIVE
         return self._next_moment()
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was ever shown to the program, as recorded."""
+        return self.activations > 0
 
     @property
     def put_off(self) -> bool:
@@ -379,10 +396,17 @@ class RunState:
         extras = self.start.options.extras
         return {} if extras is None else extras.attributes
 
+    @property
+    def current_memo(self) -> dict[str, bytes]:
+        """The memo of the run: that of its start, or as changed since."""
+        return self.start.options.memo if self.memo is None else self.memo
+
     def moments(self) -> list[tuple[float, int]]:
         """All moments at which something is due, with their timer numbers."""
+        if not self.timers:
+            return []
         self._next_moment()
-        live = [(due, n) for due, n in self.timers or () if self._moment(n) == due]
+        live = [(due, n) for due, n in self.timers if self._moment(n) == due]
         return sorted(live)
 
     def _running_now(self) -> bool:
@@ -492,6 +516,8 @@ class RunState:
             return None
         self.held = None
         self.began = True
+        if event.kind:
+            _is_of(self, event.kind)
         shown, self.pending = tuple(self.pending), []
         return Answer(shown)
 
@@ -641,6 +667,11 @@ class RunState:
             return event.attempt <= 1
         if tries.due is not None and tries.handed is None and tries.due > now:
             return False  # it waits for its next attempt
+        if tries.handed is not None and event.dispatch not in (
+            0,
+            tries.handed.dispatch,
+        ):
+            return False  # another has it now
         return event.attempt in (0, tries.attempt)
 
     def _stopped_unheeded(self, event: TaskReported) -> Answer | None:
@@ -756,7 +787,28 @@ def begins_in_time(state: RunState) -> bool:
 def may_restart(state: RunState) -> bool:
     """Whether it may begin anew: it is held, has begun, and is not to stop."""
     held = bool(state.held) and not state.status
-    return held and bool(state.activations) and state.cancel_reason is None
+    return held and state.begun and state.cancel_reason is None
+
+
+def _is_of(state: RunState, kind: str) -> None:
+    """The start did not say of what kind the program is, and now that is known."""
+    before, state.start = state.start, replace(state.start, kind=kind)
+    state.pending = [state.start if e is before else e for e in state.pending]
+
+
+def _save(state: RunState, _: SaveState) -> None:
+    """What came before is not shown again, but for the row of this command."""
+    state.saved = True
+
+
+def saves(row: Transition) -> bool:
+    """Whether the program was saved with this row: last, or before the end."""
+    return any(type(command) is SaveState for command in row.commands[-2:])
+
+
+def _remember(state: RunState, command: UpsertMemo) -> None:
+    found = {**state.current_memo, **command.memo}
+    state.memo = {k: v for k, v in found.items() if v is not None}
 
 
 def _restart(state: RunState, event: RestartRequested, _: float) -> Answer | None:
@@ -832,6 +884,8 @@ _ISSUE: dict[type, Callable[[RunState, Any], None]] = {
     AwaitEvent: RunState._open_wait,
     CancelCall: RunState._drop_call,
     UpsertAttributes: RunState._upsert,
+    UpsertMemo: _remember,
+    SaveState: _save,
     SetDetails: RunState._describe,
     CancelTask: RunState._stop_task,
     RenameRun: RunState._rename,

@@ -1,4 +1,4 @@
-"""What may stand around the code of workflows and tasks: the worker's interceptors.
+"""Worker interceptors: code around workflows, handlers, calls and tasks.
 
 An interceptor overrides the methods that it needs. Each is given what is about to
 happen, as an `Invocation`, and `proceed`, which lets it happen: it may change the one
@@ -115,7 +115,7 @@ def chains_of(interceptors: Iterable[object]) -> InterceptorChains:
             getattr(one, name) for one in found if getattr(type(one), name) is not plain
         )
 
-    return InterceptorChains(
+    made = InterceptorChains(
         overriding("execute_workflow"),
         overriding("handle_signal"),
         overriding("handle_query"),
@@ -123,6 +123,7 @@ def chains_of(interceptors: Iterable[object]) -> InterceptorChains:
         overriding("start_call"),
         overriding("execute_task"),
     )
+    return NO_INTERCEPTORS if made == NO_INTERCEPTORS else made
 
 
 def chained(methods: tuple[Method, ...], innermost: Proceed) -> Proceed:

@@ -1,6 +1,7 @@
-"""What is asked of runs from outside: messages, queries, results."""
+"""Requests to runs: deliver messages, answer queries, wait for results."""
 
 import asyncio
+import math
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from everact.runtime.engine.suspects import Suspects
 from everact.runtime.engine.waiting import Closed, fail
 from everact.runtime.engine.watchdog import OVERRUNS, Overran
 from everact.runtime.errors import QueryFailed, RPCError, RunPutAside
+from everact.runtime.programs.kinds import bring_back
 from everact.runtime.store.base import Remembered
 
 
@@ -131,7 +133,7 @@ class Asking:
 
         def look() -> Any:
             try:
-                program.replay(loaded.script)
+                bring_back(program, state, loaded.script)
                 return program.query(name, args, kwargs, headers)
             finally:
                 program.close()
@@ -144,8 +146,11 @@ class Asking:
         except Overran as over:
             raise QueryFailed(f"query {name!r}: {over}") from over
 
-    async def wait_closed(self, key: int) -> Closed:
-        """Wait for the durable end of a run; RunPutAside if its code cannot run."""
+    async def wait_closed(self, key: int, wait: float = math.inf) -> Closed | None:
+        """Wait for the durable end of a run, None if that takes over `wait` seconds.
+
+        RunPutAside if its code cannot run.
+        """
         host = self._host
         run = host.runs.get(key)
         if run is not None:
@@ -163,4 +168,4 @@ class Asking:
         reason = self._held.reason(key)
         if reason is not None:
             raise RunPutAside(row.workflow_id, row.run_id, reason)
-        return await slot_lent(host, host.waiting.result(key), key)
+        return await slot_lent(host, host.waiting.result(key, wait), key)

@@ -1,4 +1,4 @@
-"""Runs that cannot go on: what is remembered of them, and when they are tried again.
+"""Held runs: put aside as their code is missing or unfit, and when they are retried.
 
 A run is put aside when its code is missing, does not fit or cannot be read. It stays
 open, says why, and goes on when that may have changed: another worker serves, or more
@@ -8,9 +8,9 @@ code is known.
 import logging
 from typing import NamedTuple
 
+from everact.runtime.core.ranks import Line
 from everact.runtime.core.records import Held
 from everact.runtime.engine.host import Host, Run
-from everact.runtime.engine.ranks import Line
 from everact.runtime.engine.reasons import WAITING
 from everact.runtime.engine.residency import LOAD_BATCH
 from everact.runtime.engine.restarting import begins_anew

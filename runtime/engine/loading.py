@@ -1,10 +1,11 @@
-"""From rows to a run's state: verify, then fold. The only way back into memory."""
+"""Loading a run: from rows to its state, verified and folded; the only way back."""
 
 from typing import Any, NamedTuple
 
 from everact.runtime.core import records
+from everact.runtime.core.kinds import state_of
 from everact.runtime.core.records import Started, Transition
-from everact.runtime.core.state import RunState
+from everact.runtime.core.state import RunState, saves
 from everact.runtime.engine.seal import Seal
 from everact.runtime.errors import StoreTampered
 from everact.runtime.store.base import RunRow, Stored
@@ -66,7 +67,7 @@ def load_state(seal: Seal, stored: Stored) -> Loaded:
         if state is None:
             first = transition.events[0]
             assert isinstance(first, Started)
-            state = RunState(first, generation)
+            state = state_of(first, generation)
         if seq != state.seq:
             raise StoreTampered(
                 f"row {generation}/{state.seq} of run {run_id} is missing from the "
@@ -74,6 +75,8 @@ def load_state(seal: Seal, stored: Stored) -> Loaded:
             )
         shown = state.fold(transition)
         if shown is not None:
+            if state.saved and saves(shown):
+                script.clear()
             script.append(shown)
         size += len(body)
         if seq < saved_seq:

@@ -18,7 +18,7 @@ from everact.runtime.core.records import (
 )
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.engine import logs
-from everact.runtime.engine.attempt import Outcome
+from everact.runtime.engine.execution.attempt import Outcome
 from everact.runtime.engine.host import Run
 from everact.runtime.engine.loading import Read, load_state, read
 from everact.runtime.engine.messages import Envelope, Question
@@ -128,13 +128,13 @@ class Residency:
             return None
         run = host.system.launch(RunActor, host, row, loaded.state)
         run.journal.restore(loaded)
-        run.code.script = loaded.script
+        run.code.restore(loaded.script)
         self.runs[row.key] = run
         self.by_id[row.workspace, row.workflow_id] = run
         reason = host.build(run) if run.state.held is None else None
         if reason is None or not host.hold_loaded(run, reason):
             run.work.release_open(begin=begin and reason is None)
-        run.code.script = None
+        run.code.restore(None)
         for notify in host.parts.loaded:
             notify(run)
         if not run.work.attempts:

@@ -1,4 +1,4 @@
-"""What is executing, noted where it survives the end of the process.
+"""Notes of what is executing, kept where a SIGKILL does not lose them.
 
 The loop executes one thing at a time: what is on it *now* are two numbers, `on_loop`,
 which the hot path sets in its own frame. What goes on for longer, attempts that wait or
@@ -177,12 +177,13 @@ class Stage:
             key, call, ends, charges, reached = head[at : at + _RECORD]
             if key > 0 and call >= CODE and ends > 0 and 0 <= charges <= ends:
                 records[key, call] = Record(ends, charges, reached)
-        slots = words[_WORDS:]
-        begun = []
-        for at in range(0, len(slots), _WIDTH):
-            key, call, number, threaded = slots[at : at + _WIDTH]
-            if key > 0 and call > CODE:
-                begun.append((number, Begun((key, call), bool(threaded))))
+        slots = words[_WORDS:].tolist()
+        columns = [slots[column::_WIDTH] for column in range(_WIDTH)]
+        begun = [
+            (number, Begun((key, call), bool(threaded)))
+            for key, call, number, threaded in zip(*columns, strict=False)
+            if key > 0 and call > CODE
+        ]
         begun.sort()
         return records, Noted(
             _place(head, _ON_LOOP),

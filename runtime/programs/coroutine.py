@@ -12,7 +12,7 @@ import os
 import pickle
 from asyncio import _get_running_loop
 from asyncio.events import _set_running_loop
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextvars import Context
 from types import CodeType, FrameType
 from typing import Any
@@ -41,7 +41,6 @@ from everact.runtime.core.records import (
     TaskCompleted,
     TaskFailed,
     TimerFired,
-    Transition,
     UpdateAccepted,
 )
 from everact.runtime.definitions.control import (
@@ -70,8 +69,8 @@ from everact.runtime.isolation import (
     shown as shown_value,
 )
 from everact.runtime.programs import ordered, updating
-from everact.runtime.programs.base import StateChanged
-from everact.runtime.programs.compare import same, shown
+from everact.runtime.programs.base import Replay, StateChanged
+from everact.runtime.programs.compare import check
 from everact.runtime.programs.loop import SLICE, OrderedTask, WaitedCall
 from everact.runtime.programs.workflow_loop import WorkflowLoop, encode_arguments
 from everact.runtime.values.outcomes import exception_of, failure_of
@@ -137,7 +136,8 @@ class CoroutineProgram:
                         waiting.set_result(self.values.decode(event.result))
                 else:
                     _SHOW[type(event)](self, event)
-            return self._turn(SLICE)
+            loop.opening = False
+            return self._answer() if loop.turn(SLICE) else None
         finally:
             _set_running_loop(self._outer)
 
@@ -153,10 +153,10 @@ class CoroutineProgram:
         finally:
             _set_running_loop(outer)
 
-    def replay(self, script: Iterable[Transition]) -> None:
+    def replay(self, script: Replay) -> None:
         self.replaying = True
         outer, loop, number = _get_running_loop(), self.loop, 0
-        value, calls = self._value, loop.calls
+        value, calls, turn = self._value, loop.calls, loop.turn
         _set_running_loop(loop)
         try:
             for row in script:
@@ -170,19 +170,28 @@ class CoroutineProgram:
                             waiting.set_result(value(event.call, event.result))
                     else:
                         _SHOW[type(event)](self, event)
-                produced, recorded = self._turn(_ENDLESS), row.commands
-                if produced is None or tuple(produced) != recorded:
-                    self._compare(number, recorded, produced)
+                loop.opening = False
+                produced = self._answer() if turn(_ENDLESS) else None
+                if produced is None or tuple(produced) != row.commands:
+                    check(
+                        self.definition.name,
+                        number,
+                        row.commands,
+                        produced,
+                        self.values,
+                    )
         finally:
             _set_running_loop(outer)
             self.replaying = False
 
     def _turn(self, limit: int) -> list[Command] | None:
-        loop = self.loop
-        loop.opening = False
-        if not loop.turn(limit):
-            return None
-        root = self._root
+        """Let the code run; the commonest callers do it in their own frames."""
+        self.loop.opening = False
+        return self._answer() if self.loop.turn(limit) else None
+
+    def _answer(self) -> list[Command]:
+        """What the code asked for until nothing was ready; how it ended, if it did."""
+        loop, root = self.loop, self._root
         if (self._failure is not None or root is None or root.done()) and (
             not self._finished and (self._failure is not None or root is not None)
         ):
@@ -195,31 +204,6 @@ class CoroutineProgram:
             loop.commands = []
             return commands
         return []
-
-    def _compare(
-        self,
-        number: int,
-        recorded: tuple[Command, ...],
-        produced: list[Command] | None,
-    ) -> None:
-        if produced is not None and len(recorded) == len(produced):
-            pairs = zip(recorded, produced, strict=True)
-            if all(same(*pair, self.values) for pair in pairs):
-                return
-        old = shown(recorded, self.values)
-        new = (
-            "code that does not come to a wait"
-            if produced is None
-            else shown(produced, self.values)
-        )
-        raise errors.NonDeterminismError(
-            f"the code of {self.definition.name!r} does not fit what the run recorded: "
-            f"in activation {number} the run recorded [{old}], and the code now asks "
-            f"for [{new}]. Restore the code that the run was started with, or "
-            "terminate the run.",
-            old,
-            new,
-        )
 
     # -- what is shown -------------------------------------------------------------
 
@@ -471,6 +455,7 @@ class CoroutineProgram:
             target, options = control.target, control.options
             definition = self.definition if target is None else definition_of(target)
             name = self.definition.name if target is None else name_of(target)
+            kind = "" if definition is None else definition.kind
             if definition is not None:
                 definition.signature.check(control.args_given, {}, name)
             args, kwargs = self.loop.encode(control.args_given, {}, name)
@@ -487,6 +472,7 @@ class CoroutineProgram:
                 else {k: self.values.encode(v, f"memo {k!r}") for k, v in memo.items()},
                 unread,
                 None if attributes is None else attributes_of(attributes),
+                kind,
             )
         assert isinstance(control, TailCall)
         call = control.call
@@ -494,7 +480,8 @@ class CoroutineProgram:
         args, kwargs = encode_arguments(
             self.values, given.args, given.kwargs or {}, call.function
         )
-        return records.TailCall(call.function, args, kwargs, unread)
+        kind = self.loop.registry.kind_of(call.function)
+        return records.TailCall(call.function, args, kwargs, unread, kind=kind)
 
     # -- looking in ------------------------------------------------------------------
 
@@ -681,21 +668,6 @@ class Loop(WorkflowLoop):
         self.end_handler(task)
         if not task.cancelled() and task.exception() is not None:
             self._program.fail(task.exception())  # type: ignore[arg-type]
-
-
-def definition_for(registry: Registry, name: str) -> WorkflowDefinition | None:
-    """The workflow of that name; None if the registry knows no such name.
-
-    A task can stand in a workflow's place: a run of its own that makes one call.
-    """
-    definition = registry.workflows.get(name)
-    if definition is None:
-        task = registry.tasks.get(name)
-        if task is None:
-            return None
-        definition = WorkflowDefinition(name, task)
-        definition.registry = registry
-    return definition
 
 
 _EXCEPTIONS: Any = BaseExceptionGroup.__dict__["exceptions"]

@@ -90,7 +90,9 @@ class Environment:
             raise
         return self
 
-    async def __aexit__(self, *error: object) -> None:
+    async def __aexit__(
+        self, kind: object, error: BaseException | None, traceback: object
+    ) -> None:
         try:
             self.unlock()
             if error is None and self._check:
@@ -187,5 +189,5 @@ class Environment:
         runs = self.runtime.engine.runs if self._open else {}
         for run in runs.values():
             for attempt in run.attempts.values():
-                if attempt._task is not None:
-                    yield attempt._task
+                if isinstance(attempt.kept, asyncio.Task):
+                    yield attempt.kept

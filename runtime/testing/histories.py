@@ -17,9 +17,10 @@ from msgspec.structs import replace
 
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.core import records
+from everact.runtime.core.kinds import state_of
 from everact.runtime.core.opaque import byte_strings
 from everact.runtime.core.records import Started, Transition
-from everact.runtime.core.state import RunState
+from everact.runtime.core.state import RunState, saves
 from everact.runtime.definitions.workflows import name_of
 from everact.runtime.engine.seal import Seal
 from everact.runtime.filters.parsing import parse
@@ -64,9 +65,11 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
         for row in self.rows:
             transition = records.decode(row)
             if found is None:
-                found = RunState(_start(transition), self.generation)
+                found = state_of(_start(transition), self.generation)
             shown = found.fold(transition)
             if shown is not None:
+                if found.saved and saves(shown):
+                    script.clear()
                 script.append(shown)
         if found is None:
             raise ValueError(f"the history of {self} has no rows")

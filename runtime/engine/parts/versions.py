@@ -1,4 +1,4 @@
-"""Which worker is given a run's code and tasks: by the version sets of its queue.
+"""Worker versioning: which worker gets a run's code and tasks, by version sets.
 
 A run of a queue that has sets is bound to a build ID when it first begins, in the
 transition of its beginning. From then on its steps go to workers of the set that holds
@@ -14,17 +14,18 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from everact.runtime.core.admission import lane_of
 from everact.runtime.core.records import AttributeKind, Began, RunTask, Started
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.core.versions import BuildIdOp, Refused, VersionSets, updated
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.definitions.tasks import Task
-from everact.runtime.engine.attempt import TaskActor
+from everact.runtime.engine.execution.attempt import TaskActor
 from everact.runtime.engine.host import Host, Run, Writes
 from everact.runtime.engine.parts.base import Part
-from everact.runtime.engine.reasons import WAITING
-from everact.runtime.engine.workers import Worker, lane_of
+from everact.runtime.engine.reasons import WAITING, unknown
+from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import RPCError, StoreError
 from everact.runtime.store.base import Opened, RunRow, Statement, Write
 from everact.runtime.store.searching import BUILD_IDS
@@ -54,7 +55,7 @@ class Versions(Part):
     async def open(self, opened: Opened) -> None:
         """Read the sets of all queues."""
         self._read()
-        for worker in self._host.workers.all:
+        for worker in self._host.admission.all:
             self._listen(worker)
         self._look()
 
@@ -64,7 +65,7 @@ class Versions(Part):
 
     def _look(self) -> None:
         """See whether there is anything to decide from now on."""
-        workers = self._host.workers
+        workers = self._host.admission
         if self.active or not (
             self._sets or any(w.registry is not None for w in workers.all)
         ):
@@ -122,7 +123,7 @@ class Versions(Part):
 
     def _worker(self, row: RunRow, state: RunState) -> Worker | str:
         queue, name = row.queue, state.start.name
-        serving: Sequence[Worker] = self._host.workers.serving(queue)
+        serving: Sequence[Worker] = self._host.admission.serving(queue)
         if not serving:
             return f"{WAITING}no worker serves queue {queue!r}"
         sets = self.of(row.workspace, queue)
@@ -133,9 +134,9 @@ class Versions(Part):
                 wanted = f"build ID {builds[0]!r}" if builds[0] else "no build ID"
                 return f"{WAITING}no worker of queue {queue!r} has {wanted}"
         for worker in serving:
-            if self._registry(worker).knows(name):
+            if self._registry(worker).knows(name, state.start.kind):
                 return worker
-        return f"{WAITING}no workflow named {name!r} is registered"
+        return unknown(state.start)
 
     def _registry(self, worker: Worker) -> Registry:
         return self._host.registry if worker.registry is None else worker.registry
@@ -148,7 +149,7 @@ class Versions(Part):
         if not self._sets:
             return ()
         row, state = run.row, run.state
-        if state.generation or state.activations:
+        if state.generation or state.begun:
             return ()
         if not row.build_id and self.of(row.workspace, row.queue):
             found = self._worker(row, state)
@@ -185,13 +186,13 @@ class Versions(Part):
         """The lane that a task stands in, and its definition from the code there."""
         command, row = attempt.command, attempt.run.row
         queue = _queue_of(command, row)
-        serving: Sequence[Worker] = self._host.workers.serving(queue)
+        serving: Sequence[Worker] = self._host.admission.serving(queue)
         sets, lane = self.of(row.workspace, queue), queue
         if sets:
             builds = _builds(sets, row.build_id, new=queue != row.queue)
             serving = _ordered(serving, builds)
             lane = lane_of(queue, serving[0].build_id if serving else builds[0])
-        attempt.task = self._task(serving, command.name)
+        attempt.know(self._task(serving, command.name))
         return lane
 
     def _task(self, serving: Iterable[Worker], name: str) -> "Task[..., object] | None":
@@ -230,7 +231,7 @@ class Versions(Part):
                 and run.code.paused is None
             ):
                 self._move(run)
-        engine.workers.line_up(queue, self.place)
+        engine.admission.line_up(queue, self.place)
         engine.look_again()
 
     def _move(self, run: Run) -> None:
@@ -240,7 +241,7 @@ class Versions(Part):
         code = self.code(run.row, run.state)
         if isinstance(code, Registry):
             known = code.workflows.get(run.state.start.name)
-            if known is not None and known is getattr(program, "definition", None):
+            if known is not None and known is program.definition:
                 return
         reason = run.code.rebuild()
         if reason is not None:
@@ -266,7 +267,7 @@ def _ordered(serving: Iterable[Worker], builds: Sequence[str]) -> list[Worker]:
 
 def _is_new(row: RunRow, state: RunState) -> bool:
     """Whether the run has never begun, and is bound to nothing."""
-    return not (row.build_id or state.generation or state.activations)
+    return not (row.build_id or state.generation or state.begun)
 
 
 def _queue_of(command: RunTask, row: RunRow) -> str:

@@ -29,8 +29,11 @@ from everact.runtime.engine.watchdog import OVERRUNS, Overran
 from everact.runtime.errors import NonDeterminismError, QueryFailed, RPCError
 from everact.runtime.isolation import contained, is_a, is_interrupt, shown
 from everact.runtime.programs.base import Program
+from everact.runtime.programs.kinds import bring_back
 
 logger = logging.getLogger("everact.engine")
+
+BEGAN = Began(RULES)
 
 AGAIN = 0.05
 """Seconds until code that took too long is run again: others have their turn first."""
@@ -52,12 +55,19 @@ class Activation:
     # Most code comes to its waits in time: then an instance has neither.
     paused: Paused | None = None
     overruns = 0
-    script: list[Transition] | None = None
-    """What was read back with the run, while it is loaded: to be shown again."""
+    _script: list[Transition] | None = None
 
     def __init__(self, run: OwnRun) -> None:
         self._run = run
         self.program: Program | None = None
+
+    def began(self) -> Began:
+        """The event by which the code begins; it says the kind if the start did not."""
+        run, program = self._run, self.program
+        if run.state.start.kind or program is None:
+            return BEGAN
+        run.row.kind = program.definition.kind
+        return Began(RULES, run.row.kind)
 
     def activate(self, turn: Turn, *, resumed: bool = False) -> None:
         """Show events to the code, and record what it answers."""
@@ -150,7 +160,7 @@ class Activation:
             paused = self.paused = Paused(replace(turn, within=None), monotonic)
             if turn.insert:  # the start must not wait for code that never waits
                 left = self._record_start(turn)
-                paused.turn = Turn((Began(RULES),), turn.shown, left.now)
+                paused.turn = Turn((self.began(),), turn.shown, left.now)
                 self._run.state.goes_on()
         if monotonic - paused.since > self._run.state.start.options.task_timeout:
             self._unpause()
@@ -217,11 +227,15 @@ class Activation:
             Turn((Held(reason), *kept), (), turn.now, turn.envelope)
         )
 
+    def restore(self, script: list[Transition] | None) -> None:
+        """The run is being read back: what its code was shown is at hand until None."""
+        self._script = script
+
     def drive(self, program: Program | None) -> str | None:
         """Be driven by `program`; why it does not fit the history, or None."""
         self.program = program
-        script, self.script = self.script, None
-        if program is None or not self._run.state.activations:
+        script, self._script = self._script, None
+        if program is None or not self._run.state.begun:
             return None
         reason = self._misfit(program, script)
         if reason is not None:
@@ -229,7 +243,7 @@ class Activation:
         return reason
 
     def _misfit(self, program: Program, script: list[Transition] | None) -> str | None:
-        """Replay the recorded activations; why they do not fit the code, or None."""
+        """Bring the program back; why what is recorded does not fit it, or None."""
         watchdog, over = self._run.engine.watchdog, False
         reason: str | None = None
         try:
@@ -237,7 +251,7 @@ class Activation:
                 with on_stage(self._run.engine.on_loop, (self._run.row.key, CODE)):
                     if script is None:
                         script = self._run.engine.script(self._run)
-                    program.replay(self._watched(script))
+                    bring_back(program, self._run.state, self._watched(script))
             finally:
                 over = watchdog.leave()
         except ActivationOverrun:

@@ -1,4 +1,4 @@
-"""What a run is given, and how what it consists of knows it.
+"""Protocols between a run and what it consists of: the engine and the run for these.
 
 `RunHost` is the engine, with those whom runs alone have to do with; `OwnRun` is the run
 itself, whose code, journal and work ask each other these verbs.
@@ -16,7 +16,7 @@ from everact.runtime.core.records import (
     Transition,
 )
 from everact.runtime.core.state import RunState
-from everact.runtime.engine.attempt import TaskActor
+from everact.runtime.engine.execution.attempt import TaskActor
 from everact.runtime.engine.host import Acts, Host, Run, RunCode, RunJournal, Writes
 from everact.runtime.engine.parts.base import Parts
 from everact.runtime.engine.parts.updates import Updates
@@ -70,7 +70,8 @@ class RunHost(Host, Protocol):
 class OwnCode(RunCode, Protocol):
     """Its code; see `activation`."""
 
-    script: list[Transition] | None
+    def restore(self, script: list[Transition] | None) -> None:
+        """The run is being read back: what its code was shown is at hand until None."""
 
     def activated(self, turn: Turn, commands: list[Command] | None, over: bool) -> None:
         """An activation ended with commands, wants another slice, or is over time."""
@@ -90,7 +91,7 @@ class OwnJournal(RunJournal, Protocol):
     def record(self, turn: Turn, commands: tuple[Command, ...] = ()) -> None:
         """Record a transition; `Unrecordable` if its commands cannot be."""
 
-    def begin(self, write: Write, turn: Turn, commands: tuple[Command, ...]) -> bytes:
+    def begin(self, write: Write, turn: Turn) -> None:
         """The first row of a run: its row in the index goes with it."""
 
     def wake(self) -> float | None:

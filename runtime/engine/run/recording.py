@@ -1,4 +1,4 @@
-"""How a transition of a run is recorded, and what waits until it is durable.
+"""The journal of a run: how it is written, and what waits until that is durable.
 
 Events and commands together become one journal row. With it, in one transaction, go the
 run's row in the index, what the parts write, messages to other runs, and a successor.
@@ -143,23 +143,18 @@ class Recording:
     ) -> tuple[Statement, ...]:
         """What parts write with the records, made before the commands are folded."""
         run = self._run
-        find = run.engine.writes.get
+        writes = run.engine.writes
         found: tuple[Statement, ...] = ()
         for record in events + commands:
-            write = find(type(record))
-            if write is not None:
-                found += write(run, record)
+            if type(record) in writes:
+                found += writes[type(record)](run, record)
         return found
 
-    def begin(self, write: Write, turn: Turn, commands: tuple[Command, ...]) -> bytes:
-        """Write the run's row with its first transition, if that is a common one.
-
-        What replaying the program needs of the transition: the state has the start.
-        """
+    def begin(self, write: Write, turn: Turn) -> None:
+        """Write the run's row with its first transition, if that is a common one."""
         write.within, write.change = turn.within, None
         write.statements = self._written(turn.events, ())
         write.insert = replace(self._run.row)
-        return records.encode(Transition(turn.now, turn.events[1:], commands))
 
     def wake(self) -> float | None:
         """When it must be in memory: at once if a child's end is on its way to it."""

@@ -225,7 +225,7 @@ def record(engine: RunHost, midway: OwnRun | None = None) -> None:
                 common=True,
             )
             if turn.insert:
-                body = journal.begin(write, turn, commands)
+                journal.begin(write, turn)
         except Exception as bug:  # the other steps must be recorded all the same
             journal.in_flight -= 1
             engine.discard(run, bug)
