@@ -24,6 +24,7 @@ from everact.actors.exit import NORMAL, STOPPED, Exit, Failed, Killed
 from everact.actors.future import ActorFuture
 from everact.actors.mailbox import DEAD_LETTERS, START, STOP, Ask, Inbox, reject
 from everact.actors.ref import ActorRef, Limbo, Terminated
+from everact.actors.registry import ENDED, UNLISTED
 from everact.actors.system import ActorSystem, prepare
 
 if TYPE_CHECKING:
@@ -47,10 +48,6 @@ _INTERNAL = frozenset(
         messages.ProxySetAttr,
     }
 )
-
-
-#: The serial number of an actor that has ended.
-ENDED = -1
 
 
 class Running:
@@ -214,6 +211,14 @@ class Actor(pykka.Actor):
             system._wake()
         ready.append(self)
 
+    def enlist(self) -> None:
+        """Take a place among the actors of the system, if it has none yet.
+
+        Only an actor that :meth:`ActorSystem.make` made has none.
+        """
+        if self._actor_serial == UNLISTED:
+            self.system._enlist(self, self.parent)
+
     def watch(self, ref: ActorRef[Any]) -> None:
         """Receive ``Terminated(ref, exit)`` once that actor has ended for good.
 
@@ -239,7 +244,11 @@ class Actor(pykka.Actor):
         cancelled, unless this is called from it: then it runs to its end first.
         The first exit counts.
         """
-        self._actor_terminate(exit)
+        if self._actor_serial == UNLISTED and self._actor_queue is None:
+            self._actor_exit = exit
+            self._actor_queue = DEAD_LETTERS
+        else:
+            self._actor_terminate(exit)
 
     # -- the mailbox
 
@@ -417,6 +426,7 @@ class Actor(pykka.Actor):
             if isinstance(exit, Killed):
                 self._actor_hurry(exit)
             return
+        self.enlist()
         self._actor_exit = exit
         unread = self._actor_queue
         self._actor_queue = DEAD_LETTERS

@@ -20,6 +20,7 @@ from everact.actors.errors import ActorDeadError, MailboxFull
 from everact.actors.exit import Exit, Killed
 from everact.actors.future import ActorFuture
 from everact.actors.mailbox import START, STOP, Ask, Inbox, is_stop, reject
+from everact.actors.registry import ENDED
 
 if TYPE_CHECKING:
     from everact.actors.actor import Actor
@@ -93,7 +94,7 @@ class ActorRef(pykka.ActorRef[A]):
         self.name = name
         self.system = actor.system
         self.actor_class = type(actor)
-        if getattr(actor, "_actor_serial", 0) < 0:  # made after the end
+        if actor._actor_serial == ENDED:  # made after the end
             self._actor, self._exit = None, actor._actor_exit
 
     @property

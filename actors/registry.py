@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Registry"]
 
+#: The serial number of an actor that has ended, and of one that has no place yet.
+ENDED, UNLISTED = -1, -2
+
 A = TypeVar("A", bound="Actor")
 
 

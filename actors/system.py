@@ -30,7 +30,7 @@ from everact.actors.errors import (
 from everact.actors.mailbox import START, STOP, reject
 from everact.actors.observation import ActorView, observe
 from everact.actors.ref import ActorRef, BoundedActorRef, Limbo
-from everact.actors.registry import Registry
+from everact.actors.registry import UNLISTED, Registry
 
 if TYPE_CHECKING:
     from everact.actors.actor import Actor
@@ -65,6 +65,7 @@ def prepare(actor: Actor, system: ActorSystem, parent: Actor | None) -> None:
     actor._actor_exit = None
     actor._actor_children = None
     actor._actor_running = None
+    actor._actor_serial = UNLISTED
 
 
 def _not_hosted(*_args: Any, **_kwargs: Any) -> None:
@@ -212,6 +213,19 @@ class ActorSystem:
         self._enlist(actor, parent)
         if cls._actor_has_on_start:
             actor.post(START)
+        return actor
+
+    def make(self, cls: type[A], *args: Any) -> A:
+        """Make an actor that has no place among the actors yet, and return the object.
+
+        For lives that are mostly too short to be looked for: `Actor.enlist` gives it
+        its place. Until then it is an actor all the same, which takes messages and
+        fails, but no query finds it; if it finishes before, its hooks are not called.
+        Only on the loop thread.
+        """
+        actor = _new(cls)
+        prepare(actor, self, None)
+        actor.__init__(*args)  # type: ignore[misc]
         return actor
 
     def adopt(self, actor: Actor, parent: Actor) -> None:

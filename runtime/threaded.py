@@ -2,13 +2,13 @@
 
 import os
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Self, TypedDict, Unpack
 
 from everact.actors import Clock
 from everact.runtime.client.blocking import BlockingClient
 from everact.runtime.client.interceptors import ClientInterceptor
-from everact.runtime.client.loop_thread import LoopThread, refuse_on_loop
+from everact.runtime.client.loop_thread import LoopThread
 from everact.runtime.core.durations import Duration
 from everact.runtime.core.keywords import closed
 from everact.runtime.definitions.interceptors import WorkerInterceptor
@@ -58,7 +58,7 @@ class RuntimeThread(BlockingClient):
     ) -> None:
         closed(options, Hosting.__annotations__, "a runtime")
         runtime = Runtime(path, **options)
-        super().__init__(runtime, LoopThread(self._main))
+        super().__init__(runtime, LoopThread(lambda: runtime))
         self._runtime = runtime
         self._entered = False
 
@@ -66,11 +66,7 @@ class RuntimeThread(BlockingClient):
         if self._entered:
             raise RuntimeStateError("a runtime runs once; make another one")
         self._entered = True
-        try:
-            self._loop_thread.start()
-        except BaseException:
-            self._loop_thread.tell(self._stop.set)  # an interrupt: do not leave it on
-            raise
+        self._loop_thread.start()
         return self
 
     @property
@@ -85,15 +81,3 @@ class RuntimeThread(BlockingClient):
             self._runtime.add_worker(worker)
 
         self.wait(add())
-
-    def close(self) -> None:
-        """Close as `Runtime.close` does; harmless when repeated."""
-        if self._entered:
-            refuse_on_loop()
-            self._loop_thread.tell(self._stop.set)
-            self._loop_thread.join()
-
-    async def _main(self, ready: Callable[[], None]) -> None:
-        async with self._runtime:
-            ready()
-            await self._stop.wait()

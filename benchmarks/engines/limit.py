@@ -195,8 +195,7 @@ class LimitSession:
                 self._done,
                 insert=insert,
                 change=change,
-                tasks=asked,
-                effects=run,
+                effects=(run, asked),
             )
         )
 
@@ -205,8 +204,9 @@ class LimitSession:
         outcomes: list[tuple[Run, TaskCompleted]] = []
         values, start, tasks = self._values, self._start_task, self._tasks
         for write in writes:
-            run: Run = write.effects
-            for command in write.tasks:
+            run: Run
+            run, asked = write.effects
+            for command in asked:
                 if type(command) is RunTask:
                     task = tasks[command.name]
                     args = tuple(map(values.decode, command.args))
@@ -239,8 +239,9 @@ class LimitSession:
 
     def _lost(self, writes: list[Write], error: BaseException) -> None:
         for write in writes:
-            if not write.effects.reply.done():
-                write.effects.reply.set_exception(error)
+            run: Run = write.effects[0]
+            if not run.reply.done():
+                run.reply.set_exception(error)
 
     def _done(self, write: Write, error: BaseException | None) -> None:
         """A write of a batch in which one was refused."""

@@ -11,6 +11,7 @@ from everact.runtime.cli.options import (
     Remote,
     json_value,
     json_values,
+    limited,
     remote,
 )
 from everact.runtime.cli.output import Output, plain, table, value_shown
@@ -58,13 +59,7 @@ def list_actors(engine: Remote, out: Output) -> None:
 
 
 @actors.command()
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 100_000),
-    default=1000,
-    show_default=True,
-    help="At most so many.",
-)
+@limited(1000, most=100_000)
 @remote
 def tree(engine: Remote, out: Output, limit: int) -> None:
     """Show who supervises whom, runs and attempts included.

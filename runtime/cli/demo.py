@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from everact.runtime.cli.demo_work import REGISTRY, Approval, shop
-from everact.runtime.cli.hosting import settings_of, stopping, url_of
+from everact.runtime.cli.hosting import listening, settings_of, stopping, url_of
 from everact.runtime.cli.options import DURATION, common
 from everact.runtime.cli.output import Output
 from everact.runtime.cli.waiting import wait_for
@@ -29,12 +29,7 @@ PATIENCE: Final = 3600.0
     metavar="FILE",
     help="Where the demo keeps its runs.",
 )
-@click.option(
-    "--address",
-    default="",
-    metavar="HOST:PORT",
-    help="Where to listen [EVERACT_CONTROL_ADDRESS; 127.0.0.1:7575]; port 0 is free.",
-)
+@listening
 @click.option(
     "--pause",
     type=DURATION,

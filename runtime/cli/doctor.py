@@ -10,12 +10,11 @@ import click
 from everact.runtime.cli import checks
 from everact.runtime.cli.exits import Exit, NotYet
 from everact.runtime.cli.findings import Finding, Level, ok, problem, warning
-from everact.runtime.cli.options import Remote, remote
+from everact.runtime.cli.options import Remote, database_option, remote
 from everact.runtime.cli.output import Output, plain, table
 from everact.runtime.cli.versions import check_versions
 from everact.runtime.client.client import Client
 from everact.runtime.client.credentials import read_settings, settings_file
-from everact.runtime.embedded import DEFAULT_FILE
 from everact.runtime.errors import EngineUnreachable, EveractError, SecretFileError
 from everact.runtime.operations.engines import (
     DescribeEngine,
@@ -27,14 +26,7 @@ _STYLES: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "re
 
 
 @click.command()
-@click.option(
-    "--database",
-    envvar="EVERACT_DATABASE",
-    default=DEFAULT_FILE,
-    metavar="FILE",
-    show_default=True,
-    help="The database to look at [EVERACT_DATABASE].",
-)
+@database_option("The database to look at [EVERACT_DATABASE].")
 @click.option(
     "--thorough", is_flag=True, help="Read the whole file too; takes its time."
 )

@@ -9,6 +9,7 @@ from everact.runtime.cli.exits import Mistake
 from everact.runtime.cli.options import (
     Remote,
     json_value,
+    limited,
     named_values,
     remote,
 )
@@ -65,13 +66,7 @@ def push(
 @events.command("list")
 @click.option("--key", help="Only events of this key.")
 @click.option("--scope", help="Only events of this scope.")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 10_000),
-    default=50,
-    show_default=True,
-    help="At most so many.",
-)
+@limited(50)
 @remote
 def list_events(
     engine: Remote, out: Output, key: str | None, scope: str | None, limit: int

@@ -5,15 +5,15 @@ import functools
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import click
 
-from everact.runtime.cli.options import DURATION, bad_input
+from everact.runtime.cli.options import DURATION, bad_input, database_option, taking
 from everact.runtime.control.serving import Control
 from everact.runtime.control.settings import ControlSettings, parse_address
 from everact.runtime.door.tokens import TokenFile
-from everact.runtime.embedded import DEFAULT_FILE, Runtime
+from everact.runtime.embedded import Runtime
 from everact.runtime.engine.workers import DEFAULT_SLOTS, DEFAULT_THREADS, Worker
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -52,72 +52,63 @@ def hosted(function: Any) -> Any:
     """Let a command take how its engine is opened; it gets that as `hosting`."""
 
     @functools.wraps(function)
-    def call(
-        *args: Any,
-        database: str,
-        queue: tuple[str, ...],
-        slots: int,
-        threads: int,
-        retention: str,
-        wait_for_lock: float,
-        build_id: str,
-        **options: Any,
-    ) -> Any:
-        hosting = Hosting(
-            database, queue, slots, threads, retention, wait_for_lock, build_id
-        )
-        return function(*args, hosting=hosting, **options)
+    def call(*args: Any, **options: Any) -> Any:
+        given = {name: options.pop(name) for name in Hosting._fields}
+        return function(*args, hosting=Hosting(**given), **options)
 
-    for option in (
-        click.option(
-            "--build-id",
-            envvar="EVERACT_BUILD_ID",
-            default="",
-            help="What the code is called in version sets [EVERACT_BUILD_ID].",
-        ),
-        click.option(
-            "--wait-for-lock",
-            type=DURATION,
-            default=0.0,
-            help="Wait so long for another process to let go of the database [0s].",
-        ),
-        click.option(
-            "--retention",
-            default="30d",
-            show_default=True,
-            help='How long closed runs are kept; "forever" keeps them.',
-        ),
-        click.option(
-            "--threads",
-            type=click.IntRange(1),
-            default=DEFAULT_THREADS,
-            help="Tasks in threads at once.",
-        ),
-        click.option(
-            "--slots",
-            "--workers",
-            type=click.IntRange(1),
-            default=DEFAULT_SLOTS,
-            show_default=True,
-            help="Tasks at once.",
-        ),
-        click.option(
-            "--queue",
-            multiple=True,
-            default=("default",),
-            help="Serve this queue; may be repeated [default].",
-        ),
-        click.option(
-            "--database",
-            envvar="EVERACT_DATABASE",
-            default=DEFAULT_FILE,
-            metavar="FILE",
-            show_default=True,
-            help="The database; made if it is not there [EVERACT_DATABASE].",
-        ),
-    ):
-        option(call)
-    return call
+    return _HOSTING(call)
+
+
+_HOSTING: Final = taking(
+    database_option("The database; made if it is not there [EVERACT_DATABASE]."),
+    click.option(
+        "--queue",
+        "queues",
+        multiple=True,
+        default=("default",),
+        help="Serve this queue; may be repeated [default].",
+    ),
+    click.option(
+        "--slots",
+        "--workers",
+        type=click.IntRange(1),
+        default=DEFAULT_SLOTS,
+        show_default=True,
+        help="Tasks at once.",
+    ),
+    click.option(
+        "--threads",
+        type=click.IntRange(1),
+        default=DEFAULT_THREADS,
+        help="Tasks in threads at once.",
+    ),
+    click.option(
+        "--retention",
+        default="30d",
+        show_default=True,
+        help='How long closed runs are kept; "forever" keeps them.',
+    ),
+    click.option(
+        "--wait-for-lock",
+        type=DURATION,
+        default=0.0,
+        help="Wait so long for another process to let go of the database [0s].",
+    ),
+    click.option(
+        "--build-id",
+        envvar="EVERACT_BUILD_ID",
+        default="",
+        help="What the code is called in version sets [EVERACT_BUILD_ID].",
+    ),
+)
+
+listening: Final = click.option(
+    "--address",
+    default="",
+    metavar="HOST:PORT",
+    help="Where to listen [EVERACT_CONTROL_ADDRESS; 127.0.0.1:7575]; port 0 is free.",
+)
+"""Lets a command take the address of its endpoint; see `settings_of`."""
 
 
 def settings_of(address: str) -> ControlSettings:

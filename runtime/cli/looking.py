@@ -9,7 +9,7 @@ import click
 from rich.text import Text
 
 from everact.runtime.cli.asking import asked
-from everact.runtime.cli.options import Remote, remote, unserved
+from everact.runtime.cli.options import Remote, limited, remote, taking, unserved
 from everact.runtime.cli.output import (
     Output,
     facts,
@@ -34,41 +34,23 @@ from everact.runtime.client.views import (
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.operations.engines import ReadDefinitions
 
-STATUSES: Final = {str(status): status for status in RunStatus}
-
-
-def filtered(function: Any) -> Any:
-    """Let a command take filters of runs."""
-    for option in (
-        click.option("--id", help="Only runs of this ID."),
-        click.option("--queue", help="Only runs of this queue."),
-        click.option("--workflow", help="Only runs of this workflow."),
-        click.option(
-            "--status",
-            type=click.Choice(list(STATUSES)),
-            help="Only runs in this state.",
-        ),
-    ):
-        option(function)
-    return function
-
-
-def _narrowed(given: dict[str, Any]) -> Any:
-    """The filters that a command was given, as a client takes them."""
-    status = given["status"]
-    return given | {"status": None if status is None else STATUSES[status]}
+filtered: Final = taking(
+    click.option(
+        "--status",
+        type=click.Choice(RunStatus, case_sensitive=False),
+        help="Only runs in this state.",
+    ),
+    click.option("--workflow", help="Only runs of this workflow."),
+    click.option("--queue", help="Only runs of this queue."),
+    click.option("--id", help="Only runs of this ID."),
+)
+"""Lets a command take filters of runs, as a client takes them."""
 
 
 @click.command()
 @click.argument("query", required=False)
 @filtered
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 10_000),
-    default=50,
-    show_default=True,
-    help="At most so many.",
-)
+@limited(50)
 @click.option("--after", metavar="TOKEN", help="Go on after a page: its `next`.")
 @unserved
 def search(
@@ -93,12 +75,7 @@ def search(
     """
 
     async def work(client: Client) -> RunIterator:
-        runs = client.search(
-            query,
-            page_size=limit,
-            next_page_token=after,
-            **_narrowed(given),
-        )
+        runs = client.search(query, page_size=limit, next_page_token=after, **given)
         await runs.fetch_next_page()
         return runs
 
@@ -141,7 +118,7 @@ def count(
       everact count --status running --queue imports
       everact count "workflow = 'squares' GROUP BY status"
     """
-    found = asked(engine, lambda client: client.count(query, **_narrowed(given)))
+    found = asked(engine, lambda client: client.count(query, **given))
     if not found.groups:
         out.answer(found, str(found.count))
         return

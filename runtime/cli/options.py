@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import click
@@ -21,12 +22,12 @@ from everact.runtime.client.connecting import ADDRESS
 from everact.runtime.client.remote import HttpTransport
 from everact.runtime.client.settings import (
     KeepAliveConfig,
-    Target,
     TLSConfig,
     parse_target,
 )
 from everact.runtime.control.settings import DEFAULT_HOST, DEFAULT_PORT
 from everact.runtime.core.durations import seconds
+from everact.runtime.embedded import DEFAULT_FILE
 from everact.runtime.errors import EveractError
 
 T = TypeVar("T")
@@ -39,6 +40,40 @@ whoever waits at the terminal is told of the silence."""
 DEFAULT_ADDRESS: Final = f"{DEFAULT_HOST}:{DEFAULT_PORT}"
 
 
+def taking(*parameters: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Let a command take all of these, shown in this order."""
+
+    def decorate(function: Command) -> Command:
+        for parameter in reversed(parameters):
+            function = parameter(function)
+        return function
+
+    return decorate
+
+
+def database_option(help: str) -> Callable[[Command], Command]:
+    """Let a command take the file of a database."""
+    return click.option(
+        "--database",
+        envvar="EVERACT_DATABASE",
+        default=DEFAULT_FILE,
+        metavar="FILE",
+        show_default=True,
+        help=help,
+    )
+
+
+def limited(default: int, most: int = 10_000) -> Callable[[Command], Command]:
+    """Let a command take how many things it shows, as `limit`."""
+    return click.option(
+        "--limit",
+        type=click.IntRange(1, most),
+        default=default,
+        show_default=True,
+        help="At most so many.",
+    )
+
+
 def common(function: Command) -> Command:
     """Let a command take ``--json`` and ``--debug``; it gets them as `out`."""
 
@@ -46,16 +81,20 @@ def common(function: Command) -> Command:
     def call(*args: Any, as_json: bool, debug: bool, **options: Any) -> Any:  # noqa: ARG001 — `main` looks at --debug
         return function(*args, out=Output(as_json), **options)
 
-    click.option(
-        "--debug", is_flag=True, help="Show the traceback of an error, for a report."
-    )(call)
+    return _COMMON(call)
+
+
+_COMMON: Final = taking(
     click.option(
         "--json",
         "as_json",
         is_flag=True,
         help="Print JSON with stable keys instead; errors too.",
-    )(call)
-    return call
+    ),
+    click.option(
+        "--debug", is_flag=True, help="Show the traceback of an error, for a report."
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,41 +175,42 @@ def remote(function: Command) -> Command:
                     client_certificate=tls_certificate,
                     client_key=tls_key,
                 )
-        engine = Remote(_address(target), workspace, chosen)
+        engine = Remote(str(target), workspace, chosen)
         return function(*args, engine=engine, **options)
 
-    file = click.Path(exists=True, dir_okay=False)
-    for option in (
-        click.option("--tls-key", type=file, envvar="EVERACT_TLS_KEY", hidden=True),
-        click.option(
-            "--tls-certificate",
-            type=file,
-            envvar="EVERACT_TLS_CERTIFICATE",
-            help="Show this certificate (mutual TLS); its key with --tls-key.",
-        ),
-        click.option(
-            "--tls-ca",
-            type=file,
-            envvar="EVERACT_TLS_CA",
-            help="Use TLS, and trust this authority.",
-        ),
-        click.option("--tls", is_flag=True, envvar="EVERACT_TLS", help="Use TLS."),
-        click.option(
-            "--workspace",
-            envvar="EVERACT_WORKSPACE",
-            default="default",
-            help="Workspace of the runs [EVERACT_WORKSPACE; default].",
-        ),
-        click.option(
-            "--address",
-            envvar=ADDRESS,
-            default=DEFAULT_ADDRESS,
-            metavar="HOST:PORT",
-            help=f"Where the engine listens [{ADDRESS}; {DEFAULT_ADDRESS}].",
-        ),
-    ):
-        option(call)
-    return common(call)
+    return common(_REMOTE(call))
+
+
+_FILE: Final = click.Path(exists=True, dir_okay=False)
+_REMOTE: Final = taking(
+    click.option(
+        "--address",
+        envvar=ADDRESS,
+        default=DEFAULT_ADDRESS,
+        metavar="HOST:PORT",
+        help=f"Where the engine listens [{ADDRESS}; {DEFAULT_ADDRESS}].",
+    ),
+    click.option(
+        "--workspace",
+        envvar="EVERACT_WORKSPACE",
+        default="default",
+        help="Workspace of the runs [EVERACT_WORKSPACE; default].",
+    ),
+    click.option("--tls", is_flag=True, envvar="EVERACT_TLS", help="Use TLS."),
+    click.option(
+        "--tls-ca",
+        type=_FILE,
+        envvar="EVERACT_TLS_CA",
+        help="Use TLS, and trust this authority.",
+    ),
+    click.option(
+        "--tls-certificate",
+        type=_FILE,
+        envvar="EVERACT_TLS_CERTIFICATE",
+        help="Show this certificate (mutual TLS); its key with --tls-key.",
+    ),
+    click.option("--tls-key", type=_FILE, envvar="EVERACT_TLS_KEY", hidden=True),
+)
 
 
 def unserved(function: Command) -> Command:
@@ -187,7 +227,7 @@ def unserved(function: Command) -> Command:
     return remote(
         click.option(
             "--database",
-            type=click.Path(exists=True, dir_okay=False),
+            type=_FILE,
             metavar="FILE",
             help="Work on this database, which no engine has; runs no code of yours.",
         )(call)
@@ -201,10 +241,6 @@ def _check_alone(database: str) -> None:
             f"--address and --database exclude each other: leave out --database "
             f"{database} if an engine has the file"
         )
-
-
-def _address(target: Target) -> str:
-    return str(target)
 
 
 @contextmanager
@@ -255,21 +291,36 @@ def named_values(texts: tuple[str, ...], option: str) -> dict[str, Any]:
     return found
 
 
-class DurationType(click.ParamType):  # type: ignore[type-arg]
-    """A duration such as 90s, 1h30m or 7d, as seconds."""
+class Read(click.ParamType):  # type: ignore[type-arg]
+    """A value that `read` makes of text; it says by a ValueError what is wrong."""
 
-    name = "duration"
+    def __init__(self, name: str, read: Callable[[str], Any]) -> None:
+        self.name = name
+        self._read = read
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Seconds."""
-        if isinstance(value, float):
+    ) -> Any:
+        """The value; a default that is none of text is one already."""
+        if not isinstance(value, str):
             return value
         try:
-            return seconds(str(value))
+            return self._read(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
 
-DURATION: Final = DurationType()
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is no moment: write it as 2026-01-31T12:00:00Z"
+        ) from None
+
+
+DURATION: Final = Read("duration", seconds)
+"""A duration such as 90s, 1h30m or 7d, as seconds."""
+
+MOMENT: Final = Read("moment", _moment)
+"""A moment in ISO 8601 as a datetime, perhaps naive; without a zone it is in UTC."""

@@ -66,9 +66,8 @@ class Output:
             click.echo(to_json(data))
             return
         for part in shown:
-            self.console.print(
-                plain(part) if isinstance(part, str) else part, soft_wrap=_flows(part)
-            )
+            text = plain(part) if isinstance(part, str) else part
+            self.console.print(text, soft_wrap=isinstance(text, Text))
 
     def note(self, text: str) -> None:
         """Tell a person something beside the answer."""
@@ -89,10 +88,6 @@ def _console(file: Any) -> Console:
     )
 
 
-def _flows(part: Any) -> bool:
-    return isinstance(part, (str, Text))
-
-
 def plain(value: Any, style: str = "") -> Text:
     """Text of others, without anything that a terminal would obey."""
     text = "".join(
@@ -102,9 +97,9 @@ def plain(value: Any, style: str = "") -> Text:
     return Text(text, style=style)
 
 
-def status(value: RunStatus, aside: str | None = None) -> Text:
-    """A run's status in its colour."""
-    return plain("put aside" if aside else value, "magenta" if aside else STYLES[value])
+def status(value: RunStatus, held: str | None = None) -> Text:
+    """A run's status in its colour; `held` is why it was put aside, if it was."""
+    return plain("put aside" if held else value, "magenta" if held else STYLES[value])
 
 
 def moment(value: datetime | None) -> str:

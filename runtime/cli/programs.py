@@ -14,7 +14,14 @@ import click
 
 from everact.runtime.cli import hosting as hosts
 from everact.runtime.cli.exits import Mistake
-from everact.runtime.cli.hosting import Hosting, hosted, serving, settings_of, url_of
+from everact.runtime.cli.hosting import (
+    Hosting,
+    hosted,
+    listening,
+    serving,
+    settings_of,
+    url_of,
+)
 from everact.runtime.cli.modules import find, load
 from everact.runtime.cli.options import (
     DURATION,
@@ -61,12 +68,7 @@ def log_to_stderr(level: str) -> None:
 
 @click.command()
 @click.argument("modules", metavar="MODULE…", nargs=-1, required=True)
-@click.option(
-    "--address",
-    default="",
-    metavar="HOST:PORT",
-    help="Where to listen [EVERACT_CONTROL_ADDRESS; 127.0.0.1:7575]; port 0 is free.",
-)
+@listening
 @hosted
 @logged("warning")
 @common
@@ -234,7 +236,7 @@ async def _exec(hosting: Hosting, program: list[str]) -> int:
             serving(hosting, LOCAL, tokens=tokens) as (runtime, control),
         ):
             environment = _environment(control, text)
-            return await _beside(runtime, program, environment, stopped)
+            return await _run_program(runtime, program, environment, stopped)
 
 
 def _environment(control: Control, token: str) -> dict[str, str]:
@@ -247,7 +249,7 @@ def _environment(control: Control, token: str) -> dict[str, str]:
     }
 
 
-async def _beside(
+async def _run_program(
     runtime: Runtime,
     program: list[str],
     environment: dict[str, str],

@@ -9,8 +9,10 @@ from everact.runtime.cli.asking import Addressed, about, asked
 from everact.runtime.cli.exits import Mistake
 from everact.runtime.cli.options import (
     DURATION,
+    MOMENT,
     Remote,
     json_values,
+    limited,
     named_values,
     remote,
 )
@@ -30,43 +32,7 @@ from everact.runtime.client.scheduling import (
 )
 from everact.runtime.core.schedules import OverlapPolicy
 
-_OVERLAPS: Final = [policy.name.lower() for policy in OverlapPolicy]
-
-
-class OverlapType(click.Choice[str]):
-    """An overlap policy by its name."""
-
-    def __init__(self) -> None:
-        super().__init__(_OVERLAPS)
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Any:
-        """The policy."""
-        if isinstance(value, OverlapPolicy):
-            return value
-        return OverlapPolicy[super().convert(value, param, ctx).upper()]
-
-
-class MomentType(click.ParamType):  # type: ignore[type-arg]
-    """A moment as 2026-01-31T12:00:00Z; without a zone it is in UTC."""
-
-    name = "moment"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        """The moment."""
-        try:
-            return datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail(
-                f"{value!r} is no moment: write it as 2026-01-31T12:00:00Z", param, ctx
-            )
-
-
-OVERLAP: Final = OverlapType()
-MOMENT: Final = MomentType()
+OVERLAP: Final = click.Choice(OverlapPolicy, case_sensitive=False)
 
 On: TypeAlias = Addressed[ScheduleHandle]
 on_schedule: Final = about(
@@ -194,13 +160,7 @@ def _schedule(
 
 @schedules.command("list")
 @click.argument("query", default="")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 10_000),
-    default=100,
-    show_default=True,
-    help="At most so many.",
-)
+@limited(100)
 @click.option("--after", help="Go on after a list that said so.")
 @remote
 def list_schedules(

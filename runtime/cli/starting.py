@@ -1,35 +1,14 @@
 """The options of `everact start` that most starts do without."""
 
-from datetime import datetime
 from typing import Any, Final
 
 import click
 
 from everact.runtime.cli.exits import Mistake
-from everact.runtime.cli.options import json_value, named_values
+from everact.runtime.cli.options import MOMENT, json_value, named_values, taking
 from everact.runtime.core.identity import REUSES
 
-
-class MomentType(click.ParamType):  # type: ignore[type-arg]
-    """A moment in ISO 8601; without a zone it is UTC."""
-
-    name = "moment"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        """A datetime, perhaps naive."""
-        if isinstance(value, datetime):
-            return value
-        try:
-            return datetime.fromisoformat(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-MOMENT: Final = MomentType()
-
-_OPTIONS: Final = (
+more_of_a_start: Final = taking(
     click.option(
         "--on-reuse",
         type=click.Choice(REUSES),
@@ -55,13 +34,7 @@ _OPTIONS: Final = (
         help="For it and its children.",
     ),
 )
-
-
-def more_of_a_start(function: Any) -> Any:
-    """Let a command take what few starts say; `said` makes options of it."""
-    for option in reversed(_OPTIONS):
-        option(function)
-    return function
+"""Lets a command take what few starts say; `said` makes options of it."""
 
 
 def said(given: dict[str, Any]) -> dict[str, Any]:

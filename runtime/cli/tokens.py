@@ -13,6 +13,8 @@ from everact.runtime.cli.options import (
     DURATION,
     bad_input,
     common,
+    database_option,
+    taking,
 )
 from everact.runtime.cli.output import Output, moment, table
 from everact.runtime.client.connecting import ADDRESS
@@ -23,7 +25,6 @@ from everact.runtime.client.credentials import (
 )
 from everact.runtime.client.settings import parse_target
 from everact.runtime.door.tokens import Scope, Token, TokenFile
-from everact.runtime.embedded import DEFAULT_FILE
 
 
 @click.group()
@@ -41,17 +42,10 @@ def token() -> None:
     """
 
 
-def on_database(function: Any) -> Any:
-    """Let a command take which database's tokens are meant."""
-    click.option(
-        "--database",
-        default=DEFAULT_FILE,
-        envvar="EVERACT_DATABASE",
-        metavar="FILE",
-        show_default=True,
-        help="The database that they are for [EVERACT_DATABASE].",
-    )(function)
-    return common(function)
+on_database: Final = taking(
+    common, database_option("The database that they are for [EVERACT_DATABASE].")
+)
+"""Lets a command take which database's tokens are meant."""
 
 
 @token.command()

@@ -4,8 +4,8 @@ The classes here only name the verbs of their asynchronous twins; `derived` make
 blocking forms. A new verb of a client or a handle has its line here.
 """
 
-import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -21,6 +21,7 @@ from everact.runtime.client.client import Client
 from everact.runtime.client.derived import (
     Answer,
     Blocking,
+    Owning,
     gives,
     iterates,
     same,
@@ -29,7 +30,7 @@ from everact.runtime.client.derived import (
 from everact.runtime.client.events import Events
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.client.listing import RunIterator
-from everact.runtime.client.loop_thread import LoopThread, refuse_on_loop
+from everact.runtime.client.loop_thread import LoopThread
 from everact.runtime.client.schedules import (
     ScheduleHandle,
     ScheduleIterator,
@@ -252,7 +253,7 @@ class BlockingService(Blocking[Service]):
     call = waits(Service.call)
 
 
-class BlockingClient(Blocking[Client]):
+class BlockingClient(Owning[Client]):
     """The verbs of `Client`, each of which blocks until its answer is there.
 
     ``with BlockingClient.connect("host:port") as client:`` is for a program without a
@@ -260,44 +261,22 @@ class BlockingClient(Blocking[Client]):
     thread may use it that runs no loop.
     """
 
-    def __init__(
-        self, client: Client, thread: LoopThread, stop: asyncio.Event | None = None
-    ) -> None:
-        super().__init__(client, thread)
-        self._stop = stop or asyncio.Event()
-
     @classmethod
     def connect(
         cls, target: str | None = None, **options: Unpack["Connecting"]
     ) -> "BlockingClient":
         """The blocking form of `Client.connect`, on a loop in a thread of its own."""
-        stop, connected = asyncio.Event(), []
+        connected: list[Client] = []
 
-        async def main(ready: Callable[[], None]) -> None:
+        @asynccontextmanager
+        async def hosted() -> AsyncIterator[None]:
             async with await Client.connect(target, **options) as client:
                 connected.append(client)
-                ready()
-                await stop.wait()
+                yield
 
-        thread = LoopThread(main, "client")
-        try:
-            thread.start()
-        except BaseException:
-            thread.tell(stop.set)  # an interrupt: do not leave it on
-            raise
-        return BlockingClient(connected[0], thread, stop)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close as `Client.close` does; no thread and no socket is left."""
-        refuse_on_loop()
-        self._loop_thread.tell(self._stop.set)
-        self._loop_thread.join()
+        thread = LoopThread(hosted, "client")
+        thread.start()
+        return BlockingClient(connected[0], thread)
 
     start = handles(Client.start)
     execute = waits(Client.execute)

@@ -5,7 +5,6 @@ import os
 import socket
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from everact.runtime.client.callers import warn_of_options
@@ -41,7 +40,7 @@ from everact.runtime.client.with_start import Updates
 from everact.runtime.core.keywords import suggesting
 from everact.runtime.definitions.interceptors import WorkerInterceptor
 from everact.runtime.definitions.tasks import Task
-from everact.runtime.definitions.workflows import Workflow, name_of
+from everact.runtime.definitions.workflows import name_of
 from everact.runtime.errors import RuntimeStateError
 from everact.runtime.operations import runs
 from everact.runtime.operations.batches import MOST, StartTogether
@@ -218,21 +217,9 @@ class Client:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.close()
 
-    @overload
-    async def start(
-        self,
-        workflow: Workflow[..., R] | Task[..., R],
-        arg: Any = UNSET,
-        **options: Unpack[Starting],
-    ) -> RunHandle[R]: ...
     @overload
     async def start(
         self,
@@ -307,13 +294,6 @@ class Client:
             key=started.key,
         )
 
-    @overload
-    async def execute(
-        self,
-        workflow: Workflow[..., R] | Task[..., R],
-        arg: Any = UNSET,
-        **options: Unpack[Starting],
-    ) -> R: ...
     @overload
     async def execute(
         self,
@@ -404,15 +384,6 @@ class Client:
         ref = task_ref(self.namespace, token, workflow_id, run_id, task_id)
         return TaskHandle(self, ref)
 
-    @overload
-    def handle_for(
-        self,
-        workflow: Workflow[..., R] | Task[..., R],
-        id: str,
-        *,
-        run_id: str | None = None,
-        first_execution_run_id: str | None = None,
-    ) -> RunHandle[R]: ...
     @overload
     def handle_for(
         self,

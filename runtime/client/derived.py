@@ -18,6 +18,7 @@ from typing import (
     Concatenate,
     Generic,
     ParamSpec,
+    Self,
     TypeAlias,
     TypeVar,
     get_args,
@@ -57,6 +58,20 @@ class Blocking(Generic[N]):
         if not said.startswith(own):
             return super().__repr__()
         return f"<{type(self).__name__} {said.removeprefix(own)}"
+
+
+class Owning(Blocking[N]):
+    """The blocking form of what the thread is there for; closing it ends the thread."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close as the asynchronous form does; no thread and no socket is left."""
+        self._loop_thread.close()
 
 
 def waits(

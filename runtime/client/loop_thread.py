@@ -14,7 +14,7 @@ from collections.abc import (
     Coroutine,
     Iterator,
 )
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, TypeVar
 
 from everact.runtime.errors import RuntimeStateError
@@ -25,17 +25,18 @@ T = TypeVar("T")
 class LoopThread:
     """An event loop on a daemon thread; other threads run coroutines on it and wait.
 
-    `main` is what the loop lives for: it is run with a function that says that the
-    loop is ready for others, and when it ends, so does the loop.
+    `hosted` is what the loop lives for: it is entered there, and left when `close` is
+    called, with which the loop ends.
     """
 
     def __init__(
         self,
-        main: Callable[[Callable[[], None]], Coroutine[Any, Any, None]],
+        hosted: Callable[[], AbstractAsyncContextManager[Any]],
         what: str = "runtime",
     ) -> None:
-        self._main = main
+        self._hosted = hosted
         self._what = what
+        self._stop = asyncio.Event()
         self._lock = threading.Lock()
         self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._waiting: set[concurrent.futures.Future[Any]] | None = None
@@ -47,20 +48,30 @@ class LoopThread:
         """Start, and wait until the loop is ready; raises what prevented it."""
         refuse_on_loop()
         self._thread.start()
-        self._ready.result()
+        try:
+            self._ready.result()
+        except BaseException:
+            self._end()  # an interrupt: do not leave it on
+            raise
 
-    def join(self) -> None:
-        """Wait for the loop's end; raises what `main` ended with, once."""
+    def close(self) -> None:
+        """End the loop and wait for that; raises what `hosted` ended with, once.
+
+        Harmless when repeated, and before the start.
+        """
+        if self._thread.ident is None:
+            return
+        refuse_on_loop()
+        self._end()
         self._thread.join()
         error, self._error = self._error, None
         if error is not None:
             raise error
 
-    def tell(self, callback: Callable[[], object]) -> None:
-        """Call `callback` on the loop soon; nothing happens if the loop has ended."""
+    def _end(self) -> None:
         with self._lock:
             if self._waiting is not None and self._loop is not None:
-                self._loop.call_soon_threadsafe(callback)
+                self._loop.call_soon_threadsafe(self._stop.set)
 
     def wait(
         self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None
@@ -134,7 +145,9 @@ class LoopThread:
         self._loop = asyncio.get_running_loop()
         with self._lock:
             self._waiting = set()
-        await self._main(lambda: self._ready.set_result(None))
+        async with self._hosted():
+            self._ready.set_result(None)
+            await self._stop.wait()
 
 
 async def _next(items: AsyncIterator[T]) -> tuple[T] | None:

@@ -5,7 +5,7 @@ without a zone are in UTC, and so are those that are given back.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Unpack
 
@@ -15,6 +15,7 @@ from everact.runtime.client.callers import warn_caller, warn_of_crons, warn_of_o
 from everact.runtime.client.requester import Requester
 from everact.runtime.client.rpc import RPC_OPTIONS
 from everact.runtime.client.starting import UNSET, Starting, start_request
+from everact.runtime.client.views import alike
 from everact.runtime.core import schedules as core
 from everact.runtime.core.bounds import LAST_MOMENT, duration_of, moment_of
 from everact.runtime.core.calendars import CalendarSpec, Interval, Spec
@@ -242,7 +243,7 @@ class ScheduleLine:
 
 def definition_of(client: Requester, schedule: Schedule) -> core.Definition:
     """A definition as it is sent; ValueError, TypeError, ValueNotStorable."""
-    policy, state = schedule.policy, schedule.state
+    policy = schedule.policy
     return core.Definition(
         action=_action(client, schedule.action),
         spec=_spec(schedule.spec),
@@ -251,10 +252,7 @@ def definition_of(client: Requester, schedule: Schedule) -> core.Definition:
             seconds(policy.catchup_window, what="catchup_window"),
             policy.pause_on_failure,
         ),
-        paused=state.paused,
-        note=state.note,
-        limited_actions=state.limited_actions,
-        remaining_actions=state.remaining_actions,
+        **asdict(schedule.state),
     )
 
 
@@ -340,39 +338,31 @@ def schedule_view(
 ) -> ScheduleView:
     """A description with its values decoded."""
     return ScheduleView(
-        found.id,
-        _schedule(found.schedule, values),
-        {name: values.decode(value) for name, value in found.memo.items()},
-        typed_attributes(found.attributes),
-        found.static_summary,
-        found.static_details,
-        moment_of(found.created_at),
-        moment_of(found.updated_at),
-        found.actions_taken,
-        found.actions_missed,
-        found.actions_skipped,
-        found.waiting,
-        _runs(found.running),
-        _runs(found.recent),
-        tuple(moment_of(time) for time in found.upcoming),
-        found.identity,
+        **_of_schedule(ScheduleView, found, values)
+        | {
+            "schedule": _schedule(found.schedule, values),
+            "created_at": moment_of(found.created_at),
+            "updated_at": moment_of(found.updated_at),
+            "waiting_actions": found.waiting,
+        }
     )
 
 
 def schedule_line(found: requests.ScheduleSummary, values: Converter) -> ScheduleLine:
     """One line of a list with its values decoded."""
-    return ScheduleLine(
-        found.id,
-        found.workflow,
-        _spec_shown(found.spec),
-        found.paused,
-        found.note,
-        {name: values.decode(value) for name, value in found.memo.items()},
-        typed_attributes(found.attributes),
-        _runs(found.running),
-        _runs(found.recent),
-        tuple(moment_of(time) for time in found.upcoming),
-    )
+    fields = _of_schedule(ScheduleLine, found, values)
+    return ScheduleLine(**fields | {"spec": _spec_shown(found.spec)})
+
+
+def _of_schedule(kind: Any, found: Any, values: Converter) -> dict[str, Any]:
+    """What a view and a line of a schedule have in common."""
+    return alike(kind, found) | {
+        "memo": {name: values.decode(value) for name, value in found.memo.items()},
+        "search_attributes": typed_attributes(found.attributes),
+        "running_actions": _runs(found.running),
+        "recent_actions": _runs(found.recent),
+        "next_times": tuple(map(moment_of, found.upcoming)),
+    }
 
 
 def _schedule(found: core.Definition, values: Converter) -> Schedule:
@@ -381,16 +371,10 @@ def _schedule(found: core.Definition, values: Converter) -> Schedule:
         _action_shown(found.action, values),
         _spec_shown(found.spec),
         SchedulePolicy(
-            overlap=policy.overlap,
-            catchup_window=duration_of(policy.catchup_window),
-            pause_on_failure=policy.pause_on_failure,
+            **alike(SchedulePolicy, policy)
+            | {"catchup_window": duration_of(policy.catchup_window)}
         ),
-        ScheduleState(
-            paused=found.paused,
-            note=found.note,
-            limited_actions=found.limited_actions,
-            remaining_actions=found.remaining_actions,
-        ),
+        ScheduleState(**alike(ScheduleState, found)),
     )
 
 

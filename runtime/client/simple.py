@@ -4,14 +4,14 @@ import asyncio
 import json
 import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
 from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
 from everact.runtime.client.credentials import find_token, save_token
-from everact.runtime.client.derived import Blocking, same, waits
-from everact.runtime.client.loop_thread import LoopThread, refuse_on_loop
+from everact.runtime.client.derived import Owning, same, waits
+from everact.runtime.client.loop_thread import LoopThread
 from everact.runtime.client.settings import RetryConfig, parse_target
 from everact.runtime.core.requests import AUTOMATIC
 from everact.runtime.definitions.context import current_attempt
@@ -160,7 +160,7 @@ class HttpClient:
         return _content(await _repeated(connection, method, full, body, sent))
 
 
-class BlockingHttpClient(Blocking[HttpClient]):
+class BlockingHttpClient(Owning[HttpClient]):
     """`HttpClient` for programs without a loop: its methods block for their answer.
 
     Use it as ``with BlockingHttpClient() as client:``; any thread may that runs no
@@ -168,8 +168,8 @@ class BlockingHttpClient(Blocking[HttpClient]):
     """
 
     def __init__(self, api_key: str | None = None, api_url: str | None = None) -> None:
-        super().__init__(HttpClient(api_key, api_url), LoopThread(self._main, "client"))
-        self._stop = asyncio.Event()
+        client = HttpClient(api_key, api_url)
+        super().__init__(client, LoopThread(lambda: client, "client"))
         self._loop_thread.start()
 
     get = waits(HttpClient.get)
@@ -178,23 +178,6 @@ class BlockingHttpClient(Blocking[HttpClient]):
     attach_headers = same(HttpClient.attach_headers)
     auth_token = same(HttpClient.auth_token)
     save_api_token = same(HttpClient.save_api_token)
-
-    def close(self) -> None:
-        """See `HttpClient.close`; the thread ends too."""
-        refuse_on_loop()
-        self._loop_thread.tell(self._stop.set)
-        self._loop_thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    async def _main(self, ready: Callable[[], None]) -> None:
-        async with self._wrapped:
-            ready()
-            await self._stop.wait()
 
 
 async def _repeated(

@@ -1,7 +1,7 @@
 """What a client shows of a run: descriptions and history with values decoded."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cache
 from types import NoneType
@@ -189,6 +189,12 @@ def run_line(found: RunSummary, values: Converter) -> RunLine:
     return RunLine(**_of_run(RunLine, found, values))
 
 
+def alike(kind: type, found: Any) -> dict[str, Any]:
+    """The fields of a view that what was found has too, by the same names."""
+    names = {field.name for field in fields(kind)}
+    return {name: getattr(found, name) for name in names & {*found.__struct_fields__}}
+
+
 _hints = cache(get_type_hints)
 
 
@@ -197,10 +203,9 @@ def _of_run(
 ) -> dict[str, Any]:
     """The fields of a view: as they are called alike; None for what is empty."""
     hints: Any = _hints(kind)  # type: ignore[arg-type]  # a dataclass is hashable
-    alike = hints.keys() & set(found.__struct_fields__)
-    plain = {name: getattr(found, name) for name in alike}
-    for name in alike:
-        if not plain[name] and NoneType in get_args(hints[name]):
+    plain = alike(kind, found)
+    for name, value in plain.items():
+        if not value and NoneType in get_args(hints[name]):
             plain[name] = None
     started = moment_of(found.started_at)
     return plain | {
@@ -242,26 +247,22 @@ def _data(
     tasks: dict[tuple[int, int], str],
 ) -> dict[str, Any]:
     """The fields of a record, and the name of the task that it is about."""
-    fields = msgspec.structs.asdict(record)
-    found = {name: _shown(value, values) for name, value in fields.items()}
+    given = msgspec.structs.asdict(record)
+    found = {name: _shown(value, values) for name, value in given.items()}
     if isinstance(record, RunTask):
         tasks[generation, record.call] = record.name
-    elif "call" in fields and (generation, fields["call"]) in tasks:
-        found = {"task": tasks[generation, fields["call"]], **found}
+    elif "call" in given and (generation, given["call"]) in tasks:
+        found = {"task": tasks[generation, given["call"]], **found}
     return found
 
 
 def _task_view(task: PendingTask) -> TaskView:
     return TaskView(
-        task.name,
-        task.attempt,
-        task.state,
-        _failure_text(task.last_failure),
-        moment(task.next_attempt_at),
-        task.lost_attempts,
-        task.worker,
-        task.task_id,
-        task.waits_for,
+        **alike(TaskView, task)
+        | {
+            "last_failure": _failure_text(task.last_failure),
+            "next_attempt_at": moment(task.next_attempt_at),
+        }
     )
 
 
@@ -282,8 +283,7 @@ def _shown(value: Any, values: Converter) -> Any:
             "cause": _shown(value.cause, values),
         }
     if isinstance(value, msgspec.Struct):
-        fields = msgspec.structs.asdict(value)
-        return {name: _shown(field, values) for name, field in fields.items()}
+        return _shown(msgspec.structs.asdict(value), values)
     if isinstance(value, (list, tuple)):
         return [_shown(item, values) for item in value]
     if isinstance(value, dict):

@@ -18,9 +18,7 @@ from everact.runtime.client.updates import (
     waiting,
 )
 from everact.runtime.core.keywords import closed
-from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.updates import UpdateMethod
-from everact.runtime.definitions.workflows import Workflow
 from everact.runtime.operations import updates as requests
 from everact.runtime.operations.runs import RunRef
 from everact.runtime.operations.starting import StartedRun, StartRun
@@ -38,13 +36,6 @@ class StartOperation(Generic[R]):
     bad options.
     """
 
-    @overload
-    def __init__(
-        self,
-        workflow: Workflow[..., R] | Task[..., R],
-        arg: Any = UNSET,
-        **options: Unpack[Starting],
-    ) -> None: ...
     @overload
     def __init__(
         self,

@@ -11,10 +11,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def closed(given: Iterable[str], known: Iterable[str], what: str) -> None:
     """TypeError if anything of `given` is not known to `what`."""
-    known = sorted(known)
-    unknown = sorted(set(given).difference(known))
+    unknown = set(given).difference(known)
     if unknown:
-        named = ", ".join(_named(name, known) for name in unknown)
+        named = ", ".join(_named(name, sorted(known)) for name in sorted(unknown))
         raise TypeError(f"unknown options of {what}: {named}")
 
 

@@ -10,7 +10,7 @@ code that is missing or does not fit). Events are still folded; what the program
 would have been shown waits in `pending` and is shown by `Began`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from typing import Any, TypeAlias
 
@@ -205,29 +205,57 @@ class RunState:
             else:
                 _ISSUE[kind](self, command)
 
-    def complete(self, event: TaskCompleted) -> bool:
-        """Fold the commonest event, if it is for a program that is shown it at once.
+    # The commonest events and answers, with nothing about them that is not common. What
+    # answers False has changed nothing: `apply` is to fold the event.
 
-        False if it is anything but that: nothing has changed, and `apply` decides.
-        """
+    def begin(self) -> bool:
+        """Fold the start and the beginning of a run without moments and messages."""
+        start = self.start
+        options = start.options
+        if (
+            options.run_timeout is not None
+            or options.run_deadline is not None
+            or options.execution_deadline is not None
+            or options.begin_at is not None
+            or start.carried
+            or start.answered
+        ):
+            return False
+        self.held = None
+        self.began = True
+        return True
+
+    def complete(self, event: TaskCompleted | ChildClosed) -> bool:
+        """Fold the end of a task or child of a program that is shown it at once."""
         calls, call = self.calls, event.call
         if (
             self.held is not None
             or self.tries is not None
+            or self.unsettled is not None
             or self.status
-            or type(calls.get(call)) is not RunTask
         ):
             return False
+        kind = type(calls.get(call))
+        if kind is RunTask and type(event) is TaskCompleted:
+            self.running -= 1
+        elif kind is StartChild and type(event) is ChildClosed:
+            self.children -= 1
+        else:
+            return False
         del calls[call]
-        self.running -= 1
         return True
 
-    def open(self, tasks: tuple[RunTask, ...], now: float) -> None:
+    def open(self, tasks: Sequence[RunTask], now: float) -> None:
         """Fold an answer of tasks alone: what `issue` does, and the time."""
         calls = self.calls
         for task in tasks:
             calls[task.call] = task
         self.running += len(tasks)
+        self.time = now
+
+    def end(self, command: Complete, now: float) -> None:
+        """Fold an answer that is the end alone: what `issue` does, and the time."""
+        self._close(command)
         self.time = now
 
     def append(self, body: bytes) -> None:

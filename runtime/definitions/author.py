@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
 
 from everact.runtime.core.durations import Duration, seconds
 from everact.runtime.core.keywords import closed, suggesting
@@ -31,7 +31,6 @@ from everact.runtime.definitions.search_attributes import (
 )
 from everact.runtime.definitions.workflows import (
     UNFINISHED,
-    Workflow,
     handler_name,
     name_of,
 )
@@ -289,38 +288,39 @@ class ChildHandle(Generic[R]):
         await loop.send(self.workflow_id, self.run_id, name, args)
 
 
+class ChildOptions(TypedDict, total=False):
+    """The keyword options of a child run."""
+
+    args: tuple[Any, ...] | None
+    kwargs: dict[str, Any] | None
+    id: str | None
+    on_parent_close: str
+    queue: str | None
+    retry: RetryPolicy | None
+    run_timeout: Duration | None
+    execution_timeout: Duration | None
+    parameters: dict[str, Any] | None
+    context: dict[str, Any] | None
+    run_name: str
+    memo: dict[str, Any] | None
+    additional_metadata: dict[str, Any] | None
+    search_attributes: SearchAttributes | None
+    priority: int | None
+
+
 @overload
 async def start_child(
-    workflow: Workflow[..., R], /, *positional: Any, **options: Any
-) -> ChildHandle[R]: ...
-@overload
-async def start_child(
-    workflow: Callable[..., Coroutine[Any, Any, R]], /, *positional: Any, **options: Any
-) -> ChildHandle[R]: ...
-@overload
-async def start_child(
-    workflow: str | type, /, *positional: Any, **options: Any
-) -> ChildHandle[Any]: ...
-@suggesting
-async def start_child(
-    workflow: Any,
+    workflow: Callable[..., Coroutine[Any, Any, R]],
     /,
     *positional: Any,
-    args: tuple[Any, ...] | None = None,
-    kwargs: dict[str, Any] | None = None,
-    id: str | None = None,
-    on_parent_close: str = "terminate",
-    queue: str | None = None,
-    retry: RetryPolicy | None = None,
-    run_timeout: Duration | None = None,
-    execution_timeout: Duration | None = None,
-    parameters: dict[str, Any] | None = None,
-    context: dict[str, Any] | None = None,
-    run_name: str = "",
-    memo: dict[str, Any] | None = None,
-    additional_metadata: dict[str, Any] | None = None,
-    search_attributes: SearchAttributes | None = None,
-    priority: int | None = None,
+    **options: Unpack[ChildOptions],
+) -> ChildHandle[R]: ...
+@overload
+async def start_child(
+    workflow: str | type, /, *positional: Any, **options: Unpack[ChildOptions]
+) -> ChildHandle[Any]: ...
+async def start_child(
+    workflow: Any, /, *positional: Any, **options: Unpack[ChildOptions]
 ) -> ChildHandle[Any]:
     """Start a child run; returns its handle once the child is durably there.
 
@@ -328,27 +328,7 @@ async def start_child(
     "cancel" or "abandon". `additional_metadata` is added to the parent's, over it.
     `ChildFailure` if the ID is taken by an open run.
     """
-    child, started = _child(
-        workflow,
-        positional if args is None else tuple(args),
-        kwargs or {},
-        {
-            "id": id,
-            "on_parent_close": _on_close(on_parent_close),
-            "queue": queue,
-            "retry": retry,
-            "run_timeout": run_timeout,
-            "execution_timeout": execution_timeout,
-            "parameters": parameters,
-            "context": context,
-            "run_name": run_name,
-            "memo": memo,
-            "additional_metadata": additional_metadata,
-            "search_attributes": search_attributes,
-            "priority": priority,
-        },
-        announce=True,
-    )
+    child, started = _child(workflow, positional, options, announce=True)
     assert started is not None
     await started
     return child
@@ -356,55 +336,29 @@ async def start_child(
 
 @overload
 async def execute_child(
-    workflow: Workflow[..., R], /, *positional: Any, **options: Any
+    workflow: Callable[..., Coroutine[Any, Any, R]],
+    /,
+    *positional: Any,
+    **options: Unpack[ChildOptions],
 ) -> R: ...
 @overload
 async def execute_child(
-    workflow: Callable[..., Coroutine[Any, Any, R]], /, *positional: Any, **options: Any
-) -> R: ...
-@overload
-async def execute_child(
-    workflow: str | type, /, *positional: Any, **options: Any
+    workflow: str | type, /, *positional: Any, **options: Unpack[ChildOptions]
 ) -> Any: ...
-async def execute_child(workflow: Any, /, *positional: Any, **options: Any) -> Any:
+async def execute_child(
+    workflow: Any, /, *positional: Any, **options: Unpack[ChildOptions]
+) -> Any:
     """Run a workflow as a child and return its result; options as `start_child`.
 
     Calling the workflow, ``await other(argument)``, is the same without options.
     """
-    args = options.pop("args", None)
-    kwargs = options.pop("kwargs", None)
-    options["on_parent_close"] = _on_close(options.pop("on_parent_close", "terminate"))
-    closed(options, _CHILD_OPTIONS, "a child run")
-    child, _ = _child(
-        workflow,
-        positional if args is None else tuple(args),
-        kwargs or {},
-        options,
-        announce=False,
-    )
+    child, _ = _child(workflow, positional, options, announce=False)
     try:
         return await child
     except asyncio.CancelledError:
         with suppress(asyncio.InvalidStateError):
             child.cancel()
         raise
-
-
-_CHILD_OPTIONS = {
-    "id",
-    "on_parent_close",
-    "queue",
-    "retry",
-    "run_timeout",
-    "execution_timeout",
-    "parameters",
-    "context",
-    "run_name",
-    "memo",
-    "additional_metadata",
-    "search_attributes",
-    "priority",
-}
 
 
 async def signal_run(
@@ -424,17 +378,20 @@ async def cancel_run(workflow_id: str, *, run_id: str = "") -> None:
 
 
 def _child(
-    workflow: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    options: dict[str, Any],
-    *,
-    announce: bool,
+    workflow: Any, positional: tuple[Any, ...], given: ChildOptions, *, announce: bool
 ) -> tuple[ChildHandle[Any], asyncio.Future[Any] | None]:
+    options: dict[str, Any] = {"on_parent_close": "terminate", **given}
+    closed(options, ChildOptions.__annotations__, "a child run")
+    args, kwargs = options.pop("args", None), options.pop("kwargs", None)
+    options["on_parent_close"] = _on_close(options["on_parent_close"])
     loop = required_loop("a child run")
     name_of(workflow)
     workflow_id, run_id, started, result = loop.start_child(
-        workflow, args, kwargs, options, announce
+        workflow,
+        positional if args is None else tuple(args),
+        kwargs or {},
+        options,
+        announce,
     )
     return ChildHandle(workflow_id, run_id, result), started
 

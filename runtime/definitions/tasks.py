@@ -10,11 +10,11 @@ import inspect
 import sys
 from asyncio import _get_running_loop
 from collections.abc import Callable, Coroutine
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from everact.runtime.core.bounds import ATTEMPTS, whole
 from everact.runtime.core.durations import Duration, optional_seconds
-from everact.runtime.core.keywords import closed, suggesting
+from everact.runtime.core.keywords import closed
 from everact.runtime.core.records import DEFAULT_TASK, TaskOptions
 from everact.runtime.core.retry import RetryPolicy, checked_policy
 from everact.runtime.definitions.active import active
@@ -37,6 +37,27 @@ doubling to 100 s, temporary statuses only."""
 EXECUTORS = ("loop", "thread")
 CANCELLATIONS = ("abandon", "wait")
 HEARTBEATS = ("auto", "manual")
+
+
+class CallOptions(TypedDict, total=False):
+    """What may be said of the calls of a task; `task` explains it."""
+
+    retries: int | None
+    retry: RetryPolicy | None
+    timeout: Duration | None
+    heartbeat_timeout: Duration | None
+    heartbeat: str | None
+    queue_timeout: Duration | None
+    queue: str | None
+    cancellation: str | None
+
+
+class Defining(CallOptions, total=False):
+    """The keyword options of `@task`."""
+
+    name: str | None
+    executor: str | None
+    registry: Registry | None
 
 
 class Task(Generic[P, R]):
@@ -83,31 +104,10 @@ class Task(Generic[P, R]):
             value = await active().call(self, args, kwargs)
         return value
 
-    @suggesting
-    def with_options(
-        self,
-        *,
-        retries: int | None = None,
-        retry: RetryPolicy | None = None,
-        timeout: Duration | None = None,
-        heartbeat_timeout: Duration | None = None,
-        heartbeat: str | None = None,
-        queue_timeout: Duration | None = None,
-        queue: str | None = None,
-        cancellation: str | None = None,
-    ) -> "Task[P, R]":
+    def with_options(self, **options: Unpack[CallOptions]) -> "Task[P, R]":
         """This task with other options for the calls made through the answer."""
-        made = task_options(
-            self.options,
-            retries=retries,
-            retry=retry,
-            timeout=timeout,
-            heartbeat_timeout=heartbeat_timeout,
-            heartbeat=heartbeat,
-            queue_timeout=queue_timeout,
-            queue=queue,
-            cancellation=cancellation,
-        )
+        closed(options, CallOptions.__annotations__, "Task.with_options")
+        made = task_options(self.options, options)
         return _with_options(self, made)
 
     def blocking(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -165,20 +165,7 @@ def task(function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
 @overload
 def task(function: Callable[P, R], /) -> Task[P, R]: ...
 @overload
-def task(
-    *,
-    name: str | None = None,
-    retries: int | None = None,
-    retry: RetryPolicy | None = None,
-    timeout: Duration | None = None,
-    heartbeat_timeout: Duration | None = None,
-    heartbeat: str | None = None,
-    queue_timeout: Duration | None = None,
-    queue: str | None = None,
-    cancellation: str | None = None,
-    executor: str | None = None,
-    registry: Registry | None = None,
-) -> "_TaskDecorator": ...
+def task(**given: Unpack[Defining]) -> "_TaskDecorator": ...
 def task(function: Any = None, /, **given: Any) -> Any:
     """Make a function a task.
 
@@ -202,19 +189,7 @@ def task(function: Any = None, /, **given: Any) -> Any:
     return decorator if function is None else decorator(function)
 
 
-_OPTIONS = {
-    "name",
-    "retries",
-    "retry",
-    "timeout",
-    "heartbeat",
-    "heartbeat_timeout",
-    "queue_timeout",
-    "queue",
-    "cancellation",
-    "executor",
-    "registry",
-}
+_OPTIONS = frozenset(Defining.__annotations__)
 
 
 class _TaskDecorator:
@@ -238,7 +213,7 @@ def make_task(
     executor: str | None = None,
     registry: Registry | None = None,
     base: TaskOptions = DEFAULT_TASK,
-    **options: Any,
+    **options: Unpack[CallOptions],
 ) -> Task[..., Any]:
     """Make a task and register it; see `task` for the options."""
     if not callable(function):
@@ -261,7 +236,7 @@ def make_task(
     made: Task[..., Any] = Task(
         function,
         name=name or function.__qualname__,
-        options=task_options(base, **options),
+        options=task_options(base, options),
         executor=chosen,
         registry=home,
     )
@@ -269,19 +244,11 @@ def make_task(
     return made
 
 
-def task_options(
-    base: TaskOptions,
-    *,
-    retries: int | None = None,
-    retry: RetryPolicy | None = None,
-    timeout: Duration | None = None,
-    heartbeat_timeout: Duration | None = None,
-    heartbeat: str | None = None,
-    queue_timeout: Duration | None = None,
-    queue: str | None = None,
-    cancellation: str | None = None,
-) -> TaskOptions:
+def task_options(base: TaskOptions, given: CallOptions) -> TaskOptions:
     """`base` with the given options checked and put in."""
+    retries, retry = given.get("retries"), given.get("retry")
+    cancellation, heartbeat = given.get("cancellation"), given.get("heartbeat")
+    queue = given.get("queue")
     if retries is not None and retry is not None:
         raise ValueError("give retries or retry, not both")
     policy = base.retry if retry is None else checked_policy(retry)
@@ -295,14 +262,16 @@ def task_options(
     if heartbeat is not None and heartbeat not in HEARTBEATS:
         raise ValueError(f"heartbeat must be one of {HEARTBEATS}, not {heartbeat!r}")
 
-    def limit(given: Duration | None, kept: float | None, what: str) -> float | None:
-        return kept if given is None else optional_seconds(given, what=what)
+    def limit(what: str) -> float | None:
+        duration: Any = given.get(what)
+        kept: float | None = getattr(base, what)
+        return kept if duration is None else optional_seconds(duration, what=what)
 
     return TaskOptions(
         policy,
-        limit(timeout, base.timeout, "timeout"),
-        limit(heartbeat_timeout, base.heartbeat_timeout, "heartbeat_timeout"),
-        limit(queue_timeout, base.queue_timeout, "queue_timeout"),
+        limit("timeout"),
+        limit("heartbeat_timeout"),
+        limit("queue_timeout"),
         base.queue if queue is None else queue,
         base.await_cancelled if cancellation is None else cancellation == "wait",
         base.manual_heartbeat if heartbeat is None else heartbeat == "manual",

@@ -71,6 +71,13 @@ class GroupCommit:
             self._announced = True
             self._loop.call_soon(self._flush)
 
+    def extend(self, writes: list[Write]) -> None:
+        """Commit `writes` with the next batch, in order."""
+        self._waiting += writes
+        if not self._announced and not self._in_flight:
+            self._announced = True
+            self._loop.call_soon(self._flush)
+
     def save(
         self, *statements: Statement, request: Remembered | None = None
     ) -> "tuple[Write, asyncio.Future[None]]":

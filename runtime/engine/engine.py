@@ -143,6 +143,7 @@ class Engine:
         time.
         """
         self.writes, self.after_commit = self.parts.writes, self.parts.after_commit
+        self.common = frozenset(steps.COMMON - self.writes.keys())
         self.suspects = Suspects(self)
 
         code = Code(self, self.suspects, self.versions)

@@ -20,6 +20,7 @@ from everact.runtime.engine.host import Run
 from everact.runtime.engine.loading import closing_of
 from everact.runtime.engine.messages import Envelope
 from everact.runtime.engine.run.host import RunHost
+from everact.runtime.engine.run.turn import Turn
 from everact.runtime.engine.waiting import Closed, copy_of, fail, reply
 from everact.runtime.errors import (
     RPCError,
@@ -85,7 +86,7 @@ class Failing:
     def refused(self, run: Run, write: Write, error: BaseException) -> None:
         """One transition was refused: its run is dropped, and loaded if it exists."""
         start = run.state.start
-        envelope: Envelope | None = write.effects[2]
+        envelope: Envelope | None = write.effects[1].envelope
         if envelope is not None:
             alone = type(envelope.event) is Started and write.within is None
             envelope.fail((self._conflict(start) if alone else None) or error)
@@ -207,7 +208,7 @@ class Failing:
         write = Write(sealed, done, change=row, within=within)
         write.statements, write.wake = (("close_waits", (key,)),), row.parent_key
         told = None if answer is None else Envelope(event, answer)  # if it is lost
-        write.effects = ((), (), told)
+        write.effects = (None, Turn((event,), (), now, told), (command,))
         host.commits.add(write)
 
 
@@ -217,6 +218,6 @@ def fail_writes(writes: list[Write], error: BaseException) -> None:
         if write.row is None:
             write.done(write, copy_of(error))
             continue
-        envelope = write.effects[2] if write.tasks is None else None
+        envelope = write.effects[1].envelope
         if envelope is not None:
             envelope.fail(copy_of(error))

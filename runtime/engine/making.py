@@ -83,7 +83,7 @@ class Making:
             epoch=host.epoch,
             build_id=host.versions.inherit(started, within),
         )
-        run = host.system.launch(RunActor, host, row, RunState(started))
+        run = host.system.make(RunActor, host, row, RunState(started))
         self._runs[key] = run
         place = started.workspace, started.workflow_id
         self._starting[place] = self._by_id[place] = run

@@ -10,7 +10,7 @@ import logging
 from collections import OrderedDict
 from typing import Any
 
-from everact.runtime.core.records import TaskCompleted, TaskFailed
+from everact.runtime.core.records import ChildClosed, TaskCompleted, TaskFailed
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.engine import logs
 from everact.runtime.engine.attempt import Outcome
@@ -219,8 +219,11 @@ class Residency:
         except Exception as error:
             fail(question.reply, error)
 
-    def closed(self, run: Run) -> None:
-        """The end of a run is durable: tell whom it concerns, and let it leave."""
+    def closed(self, run: Run) -> tuple[Run, ChildClosed] | None:
+        """The end of a run is durable: tell whom it concerns, and let it leave.
+
+        The parent that is to be told, and of what; None if there is none.
+        """
         host, key, state, row = self._host, run.row.key, run.state, run.row
         host.not_held(key)
         if self._on_idle is not None:
@@ -230,8 +233,9 @@ class Residency:
         host.waiting.closed(Closed(key, state.status, state.closing, row.next_run_id))
         for notify in host.parts.closed:
             notify(run)
-        host.relations.child_closed(run)
+        told = host.relations.child_closed(run)
         self.forget(run)
+        return told
 
     # -- the end of the engine ---------------------------------------------------------
 

@@ -170,6 +170,7 @@ class CoroutineProgram:
 
     def _turn(self, limit: int) -> list[Command] | None:
         loop = self.loop
+        loop.opening = False
         if not loop.turn(limit):
             return None
         root = self._root
@@ -232,9 +233,7 @@ class CoroutineProgram:
             args = (self._instance, *args)
         try:
             coroutine = self._coroutine(args, kwargs)
-            if loop.rules:
-                loop.opening = True
-                loop.call_soon(loop.opened, context=context)
+            loop.opening = loop.rules != 0
             self._root = loop.create_task(
                 coroutine, name=definition.name, context=context
             )
@@ -659,8 +658,10 @@ class Loop(WorkflowLoop):
         self._tasks = []
         self._ready = []
         self.calls = {}
-        self.waits = None
-        self.running = None
+        if self.waits is not None:
+            self.waits = None
+        if self.running is not None:
+            self.running = None
         self._program = None
 
     def fail(self, error: BaseException) -> None:

@@ -161,8 +161,6 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
     """The event loop of one run; driven by `turn`, fed by `resolve`."""
 
     __slots__ = (
-        "_generators",
-        "_named",
         "_orders",
         "_ready",
         "_tasks",
@@ -171,10 +169,14 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         "commands",
         "last_call",
         "now",
-        "read_only",
         "salt",
-        "waits",
     )
+
+    # Most runs have none of these: an instance has only those that are not this.
+    waits: list[tuple[Callable[[], bool], asyncio.Future[None]]] | None = None
+    read_only = False
+    _named = 0
+    _generators: list[Any] | None = None
 
     def __init__(self, salt: int) -> None:
         self.salt = salt
@@ -182,14 +184,10 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
         self.last_call = 0
         self.commands: list[Command] = []
         self.calls: dict[int, CallFuture | DurableTimer] = {}
-        self.waits: list[tuple[Callable[[], bool], asyncio.Future[None]]] | None = None
         self.closing = False
-        self.read_only = False
         self._orders = 0
-        self._named = 0
         self._ready: list[ReadyHandle] = []
         self._tasks: list[OrderedTask] = []
-        self._generators: list[Any] | None = None
 
     # -- driving -------------------------------------------------------------------
 
@@ -349,7 +347,12 @@ class DeterministicLoop(asyncio.AbstractEventLoop):
 
     def at_rest(self) -> bool:
         """Whether no coroutine is left in the middle: there is nothing to close."""
-        return not self._generators and all(task.done() for task in self._tasks)
+        if self._generators:
+            return False
+        for task in self._tasks:  # noqa: SIM110 (a generator costs more than the loop)
+            if not task.done():
+                return False
+        return True
 
     def close(self) -> None:
         """Drop every coroutine; what their clean-up asks for is refused."""

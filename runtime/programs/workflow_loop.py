@@ -67,26 +67,21 @@ class Receiver(OrderedFuture):
 class WorkflowLoop(DeterministicLoop, DurableLoop):
     """What author code finds as the running loop."""
 
-    __slots__ = (
-        "_random",
-        "_receivers",
-        "_waits",
-        "announced",
-        "attributes",
-        "details",
-        "generation",
-        "handlers",
-        "opening",
-        "queries",
-        "reason",
-        "renamed",
-        "rules",
-        "running",
-        "start",
-        "unread",
-        "updates",
-        "values",
-    )
+    __slots__ = ("_receivers", "generation", "opening", "rules", "start", "values")
+
+    # Most runs have none of these: an instance has only those that are not this.
+    renamed: str | None = None
+    attributes: dict[str, Attribute] | None = None
+    details = ""
+    reason: str | None = None
+    announced: dict[int, OrderedFuture] | None = None
+    unread: deque[SignalReceived] | None = None
+    handlers: dict[str, Handler] | None = None
+    updates: dict[str, Handler] | None = None
+    running: dict[asyncio.Task[Any], tuple[str, Handler]] | None = None
+    queries: dict[str, Callable[..., Any]] | None = None
+    _seeded: _random.Random | None = None
+    _waits: dict[str, Any] | None = None
 
     def __init__(self, start: Started, generation: int, values: Converter) -> None:
         super().__init__(int(start.run_id[-12:], 16) << 12)
@@ -95,20 +90,8 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         self.rules = RULES
         self.opening = False
         """Whether messages are shown that came before the code, which begins next."""
-        self.renamed: str | None = None
-        self.attributes: dict[str, Attribute] | None = None
-        self.details = ""
         self.values = values
-        self.reason: str | None = None
-        self.announced: dict[int, OrderedFuture] | None = None
-        self.unread: deque[SignalReceived] | None = None
-        self.handlers: dict[str, Handler] | None = None
-        self.updates: dict[str, Handler] | None = None
-        self.running: dict[asyncio.Task[Any], tuple[str, Handler]] | None = None
-        self.queries: dict[str, Callable[..., Any]] | None = None
-        self._random: _random.Random | None = None
         self._receivers: dict[str, deque[OrderedFuture]] | None = None
-        self._waits: dict[str, Any] | None = None
 
     # -- the author's calls ----------------------------------------------------------
 
@@ -279,10 +262,6 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             self.step_now()
         return task
 
-    def opened(self) -> None:
-        """All that came before the code has been shown: it begins."""
-        self.opening = False
-
     def end_handler(self, task: asyncio.Task[Any]) -> None:
         """An async handler has ended."""
         if self.running is not None:
@@ -376,9 +355,9 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
     def random(self) -> _random.Random:
         if self.read_only:
             return seeded(self.start.run_id, -1)
-        if self._random is None:
-            self._random = seeded(self.start.run_id, self.generation)
-        return self._random
+        if self._seeded is None:
+            self._seeded = seeded(self.start.run_id, self.generation)
+        return self._seeded
 
     @property
     def _attributes(self) -> dict[str, Attribute]:

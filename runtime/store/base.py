@@ -106,7 +106,7 @@ class Write(msgspec.Struct, eq=False):
     before it; `wake` names another run to be loaded at the next start; `request`
     remembers a request ID; `within` is the write without which this one must not be.
     `also` are further statements of the adapter's catalogue, by name and with their
-    parameters, in order. `effects` and `tasks` are the engine's own, for `done`.
+    parameters, in order. `effects` and `common` are the engine's own, for `done`.
 
     A write that is not of a run has no row.
     """
@@ -121,7 +121,7 @@ class Write(msgspec.Struct, eq=False):
     request: Remembered | None = None
     within: "Write | None" = None
     effects: Any = None
-    tasks: Any = None
+    common: bool = False
     statements: tuple[Statement, ...] = ()
 
     @property

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +28,20 @@ async def waiting() -> Any:
 @contextmanager
 def engine(path: Path) -> Iterator[str]:
     """An engine behind its endpoint, on a thread; its host:port."""
-    import asyncio
-    from collections.abc import Callable
+    place, found = Place(path / "everact.db", REGISTRY), [""]
 
-    place, stop, found = Place(path / "everact.db", REGISTRY), asyncio.Event(), [""]
-
-    async def main(ready: Callable[[], None]) -> None:
+    @asynccontextmanager
+    async def hosted() -> AsyncIterator[None]:
         found[0] = await place.up()
-        ready()
-        await stop.wait()
+        yield
         await place.down()
 
-    thread = LoopThread(main)
+    thread = LoopThread(hosted)
     thread.start()
     try:
         yield found[0]
     finally:
-        thread.tell(stop.set)
-        thread.join()
+        thread.close()
 
 
 @pytest.mark.feature("CX-01", "CX-22", "CT-07")

@@ -5,6 +5,7 @@ import inspect
 import pydoc
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, get_args, get_origin, get_type_hints
@@ -27,7 +28,14 @@ from everact.runtime.blocking import (
 )
 from everact.runtime.client.blocking import BlockingSchedules
 from everact.runtime.client.connecting import Connecting
-from everact.runtime.client.derived import Blocking, gives, iterates, same, waits
+from everact.runtime.client.derived import (
+    Blocking,
+    Owning,
+    gives,
+    iterates,
+    same,
+    waits,
+)
 from everact.runtime.client.loop_thread import LoopThread
 from everact.runtime.client.transport import Transport
 from everact.runtime.client.views import HistoryItem
@@ -67,8 +75,8 @@ def twins(kind: Any = Blocking) -> dict[type, type]:
     for blocking in kind.__subclasses__():
         if blocking.__module__.startswith("everact."):
             for base in vars(blocking).get("__orig_bases__", ()):
-                if get_origin(base) is Blocking:
-                    (wrapped,) = get_args(base)
+                (wrapped,) = get_args(base) or (None,)
+                if get_origin(base) in (Blocking, Owning) and blocking is not Owning:
                     found[get_origin(wrapped) or wrapped] = blocking
             found |= twins(blocking)
     return found
@@ -271,21 +279,15 @@ class Loop:
     """A loop on a thread, and an object that lives there."""
 
     def __init__(self, noun: Noun) -> None:
-        self._stop = asyncio.Event()
-        self.thread = LoopThread(self._main)
+        self.thread = LoopThread(nullcontext)
         self.noun = BlockingNoun(noun, self.thread)
-
-    async def _main(self, ready: Any) -> None:
-        ready()
-        await self._stop.wait()
 
     def __enter__(self) -> Self:
         self.thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.thread.tell(self._stop.set)
-        self.thread.join()
+        self.thread.close()
 
 
 def test_answers_and_items_are_waited_for() -> None:
@@ -329,12 +331,12 @@ def test_what_a_verb_gives_may_have_a_blocking_form() -> None:
 def test_a_limit_is_kept_while_the_loop_is_held_up() -> None:
     held, let_go = threading.Event(), threading.Event()
 
-    def hold() -> None:
+    async def hold() -> None:
         held.set()
         let_go.wait()
 
     with Loop(Noun()) as loop:
-        loop.thread.tell(hold)
+        threading.Thread(target=lambda: loop.thread.wait(hold())).start()
         held.wait()
         try:
             with pytest.raises(TimeoutError):

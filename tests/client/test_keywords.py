@@ -9,8 +9,9 @@ import inspect
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack, get_args, get_origin, get_overloads, get_type_hints
 
 import msgspec
 import pydantic
@@ -28,6 +29,7 @@ from everact.runtime import (
     Worker,
     execute_child,
     function,
+    start_child,
     task,
     workflow,
 )
@@ -243,7 +245,7 @@ def test_the_nearest_known_name_is_told() -> None:
 async def test_whatever_has_several_keywords_tells_the_nearest() -> None:
     """Where there is but one, Python's own refusal leaves nothing to guess."""
     seen = set()
-    for target in [*PUBLIC.values(), nothing.with_options]:
+    for target in PUBLIC.values():
         keywords = keywords_of(target) if callable(target) and made(target) else []
         if len(keywords) < 2 or open_ended(target) or of_ours(target):
             continue
@@ -252,7 +254,27 @@ async def test_whatever_has_several_keywords_tells_the_nearest() -> None:
         with pytest.raises(TypeError, match=rf"{slip} \(did you mean {name}\?\)"):
             target(**{slip: 1})
         seen.add(getattr(target, "__name__", ""))
-    assert {"Runtime", "Worker", "start_child", "retry", "with_options"} <= seen
+    assert {"Runtime", "Worker", "retry"} <= seen
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        partial(start_child, sleeper),
+        partial(execute_child, sleeper),
+        nothing.with_options,
+        task,
+    ],
+)
+async def test_options_of_a_dictionary_tell_the_nearest(call: Any) -> None:
+    target = getattr(call, "func", call)
+    hints = [*get_type_hints(inspect.unwrap(target)).values()]
+    hints += [h for o in get_overloads(target) for h in get_type_hints(o).values()]
+    options = next(get_args(hint)[0] for hint in hints if get_origin(hint) is Unpack)
+    name = max(options.__annotations__, key=len)
+    slip = name[:-1] + "zz"
+    with pytest.raises(TypeError, match=rf"{slip} \(did you mean {name}\?\)"):
+        await used(call(**{slip: 1}))
 
 
 def keywords_of(target: Any) -> list[str]:
@@ -436,4 +458,4 @@ async def test_containers_of_instances_are_taken_as_they_are(tmp_path: Path) -> 
 
 async def test_a_child_refuses_an_unknown_option(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match=r"of a child run: qeue \(did you mean queue"):
-        await execute_child(sleeper, qeue="x")
+        await execute_child(sleeper, qeue="x")  # type: ignore[call-overload]

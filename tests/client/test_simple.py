@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
@@ -238,23 +238,22 @@ def test_the_blocking_form_has_the_same_methods() -> None:
 
 
 def verbs(kind: type) -> set[str]:
-    return {name for name in vars(kind) if not name.startswith("_")}
+    return {name for name in dir(kind) if not name.startswith("_")}
 
 
 @contextmanager
 def listening_thread() -> Iterator[tuple[Endpoint, str]]:
-    endpoint, stop, places = Endpoint(), asyncio.Event(), list[str]()
+    endpoint, places = Endpoint(), list[str]()
 
-    async def main(ready: Callable[[], None]) -> None:
+    @asynccontextmanager
+    async def hosted() -> AsyncIterator[None]:
         async with serving(endpoint) as place:
             places.append(place)
-            ready()
-            await stop.wait()
+            yield
 
-    thread = LoopThread(main)
+    thread = LoopThread(hosted)
     thread.start()
     try:
         yield endpoint, places[0]
     finally:
-        thread.tell(stop.set)
-        thread.join()
+        thread.close()

@@ -424,7 +424,8 @@ async def test_a_child_takes_no_more_than_a_start(runtime: Client, option: str) 
 
 @workflow(registry=REGISTRY)
 async def with_odd_child(option: str) -> Any:
-    return await execute_child(metadata, **{option: {"x": math.nan}})
+    options: Any = {option: {"x": math.nan}}
+    return await execute_child(metadata, **options)
 
 
 @pytest.mark.feature("ST-16", "TC-08")

@@ -103,7 +103,10 @@ class Activation:
         assert commands is not None
         run = self._run
         try:
-            run.journal.record(turn, tuple(commands))
+            if steps.taken(run, turn, commands):
+                steps.record(run.engine)
+            else:
+                run.journal.record(turn, tuple(commands))
         except Unrecordable as error:
             self._put_back(turn, f"what it asks for cannot be recorded: {error}")
             return

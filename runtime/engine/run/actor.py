@@ -52,6 +52,8 @@ from everact.runtime.engine.run.turn import Turn
 from everact.runtime.errors import EveractError, RPCError, RuntimeStateError
 from everact.runtime.store.base import Remembered, RunRow, Write
 
+BEGAN = Began(RULES)
+
 
 class RunActor(Actor):
     """One open run in memory; all of it on the loop's thread.
@@ -199,16 +201,19 @@ class RunActor(Actor):
         """
         state, now = self.state, self.engine.now()
         started = state.start
-        state.apply(started, now)
         events: tuple[Event, ...] = (started,)
         shown: Shown = ()
-        if hold != "":
-            second = Began(RULES) if hold is None else Held(hold)
-            events = (started, second)
-            answer = state.apply(second, now)
-            assert answer is not None
-            shown = answer.shown
-        turn = Turn(events, shown, now, envelope, within, insert=True)
+        if hold is None and state.begin():
+            events, shown = (started, BEGAN), events
+        else:
+            state.apply(started, now)
+            if hold != "":
+                second = BEGAN if hold is None else Held(hold)
+                events = (started, second)
+                answer = state.apply(second, now)
+                assert answer is not None
+                shown = answer.shown
+        turn = Turn(events, shown, now, envelope, within, True)
         if shown:
             self.code.activate(turn)
         else:
@@ -227,7 +232,7 @@ class RunActor(Actor):
                 logs.goes_on(self, held)
             if self.engine.updates.admitted:
                 self.engine.updates.before_begin(self)
-            self.take(Began(RULES), None)
+            self.take(BEGAN, None)
         elif begins_anew(self.engine, self, obstacle):
             return
         elif held != obstacle:
@@ -313,11 +318,13 @@ class RunActor(Actor):
         """If the run only waits now, it may be put away."""
         works = self.work.attempts or self.journal.in_flight
         if not (works or self.state.status or self.dropped):
+            self.enlist()
             self.engine.idle(self)
 
     def adopt(self, attempt: TaskActor) -> None:
         """Make an attempt known to its system, as a child of this run."""
         attempt.enlisted = True
+        self.enlist()
         self.system.adopt(attempt, self)
 
     def leave(self) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from everact.runtime.core.records import Command, Event, RunTask
+from everact.runtime.core.records import ChildClosed, Command, Event, RunTask
 from everact.runtime.core.state import RunState
 from everact.runtime.engine.attempt import TaskActor
 from everact.runtime.engine.host import Acts, Host, Run, RunCode, RunJournal, Writes
@@ -33,9 +33,11 @@ class RunHost(Host, Protocol):
     updates: Updates
     versions: Versions
     suspects: Suspects
+    common: frozenset[type]
+    """Events for which no part writes anything, and that entail nothing themselves."""
 
-    def run_closed(self, run: Run) -> None:
-        """The end of a run is durable."""
+    def run_closed(self, run: Run) -> "tuple[Any, ChildClosed] | None":
+        """The end of a run is durable; the parent that is to be told, and of what."""
 
     def next_generation(self, run: Run) -> None:
         """A tail call is durable: the run begins anew under its identity."""
@@ -79,6 +81,15 @@ class OwnJournal(RunJournal, Protocol):
     def record(self, turn: Turn, commands: tuple[Command, ...] = ()) -> None:
         """Record a transition; `Unrecordable` if its commands cannot be."""
 
+    def begin(self, write: Write, turn: Turn, commands: tuple[Command, ...]) -> bytes:
+        """The first row of a run: its row in the index goes with it."""
+
+    def wake(self) -> float | None:
+        """When the run must be in memory."""
+
+    def tell_parent(self, write: Write) -> None:
+        """The run closes with `write`: its parent must not sleep till it is told."""
+
     def committed(self, write: Write, error: BaseException | None) -> None:
         """The transition is durable, or refused."""
 
@@ -101,6 +112,9 @@ class OwnWork(Protocol):
 
     def dispatch(self, command: RunTask) -> None:
         """Start an attempt of an open task, as soon as a slot is free."""
+
+    def closed(self) -> "tuple[OwnRun, ChildClosed] | None":
+        """The run's end is durable; what its parent is to be told, if there is one."""
 
 
 class OwnRun(Run, Protocol):

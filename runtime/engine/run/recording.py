@@ -94,14 +94,13 @@ class Recording:
         sealed = engine.seal.row(
             row.key, state.start.run_id, state.generation, seq, body
         )
-        write = Write(sealed, self.committed)
-        write.effects = (events, commands, envelope)
+        write = Write(sealed, self.committed, effects=(run, turn, commands))
         write.statements = statements
         write.within = within
         self.in_flight += 1
         if envelope is not None:
             write.request = envelope.request
-        wake = None if state.status else self._wake()
+        wake = None if state.status else self.wake()
         aside = "" if state.status else (state.held or "")
         if state.status and not row.status:
             self._close_row(write, now)
@@ -139,7 +138,17 @@ class Recording:
                 found += write(run, record)
         return found
 
-    def _wake(self) -> float | None:
+    def begin(self, write: Write, turn: Turn, commands: tuple[Command, ...]) -> bytes:
+        """Write the run's row with its first transition, if that is a common one.
+
+        What replaying the program needs of the transition: the state has the start.
+        """
+        write.within, write.change = turn.within, None
+        write.statements = self._written(turn.events, ())
+        write.insert = replace(self._run.row)
+        return records.encode(Transition(turn.now, turn.events[1:], commands))
+
+    def wake(self) -> float | None:
         """When it must be in memory: at once if a child's end is on its way to it."""
         run = self._run
         state, due = run.state, run.engine.relations.ends_due
@@ -155,7 +164,11 @@ class Recording:
     def _close_row(self, write: Write, now: float) -> None:
         state, row = self._run.state, self._run.row
         row.status, row.closed_at = int(state.status), now
-        parent = state.start.parent
+        self.tell_parent(write)
+
+    def tell_parent(self, write: Write) -> None:
+        """The run closes with `write`: its parent must not sleep till it is told."""
+        parent = self._run.state.start.parent
         if parent is not None:
             write.wake = parent.key
             self._run.engine.relations.expect_end(parent.key, parent.call)
@@ -207,9 +220,9 @@ class Recording:
         self.in_flight -= 1
         run = self._run
         engine = run.engine
-        if write.tasks is not None:
-            write.effects = ((), write.tasks, None)
-        events, commands, envelope = write.effects
+        turn: Turn
+        _, turn, commands = write.effects
+        envelope = turn.envelope
         if run.dropped and not self.in_flight:
             engine.drained(run)
         if error is not None:
@@ -217,7 +230,7 @@ class Recording:
             return
         if engine.refusals:
             engine.refusals.pop(run.row.key, None)
-        early = None if run.dropped else run.work.release(events, commands)
+        early = None if run.dropped else run.work.release(turn.events, commands)
         if envelope is not None:
             envelope.settle(run)
         if engine.waiting.followers:

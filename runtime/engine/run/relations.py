@@ -285,19 +285,27 @@ class Relations:
 
     # -- the end of a child --------------------------------------------------------
 
-    def child_closed(self, child: Run) -> None:
-        """The end of `child` is durable: its parent is told, in its turn."""
+    def child_closed(self, child: Run) -> "tuple[Run, ChildClosed] | None":
+        """The end of `child` is durable: the parent that is to be told, and of what."""
         state, parent = child.state, child.state.start.parent
         if parent is None:
-            return
+            return None
         event = _child_outcome(parent.call, child.row, state.closing)
         above = None if child.row.next_run_id else self._host.resident(parent.key)
         if above is None or above.state.generation != parent.generation or not event:
             self.end_taken(parent.key, parent.call)
-        elif above.has_mail:
-            above.post(event)
-        else:
-            above.take(event, None)
+            return None
+        return above, event
+
+    @staticmethod
+    def tell(what: "tuple[Run, ChildClosed] | None") -> None:
+        """Give a parent what it is to be told, in its turn."""
+        if what is not None:
+            parent, event = what
+            if parent.has_mail:
+                parent.post(event)
+            else:
+                parent.take(event, None)
 
     def tell_parent(self, row: RunRow) -> None:
         """A run was found closed: its parent looks for the outcome itself."""

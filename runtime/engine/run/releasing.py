@@ -9,6 +9,7 @@ from typing import Any
 from everact.runtime.core.records import (
     CancelCall,
     CancelTask,
+    ChildClosed,
     ChildStarted,
     Command,
     Event,
@@ -139,7 +140,7 @@ class Releasing:
             if not run.state.status:  # ended while the tail call was on its way
                 engine.next_generation(run)
         elif kind in CLOSING:
-            self._closed()
+            engine.relations.tell(self.closed())
         elif kind is CancelTask:
             outside.stop(run, command.call)
 
@@ -167,13 +168,16 @@ class Releasing:
         if tries is not None and tries.due is not None:
             self._run.engine.timers.add(tries.due, self._run.row.key, call)
 
-    def _closed(self) -> None:
-        """The run's end is durable: tell everybody whom it concerns, and leave."""
+    def closed(self) -> "tuple[OwnRun, ChildClosed] | None":
+        """The run's end is durable: tell everybody whom it concerns, and leave.
+
+        What its parent is to be told, if it has one that waits for it.
+        """
         run = self._run
         if self.attempts:
             self.stop()
         run.code.drop()
-        run.engine.run_closed(run)
+        return run.engine.run_closed(run)
 
     def dispatch(self, command: RunTask) -> None:
         """Start an attempt of an open task, as soon as a slot is free."""

@@ -1,10 +1,11 @@
-"""The common case, for many runs at once: a task completes, the code asks for more.
+"""The common case, for many runs at once: what begins, goes on and ends as planned.
 
-`RunActor.take` and `Recording.committed` do the same for one run, and for everything
-that can happen to it. Here is what happens nearly always, in three rounds over a batch
-that has become durable: start attempts, show their outcomes to the code, record what it
-answers. Doing the same for many runs in a row keeps the processor's caches warm, and
-the writer gets its first rows early. Whatever is not common takes the slow path.
+`RunActor.take` and `Recording` do the same for everything that can happen to a run.
+Here is what happens nearly always, in three rounds over a batch that has become
+durable: start attempts and let go of runs that have ended, show outcomes to the code,
+record what it answers. Doing the same for many runs in a row keeps the processor's
+caches warm, and the writer gets its first rows early. `taken` decides, for all who show
+anything to code, whether a turn is of the common case; any other takes the slow path.
 
 The rule kept here: a step that was taken is recorded before the turn of the loop is
 over, and before anything else is recorded (`RunActor` sees to that by `record`).
@@ -12,11 +13,19 @@ over, and before anything else is recorded (`RunActor` sees to that by `record`)
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from everact.runtime.core.blame import CODE
+from everact.runtime.core.chain import cron_of
 from everact.runtime.core.records import (
+    ChildClosed,
     Command,
+    Complete,
     RunTask,
+    SignalReceived,
     TaskCompleted,
+    TaskFailed,
+    TimerFired,
     Transition,
     encode,
 )
@@ -24,7 +33,7 @@ from everact.runtime.core.state import ACTIVE
 from everact.runtime.engine.run.host import OwnRun, RunHost
 from everact.runtime.engine.run.starting import start
 from everact.runtime.engine.run.turn import Turn
-from everact.runtime.store.base import Write
+from everact.runtime.store.base import RunRow, Write
 
 CHECKPOINT_BYTES = 16 * 1024
 """Journal bytes since the last checkpoint below which none is written."""
@@ -32,29 +41,24 @@ CHECKPOINT_BYTES = 16 * 1024
 EARLY = 64
 """Steps of a batch after which the writer is given what there is."""
 
+COMMON: frozenset[type] = frozenset(
+    {TaskCompleted, ChildClosed, TimerFired, SignalReceived}
+)
+"""Events that entail nothing but what the code makes of them."""
+
 
 def release(engine: RunHost, writes: list[Write]) -> None:
     """Release what a commit made durable."""
-    outcomes: list[tuple[OwnRun, Any]] = []
-    watched = engine.refusals or engine.waiting.followers
-    for write in writes:
-        tasks = write.tasks
-        run: OwnRun = write.effects
-        if tasks is None or watched or run.dropped or run.journal.replies:
-            write.done(write, None)
-        else:
-            run.journal.in_flight -= 1
-            _start(run, tasks, outcomes)
     left = EARLY
-    for run, outcome in outcomes:
+    for run, outcome in _effects(engine, writes):
         if run.has_mail:
             run.post(outcome)
             continue
         try:
-            if type(outcome) is TaskCompleted:
-                take(run, outcome)
-            else:
+            if type(outcome) is TaskFailed:
                 run.take(outcome, None)
+            else:
+                take(run, outcome)
         except Exception as bug:
             engine.discard(run, bug)
         left -= 1
@@ -67,36 +71,63 @@ def release(engine: RunHost, writes: list[Write]) -> None:
         record(engine)
 
 
-def _start(
-    run: OwnRun,
-    tasks: tuple[RunTask, ...],
-    outcomes: list[tuple[OwnRun, Any]],
-) -> None:
-    """Start attempts, and add the outcomes of those that have one at once."""
-    calls, early = run.state.calls, False
-    try:
-        for command in tasks:
-            if command.call in calls:
-                outcome = start(run, command)
-                if outcome is not None:
-                    outcomes.append((run, outcome))
-                    early = True
-    except Exception as bug:  # the rest of the batch must not wait for ever
-        run.engine.discard(run, bug)
-    if not early:
-        run.rest()
+def _effects(  # noqa: C901 (each call in here would be one more of each step)
+    engine: RunHost, writes: list[Write]
+) -> list[tuple[OwnRun, Any]]:
+    """Start attempts and let go of what has ended; what there is to be taken now."""
+    outcomes: list[tuple[OwnRun, Any]] = []
+    watched = engine.refusals or engine.waiting.followers or engine.updates.admitted
+    for write in writes:
+        if watched or not write.common:
+            write.done(write, None)
+            continue
+        run: OwnRun
+        run, turn, commands = write.effects
+        journal = run.journal
+        if run.dropped or journal.replies:
+            write.done(write, None)
+            continue
+        journal.in_flight -= 1
+        calls, early = run.state.calls, False
+        try:
+            if turn.insert:
+                engine.start_durable(run)
+            for command in commands:
+                if type(command) is not RunTask:
+                    told = run.work.closed()
+                    if told is not None:
+                        outcomes.append(told)
+                elif command.call in calls:
+                    outcome = start(run, command)
+                    if outcome is not None:
+                        outcomes.append((run, outcome))
+                        early = True
+        except Exception as bug:  # the rest of the batch must not wait for ever
+            engine.discard(run, bug)
+        envelope = turn.envelope
+        if envelope is not None:
+            envelope.settle(run)
+        if not run.dropped:
+            if not early:
+                run.rest()
+        elif not journal.in_flight:
+            run.untie()
+    return outcomes
 
 
-def take(run: OwnRun, event: TaskCompleted) -> None:
-    """Take a task's completion, and show it to the code."""
+def take(run: OwnRun, event: TaskCompleted | ChildClosed) -> None:
+    """Take the end of a task or a child, and show it to the code."""
     state, engine, code = run.state, run.engine, run.code
+    row = run.row
     if run.dropped or code.paused is not None or not state.complete(event):
         run.take(event, None)
         return
+    if type(event) is ChildClosed:
+        engine.relations.end_taken(row.key, event.call)
     now = engine.now()
     now = max(now, state.time)
     events = (event,)
-    row = run.row
+    turn = Turn(events, events, now)
     on_loop = engine.on_loop  # left as it is: whoever takes a batch clears it
     on_loop[0] = row.key
     on_loop[1] = CODE
@@ -109,24 +140,64 @@ def take(run: OwnRun, event: TaskCompleted) -> None:
         watchdog.run = None
         over = watchdog.armed and watchdog.leave()
     except BaseException as error:
-        code.interrupted(Turn(events, events, now), error)
+        code.interrupted(turn, error)
         return
-    if (
-        commands is None
-        or over
-        or state.tries is not None
-        or row.wake_at != ACTIVE
-        or row.aside
-        or not (commands or state.running)
-        or not _only_tasks(commands)
+    stuck = not commands and not state.calls  # perhaps
+    if commands is None or over or stuck or not taken(run, turn, commands):
+        code.activated(turn, commands, over)
+
+
+def taken(run: OwnRun, turn: Turn, commands: list[Command]) -> bool:
+    """Take a turn that code has answered, if it is of the common case; whether it is.
+
+    Then it is folded, and is to be recorded by `record`. If not, nothing has changed.
+    """
+    state, row, engine = run.state, run.row, run.engine
+    if state.tries is not None or row.aside or state.held is not None:
+        return False
+    ends = False
+    if commands:
+        for command in commands:
+            if type(command) is not RunTask:
+                ends = type(command) is Complete and _only_ends(run, commands)
+                if not ends:
+                    return False
+    if turn.insert:
+        if len(turn.shown) != 1 or state.timers is not None or state.generation:
+            return False
+    elif (
+        turn.within is not None
+        or len(turn.events) != 1
+        or type(turn.events[0]) not in engine.common
     ):
-        code.activated(Turn(events, events, now), commands, over)
-        return
-    # Nothing of the index row changes: a journal row will say it all.
-    tasks: tuple[Any, ...] = tuple(commands)
-    state.open(tasks, now)
+        return False
+    change: RunRow | None = None
+    if ends:
+        state.end(commands[0], turn.now)  # type: ignore[arg-type]
+        row.status, row.closed_at, row.wake_at = int(state.status), turn.now, None
+        row.inbox_seq = state.inbox_seq
+        change = row
+    else:
+        state.open(commands, turn.now)  # type: ignore[arg-type]
+        wake = ACTIVE if state.running else run.journal.wake()
+        if wake != row.wake_at:
+            row.wake_at = wake
+            change = replace(row)
     run.journal.in_flight += 1
-    engine.steps.append((run, now, events, tasks))
+    engine.steps.append((run, turn, tuple(commands), change))
+    return True
+
+
+def _only_ends(run: OwnRun, commands: list[Command]) -> bool:
+    """Whether a run that completes leaves nothing behind, and nothing follows it."""
+    state = run.state
+    return (
+        len(commands) == 1
+        and not state.children
+        and state.renamed is None
+        and not cron_of(state.start.options)
+        and Complete not in run.engine.after_commit
+    )
 
 
 def record(engine: RunHost, midway: OwnRun | None = None) -> None:
@@ -136,9 +207,10 @@ def record(engine: RunHost, midway: OwnRun | None = None) -> None:
     one, and none while the state holds an event that no row tells yet.
     """
     steps, engine.steps = engine.steps, []
-    seal, add = engine.seal.row, engine.commits.add
+    seal = engine.seal.row
+    writes: list[Write] = []
     outgrown: dict[OwnRun, Write] | None = None
-    for run, now, events, tasks in steps:
+    for run, turn, commands, change in steps:
         journal = run.journal
         if run.dropped:
             journal.in_flight -= 1
@@ -147,26 +219,33 @@ def record(engine: RunHost, midway: OwnRun | None = None) -> None:
             continue
         state, row = run.state, run.row
         try:
-            body = encode(Transition(now, events, tasks))
+            body = encode(Transition(turn.now, turn.events, commands))
+            write = Write(
+                seal(row.key, row.run_id, state.generation, state.seq, body),
+                journal.committed,
+                change=change,
+                effects=(run, turn, commands),
+                common=True,
+            )
+            if turn.insert:
+                body = journal.begin(write, turn, commands)
         except Exception as bug:  # the other steps must be recorded all the same
             journal.in_flight -= 1
             engine.discard(run, bug)
+            if turn.envelope is not None:
+                turn.envelope.fail(bug)
             continue
-        sealed = seal(row.key, row.run_id, state.generation, state.seq, body)
+        if turn.envelope is not None:
+            write.request = turn.envelope.request
         state.append(body)
-        write = Write(sealed, journal.committed, tasks=tasks, effects=run)
         journal.grown = grown = journal.grown + len(body)
         if grown > CHECKPOINT_BYTES:
             outgrown = outgrown or {}
             outgrown[run] = write
-        add(write)
+        if change is row:
+            journal.tell_parent(write)
+        writes.append(write)
+    engine.commits.extend(writes)
     for run, write in (outgrown or {}).items():
         if run is not midway and run.code.paused is None:
             run.journal.save(write)
-
-
-def _only_tasks(commands: list[Command]) -> bool:
-    for command in commands:  # noqa: SIM110 (a generator costs more than the loop)
-        if type(command) is not RunTask:
-            return False
-    return True
