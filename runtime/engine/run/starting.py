@@ -1,4 +1,4 @@
-"""Attempts as they are started, once the request for them is durable."""
+"""Starting attempts, once the request for them is durable."""
 
 import asyncio
 from typing import Any
