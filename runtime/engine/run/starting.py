@@ -5,8 +5,8 @@ from typing import Any
 
 from everact.runtime.core.records import RunTask, TaskCompleted, TaskFailed
 from everact.runtime.definitions.tasks import Task
-from everact.runtime.engine.attempt import TaskActor
-from everact.runtime.engine.execution.loop import performed
+from everact.runtime.engine.execution.attempt import TaskActor
+from everact.runtime.engine.execution.loop import performed, watch
 from everact.runtime.engine.run.host import OwnRun
 from everact.runtime.isolation import contained
 from everact.runtime.values.outcomes import failure_of
@@ -37,7 +37,7 @@ def start(run: OwnRun, command: RunTask) -> TaskCompleted | TaskFailed | None:
     """
     engine = run.engine
     task = engine.registry.tasks.get(command.name)
-    worker = engine.workers.free(run.row.queue)
+    worker = engine.admission.free(run.row.queue)
     if (
         task is None
         or worker is None
@@ -70,12 +70,12 @@ def start(run: OwnRun, command: RunTask) -> TaskCompleted | TaskFailed | None:
             attempt.settled = True
             attempt.worker = None
             worker.busy -= 1
-            if worker.on_free is not None:
-                worker.on_free(worker)
+            if worker.awaited:
+                engine.admission.fill(worker)
             return TaskCompleted(command.call, result)
     run.work.attempts[command.call] = attempt
     run.adopt(attempt)
-    attempt.watch_task(running)
+    watch(attempt, running)
     return None
 
 
