@@ -1,7 +1,8 @@
 """What is read of the database, on one connection: each answer at once."""
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeAlias
 
 import msgspec
@@ -166,14 +167,17 @@ class Questions:
 
     def search(self, wanted: Search) -> Hits:
         """See `Reads.search`."""
+        with self._one_moment():
+            return self._search(wanted)
+
+    def _search(self, wanted: Search) -> Hits:
         found: Rows = []
         for query in filters.page(wanted, self.number):
             left = wanted.limit - len(found)
             if left:
                 found += self._asked(query.sql, {**query.given, "limit": left})
         runs = {run.key: run for run in self.runs([key for key, *_ in found])}
-        # One that was deleted between the two is none.
-        return [Hit(runs[key], tuple(place)) for key, *place in found if key in runs]
+        return [Hit(runs[key], tuple(place)) for key, *place in found]
 
     def count(self, wanted: Search) -> Groups:
         """See `Reads.count`."""
@@ -187,6 +191,19 @@ class Questions:
     def number(self, query: filters.Query) -> int:
         """The answer to a query of one number."""
         return int(self._asked(query.sql, query.given)[0][0])
+
+    @contextmanager
+    def _one_moment(self) -> Iterator[None]:
+        """All that is read within is as it was at one moment."""
+        with self._alone or nullcontext():
+            if self._alone is not None:  # who writes waits
+                yield
+                return
+            self.connection.execute("begin")
+            try:
+                yield
+            finally:
+                self.connection.execute("rollback")
 
     def _asked(self, sql: str, given: Any, take: Take = _all) -> Rows:
         """What SQLite says of the file is told as a StoreError."""
