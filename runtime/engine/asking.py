@@ -1,6 +1,7 @@
 """Requests to runs: deliver messages, answer queries, wait for results."""
 
 import asyncio
+import math
 from typing import Any
 
 from everact.runtime.core.blame import CODE
@@ -19,6 +20,7 @@ from everact.runtime.engine.suspects import Suspects
 from everact.runtime.engine.waiting import Closed, fail
 from everact.runtime.engine.watchdog import OVERRUNS, Overran
 from everact.runtime.errors import QueryFailed, RPCError, RunPutAside
+from everact.runtime.programs.kinds import bring_back
 from everact.runtime.store.base import Remembered
 
 
@@ -125,7 +127,7 @@ class Asking:
 
         def look() -> Any:
             try:
-                program.replay(state.script)
+                bring_back(program, state)
                 return program.query(name, args, kwargs, headers)
             finally:
                 program.close()
@@ -138,8 +140,11 @@ class Asking:
         except Overran as over:
             raise QueryFailed(f"query {name!r}: {over}") from over
 
-    async def wait_closed(self, key: int) -> Closed:
-        """Wait for the durable end of a run; RunPutAside if its code cannot run."""
+    async def wait_closed(self, key: int, wait: float = math.inf) -> Closed | None:
+        """Wait for the durable end of a run, None if that takes over `wait` seconds.
+
+        RunPutAside if its code cannot run.
+        """
         host = self._host
         run = host.runs.get(key)
         if run is not None:
@@ -157,4 +162,4 @@ class Asking:
         reason = self._held.reason(key)
         if reason is not None:
             raise RunPutAside(row.workflow_id, row.run_id, reason)
-        return await slot_lent(host, host.waiting.result(key), key)
+        return await slot_lent(host, host.waiting.result(key, wait), key)

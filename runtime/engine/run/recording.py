@@ -1,4 +1,4 @@
-"""How a transition of a run is recorded, and what waits until it is durable.
+"""The journal of a run: how it is written, and what waits until that is durable.
 
 Events and commands together become one journal row. With it, in one transaction, go the
 run's row in the index, what the parts write, messages to other runs, and a successor.
@@ -130,12 +130,11 @@ class Recording:
     ) -> tuple[Statement, ...]:
         """What parts write with the records, made before the commands are folded."""
         run = self._run
-        find = run.engine.writes.get
+        writes = run.engine.writes
         found: tuple[Statement, ...] = ()
         for record in events + commands:
-            write = find(type(record))
-            if write is not None:
-                found += write(run, record)
+            if type(record) in writes:
+                found += writes[type(record)](run, record)
         return found
 
     def begin(self, write: Write, turn: Turn, commands: tuple[Command, ...]) -> bytes:
