@@ -47,7 +47,7 @@ BUDGETS: Final[dict[str, Budget]] = {
     "W10": Budget(most=1_850, bar=1_400),
     "C100": Budget(most=6_700, bar=4_500),
     "sig": Budget(most=2_320, bar=1_950),
-    "R1000": Budget(most=18_700, bar=0.5, of="live"),
+    "R1000": Budget(most=15_080, bar=0.5, of="live"),
     "http": Budget(most=16_680, bar=10_000),
 }
 
