@@ -181,7 +181,7 @@ class Residency:
         host, key, generation = self._host, run.row.key, run.state.generation
         rows = [
             row
-            for stored in host.store.recover([key])
+            for stored in host.store.recover([key], closed=True)
             for row in stored.rows
             if row.generation == generation
         ]
