@@ -10,8 +10,8 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from secrets import token_hex
 from typing import Any, Final, TypeVar, cast
-from uuid import uuid4
 
 import msgspec
 from msgspec.structs import replace
@@ -258,5 +258,5 @@ def identified(request: Request[A]) -> Request[A]:
         starts = tuple(identified(one) for one in request.starts)
         return cast("Request[A]", replace(batch, starts=starts))
     if takes_id(request):
-        return with_id(request, AUTOMATIC + uuid4().hex)
+        return with_id(request, AUTOMATIC + token_hex(16))
     return request

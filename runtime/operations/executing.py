@@ -79,9 +79,17 @@ async def execute_run(engine: "Engine", request: ExecuteRun) -> ExecutedRun:
         run = await answering(engine, start, resolved, begun)
         return ExecutedRun(run=run, closed=await _end(engine, request, resolved.row))
     if begun is not None:
-        made.add_done_callback(lambda _: engine.requests.end(begun))
-    closed = await _end(engine, request, resolved.row, made)
-    return ExecutedRun(run=await resolved.answer(), closed=closed)
+        begun.settled = made
+    try:
+        closed = await _end(engine, request, resolved.row, made)
+        return ExecutedRun(run=await resolved.answer(), closed=closed)
+    finally:
+        if begun is None:
+            pass
+        elif made.done():
+            engine.requests.end(begun)
+        else:  # its sender gave up
+            made.add_done_callback(lambda _: engine.requests.end(begun))
 
 
 async def _end(
