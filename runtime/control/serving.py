@@ -93,6 +93,7 @@ class Control:
             engine = self._runtime.engine
             if engine.endpoint == self._of_tasks:  # not that of another front
                 engine.endpoint = None
+                engine.task_secrets.forget()
                 engine.watchdog.observer = None
             await serving.__aexit__(None, None, None)
 

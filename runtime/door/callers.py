@@ -135,7 +135,7 @@ class Callers:
             timer.cancel()
 
     def _task(self, bearer: str) -> Caller | None:
-        """The tasks of a workspace, if it is their secret: it counts to the end."""
+        """The tasks of a workspace, if it is their secret."""
         workspace = self.secrets.workspace_of(bearer)
         if workspace is None:
             return None

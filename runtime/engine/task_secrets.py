@@ -1,8 +1,8 @@
 """The secrets by which the tasks of an engine show themselves at its fronts.
 
-One for each workspace whose tasks asked for one; it reaches that workspace. They are
-kept in memory only and are gone with the engine: nothing of them is in a file, or of
-use after a restart. All fronts of an engine know them.
+One for each workspace whose tasks asked for one; it reaches that workspace. All fronts
+of an engine know them. They are kept in memory only and are gone with the endpoint that
+tasks were told of: nothing of them is in a file, or of use after a restart.
 """
 
 import hashlib
@@ -27,6 +27,11 @@ class TaskSecrets:
             secret = self._secrets[workspace] = _PREFIX + secrets.token_urlsafe(32)
             self._known.append((_digest(secret), workspace))
         return secret
+
+    def forget(self) -> None:
+        """None that was given counts any more."""
+        self._secrets.clear()
+        self._known.clear()
 
     def workspace_of(self, presented: str) -> str | None:
         """The workspace that a secret is of; whole digests are compared, in constant

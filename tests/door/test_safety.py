@@ -60,11 +60,11 @@ async def test_every_front_of_an_engine_knows_its_tasks(
 ) -> None:
     secret = front.token_of_tasks("default")
     assert (await front.ask("runs.count", {}, secret)).status == "OK"
-    for kind in KINDS:
+    for kind in reversed(KINDS):  # what HTTP gave is gone with it
         async with opened(kind, runtime) as other:
             assert other.token_of_tasks("default") == secret
             assert (await other.ask("runs.count", {}, secret)).status == "OK"
-    assert (await front.ask("runs.count", {}, secret)).status == "OK"
+            assert (await front.ask("runs.count", {}, secret)).status == "OK"
 
 
 @pytest.mark.feature("AU-01", "AU-10")
