@@ -270,6 +270,7 @@ def _make(
         _timed(request, now),
         workspace=request.workspace,
         carried=() if signal is None else (_received(request, signal),),
+        kind=engine.kind_of(request.workflow),
     )
     remembered = _remembered(engine, request, started, created=True)
     run, reply = engine.start(prepare(started), remembered, within)
