@@ -634,7 +634,10 @@ async def read_history(
     row = find_run(engine, request.run)
     while True:
         rows = engine.store.history(row.key, request.after, request.limit)
-        if rows or not request.follow or _find_key(engine, row.key).status:
+        if rows or not request.follow:
+            break
+        if _find_key(engine, row.key).status:  # perhaps since the look at the rows
+            rows = engine.store.history(row.key, request.after, request.limit)
             break
         await engine.waiting.next_transition(row.key)
     entries = []
