@@ -201,13 +201,13 @@ async def test_a_history_that_is_followed_has_its_end_whenever_that_is_committed
     """The last row comes between a look at the rows and one at the status."""
     handle = await runtime.start(second)
     await handle.terminate()
-    store = runtime.engine.store
-    history, looks = store.history, []
+    reads = runtime.engine.store.reads
+    history, looks = reads.history, []
 
-    def late(key: int, after: tuple[int, int], limit: int) -> Any:
+    async def late(key: int, after: tuple[int, int], limit: int) -> Any:
         looks.append(after)
-        return [] if len(looks) == 2 else history(key, after, limit)
+        return [] if len(looks) == 2 else await history(key, after, limit)
 
-    monkeypatch.setattr(store, "history", late)
+    monkeypatch.setattr(reads, "history", late)
     kinds = [item.kind async for item in handle.follow_history(page_size=1)]
     assert (kinds[0], kinds[-1]) == ("Started", "Fail")
