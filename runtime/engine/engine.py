@@ -46,6 +46,7 @@ from everact.runtime.engine.run import steps
 from everact.runtime.engine.run.relations import Relations
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.suspects import Suspects
+from everact.runtime.engine.task_secrets import TaskSecrets
 from everact.runtime.engine.timers import TimerActor
 from everact.runtime.engine.waiting import Waiting, copy_of, reply
 from everact.runtime.engine.watchdog import Watchdog
@@ -106,6 +107,7 @@ class Engine:
         self.stopping = False
         self.new_id = make_ids(clock.now, generator or random.Random(os.urandom(32)))
         self.endpoint: Callable[[str], EndpointAccess] | None = None
+        self.task_secrets = TaskSecrets()
         self.lost: StoreError | None = None
         """Why it gave up by itself, if it did."""
         self.giving_up: asyncio.Task[None] | None = None

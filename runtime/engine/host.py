@@ -20,7 +20,7 @@ from everact.runtime.definitions.registry import Registry
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.engine.execution.base import Executor
-from everact.runtime.engine.messages import Envelope
+from everact.runtime.engine.messages import Envelope, Question
 from everact.runtime.engine.requests import Requests
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.stage import Stage
@@ -79,6 +79,9 @@ class RunCode(Protocol):
 
     def drop(self) -> None:
         """Forget the code's frames; the state stays."""
+
+    def answer(self, question: Question) -> None:
+        """Answer a query, from the state as it is when that is durable."""
 
 
 class RunJournal(Protocol):

@@ -169,7 +169,7 @@ def _each(kinds: tuple[Any, ...]) -> Check | None:
 def _struct(kind: type[msgspec.Struct]) -> Check:
     """The fields of a struct, and what its kind is checked for as a whole."""
     fields: list[_Field] | None = None
-    whole, shared = _WHOLE.get(kind), kind in _SHARED
+    whole, shared = _WHOLE.get(kind), kind in SHARED
     passed: Any = None
 
     def check(value: Any, where: str) -> None:
@@ -214,7 +214,7 @@ def _refused(where: str, wanted: str) -> RPCError:
 
 _GREATEST: Final = 1.7976931348623157e308
 _FINITE: Final = (-_GREATEST, _GREATEST)
-_SHARED: Final = (StartOptions,)
+SHARED: Final = (StartOptions,)
 """Of these the same object is in many requests: it is checked once in a row."""
 
 _WHOLE: Final[dict[type, Callable[[Any], object]]] = {

@@ -388,7 +388,7 @@ async def together(
         found = [name and engine.requests.look(name) for name in names]
         busy = next((one for one in found if isinstance(one, UnderWay)), None)
         if busy is not None:
-            await asyncio.shield(busy.settled)
+            await asyncio.wait((busy.settled,))
         elif engine.draining:
             await engine.commits.idle()
         else:
