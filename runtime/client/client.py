@@ -1,6 +1,7 @@
 """The client: start runs, and get handles to them."""
 
 import builtins
+import math
 import os
 import socket
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from everact.runtime.client.callers import warn_of_options
 from everact.runtime.client.events import Events
-from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.handle import RunHandle, started_handle
 from everact.runtime.client.interceptors import (
     ClientInterceptor,
+    Intercepted,
     plain_connection,
     with_interceptors,
 )
@@ -44,6 +46,7 @@ from everact.runtime.definitions.workflows import name_of
 from everact.runtime.errors import RuntimeStateError
 from everact.runtime.operations import runs
 from everact.runtime.operations.batches import MOST, StartTogether
+from everact.runtime.operations.executing import ExecuteRun
 from everact.runtime.operations.searching import CountRuns, RunCount
 from everact.runtime.values.calls import Call
 from everact.runtime.values.converter import DataConverter
@@ -284,15 +287,7 @@ class Client:
     ) -> RunHandle[Any]:
         request = start_request(self, workflow, arg, **options)
         started = await self.transport.call(request, rpc_of(options))
-        return RunHandle(
-            self,
-            started.workflow_id,
-            result_run_id=started.run_id,
-            first_execution_run_id=None if request.signal else started.first_run_id,
-            target=workflow,
-            result_type=options.get("result_type"),
-            key=started.key,
-        )
+        return started_handle(self, started, workflow, options)
 
     @overload
     async def execute(
@@ -311,14 +306,25 @@ class Client:
     def execute(
         self, workflow: Any, arg: Any = UNSET, **options: Unpack[Starting]
     ) -> Coroutine[Any, Any, Any]:
-        """Start a run and wait for its result; parameters as `start`."""
+        """Start a run and wait for its result; parameters as `start`.
+
+        That is one request, unless interceptors are to see a start and a wait for a
+        result, or the result takes so long that it is asked for again.
+        """
         if options:
             warn_of_options(options)
         return self._execute(workflow, arg, options)
 
     async def _execute(self, workflow: Any, arg: Any, options: Starting) -> Any:
-        handle = await self._start(workflow, arg, options)
-        rpc = rpc_of(options)
+        rpc, transport = rpc_of(options), self.transport
+        if isinstance(transport, Intercepted):
+            handle = await self._start(workflow, arg, options)
+        else:
+            request = start_request(self, workflow, arg, **options)
+            found = await transport.call(ExecuteRun(start=request, wait=math.inf), rpc)
+            handle = started_handle(self, found.run, workflow, options)
+            if found.closed is not None:
+                return handle._outcome(found.closed)
         return await (handle.result() if rpc is None else handle.result(**rpc))
 
     @overload

@@ -8,6 +8,7 @@ import msgspec
 
 from everact.runtime.client.requester import Requester
 from everact.runtime.client.rpc import RPC
+from everact.runtime.client.starting import Starting
 from everact.runtime.client.typed import decoded
 from everact.runtime.client.updates import (
     UpdateHandle,
@@ -35,6 +36,7 @@ from everact.runtime.errors import (
     WorkflowFailure,
 )
 from everact.runtime.operations import runs
+from everact.runtime.operations.starting import StartedRun
 from everact.runtime.operations.updates import SendUpdate
 from everact.runtime.programs.workflow_loop import encode_arguments
 from everact.runtime.values.calls import original_of
@@ -124,6 +126,10 @@ class RunHandle(Generic[R]):
         closed = await self._client.transport.call(
             runs.AwaitRun(run=ref, follow=follow_runs), rpc
         )
+        return self._outcome(closed, follow_runs)
+
+    def _outcome(self, closed: runs.RunClosed, follow_runs: bool = True) -> R:
+        """The result of a run that has ended, or the error that it ended with."""
         values = self._client.values
         if closed.result is not None:
             found = decoded(values, closed.result, self._result_type, self._target)
@@ -408,6 +414,22 @@ class RunHandle(Generic[R]):
             first_run_id=(self._first or "") if pinned or not started else "",
             workspace=self._client.namespace,
         )
+
+
+def started_handle(
+    client: Requester, started: StartedRun, target: Any, options: Starting
+) -> RunHandle[Any]:
+    """The handle to a run that a start with these options made or found."""
+    signalled = options.get("start_signal") is not None
+    return RunHandle(
+        client,
+        started.workflow_id,
+        result_run_id=started.run_id,
+        first_execution_run_id=None if signalled else started.first_run_id,
+        target=target,
+        result_type=options.get("result_type"),
+        key=started.key,
+    )
 
 
 _CLOSING_KINDS = ("Complete", "Fail", "ContinueAsNew")

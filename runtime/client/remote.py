@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from uuid import uuid4
 
 import msgspec
@@ -22,7 +22,7 @@ from everact.runtime.client.rpc import NO_METADATA, RPC, checked_metadata, check
 from everact.runtime.client.settings import TRANSIENT, RetryConfig
 from everact.runtime.client.transport import Usual, deadline_exceeded, waits
 from everact.runtime.core.durations import optional_seconds
-from everact.runtime.core.requests import AUTOMATIC
+from everact.runtime.core.requests import AUTOMATIC, KEPT
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import (
     EngineUnreachable,
@@ -32,7 +32,8 @@ from everact.runtime.errors import (
 )
 from everact.runtime.operations.base import OPERATIONS, Request
 from everact.runtime.operations.batches import StartRuns, StartTogether
-from everact.runtime.operations.requests import check_id
+from everact.runtime.operations.executing import ExecuteRun
+from everact.runtime.operations.requests import check_id, id_of, takes_id, with_id
 from everact.runtime.values.converter import DataConverter
 from everact.runtime.values.json_payloads import JsonConverter
 
@@ -49,6 +50,11 @@ POLL: Final = 30.0
 
 POLL_GRACE: Final = 30.0
 """Seconds beyond that until its answer counts as lost."""
+
+_START_REPEATABLE: Final = KEPT / 2
+"""Seconds for which a start that may have been carried out is sent again: until then
+its request ID is surely remembered.
+"""
 
 
 class HttpTransport:
@@ -109,7 +115,7 @@ class HttpTransport:
         headers = self._headers(rpc)
         limit = optional_seconds(rpc.get("rpc_timeout"), what="rpc_timeout")
         request = identified(request)
-        began, retries = self._clock(), 0
+        began, retries, sent = self._clock(), 0, False
         while True:
             try:
                 answer = await self._once(request, headers, limit)
@@ -117,8 +123,12 @@ class HttpTransport:
                 if not (retry and _may_repeat(request, error)):
                     raise
                 retries += 1
+                sent = sent or getattr(error, "sent", False)
+                elapsed = self._clock() - began
                 endless = self._outlasts(request, error)
-                pause = self._pause(retries, self._clock() - began, endless)
+                if isinstance(request, ExecuteRun):
+                    endless = endless and sent and elapsed < _START_REPEATABLE
+                pause = self._pause(retries, elapsed, endless)
                 if pause is None:
                     raise
                 await self.connection.pause(pause)
@@ -165,16 +175,12 @@ class HttpTransport:
 
     def _no_engine(self, http_status: int) -> RPCError:
         """An answer is not one that an engine gives."""
-        away = http_status >= 500
-        status = _FOREIGN.get(
-            http_status,
-            RPCStatus.UNAVAILABLE if away else RPCStatus.FAILED_PRECONDITION,
-        )
-        return RPCError(
-            f"{self.connection.target} answered with HTTP status {http_status}, and "
-            "not as an engine does",
-            status,
-        )
+        target = str(self.connection.target)
+        text = f"{target} answered with HTTP status {http_status}, and not as an engine"
+        status = _FOREIGN.get(http_status)
+        if status is None and http_status >= 500:  # what the engine did is not known
+            return EngineUnreachable(f"{text} does", target, sent=True)
+        return RPCError(f"{text} does", status or RPCStatus.FAILED_PRECONDITION)
 
     def _key_told(self) -> str:
         """Where the key that was not enough came from, never the key."""
@@ -218,7 +224,7 @@ def _may_repeat(request: Request[Any], error: EveractError) -> bool:
         refused = not error.sent
     else:
         refused = status in _REFUSED
-    once = hasattr(request, "request_id") or isinstance(request, _BATCHES)
+    once = takes_id(request) or isinstance(request, _BATCHES)
     return refused or once or OPERATIONS[type(request)].reads
 
 
@@ -229,6 +235,7 @@ _FOREIGN: Final = {
     413: RPCStatus.INVALID_ARGUMENT,
     429: RPCStatus.RESOURCE_EXHAUSTED,
     501: RPCStatus.UNIMPLEMENTED,
+    503: RPCStatus.UNAVAILABLE,
 }
 """What an answer without an error of ours is taken for, by its HTTP status."""
 
@@ -242,13 +249,14 @@ def identified(request: Request[A]) -> Request[A]:
 
     RPCError for one that is not a user's to give.
     """
-    found: Any = request
-    request_id = getattr(found, "request_id", None)
+    request_id = id_of(request)
     if request_id:
         check_id(request_id)
-    elif request_id is not None:
-        found = replace(found, request_id=AUTOMATIC + uuid4().hex)
-    elif isinstance(found, _BATCHES):
-        found = replace(found, starts=tuple(identified(one) for one in found.starts))
-    given: Request[A] = found
-    return given
+        return request
+    if isinstance(request, _BATCHES):
+        batch: Any = request
+        starts = tuple(identified(one) for one in request.starts)
+        return cast("Request[A]", replace(batch, starts=starts))
+    if takes_id(request):
+        return with_id(request, AUTOMATIC + uuid4().hex)
+    return request

@@ -12,7 +12,7 @@ from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import RPCError
 from everact.runtime.operations import runs
 from everact.runtime.operations.base import OPERATIONS, Request
-from everact.runtime.operations.requests import carry_out, check_id
+from everact.runtime.operations.requests import carry_out, check_id, id_of
 from everact.runtime.values.converter import DataConverter
 
 if TYPE_CHECKING:
@@ -92,8 +92,9 @@ class InProcess:
             await asyncio.sleep(0)  # first: the answer is as things are when given
             answer = await operation.handler(self.engine, request)
             return answer
-        if getattr(request, "request_id", ""):
-            check_id(request.request_id)  # type: ignore[attr-defined]
+        request_id = id_of(request)
+        if request_id:
+            check_id(request_id)
         commits = self.engine.commits
         before = commits.answered
         try:

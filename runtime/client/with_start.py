@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar, Unpack, overload
 
 from everact.runtime.client.callers import warn_of_options
-from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.handle import RunHandle, started_handle
 from everact.runtime.client.requester import Requester
 from everact.runtime.client.rpc import RPC, RPC_OPTIONS
 from everact.runtime.client.starting import UNSET, Starting, start_request
@@ -97,15 +97,7 @@ class StartOperation(Generic[R]):
         if isinstance(found, BaseException):
             self._error = self._error or found
         else:
-            self._found = RunHandle(
-                client,
-                found.workflow_id,
-                result_run_id=found.run_id,
-                first_execution_run_id=found.first_run_id,
-                target=self._workflow,
-                result_type=self._options.get("result_type"),
-                key=found.key,
-            )
+            self._found = started_handle(client, found, self._workflow, self._options)
         self._settled.set()
 
 

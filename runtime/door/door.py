@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from msgspec.structs import replace
-
 from everact.runtime.core.bounds import DEFAULT_WAIT
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.door.callers import Caller, Callers
@@ -24,7 +22,7 @@ from everact.runtime.door.trust import check_payloads
 from everact.runtime.errors import RPCError, RuntimeStateError
 from everact.runtime.operations.access import EVERY_WORKSPACE
 from everact.runtime.operations.base import OPERATIONS, Item, Operation, Request
-from everact.runtime.operations.requests import carry_out
+from everact.runtime.operations.requests import carry_out, with_id
 from everact.runtime.values.converter import DataConverter
 
 if TYPE_CHECKING:
@@ -95,13 +93,13 @@ class Door:
         its own for it. TokenEnded if the caller's token is revoked meanwhile.
         """
         operation = self._admitted(caller, request)
-        check_wait(wait)
-        if request_id and getattr(request, "request_id", None) == "":
-            request = replace(request, request_id=request_id)
+        check_wait(request.wait if operation.times_itself else wait)  # type: ignore[attr-defined]
+        if request_id:
+            request = with_id(request, request_id)
         async with self.callers.while_it_counts(caller):
             with operation_span(operation.name):
                 answer = carry_out(self.engine, request, operation.typed)
-                if not operation.waits:
+                if not operation.waits or operation.times_itself:
                     return await answer
                 found = await _within(wait, answer)
         if found is _LATE:

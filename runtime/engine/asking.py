@@ -1,6 +1,7 @@
 """What is asked of runs from outside: messages, queries, results."""
 
 import asyncio
+import math
 from typing import Any
 
 from everact.runtime.core.blame import CODE
@@ -138,8 +139,11 @@ class Asking:
         except Overran as over:
             raise QueryFailed(f"query {name!r}: {over}") from over
 
-    async def wait_closed(self, key: int) -> Closed:
-        """Wait for the durable end of a run; RunPutAside if its code cannot run."""
+    async def wait_closed(self, key: int, wait: float = math.inf) -> Closed | None:
+        """Wait for the durable end of a run, None if that takes over `wait` seconds.
+
+        RunPutAside if its code cannot run.
+        """
         host = self._host
         run = host.runs.get(key)
         if run is not None:
@@ -157,4 +161,4 @@ class Asking:
         reason = self._held.reason(key)
         if reason is not None:
             raise RunPutAside(row.workflow_id, row.run_id, reason)
-        return await slot_lent(host, host.waiting.result(key), key)
+        return await slot_lent(host, host.waiting.result(key, wait), key)

@@ -4,6 +4,7 @@ Callers that give up leave nothing behind; when the engine closes, all are told.
 """
 
 import asyncio
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -86,20 +87,29 @@ class Waiting:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self.results: dict[int, list[asyncio.Future[Closed]]] = {}
+        self.results: dict[int, list[asyncio.Future[Closed | None]]] = {}
         self.followers: dict[int, list[asyncio.Future[None]]] = {}
         self.watchers: set[Watcher] = set()
         """Who is told of all runs."""
 
-    async def result(self, key: int) -> Closed:
-        """Wait until the run's end is durable."""
-        waiter: asyncio.Future[Closed] = self._loop.create_future()
+    async def result(self, key: int, wait: float = math.inf) -> Closed | None:
+        """Wait for the durable end of a run; None if it takes over `wait` seconds."""
+        waiter: asyncio.Future[Closed | None] = self._loop.create_future()
         self.results.setdefault(key, []).append(waiter)
+        timer = None
+        if wait < math.inf:
+            timer = self._loop.call_later(wait, reply, waiter, None)
         try:
-            return await waiter
+            closed = await waiter
         except asyncio.CancelledError:
             _leave(self.results, key, waiter)
             raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if closed is None:
+            _leave(self.results, key, waiter)
+        return closed
 
     def closed(self, closed: Closed) -> None:
         """Tell those who wait for the run's result."""

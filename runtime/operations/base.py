@@ -77,7 +77,8 @@ class Operation(NamedTuple):
     with the same target is the same request. `again` answers one that was carried out
     before. `rejoins` says that a repetition need not wait for the request that is under
     way: the handler finds it. `typed` is for requests that hold payloads: it makes
-    those that came as JSON the values that author code expects.
+    those that came as JSON the values that author code expects. `times_itself` says
+    that requests have a `wait` of their own: late, the handler answers what it can.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Operation(NamedTuple):
     again: Again = _done
     rejoins: bool = False
     typed: Typed | None = None
+    times_itself: bool = False
 
     @property
     def reads(self) -> bool:
@@ -148,7 +150,9 @@ def operation(
         )
         if target and not again and row.answer is not type(None):
             raise TypeError(f"{name} must say how it answers a repeated request")
-        OPERATIONS[request] = row._replace(rejoins=rejoins, typed=typed)
+        timed = "wait" in request.__struct_fields__
+        row = row._replace(rejoins=rejoins, typed=typed, times_itself=timed)
+        OPERATIONS[request] = row
         return checked
 
     return register

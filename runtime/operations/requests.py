@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from everact.runtime.core.requests import AUTOMATIC, RESERVED, RequestName, what_of
 from everact.runtime.core.statuses import RPCStatus
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
 
 A = TypeVar("A")
+R = TypeVar("R", bound=msgspec.Struct)
 T = TypeVar("T")
 
 
@@ -128,6 +130,21 @@ def id_of(request: Any) -> str:
     start = getattr(request, "start", None)
     found: str = "" if start is None else start.request_id
     return found or getattr(request, "request_id", "")
+
+
+def takes_id(request: Any) -> bool:
+    """Whether a request can have an ID, here or in the start that it holds."""
+    return hasattr(request, "request_id") or hasattr(request, "start")
+
+
+def with_id(request: R, request_id: str) -> R:
+    """A request under an ID, if it can have one and has none."""
+    if id_of(request) or not takes_id(request):
+        return request
+    if hasattr(request, "request_id"):
+        return replace(request, request_id=request_id)
+    start: Any = request
+    return replace(request, start=with_id(start.start, request_id))
 
 
 def check_id(request_id: str) -> None:

@@ -1,5 +1,6 @@
 """Operations on runs: start, address, wait, look at, talk to, end."""
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
@@ -265,10 +266,25 @@ async def await_run(engine: "Engine", request: AwaitRun) -> RunClosed:
         row = run.row
     else:
         row = find_run(engine, ref)
+    ended = await end_of(engine, row, request.follow)
+    assert ended is not None
+    return ended
+
+
+async def end_of(
+    engine: "Engine", row: RunRow, follow: bool, wait: float = math.inf
+) -> RunClosed | None:
+    """Wait for the end of a run; None if that takes over `wait` seconds.
+
+    With `follow` it is the end of the run's chain.
+    """
     key, run_id = row.key, row.run_id
+    until = math.inf if wait == math.inf else engine.loop.time() + wait
     while True:
-        closed = await engine.wait_closed(key)
-        if not (closed.next_run_id and request.follow):
+        closed = await engine.wait_closed(key, wait)
+        if closed is None:
+            return None
+        if not (closed.next_run_id and follow):
             command = closed.command
             return RunClosed(
                 run_id=run_id,
@@ -278,9 +294,9 @@ async def await_run(engine: "Engine", request: AwaitRun) -> RunClosed:
                 next_run_id=closed.next_run_id,
             )
         run_id = closed.next_run_id
-        following = engine.store.find(ref.workspace, row.workflow_id, run_id)
+        following = engine.store.find(row.workspace, row.workflow_id, run_id)
         assert following is not None
-        key = following.key
+        key, wait = following.key, max(0.0, until - engine.loop.time())
 
 
 @operation("runs.describe", DescribeRun, access=Access.READ)

@@ -410,15 +410,38 @@ def _resolved(
     engine: "Engine", start: StartRun, name: RequestName | None, within: Write
 ) -> Awaitable[StartedRun]:
     """The answer to one of several starts, which a repetition of it waits for too."""
+    resolved, begun = begin(engine, start, name, within)
+    return answering(engine, start, resolved, begun)
+
+
+def begin(
+    engine: "Engine",
+    start: StartRun,
+    name: RequestName | None,
+    within: Write | None = None,
+) -> tuple[Resolution, UnderWay | None]:
+    """Resolve a start under the name of its request, which is free.
+
+    Whoever begins it sees to it that the request ends.
+    """
     if name is None:
-        return resolve(engine, start, within).answer()
+        return resolve(engine, start, within), None
     begun = engine.requests.begin(name)
     try:
-        resolved = resolve(engine, start, within)
+        return resolve(engine, start, within), begun
     except BaseException:
         engine.requests.end(begun)
         raise
-    under_way(engine, begun, _answered(engine, start, resolved))
+
+
+def answering(
+    engine: "Engine", start: StartRun, resolved: Resolution, begun: UnderWay | None
+) -> Awaitable[StartedRun]:
+    """The answer to a start that was begun, which a repetition of it waits for too."""
+    doing = _answered(engine, start, resolved)
+    if begun is None:
+        return doing
+    under_way(engine, begun, doing)
     assert begun.answer is not None
     return asyncio.shield(begun.answer)
 

@@ -114,7 +114,7 @@ def codec_of(kind: type) -> _Codec:
     """How requests of a kind and their answers travel."""
     operation = OPERATIONS[kind]
     shape, twin = shape_of(kind, True), shape_of(kind, True).twin
-    if operation.waits:
+    if operation.waits and not operation.times_itself:
         limited = Annotated[
             float,
             Meta(

@@ -44,6 +44,7 @@ pytestmark = pytest.mark.real_time
 
 REGISTRY = Registry()
 START = "/api/v1/runs/start"
+EXECUTE = "/api/v1/runs/execute"
 RESULT = "/api/v1/runs/result"
 SIGNAL = "/api/v1/runs/signal"
 DESCRIBE = "/api/v1/runs/describe"
@@ -332,6 +333,20 @@ async def test_a_repeated_start_takes_effect_once(front: Front, failure: str) ->
         assert await handle.result() == [1, 2]
 
 
+@pytest.mark.feature("CX-09", "ID-11")
+@pytest.mark.parametrize("failure", ["unavailable", "lost", "cut"])
+async def test_a_run_is_executed_in_one_request_whose_repetition_takes_effect_once(
+    front: Front, failure: str
+) -> None:
+    async with await Client.connect(front.target, retry_config=QUICK) as client:
+        assert await client.execute(double, 2) == 4
+        assert [path for path, _ in front.asked if "/runs/" in path] == [EXECUTE]
+        front.plan = [failure, failure]
+        assert await client.execute(double, 3) == 6
+        assert (front.count(EXECUTE), front.count(RESULT)) == (4, 0)
+        assert await client.count() == RunCount(2)
+
+
 @pytest.mark.feature("RQ-08", "ID-11")
 async def test_a_repeated_plain_request_takes_effect_once(
     front: Front, client: Client
@@ -395,7 +410,7 @@ async def test_only_transient_answers_of_an_engine_are_asked_for_again(
         front.plan = [status.name, status.name]
         if status in REPEATED:
             assert await client.execute(double, 2, id="x") == 4
-            assert front.count(START) == 3
+            assert front.count(EXECUTE) == 3
             assert await client.count() == RunCount(1)
             return
         with pytest.raises(EveractError) as refused:
@@ -470,6 +485,37 @@ async def test_waiting_survives_a_restart_of_the_engine(
         kinds = await following
         assert kinds[-1] == "Complete"
         assert kinds.count("Started") == 1
+
+
+@pytest.mark.feature("HN-06")
+async def test_what_is_executed_survives_a_restart_of_the_engine(
+    place: Place, front: Front
+) -> None:
+    async with await Client.connect(front.target, retry_config=QUICK) as client:
+        executing = asyncio.create_task(client.execute(waiting, id="x"))
+        while await client.count() == RunCount(0):
+            await asyncio.sleep(0.01)
+        await place.down()
+        await front.until(EXECUTE, 30)
+        front.behind = await place.up()
+        await client.handle("x").signal("go", "gone")
+        assert await executing == "gone"
+        assert await client.count() == RunCount(1)
+
+
+@pytest.mark.feature("CX-09", "HN-06")
+async def test_a_start_that_may_have_been_carried_out_is_asked_for_until_it_is_told(
+    front: Front,
+) -> None:
+    async with await Client.connect(front.target, retry_config=QUICK) as client:
+        front.plan = ["lost", *["unavailable"] * 30]
+        assert await client.execute(double, 2) == 4
+        assert (front.count(EXECUTE), await client.count()) == (32, RunCount(1))
+        front.plan = ["unavailable"] * 30
+        with pytest.raises(RPCError) as given_up:  # nobody took it
+            await client.execute(double, 2)
+        assert given_up.value.status is RPCStatus.UNAVAILABLE
+        assert front.count(EXECUTE) == 32 + 11
 
 
 async def _kinds(handle: Any) -> list[str]:

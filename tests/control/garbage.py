@@ -35,6 +35,7 @@ START = {
 }
 RIGHT: dict[str, dict[str, Any]] = {
     "runs/start": START,
+    "runs/execute": {"start": START, "wait": 0},
     "runs/start_batch": {"starts": [START]},
     "runs/result": {"run": ONE, "wait": 0},
     "runs/describe": {"run": ONE},

@@ -39,6 +39,7 @@ MAY = {
     "runs.query": EVERYBODY,
     "runs.follow": EVERYBODY,
     "runs.start": {"user", "admin", "task"},
+    "runs.execute": {"user", "admin", "task"},
     "runs.signal": {"user", "admin", "task"},
     "runs.cancel": {"user", "admin", "task"},
     "runs.terminate": {"user", "admin", "task"},
@@ -131,6 +132,7 @@ async def test_an_unknown_operation_is_not_found_by_those_who_may_know(
 REF = {"workflow_id": "w", "workspace": "b"}
 REACHING: list[tuple[str, dict[str, Any]]] = [
     ("runs.start", {"workflow": "Basket", "workflow_id": "w", "workspace": "b"}),
+    ("runs.execute", {"start": {"workflow": "Basket", "workspace": "b"}, "wait": 0}),
     ("runs.describe", {"run": REF}),
     ("runs.history", {"run": REF}),
     ("runs.signal", {"run": REF, "name": "add", "args": ["x"]}),
@@ -248,6 +250,24 @@ async def test_a_wait_is_bounded_and_ends_with_not_yet(
         assert told.status == "INVALID_ARGUMENT"
 
 
+async def test_what_is_executed_is_told_of_when_the_wait_is_over(
+    front: Front, tokens: Tokens
+) -> None:
+    token = tokens.new()
+    asked = {"start": {"workflow": "Basket", "workflow_id": "b"}}
+    for wait in (-1, 61, 1e300, None):
+        told = await front.ask("runs.execute", asked | {"wait": wait}, token)
+        assert told.status == "INVALID_ARGUMENT"
+    assert (await front.ask("runs.count", {}, token)).body["count"] == 0
+    for _ in range(2):
+        told = await front.ask("runs.execute", asked | {"wait": 0.01}, token, key="r")
+        assert (told.status, told.body["closed"]) == ("OK", None)
+    assert (await front.ask("runs.count", {}, token)).body["count"] == 1
+    short = {"start": {"workflow": "echo", "args": [5]}}
+    told = await front.ask("runs.execute", short, token)
+    assert told.body["closed"]["result"] == 5
+
+
 # -- request IDs -----------------------------------------------------------------------
 
 
@@ -305,6 +325,7 @@ async def test_an_id_of_a_refused_request_stays_free_and_ours_are_refused(
         ("runs.watch", {}),
         ("runs.follow", {"run": {"workflow_id": "b"}}),
         ("runs.result", {"run": {"workflow_id": "b"}, "wait": 60}),
+        ("runs.execute", {"start": {"workflow": "Basket"}, "wait": 60}),
     ],
 )
 async def test_an_answer_that_takes_its_time_ends_soon_after_its_token(
@@ -329,7 +350,7 @@ async def test_an_answer_that_takes_its_time_ends_soon_after_its_token(
     else:
         tokens.file.path.unlink()
     said = await reading
-    if operation == "runs.result":
+    if operation in ("runs.result", "runs.execute"):
         assert b"the token no longer counts" in said and b"UNAUTHENTICATED" in said
     else:
         assert b"error" not in said and b"not_yet" not in said

@@ -12,6 +12,7 @@ REMOTE_MODULES = frozenset(
         "test_codecs",
         "test_conversion",
         "test_events",
+        "test_execute",
         "test_handles",
         "test_identity",
         "test_interceptors",
