@@ -44,7 +44,6 @@ class Making:
 
         `within` is a write that must be in the same transaction.
         """
-        self._host.check_open()
         reply = self._host.loop.create_future()
         run = self.make(started, Envelope(started, reply, request), within)
         return run, reply

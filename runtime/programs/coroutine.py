@@ -173,10 +173,9 @@ class CoroutineProgram:
         loop.opening = False
         if not loop.turn(limit):
             return None
-        root = self._root
-        if (self._failure is not None or root is None or root.done()) and (
-            not self._finished and (self._failure is not None or root is not None)
-        ):
+        root, failure = self._root, self._failure
+        ended = failure is not None or (root is not None and root.done())
+        if ended and not self._finished:
             self._finished = True
             loop.commands.append(self._closing())
             if loop.running:
@@ -623,6 +622,10 @@ class CoroutineProgram:
                 self.loop.close()
             finally:
                 _set_running_loop(outer)
+        self.let_go()
+
+    def let_go(self) -> None:
+        self.replaying = self.loop.closing = True
         # Nothing of a run is left to the garbage collector.
         self._root = None
         self.loop.let_go()

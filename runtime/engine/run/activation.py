@@ -65,7 +65,9 @@ class Activation:
         assert program is not None
         before = on_loop[0], on_loop[1]
         on_loop[0], on_loop[1] = run.row.key, CODE
-        watchdog.enter(run, run.state.start.options.task_timeout)
+        watchdog.serial += 1  # what `enter` does
+        watchdog.limit = run.state.start.options.task_timeout
+        watchdog.run = run
         try:
             if resumed:
                 commands = program.resume()
@@ -269,7 +271,7 @@ class Activation:
         if program is None:
             return
         if program.finished:  # nothing of the author's is left to be run
-            program.close()
+            program.let_go()
             return
         run = self._run
         engine, limit = run.engine, run.state.start.options.task_timeout

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from everact.runtime.core.blame import CODE
 from everact.runtime.core.records import (
+    FORMAT,
     ChildClosed,
     Command,
     Complete,
@@ -26,7 +27,7 @@ from everact.runtime.core.records import (
     TaskFailed,
     TimerFired,
     Transition,
-    encode,
+    pack,
 )
 from everact.runtime.core.state import ACTIVE
 from everact.runtime.engine.run.host import OwnRun, RunHost
@@ -142,9 +143,8 @@ def take(run: OwnRun, event: TaskCompleted | ChildClosed) -> None:
     except BaseException as error:
         code.interrupted(turn, error)
         return
-    if not commands and (commands is None or not state.calls):  # it may be stuck
-        code.activated(turn, commands, over)
-    elif over or not _fold(run, turn, commands):
+    stuck = not commands and not state.calls  # perhaps
+    if commands is None or over or stuck or not _fold(run, turn, commands):
         code.activated(turn, commands, over)
 
 
@@ -222,7 +222,7 @@ def record(engine: RunHost, midway: OwnRun | None = None) -> None:
             continue
         state, row = run.state, run.row
         try:
-            body = encode(Transition(turn.now, turn.events, commands))
+            body = FORMAT + pack(Transition(turn.now, turn.events, commands))
             write = Write(
                 seal(row.key, row.run_id, state.generation, state.seq, body),
                 journal.committed,
