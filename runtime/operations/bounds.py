@@ -186,8 +186,8 @@ def _struct(
             defaults = tuple(one[1] for one in usual)
         if usual and not all(map(is_, get(value), defaults)):
             _check_fields(usual, value, where)
-        if given:
-            _check_fields(given, value, where)
+        for name, _, found in given:
+            found(getattr(value, name), f"{where}.{name}" if where else name)
         if whole is not None:
             try:
                 whole(value)

@@ -173,18 +173,22 @@ class CoroutineProgram:
         loop.opening = False
         if not loop.turn(limit):
             return None
-        root, failure = self._root, self._failure
-        ended = failure is not None or (root is not None and root.done())
-        if ended and not self._finished:
-            self._finished = True
-            loop.commands.append(self._closing())
-            if loop.running:
-                self._warn_of_unfinished()
+        root = self._root
+        if self._failure is not None or (root is not None and root.done()):
+            self._end()
         commands = loop.commands
         if commands:
             loop.commands = []
             return commands
         return []
+
+    def _end(self) -> None:
+        """The code has ended: its last command says how."""
+        if not self._finished:
+            self._finished = True
+            self.loop.commands.append(self._closing())
+            if self.loop.running:
+                self._warn_of_unfinished()
 
     def _compare(
         self,
