@@ -451,8 +451,10 @@ class SqliteStore:
         self._wide_statements(
             "insert_row", [w.row for w in writes if w.row is not None], found
         )
+        wakes = dict.fromkeys(w.wake for w in writes if w.wake is not None)
+        found += [(self._sql["wake_run"], [key]) for key in wakes]
         for write in writes:
-            if write.checkpoint or write.drop_before or write.wake or write.request:
+            if write.checkpoint or write.drop_before or write.request:
                 found += self._rest(write)
             if write.statements:
                 found += [
@@ -483,8 +485,6 @@ class SqliteStore:
             found.append((sql["drop_old_checkpoint"], old))
         if write.checkpoint is not None:
             found.append((sql["put_checkpoint"], list(write.checkpoint)))
-        if write.wake is not None:
-            found.append((sql["wake_run"], [write.wake]))
         if write.request is not None:
             remembered = list(write.request.parameters(key))
             found.append((sql["insert_request"], remembered))
