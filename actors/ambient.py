@@ -1,4 +1,4 @@
-"""The system that ``Actor.start()`` uses, as pykka's users know it: without naming one.
+"""The default actor system: what `Actor.start()` uses, as pykka's users know it.
 
 It is the system hosted on the running loop, the latest if there are several. Where no
 loop is running, or it hosts none, it is the background system: one per process, on a

@@ -81,6 +81,31 @@ class _Carrying(EveractError):
             self.__cause__ = state["__cause__"]
 
 
+class _Told(_Carrying):
+    """An error that is made from its message alone."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class _Caused(_Carrying):
+    """An error that says what it comes from."""
+
+    @property
+    def cause(self) -> BaseException | None:
+        """What this comes from: how the child or run ended, why it failed."""
+        return self.__cause__
+
+
+class _Failed(_Caused):
+    """An error that is made from its message and its cause."""
+
+    def __init__(self, message: str, cause: BaseException | None = None) -> None:
+        super().__init__(message)
+        self.__cause__ = cause
+
+
 def _remake(kind: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return kind(*args, **kwargs)
 
@@ -88,7 +113,7 @@ def _remake(kind: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 # -- failures: met in workflows, and as causes of a failed run -----------------------
 
 
-class ApplicationError(_Carrying):
+class ApplicationError(_Caused):
     """A failure of author code, as recorded.
 
     Raise it to choose what is recorded: `type` (default: this class), `details` (any
@@ -120,11 +145,6 @@ class ApplicationError(_Carrying):
         shown = self.type != "ApplicationError"
         return f"{self.type}: {self.message}" if shown else self.message
 
-    @property
-    def cause(self) -> BaseException | None:
-        """What this failure was raised from."""
-        return self.__cause__
-
 
 class TaskTimeout(_Carrying, TimeoutError):
     """A task exceeded one of its limits; `kind` tells which."""
@@ -143,15 +163,11 @@ class TaskCancelled(_Carrying):
         self.message = message
 
 
-class AttemptLost(_Carrying):
+class AttemptLost(_Told):
     """The process ended too often while the task, and nothing else, was executing."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
 
-
-class ChildFailure(_Carrying):
+class ChildFailure(_Caused):
     """A child run did not succeed; `cause` tells how it ended.
 
     `workflow_id` and `run_id` are its own: of a child that was tried again, or that
@@ -163,11 +179,6 @@ class ChildFailure(_Carrying):
         super().__init__(message)
         self.workflow_id = workflow_id
         self.run_id = run_id
-
-    @property
-    def cause(self) -> BaseException | None:
-        """How the child ended."""
-        return self.__cause__
 
 
 class RunCancelled(_Carrying):
@@ -200,21 +211,12 @@ class RunTimedOut(_Carrying, TimeoutError):
 # -- refusals: met by callers --------------------------------------------------------
 
 
-class WorkflowFailure(_Carrying):
+class WorkflowFailure(_Failed):
     """A run did not succeed; `cause` tells how it ended.
 
     The cause is an `ApplicationError`, `RunCancelled`, `RunTerminated`, or
     `RunTimedOut`.
     """
-
-    def __init__(self, message: str, cause: BaseException | None = None) -> None:
-        super().__init__(message)
-        self.__cause__ = cause
-
-    @property
-    def cause(self) -> BaseException | None:
-        """How the run ended."""
-        return self.__cause__
 
 
 class ContinuedAsNew(_Carrying):
@@ -332,25 +334,12 @@ class QueryRejected(_Carrying):
         self.status = status
 
 
-class QueryFailed(_Carrying):
+class QueryFailed(_Told):
     """The query handler raised, changed state, or does not exist."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
 
-
-class UpdateFailed(_Carrying):
+class UpdateFailed(_Failed):
     """The update was refused or its handler raised; `cause` tells why."""
-
-    def __init__(self, message: str, cause: BaseException | None = None) -> None:
-        super().__init__(message)
-        self.__cause__ = cause
-
-    @property
-    def cause(self) -> BaseException | None:
-        """Why the update failed."""
-        return self.__cause__
 
 
 class UpdateTimedOutOrCancelled(_Carrying):
@@ -394,11 +383,8 @@ class RunPutAside(_Carrying):
         self.reason = reason
 
 
-class RuntimeStateError(_Carrying):
+class RuntimeStateError(_Told):
     """The runtime or client is not in a state for this call (closed, other loop)."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
 
 
 # -- mistakes in workflow code -------------------------------------------------------
@@ -413,42 +399,27 @@ class NonDeterminismError(_Carrying):
         self.produced = produced
 
 
-class ForeignAwait(_Carrying):
+class ForeignAwait(_Told):
     """Workflow code awaited, or called, something that is not durable."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
 
-
-class ReadOnlyError(_Carrying):
+class ReadOnlyError(_Told):
     """A query handler tried to do what only a workflow may do."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
 
-
-class ValueNotStorable(_Carrying, TypeError):
+class ValueNotStorable(_Told, TypeError):
     """A value cannot be stored, or is too large; the message names it."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
 
-
-class ValueNotReadable(_Carrying, ValueError):
+class ValueNotReadable(_Told, ValueError):
     """A stored value cannot be decoded: its codec is missing, or failed."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
 
 
 # -- the store: met by operators -----------------------------------------------------
 
 
-class StoreError(_Carrying):
+class StoreError(_Told):
     """The database refused or failed; nothing acknowledged is lost."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
 
 
 class StoreInUse(StoreError):
@@ -482,19 +453,13 @@ class StoreFull(StoreError):
 # -- the control endpoint: met by operators ------------------------------------------
 
 
-class EndpointError(_Carrying):
+class EndpointError(_Told):
     """The control endpoint cannot be opened as asked; the message says what to do."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
 
 
 class AddressInUse(EndpointError):
     """Another program listens at the address."""
 
 
-class SecretFileError(_Carrying):
+class SecretFileError(_Told):
     """A file of secrets is damaged, or others can open it; nothing in it is used."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)

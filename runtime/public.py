@@ -1,4 +1,4 @@
-"""The modules whose names are public: what users import, and what is kept for them.
+"""The modules whose names are public: what users import and the reference documents.
 
 Whatever stands in no ``__all__`` of these may change with any version.
 """

@@ -1,4 +1,4 @@
-"""Draw docs/architecture.svg from the code's own imports.
+"""Draw docs/architecture.svg from the code's own imports, and list every module.
 
 usage: python scripts/draw_architecture.py [--check]
 
@@ -8,7 +8,10 @@ right each component has a lane of its own: the lane leaves the component that i
 and has an arrow into each one that it imports. So all arrows point down, and a change
 of a component can reach only what has an arrow from above.
 
-Same code, same picture, byte for byte; --check compares and writes nothing.
+docs/modules.md lists all modules by room, each with the first sentence of its
+docstring: what a reader looks for there.
+
+Same code, same picture and list, byte for byte; --check compares and writes nothing.
 """
 
 import argparse
@@ -23,6 +26,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "architecture.svg"
+LIST = ROOT / "docs" / "modules.md"
 FOLDERS = {"everact.actors": ROOT / "actors", "everact.runtime": ROOT / "runtime"}
 
 WIDTH, LEFT, TOP = 640, 16, 56
@@ -53,14 +57,48 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Draw docs/architecture.svg.")
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     options = parser.parse_args()
-    drawn = draw(read_components())
-    if not options.check:
-        PICTURE.parent.mkdir(exist_ok=True)
-        PICTURE.write_text(drawn, encoding="utf-8")
-    elif not PICTURE.exists() or PICTURE.read_text(encoding="utf-8") != drawn:
-        print("docs/architecture.svg is out of date; run scripts/draw_architecture.py")
-        return 1
-    return 0
+    components = read_components()
+    stale = 0
+    for file, made in ((PICTURE, draw(components)), (LIST, listed(components))):
+        if not options.check:
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(made, encoding="utf-8")
+        elif not file.exists() or file.read_text(encoding="utf-8") != made:
+            place = file.relative_to(ROOT).as_posix()
+            print(f"{place} is out of date; run scripts/draw_architecture.py")
+            stale = 1
+    return stale
+
+
+HEAD = """\
+# Modules
+
+Every module by room, from the top layer down, with what a reader looks for there: the
+first sentence of its docstring. Made by `scripts/draw_architecture.py`; which files a
+change begins with is in [To change X, open Y](architecture.md#to-change-x-open-y)."""
+
+
+def listed(components: list[Component]) -> str:
+    """The list of all modules, top layer first."""
+    parts = [HEAD]
+    for component in components:
+        files = list(sources_of(component.name))
+        if files[0].name == "__init__.py":
+            inside = [file for file in files if file.name != "__init__.py"]
+            parts.append(section(files[0].parent, component.purpose, inside))
+    inside = sorted((ROOT / "runtime").glob("[a-z]*.py"))
+    purpose = "What users import, and what all rooms share"
+    return "\n\n".join([*parts, section(ROOT / "runtime", purpose, inside)]) + "\n"
+
+
+def section(folder: Path, purpose: str, files: list[Path]) -> str:
+    """A room, and a line for each of its modules."""
+    rows = "\n".join(
+        f"| `{file.relative_to(folder).as_posix()}` | {purpose_of(file)} |"
+        for file in files
+    )
+    place = folder.relative_to(ROOT).as_posix()
+    return f"## `{place}/`\n\n{purpose}.\n\n| module | |\n|---|---|\n{rows}"
 
 
 def read_components() -> list[Component]:

@@ -1,4 +1,4 @@
-"""What a command asks of an engine: one verb of a client, or of what it is about."""
+"""How commands call an engine: one verb of a client or handle, and its answer shown."""
 
 import functools
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""What the doctor tells: what is so, how bad that is, and what to do about it."""
+"""Findings of `everact doctor`: what is so, how bad it is, and what to do about it."""
 
 from enum import Enum
 from typing import NamedTuple

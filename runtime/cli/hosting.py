@@ -11,7 +11,8 @@ import click
 
 from everact.runtime.cli.options import DURATION, bad_input, database_option, taking
 from everact.runtime.control.serving import Control
-from everact.runtime.control.settings import ControlSettings, parse_address
+from everact.runtime.control.settings import ControlSettings
+from everact.runtime.core.addresses import parse_address
 from everact.runtime.door.tokens import TokenFile
 from everact.runtime.embedded import Runtime
 from everact.runtime.engine.workers import DEFAULT_SLOTS, DEFAULT_THREADS, Worker

@@ -1,4 +1,4 @@
-"""Which versions are at work here, and whether they do."""
+"""Versions of everact, Python, SQLite and packages, for `version` and `doctor`."""
 
 import platform
 import sqlite3

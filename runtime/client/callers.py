@@ -1,4 +1,4 @@
-"""Warnings that point at the line that caused them, however many of ours lie between.
+"""Warnings to users that point at their own line of code, not at one of ours.
 
 The check is made where a method is called, not where its coroutine runs: a task of its
 own, or another thread, would not know who made it.

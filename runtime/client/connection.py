@@ -17,10 +17,10 @@ from everact.runtime.client.pending import Making, Pending
 from everact.runtime.client.settings import (
     HttpConnectProxyConfig,
     KeepAliveConfig,
-    Target,
     TLSConfig,
 )
 from everact.runtime.client.tunnel import TunnelConnector
+from everact.runtime.core.addresses import Address
 from everact.runtime.core.durations import seconds
 from everact.runtime.errors import EngineUnreachable, RuntimeStateError
 
@@ -51,7 +51,7 @@ class Connection:
 
     def __init__(
         self,
-        target: Target,
+        target: Address,
         *,
         tls: bool | TLSConfig = False,
         keep_alive: KeepAliveConfig | None = None,

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 import msgspec
 from msgspec.structs import replace
 
-from everact.runtime.client.requester import Requester
+from everact.runtime.client.requester import Noun
 from everact.runtime.client.rpc import RPC
 from everact.runtime.core.bounds import moment_of, whole
 from everact.runtime.operations import events
@@ -29,11 +29,8 @@ class EventView:
     time: datetime
 
 
-class Events:
+class Events(Noun):
     """The user events of a client's namespace: `Client.events`."""
-
-    def __init__(self, client: Requester) -> None:
-        self._client = client
 
     async def push(
         self,
@@ -61,16 +58,13 @@ class Events:
             scope=None if scope is None else _name(scope, "the scope of an event"),
             metadata=encode(metadata, "metadata")[1:] if metadata else b"",
             request_id=request_id,
-            workspace=self._client.namespace,
         )
-        return (await self._client.transport.call(request, rpc)).event_id
+        return (await self._ask(request, rpc)).event_id
 
     async def get(self, event_id: str, **rpc: Unpack[RPC]) -> EventView:
         """An event by its ID; RPCError NOT_FOUND."""
-        request = events.GetEvent(
-            event_id=_name(event_id, "event_id"), workspace=self._client.namespace
-        )
-        return _shown(await self._client.transport.call(request, rpc))
+        request = events.GetEvent(event_id=_name(event_id, "event_id"))
+        return _shown(await self._ask(request, rpc))
 
     async def list(
         self,
@@ -82,11 +76,9 @@ class Events:
     ) -> AsyncIterator[EventView]:
         """Events, newest first; makes requests only as it is iterated."""
         whole(page_size, "page_size", 1, LARGEST_PAGE)
-        request = events.ListEvents(
-            key=key, scope=scope, limit=page_size, workspace=self._client.namespace
-        )
+        request = events.ListEvents(key=key, scope=scope, limit=page_size)
         while True:
-            page = await self._client.transport.call(request, rpc)
+            page = await self._ask(request, rpc)
             for found in page:
                 yield _shown(found)
             if len(page) < page_size:

@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
 import msgspec
 
 from everact.runtime.client.rpc import RPC
-from everact.runtime.client.transport import Transport
+from everact.runtime.client.transport import Forwarding, Transport
 from everact.runtime.core.records import StartOptions
 from everact.runtime.errors import ValueNotReadable
 from everact.runtime.operations.base import OPERATIONS, Request
@@ -103,7 +103,7 @@ class ClientInterceptor:
         return await proceed(call)
 
 
-class Intercepted:
+class Intercepted(Forwarding):
     """A connection with interceptors before it, or with an asynchronous codec."""
 
     def __init__(
@@ -112,7 +112,7 @@ class Intercepted:
         interceptors: Iterable[ClientInterceptor],
         converter: DataConverter,
     ) -> None:
-        self.connection = connection
+        super().__init__(connection)
         self._values = converter.immediate
         proceed = self._send
         if converter.waits:
@@ -122,34 +122,12 @@ class Intercepted:
             proceed = _around(interceptor, proceed)
         self._proceed: Callable[[ClientCall[Any]], Awaitable[Any]] = proceed
 
-    @property
-    def rpc_metadata(self) -> Mapping[str, str]:
-        """The connection's."""
-        return self.connection.rpc_metadata
-
-    @rpc_metadata.setter
-    def rpc_metadata(self, metadata: Mapping[str, str]) -> None:
-        self.connection.rpc_metadata = metadata
-
-    @property
-    def api_key(self) -> str | None:
-        """The connection's."""
-        return self.connection.api_key
-
-    @api_key.setter
-    def api_key(self, key: str | None) -> None:
-        self.connection.api_key = key
-
     async def call(
         self, request: Request[A], rpc: RPC | None = None, *, retry: bool = True
     ) -> A:
         """As the port says. What is not to be repeated is not sent this way."""
         answer: A = await self._proceed(ClientCall(request, rpc, self._values))
         return answer
-
-    async def close(self) -> None:
-        """As the port says."""
-        await self.connection.close()
 
     async def _send(self, call: ClientCall[Any]) -> Any:
         return await self.connection.call(call.request, call.rpc)

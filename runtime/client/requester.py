@@ -1,12 +1,18 @@
-"""A client as its parts see it: who asks, by what way, in which namespace.
+"""A client as its nouns see it: who asks, by which transport, in which namespace.
 
-Handles and the nouns of a client are given this, and not the client.
+Handles and the nouns of a client are given a `Requester`, and not the client.
 """
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from msgspec.structs import replace
+
+from everact.runtime.client.rpc import RPC
 from everact.runtime.client.transport import Transport
+from everact.runtime.operations.base import Request
 from everact.runtime.values.converter import DataConverter
+
+A = TypeVar("A")
 
 
 class Requester(Protocol):
@@ -25,3 +31,18 @@ class Requester(Protocol):
     def namespace(self) -> str:
         """What all reads and writes are confined to."""
         ...
+
+
+class Noun:
+    """What a client offers about one noun: verbs, each of which sends a request."""
+
+    def __init__(self, client: Requester) -> None:
+        self._client = client
+
+    async def _ask(self, request: Request[A], rpc: RPC) -> A:
+        """The answer to a request, which is sent for the client's namespace, by it."""
+        client = self._client
+        sender = {"workspace": client.namespace, "identity": client.identity}
+        known = sender.keys() & {*request.__struct_fields__}
+        sent = replace(request, **{name: sender[name] for name in known})
+        return await client.transport.call(sent, rpc)

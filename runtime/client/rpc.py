@@ -1,4 +1,4 @@
-"""What every operation of a client takes besides its own parameters.
+"""The options of every verb, `rpc_timeout` and `rpc_metadata`: what a call may carry.
 
 These options concern the carrying of a request, not the request: they pass through
 the verbs as they are, and only a transport looks at them.

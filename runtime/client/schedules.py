@@ -7,7 +7,7 @@ from typing import Any, Self, TypeAlias, Unpack
 from msgspec.structs import replace
 
 from everact.runtime.client.callers import warn_caller
-from everact.runtime.client.requester import Requester
+from everact.runtime.client.requester import Noun, Requester
 from everact.runtime.client.rpc import RPC, rpc_of
 from everact.runtime.client.scheduling import (
     Schedule,
@@ -51,11 +51,8 @@ class Creating(RPC, total=False):
     request_id: str
 
 
-class Schedules:
+class Schedules(Noun):
     """The schedules of a client's namespace."""
-
-    def __init__(self, client: Requester) -> None:
-        self._client = client
 
     def create(
         self, id: str, schedule: Schedule, **options: Unpack[Creating]
@@ -78,7 +75,7 @@ class Schedules:
     ) -> "ScheduleHandle":
         handle = self.handle(id)
         request = _creation(self._client, id, schedule, options)
-        await self._client.transport.call(request, rpc_of(options))
+        await self._ask(request, rpc_of(options) or RPC())
         return handle
 
     def handle(self, id: str) -> "ScheduleHandle":
@@ -138,8 +135,6 @@ def _creation(
         static_summary=summary,
         static_details=details,
         request_id=options.get("request_id", ""),
-        workspace=client.namespace,
-        identity=client.identity,
     )
 
 
@@ -189,14 +184,14 @@ class ScheduleIterator:
         return self.current_page[self._index - 1]
 
 
-class ScheduleHandle:
+class ScheduleHandle(Noun):
     """The schedule of ID `id`. A wrong one shows on use, as an RPCError NOT_FOUND.
 
     Every change is durable when its method returns.
     """
 
     def __init__(self, client: Requester, id: str) -> None:
-        self._client = client
+        super().__init__(client)
         self._id = id
 
     @property
@@ -225,7 +220,7 @@ class ScheduleHandle:
                 return
             request = self._update(view, made, found.serial)
             try:
-                await self._client.transport.call(request, rpc)
+                await self._ask(request, rpc)
             except RPCError as error:
                 if error.status is not RPCStatus.ABORTED:
                     raise
@@ -234,11 +229,13 @@ class ScheduleHandle:
 
     async def pause(self, note: str = "", **rpc: Unpack[RPC]) -> None:
         """Let it act only when it is triggered or backfilled."""
-        await self._call(requests.PauseSchedule, rpc, note=checked_text(note, "note"))
+        request = requests.PauseSchedule(id=self._id, note=checked_text(note, "note"))
+        await self._ask(request, rpc)
 
     async def resume(self, note: str = "", **rpc: Unpack[RPC]) -> None:
         """Let it act by itself again; times that passed meanwhile are left out."""
-        await self._call(requests.ResumeSchedule, rpc, note=checked_text(note, "note"))
+        request = requests.ResumeSchedule(id=self._id, note=checked_text(note, "note"))
+        await self._ask(request, rpc)
 
     async def trigger(
         self,
@@ -251,9 +248,10 @@ class ScheduleHandle:
 
         A repetition with the same `request_id` within 24 hours takes none.
         """
-        await self._call(
-            requests.TriggerSchedule, rpc, overlap=overlap, request_id=request_id
+        request = requests.TriggerSchedule(
+            id=self._id, overlap=overlap, request_id=request_id
         )
+        await self._ask(request, rpc)
 
     async def backfill(
         self, *backfill: ScheduleBackfill, request_id: str = "", **rpc: Unpack[RPC]
@@ -264,31 +262,24 @@ class ScheduleHandle:
         """
         if not backfill:
             raise ValueError("give one backfill or more")
-        await self._call(
-            requests.BackfillSchedule,
-            rpc,
-            backfills=backfills_of(backfill),
-            request_id=request_id,
+        request = requests.BackfillSchedule(
+            id=self._id, backfills=backfills_of(backfill), request_id=request_id
         )
+        await self._ask(request, rpc)
 
     async def delete(self, *, request_id: str = "", **rpc: Unpack[RPC]) -> None:
         """Forget the schedule; runs that it started go on.
 
         A repetition with the same `request_id` within 24 hours is no error.
         """
-        request = requests.DeleteSchedule(
-            id=self._id, workspace=self._client.namespace, request_id=request_id
-        )
-        await self._client.transport.call(request, rpc)
+        request = requests.DeleteSchedule(id=self._id, request_id=request_id)
+        await self._ask(request, rpc)
 
     def __repr__(self) -> str:
         return f"<ScheduleHandle {self._id!r}>"
 
     async def _described(self, rpc: RPC) -> requests.ScheduleDescription:
-        request = requests.DescribeSchedule(
-            id=self._id, workspace=self._client.namespace
-        )
-        return await self._client.transport.call(request, rpc)
+        return await self._ask(requests.DescribeSchedule(id=self._id), rpc)
 
     def _update(
         self, view: ScheduleView, made: Any, serial: int
@@ -309,16 +300,4 @@ class ScheduleHandle:
             serial=serial,
             keep_action=schedule.action is view.schedule.action,
             attributes=None if attributes is None else attributes_of(attributes),
-            workspace=self._client.namespace,
-            identity=self._client.identity,
         )
-
-    async def _call(self, kind: Any, rpc: RPC, **given: Any) -> None:
-        client = self._client
-        request = kind(
-            id=self._id,
-            workspace=client.namespace,
-            identity=client.identity,
-            **given,
-        )
-        await self._client.transport.call(request, rpc)

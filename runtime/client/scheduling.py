@@ -15,12 +15,12 @@ from everact.runtime.client.callers import warn_caller, warn_of_crons, warn_of_o
 from everact.runtime.client.requester import Requester
 from everact.runtime.client.rpc import RPC_OPTIONS
 from everact.runtime.client.starting import UNSET, Starting, start_request
-from everact.runtime.client.views import alike
 from everact.runtime.core import schedules as core
 from everact.runtime.core.bounds import LAST_MOMENT, duration_of, moment_of
 from everact.runtime.core.calendars import CalendarSpec, Interval, Spec
 from everact.runtime.core.durations import Duration, seconds
 from everact.runtime.core.keywords import closed, suggesting
+from everact.runtime.core.projecting import alike
 from everact.runtime.core.records import (
     NO_EXTRAS,
     Extras,

@@ -4,11 +4,11 @@ Nothing here touches the network; bad settings are refused when they are made.
 """
 
 import os
-import re
 import ssl
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
+from everact.runtime.core.addresses import Address, parse_address
 from everact.runtime.core.bounds import GROWTH, shown, whole
 from everact.runtime.core.durations import Duration, optional_seconds, seconds
 from everact.runtime.core.keywords import suggesting
@@ -30,33 +30,9 @@ TRANSIENT: Final = frozenset(
 """Statuses that a repetition of the request may cure; the others are answers."""
 
 
-class Target(NamedTuple):
-    """Where an engine listens."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
-
-
-def parse_target(text: str, what: str = "target") -> Target:
-    """`text`, written ``host:port`` or ``[address]:port``, as a target.
-
-    ValueError for anything else, a URL with a scheme included.
-    """
-    if "://" in text:
-        raise ValueError(f"{what} must be host:port without a scheme, not {text!r}")
-    found = _TARGET.fullmatch(text)
-    if found is None or not 0 < int(found["port"]) < 65536:
-        raise ValueError(f"{what} must be host:port, not {text!r}")
-    return Target(found["address"] or found["name"], int(found["port"]))
-
-
-_TARGET = re.compile(
-    r"(\[(?P<address>[0-9A-Fa-f:.%]+)\]|(?P<name>[^\s/\\?#@:\[\]]+)):(?P<port>[0-9]{1,5})"
-)
+def parse_target(text: str, what: str = "target") -> Address:
+    """`text`, written ``host:port``, as where an engine listens; else ValueError."""
+    return parse_address(text, what, least=1)
 
 
 @suggesting

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Unpack
 
-from everact.runtime.client.requester import Requester
+from everact.runtime.client.requester import Noun, Requester
 from everact.runtime.client.rpc import RPC
 from everact.runtime.operations import tasks
 from everact.runtime.values.outcomes import failure_of
@@ -37,7 +37,7 @@ def task_ref(
     )
 
 
-class TaskHandle:
+class TaskHandle(Noun):
     """A task of a run: one attempt of it, or whichever is under way.
 
     Every verb is durable when it returns, and raises RPCError NOT_FOUND for what is
@@ -45,18 +45,14 @@ class TaskHandle:
     """
 
     def __init__(self, client: Requester, ref: tasks.TaskRef) -> None:
-        self._client = client
+        super().__init__(client)
         self._ref = ref
 
     async def complete(self, result: Any = None, **rpc: Unpack[RPC]) -> None:
         """Complete the task with `result`: its call returns that."""
         encoded = self._client.values.encode(result, "the result")
-        await self._client.transport.call(
-            tasks.CompleteTask(
-                task=self._ref, result=encoded, identity=self._client.identity
-            ),
-            rpc,
-        )
+        request = tasks.CompleteTask(task=self._ref, result=encoded)
+        await self._ask(request, rpc)
 
     async def fail(
         self,
@@ -70,29 +66,20 @@ class TaskHandle:
         The task's policy decides whether another follows; it finds `heartbeat_details`.
         """
         failure = failure_of(error, values=self._client.values)
-        await self._client.transport.call(
-            tasks.FailTask(
-                task=self._ref,
-                failure=failure,
-                details=self._encoded(heartbeat_details),
-                identity=self._client.identity,
-            ),
-            rpc,
+        request = tasks.FailTask(
+            task=self._ref,
+            failure=failure,
+            details=self._encoded(heartbeat_details),
         )
+        await self._ask(request, rpc)
 
     async def heartbeat(self, *details: Any, **rpc: Unpack[RPC]) -> None:
         """Say that the attempt lives, with details for a later attempt.
 
         AsyncTaskCancelled, with the reason, if the task was asked to stop.
         """
-        await self._client.transport.call(
-            tasks.HeartbeatTask(
-                task=self._ref,
-                details=self._encoded(details),
-                identity=self._client.identity,
-            ),
-            rpc,
-        )
+        request = tasks.HeartbeatTask(task=self._ref, details=self._encoded(details))
+        await self._ask(request, rpc)
 
     async def report_cancellation(self, *details: Any, **rpc: Unpack[RPC]) -> None:
         """Say that the task stopped because it was asked to.
@@ -100,14 +87,8 @@ class TaskHandle:
         A call that waits for that (``cancellation="wait"``) ends as cancelled, with
         `details`. RPCError FAILED_PRECONDITION if nobody asked the task to stop.
         """
-        await self._client.transport.call(
-            tasks.ReportCancelled(
-                task=self._ref,
-                details=self._encoded(details),
-                identity=self._client.identity,
-            ),
-            rpc,
-        )
+        request = tasks.ReportCancelled(task=self._ref, details=self._encoded(details))
+        await self._ask(request, rpc)
 
     def _encoded(self, details: Sequence[Any]) -> tuple[bytes, ...]:
         encode = self._client.values.encode

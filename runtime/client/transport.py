@@ -59,6 +59,35 @@ class Transport(Protocol):
         """End all calls that wait, with RuntimeStateError, and refuse any other."""
 
 
+class Forwarding:
+    """A transport that stands before another, `connection`, whose settings it has."""
+
+    def __init__(self, connection: Transport) -> None:
+        self.connection = connection
+
+    @property
+    def rpc_metadata(self) -> Mapping[str, str]:
+        """The connection's."""
+        return self.connection.rpc_metadata
+
+    @rpc_metadata.setter
+    def rpc_metadata(self, metadata: Mapping[str, str]) -> None:
+        self.connection.rpc_metadata = metadata
+
+    @property
+    def api_key(self) -> str | None:
+        """The connection's."""
+        return self.connection.api_key
+
+    @api_key.setter
+    def api_key(self, key: str | None) -> None:
+        self.connection.api_key = key
+
+    async def close(self) -> None:
+        """As the port says."""
+        await self.connection.close()
+
+
 class InProcess:
     """Hands requests to an engine on the same loop.
 

@@ -14,9 +14,9 @@ from aiohttp.client_proto import ResponseHandler
 
 from everact.runtime.client.settings import (
     HttpConnectProxyConfig,
-    Target,
     parse_target,
 )
+from everact.runtime.core.addresses import Address
 
 LONGEST_ANSWER: Final = 16 * 1024
 """Bytes that a proxy's answer to CONNECT may have."""
@@ -28,7 +28,7 @@ class TunnelConnector(aiohttp.BaseConnector):
     def __init__(
         self,
         proxy: HttpConnectProxyConfig,
-        target: Target,
+        target: Address,
         tls: ssl.SSLContext | bool,
         server_name: str | None,
     ) -> None:

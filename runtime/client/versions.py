@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Unpack
 
-from everact.runtime.client.requester import Requester
+from everact.runtime.client.requester import Noun
 from everact.runtime.client.rpc import RPC
 from everact.runtime.core.versions import BuildIdOp, VersionSets
 from everact.runtime.operations import versions as requests
@@ -11,14 +11,11 @@ from everact.runtime.operations.versions import Reachability
 from everact.runtime.values.payloads import checked_text
 
 
-class VersionsClient:
+class VersionsClient(Noun):
     """Which builds of author code are compatible, by queue of the client's namespace.
 
     A queue without sets does not look at build IDs. Got as `Client.versions`.
     """
-
-    def __init__(self, client: Requester) -> None:
-        self._client = client
 
     async def update(
         self, queue: str, operation: BuildIdOp, **rpc: Unpack[RPC]
@@ -28,12 +25,9 @@ class VersionsClient:
         Repeating an operation is harmless. RPCError NOT_FOUND for an ID that is in no
         set, ALREADY_EXISTS for a new one that is in use in another position.
         """
-        request = requests.UpdateVersions(
-            queue=_named(queue),
-            operation=operation,
-            workspace=self._client.namespace,
+        return await self._ask(
+            requests.UpdateVersions(queue=_named(queue), operation=operation), rpc
         )
-        return await self._client.transport.call(request, rpc)
 
     async def sets(
         self, queue: str, *, max_sets: int | None = None, **rpc: Unpack[RPC]
@@ -41,10 +35,9 @@ class VersionsClient:
         """The sets of a queue, oldest first; with `max_sets` only the latest ones."""
         if max_sets is not None and max_sets < 1:
             raise ValueError(f"max_sets must be 1 or more, not {max_sets}")
-        request = requests.ReadVersions(
-            queue=_named(queue), max_sets=max_sets, workspace=self._client.namespace
+        return await self._ask(
+            requests.ReadVersions(queue=_named(queue), max_sets=max_sets), rpc
         )
-        return await self._client.transport.call(request, rpc)
 
     async def reachability(
         self,
@@ -73,9 +66,8 @@ class VersionsClient:
             build_ids=tuple(checked_text(one, "a build ID") for one in build_ids),
             queues=tuple(map(_named, queues)),
             kind=kind,
-            workspace=self._client.namespace,
         )
-        return await self._client.transport.call(request, rpc)
+        return await self._ask(request, rpc)
 
 
 def _named(queue: str) -> str:

@@ -1,7 +1,7 @@
 """What a client shows of a run: descriptions and history with values decoded."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from types import NoneType
@@ -11,6 +11,7 @@ import msgspec
 
 from everact.runtime.core.bounds import moment_of
 from everact.runtime.core.failures import Failure
+from everact.runtime.core.projecting import alike
 from everact.runtime.core.records import RunTask
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.definitions.search_attributes import (
@@ -187,12 +188,6 @@ def run_view(found: RunDescription, values: Converter) -> RunView:
 def run_line(found: RunSummary, values: Converter) -> RunLine:
     """A run that was found, with its values decoded."""
     return RunLine(**_of_run(RunLine, found, values))
-
-
-def alike(kind: type, found: Any) -> dict[str, Any]:
-    """The fields of a view that what was found has too, by the same names."""
-    names = {field.name for field in fields(kind)}
-    return {name: getattr(found, name) for name in names & {*found.__struct_fields__}}
 
 
 _hints = cache(get_type_hints)

@@ -18,7 +18,8 @@ from typing import Final, NamedTuple, TypeAlias
 from aiohttp import hdrs, web
 
 from everact.runtime.control.refusals import Refusal, refused, secure
-from everact.runtime.control.settings import ControlSettings, authority, origin_of
+from everact.runtime.control.settings import ControlSettings, origin_of
+from everact.runtime.core.addresses import Address
 from everact.runtime.core.durations import seconds
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.door.callers import Caller, Callers
@@ -189,9 +190,9 @@ def _names(settings: ControlSettings, local: tuple[str, int]) -> _Names:
     names = set(settings.allowed_hosts)
     if ip:
         for host in {ip, settings.host, *_aliases(ip)} - _EVERYWHERE:
-            names.add(authority(host, port))
+            names.add(str(Address(host, port)))
             if port == _DEFAULT_PORTS[settings.scheme]:
-                names.add(authority(host, port).rpartition(":")[0])
+                names.add(str(Address(host, port)).rpartition(":")[0])
     origins = {f"{settings.scheme}://{name}" for name in names}
     if settings.public_address:
         own = origin_of(settings.public_address)

@@ -19,8 +19,9 @@ from aiohttp.abc import AbstractAccessLogger
 
 from everact.runtime.control.guard import Guard
 from everact.runtime.control.refusals import Refusal
-from everact.runtime.control.settings import ControlSettings, authority
+from everact.runtime.control.settings import ControlSettings
 from everact.runtime.control.standing_in import StandIn
+from everact.runtime.core.addresses import Address
 from everact.runtime.core.durations import seconds
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.door.tokens import PREFIX
@@ -44,7 +45,7 @@ class Listener:
         host, self.port = sockets[0].getsockname()[:2]
         tls = settings.tls.context() if settings.tls else None
         self.stand_in = StandIn(sockets, tls)
-        self.address = authority(host, self.port)
+        self.address = str(Address(host, self.port))
         self.url = f"{settings.scheme}://{self.address}"
 
 
@@ -75,7 +76,7 @@ async def listen(settings: ControlSettings, authenticated: bool) -> list[socket.
     EndpointError, with nothing left open, if that would offer the engine to others
     without `authenticated` requests, or cannot be; AddressInUse if it is taken.
     """
-    where = authority(settings.host, settings.port)
+    where = str(Address(settings.host, settings.port))
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(
@@ -187,7 +188,7 @@ class Site(web.BaseSite):
     def name(self) -> str:
         """The address, as a URL."""
         host, port = self._socket.getsockname()[:2]
-        return f"{self._settings.scheme}://{authority(host, port)}"
+        return f"{self._settings.scheme}://{Address(host, port)}"
 
     async def start(self) -> None:
         await super().start()

@@ -10,7 +10,8 @@ from typing import Any, Protocol, Self
 from everact.runtime.control.app import make_app
 from everact.runtime.control.guard import Guard
 from everact.runtime.control.listening import Listener, listening
-from everact.runtime.control.settings import ControlSettings, parse_address
+from everact.runtime.control.settings import ControlSettings
+from everact.runtime.core.addresses import parse_address
 from everact.runtime.definitions.context import EndpointAccess
 from everact.runtime.door.callers import Callers
 from everact.runtime.door.door import Door

@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 from urllib.parse import quote, urlsplit
 
 from everact.runtime.control.tls import ServerTLS
+from everact.runtime.core.addresses import Address, parse_address
 from everact.runtime.core.durations import Duration, seconds
 from everact.runtime.door.limits import LARGEST_BODY
 
@@ -15,9 +16,6 @@ DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 7575
 MIB: Final = 1024 * 1024
 
-_ADDRESS = re.compile(
-    r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<name>[^\s/\\?#@:\[\]]+)):(?P<port>[0-9]{1,5})"
-)
 _AUTHENTICATION = {"on": True, "off": False, "auto": None}
 _SWITCH = {
     "1": True,
@@ -109,9 +107,7 @@ class ControlSettings:
 
         Without a workspace that part of the address is left out.
         """
-        base = (
-            self.public_address or f"{self.scheme}://{authority(self.host, self.port)}"
-        )
+        base = self.public_address or f"{self.scheme}://{Address(self.host, self.port)}"
         parts = [part for part in (workspace, subdirectory, id) if part]
         return "/".join([base.rstrip("/"), *(quote(part, safe="") for part in parts)])
 
@@ -181,19 +177,6 @@ class _Environment:
             raise ValueError(
                 f"EVERACT_CONTROL_{name} must be a number, not {self.known[name]!r}"
             ) from None
-
-
-def parse_address(text: str, what: str = "address") -> tuple[str, int]:
-    """Host and port of ``host:port`` or ``[address]:port``; else ValueError."""
-    found = _ADDRESS.fullmatch(text)
-    if found is None or int(found["port"]) > 65535:
-        raise ValueError(f"{what} must be host:port, not {text!r}")
-    return found["v6"] or found["name"], int(found["port"])
-
-
-def authority(host: str, port: int) -> str:
-    """``host:port`` as it stands in a URL."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def origin_of(url: str, what: str = "address") -> str:

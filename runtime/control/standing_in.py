@@ -1,4 +1,4 @@
-"""Who answers for an engine whose loop does not turn, and ends its process in the end.
+"""Health answers on a thread while the loop is blocked; it ends the process at last.
 
 Workflow code that waits in a call which nothing interrupts keeps the loop, and with it
 every request, for as long as it likes. Meanwhile a thread takes the connections and

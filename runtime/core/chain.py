@@ -1,4 +1,4 @@
-"""How one run, or one generation of it, follows another: pure, ids come in.
+"""Successors: how continue-as-new, tail call, retry and cron follow a run. Pure.
 
 A chain is the runs that share a workflow ID and a first run ID: retries of a failed
 run, the next one of a cron chain, and continue-as-new. A tail call stays in the run and

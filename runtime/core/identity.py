@@ -1,4 +1,4 @@
-"""Who may have a workflow ID: what a start does about the run that has it. Pure.
+"""Workflow ID policies: what a start does about a run that has its ID. Pure.
 
 Two policies meet. `on_conflict` is about a run that is open; without one, a start with
 a signal uses it and any other start fails. `on_reuse` is about the latest run if that

@@ -1,4 +1,4 @@
-"""What the opaque bytes in a record or a request stand for, told by their type.
+"""Marks of fields that hold opaque bytes: user values (payloads) and JSON documents.
 
 To the core they are bytes. Whoever shows a record to the world outside needs to know
 more: a payload is an encoded user value, a document is JSON already, and bytes that

@@ -1,4 +1,4 @@
-"""The runtime that calls made outside of any run go to."""
+"""The active runtime: where calls of tasks outside of any run go."""
 
 from collections.abc import Callable
 from contextvars import ContextVar

@@ -1,4 +1,4 @@
-"""What few starts say, checked: priority, summary, details, metadata, cron text.
+"""Less common options of starts, checked: priority, texts, metadata, cron.
 
 Starts from outside and those of child runs take the same options.
 """

@@ -1,4 +1,4 @@
-"""What may stand around the code of workflows and tasks: the worker's interceptors.
+"""Worker interceptors: code around workflows, handlers, calls and tasks.
 
 An interceptor overrides the methods that it needs. Each is given what is about to
 happen, as an `Invocation`, and `proceed`, which lets it happen: it may change the one

@@ -1,4 +1,4 @@
-"""What is asked of runs from outside: messages, queries, results."""
+"""Requests to runs: deliver messages, answer queries, wait for results."""
 
 import asyncio
 import math

@@ -1,4 +1,4 @@
-"""Branches of attempts: tasks that a task's function starts on the engine's loop.
+"""asyncio tasks that a task's function starts: contained, so that none harms others.
 
 asyncio ends its loop, and with it the engine, when any task of it raises `SystemExit`
 or `KeyboardInterrupt`. What runs the function itself is contained where it is called;

@@ -1,4 +1,4 @@
-"""When a commit does not go well, or a run's memory is not to be trusted.
+"""Failed commits, refused or in doubt: the runs concerned are dropped and read back.
 
 What is in memory may rest on what the database never took. So a run of which anything
 was refused, or is in doubt, is dropped and read back, and everybody who waits is told

@@ -1,4 +1,4 @@
-"""Runs that cannot go on: what is remembered of them, and when they are tried again.
+"""Held runs: put aside as their code is missing or unfit, and when they are retried.
 
 A run is put aside when its code is missing, does not fit or cannot be read. It stays
 open, says why, and goes on when that may have changed: another worker serves, or more

@@ -5,7 +5,6 @@ RFC 9562: 48 bits of milliseconds, then random bits.
 """
 
 import random
-import uuid
 from collections.abc import Callable
 
 
@@ -21,12 +20,3 @@ def make_ids(now: Callable[[], float], generator: random.Random) -> Callable[[],
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     return new_id
-
-
-def is_uuid(text: str) -> bool:
-    """Whether `text` is a UUID."""
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return True

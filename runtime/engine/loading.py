@@ -1,4 +1,4 @@
-"""From rows to a run's state: verify, then fold. The only way back into memory."""
+"""Loading a run: from rows to its state, verified and folded; the only way back."""
 
 from typing import Any, NamedTuple
 

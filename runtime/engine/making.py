@@ -1,4 +1,4 @@
-"""How runs are made: new ones, children, successors, and further generations."""
+"""Creating runs: new ones, children, successors, and further generations."""
 
 import asyncio
 from typing import Any

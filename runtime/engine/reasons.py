@@ -1,4 +1,4 @@
-"""How the reasons begin for which a run is held, where the beginning says something."""
+"""Prefixes of hold reasons that mean something: waiting for code, stalled in replay."""
 
 WAITING = "waiting: "
 """For want of a worker or of its code: nobody has to do anything about the run."""

@@ -1,4 +1,4 @@
-"""What is executing, noted where it survives the end of the process.
+"""Notes of what is executing, kept where a SIGKILL does not lose them.
 
 The loop executes one thing at a time: what is on it *now* are two numbers, `on_loop`,
 which the hot path sets in its own frame. What goes on for longer, attempts that wait or

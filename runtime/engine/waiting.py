@@ -1,4 +1,4 @@
-"""Who waits for what: results, further history, changes of any run.
+"""Waiters: for results, for more of a history, for changes of any run.
 
 Callers that give up leave nothing behind; when the engine closes, all are told.
 """

@@ -1,4 +1,4 @@
-"""What a request may be made by: what an operation needs, and where it reaches.
+"""Access: which scope an operation needs, and which workspaces a request reaches.
 
 The control endpoint asks; the embedded client, which is the program itself, is asked
 nothing.

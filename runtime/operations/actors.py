@@ -15,6 +15,7 @@ from everact.actors import (
     NameTakenError,
 )
 from everact.runtime.core.opaque import Payload
+from everact.runtime.core.projecting import alike
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import RPCError
 from everact.runtime.operations.access import Access
@@ -208,12 +209,8 @@ def _nodes(views: tuple[ActorView, ...], room: list[int]) -> list[ActorNode]:
         room[0] -= 1
         nodes.append(
             ActorNode(
-                class_name=view.class_name,
-                name=view.name,
-                about=view.about,
-                state=view.state,
-                unread=view.unread,
-                children=tuple(_nodes(view.children, room)),
+                **alike(ActorNode, view)
+                | {"children": tuple(_nodes(view.children, room))}
             )
         )
     return nodes

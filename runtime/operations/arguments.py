@@ -1,4 +1,4 @@
-"""Arguments that came as JSON, as the values that author code expects.
+"""JSON arguments made the values that author code expects, by its type hints.
 
 They are made here, by the type hints of the workflow, task or handler that they are
 for, so that what does not fit is refused before anything is stored, and the engine

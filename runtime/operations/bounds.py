@@ -1,4 +1,4 @@
-"""Requests are checked here before anything happens, at whichever door they came in.
+"""Validation of requests: numbers, lengths and moments, before anything happens.
 
 What is checked is what the types of a request declare: the ranges of `core.bounds`,
 and msgspec's own of numbers; integers of 64 bits and finite numbers where nothing is

@@ -1,4 +1,4 @@
-"""One request, carried out once: the way from a request to its handler."""
+"""Idempotency: a request is carried out once under its ID, and answered again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine

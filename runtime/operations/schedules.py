@@ -12,6 +12,7 @@ from everact.runtime.core.bounds import moment_of
 from everact.runtime.core.calendars import Spec
 from everact.runtime.core.cron import compiled, times_of
 from everact.runtime.core.opaque import Payload
+from everact.runtime.core.projecting import alike
 from everact.runtime.core.records import Attribute, AttributeKind
 from everact.runtime.core.schedules import (
     BATCH,
@@ -102,14 +103,22 @@ class ScheduleList(msgspec.Struct, frozen=True, kw_only=True):
     next_page_token: str = ""
 
 
-class CreateSchedule(Request[None], frozen=True, kw_only=True):
+class ChangeSchedule(Request[None], frozen=True, kw_only=True):
+    """What all requests that change a schedule say."""
+
+    id: Name
+    request_id: str = ""
+    workspace: str = "default"
+    identity: str = ""
+
+
+class CreateSchedule(ChangeSchedule, frozen=True, kw_only=True):
     """Create a schedule; durable when answered.
 
     `trigger_immediately` takes an action at once, `backfills` those of past times;
     see `BackfillSchedule` for how many.
     """
 
-    id: Name
     schedule: Definition
     trigger_immediately: bool = False
     backfills: tuple[Backfill, ...] = ()
@@ -117,9 +126,6 @@ class CreateSchedule(Request[None], frozen=True, kw_only=True):
     attributes: Attributes = {}
     static_summary: str = ""
     static_details: str = ""
-    request_id: str = ""
-    workspace: str = "default"
-    identity: str = ""
 
 
 class DescribeSchedule(Request[ScheduleDescription], frozen=True, kw_only=True):
@@ -129,54 +135,38 @@ class DescribeSchedule(Request[ScheduleDescription], frozen=True, kw_only=True):
     workspace: str = "default"
 
 
-class UpdateSchedule(Request[None], frozen=True, kw_only=True):
+class UpdateSchedule(ChangeSchedule, frozen=True, kw_only=True):
     """Replace a schedule's definition, if it is the one with `serial` now.
 
     ABORTED if it has changed meanwhile. `keep_action` leaves the action as it is,
     `attributes` replace those of the schedule, unless they are null.
     """
 
-    id: Name
     schedule: Definition
     serial: int
     keep_action: bool = False
     attributes: Attributes | None = None
-    request_id: str = ""
-    workspace: str = "default"
-    identity: str = ""
 
 
-class PauseSchedule(Request[None], frozen=True, kw_only=True):
+class PauseSchedule(ChangeSchedule, frozen=True, kw_only=True):
     """Let a schedule act only when it is asked to."""
 
-    id: Name
     note: str = ""
-    request_id: str = ""
-    workspace: str = "default"
-    identity: str = ""
 
 
-class ResumeSchedule(Request[None], frozen=True, kw_only=True):
+class ResumeSchedule(ChangeSchedule, frozen=True, kw_only=True):
     """Let a paused schedule act by itself again."""
 
-    id: Name
     note: str = ""
-    request_id: str = ""
-    workspace: str = "default"
-    identity: str = ""
 
 
-class TriggerSchedule(Request[None], frozen=True, kw_only=True):
+class TriggerSchedule(ChangeSchedule, frozen=True, kw_only=True):
     """Have a schedule take an action now, paused or not."""
 
-    id: Name
     overlap: OverlapPolicy | None = None
-    request_id: str = ""
-    workspace: str = "default"
-    identity: str = ""
 
 
-class BackfillSchedule(Request[None], frozen=True, kw_only=True):
+class BackfillSchedule(ChangeSchedule, frozen=True, kw_only=True):
     """Have a schedule take the actions of past times now, paused or not.
 
     The ranges of one request cover 100,000 times at most, and a schedule has 100
@@ -184,11 +174,7 @@ class BackfillSchedule(Request[None], frozen=True, kw_only=True):
     when answered, and done in slices, between which everything else is served.
     """
 
-    id: Name
     backfills: Annotated[tuple[Backfill, ...], Meta(min_length=1)]
-    request_id: str = ""
-    workspace: str = "default"
-    identity: str = ""
 
 
 class DeleteSchedule(Request[None], frozen=True, kw_only=True):
@@ -259,18 +245,11 @@ async def create_schedule(engine: "Engine", request: CreateSchedule) -> None:
     _check_action(engine, request)
     now = engine.clock.now()
     schedule = Schedule(
-        workspace=request.workspace,
-        id=request.id,
+        **alike(Schedule, request),
         definition=request.schedule,
         created_at=now,
         updated_at=now,
         until=now,
-        memo=request.memo,
-        attributes=request.attributes,
-        static_summary=request.static_summary,
-        static_details=request.static_details,
-        backfills=request.backfills,
-        identity=request.identity,
     )
 
     def begin(schedule: Schedule, present: Present) -> list[Order]:
@@ -290,23 +269,12 @@ async def describe_schedule(
     found = engine.schedules.read((request.workspace, request.id))
     definition = found.definition
     return ScheduleDescription(
-        id=found.id,
+        **alike(ScheduleDescription, found) | {"waiting": len(found.waiting)},
         schedule=replace(definition, spec=compiled(definition.spec)),
-        serial=found.serial,
-        memo=found.memo,
-        attributes=found.attributes,
-        static_summary=found.static_summary,
-        static_details=found.static_details,
-        created_at=found.created_at,
-        updated_at=found.updated_at,
         actions_taken=found.taken,
         actions_missed=found.missed,
         actions_skipped=found.skipped,
-        waiting=len(found.waiting),
-        running=found.running,
-        recent=found.recent,
         upcoming=found.upcoming(engine.clock.now(), UPCOMING),
-        identity=found.identity,
     )
 
 
@@ -411,15 +379,11 @@ async def list_schedules(engine: "Engine", request: ListSchedules) -> ScheduleLi
 def _summary(schedule: Schedule, now: float) -> ScheduleSummary:
     definition = schedule.definition
     return ScheduleSummary(
-        id=schedule.id,
+        **alike(ScheduleSummary, schedule),
         workflow=definition.action.workflow,
         spec=compiled(definition.spec),
         paused=definition.paused,
         note=definition.note,
-        memo=schedule.memo,
-        attributes=schedule.attributes,
-        running=schedule.running,
-        recent=schedule.recent,
         upcoming=schedule.upcoming(now, UPCOMING),
     )
 

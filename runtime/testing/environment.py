@@ -90,7 +90,9 @@ class Environment:
             raise
         return self
 
-    async def __aexit__(self, *error: object) -> None:
+    async def __aexit__(
+        self, kind: object, error: BaseException | None, traceback: object
+    ) -> None:
         try:
             self.unlock()
             if error is None and self._check:

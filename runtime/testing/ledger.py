@@ -1,4 +1,4 @@
-"""What is durable, as an outsider reads it, and what must never happen.
+"""Invariants that crash tests check: what is durable, and what must never happen.
 
 The ledger reads every row as it becomes durable. Task functions and replies are
 checked against it: an effect whose cause is not in the ledger came too early, an

@@ -1,4 +1,4 @@
-"""Lives of an engine: each has a loop of its own, and ends in the middle of things."""
+"""One life of an engine in a crash test: a loop of its own, killed in the middle."""
 
 import asyncio
 from collections.abc import Callable

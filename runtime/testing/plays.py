@@ -1,4 +1,4 @@
-"""One play of a scenario: lives of an engine on one database, and how it all ends."""
+"""One crash scenario, played: lives of an engine on one database until it is done."""
 
 import asyncio
 import random

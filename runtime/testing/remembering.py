@@ -1,14 +1,13 @@
-"""A client that outlives its engine: it knows what it was answered."""
+"""A client that outlives its engine: answers are replayed, the rest is repeated."""
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from everact.runtime.client.rpc import RPC
-from everact.runtime.client.transport import Transport
+from everact.runtime.client.transport import Forwarding, Transport
 from everact.runtime.definitions.context import current_attempt
 from everact.runtime.errors import EveractError, RuntimeStateError, StoreError
 from everact.runtime.operations.base import OPERATIONS, Request
@@ -23,7 +22,7 @@ class Memory:
         self.answers: dict[tuple[bytes, int], Any] = {}
 
 
-class Remembering:
+class Remembering(Forwarding):
     """The transport of a scenario that is played again from its beginning.
 
     What was acknowledged is not asked again, what was not is repeated with the same
@@ -31,34 +30,16 @@ class Remembering:
     tasks are the engine's own affair and pass.
     """
 
-    def __init__(self, inner: Transport, memory: Memory) -> None:
-        self._inner = inner
+    def __init__(self, connection: Transport, memory: Memory) -> None:
+        super().__init__(connection)
         self._memory = memory
         self._asked: Counter[bytes] = Counter()
-
-    @property
-    def rpc_metadata(self) -> Mapping[str, str]:
-        """As the port has it."""
-        return self._inner.rpc_metadata
-
-    @rpc_metadata.setter
-    def rpc_metadata(self, metadata: Mapping[str, str]) -> None:
-        self._inner.rpc_metadata = metadata
-
-    @property
-    def api_key(self) -> str | None:
-        """As the port has it."""
-        return self._inner.api_key
-
-    @api_key.setter
-    def api_key(self, key: str | None) -> None:
-        self._inner.api_key = key
 
     async def call(
         self, request: Request[A], rpc: RPC | None = None, *, retry: bool = True
     ) -> A:
         if OPERATIONS[type(request)].reads or current_attempt.get() is not None:
-            return await self._inner.call(request, rpc, retry=retry)
+            return await self.connection.call(request, rpc, retry=retry)
         body = type(request).__name__.encode() + msgspec.json.encode(request)
         self._asked[body] += 1
         place = body, self._asked[body]
@@ -69,7 +50,7 @@ class Remembering:
                 made: Any = {"request_id": f"scenario {number}.{place[1]}"}
                 request = replace(request, **made)
             try:
-                answers[place] = await self._inner.call(request, rpc, retry=retry)
+                answers[place] = await self.connection.call(request, rpc, retry=retry)
             except (StoreError, RuntimeStateError):
                 raise
             except EveractError as refusal:
@@ -79,6 +60,3 @@ class Remembering:
             raise found
         answer: A = found
         return answer
-
-    async def close(self) -> None:
-        await self._inner.close()

@@ -1,4 +1,4 @@
-"""What a codec made of a payload, and the header that tells which codec it was.
+"""Coded payloads: what a codec made of a value, and the header that names the codec.
 
 A coded payload is a tag byte, the length of the codec's name, the name, and the bytes
 that the codec made. One that came over the network has a tag of its own: whoever

@@ -1,4 +1,4 @@
-"""Converters of applications: whatever goes wrong in one is an error of the value."""
+"""Guard around converters of applications: what goes wrong is an error of the value."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Waiting for a coroutine where nothing can be awaited: a loop in another thread."""
+"""Waiting for a coroutine where nothing can be awaited: on a loop in another thread."""
 
 import asyncio
 import inspect

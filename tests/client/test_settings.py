@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everact.runtime.client.settings import TRANSIENT, Target, parse_target
+from everact.runtime.client.settings import TRANSIENT, parse_target
+from everact.runtime.core.addresses import Address
 from everact.runtime.settings import (
     HttpConnectProxyConfig,
     KeepAliveConfig,
@@ -24,12 +25,12 @@ from everact.runtime.statuses import RPCStatus
 @pytest.mark.parametrize(
     ("text", "target"),
     [
-        ("localhost:7575", Target("localhost", 7575)),
-        ("10.0.0.7:1", Target("10.0.0.7", 1)),
-        ("[::1]:65535", Target("::1", 65535)),
+        ("localhost:7575", Address("localhost", 7575)),
+        ("10.0.0.7:1", Address("10.0.0.7", 1)),
+        ("[::1]:65535", Address("::1", 65535)),
     ],
 )
-def test_a_target_is_a_host_and_a_port(text: str, target: Target) -> None:
+def test_a_target_is_a_host_and_a_port(text: str, target: Address) -> None:
     assert parse_target(text) == target
     assert str(target) == text
 

@@ -1,4 +1,4 @@
-"""What stands beside the journal: `Part`, the interface of each such capability.
+"""Parts: the interface of each capability with rows of its own beside the journal.
 
 A part has rows of its own in the database: schedules, user events, attributes that runs
 are found by. It says what it writes for which events and commands of runs, in their

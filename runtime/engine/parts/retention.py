@@ -1,4 +1,4 @@
-"""Closed runs, and request IDs, leave the database after a while, a few at a time."""
+"""Retention: closed runs and request IDs leave the database, a few at a time."""
 
 import logging
 

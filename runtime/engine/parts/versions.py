@@ -1,4 +1,4 @@
-"""Which worker is given a run's code and tasks: by the version sets of its queue.
+"""Worker versioning: which worker gets a run's code and tasks, by version sets.
 
 A run of a queue that has sets is bound to a build ID when it first begins, in the
 transition of its beginning. From then on its steps go to workers of the set that holds

@@ -1,4 +1,4 @@
-"""What runs are found by: their attributes in the database, and the declared keys.
+"""Search attributes: what runs are found by, and the keys that are declared.
 
 Attributes are written in the transaction of the start or of the step that changes
 them. A key is declared in a workspace with its kind; a start with another key is

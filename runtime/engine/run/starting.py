@@ -1,4 +1,4 @@
-"""Attempts as they are started, once the request for them is durable."""
+"""Starting attempts, once the request for them is durable."""
 
 from everact.runtime.core.records import RunTask, TaskCompleted, TaskFailed
 from everact.runtime.engine.attempt import TaskActor

@@ -1,4 +1,4 @@
-"""What one transition of a run is made of, before it is recorded."""
+"""A turn: the events of one transition of a run, before it is recorded."""
 
 import msgspec
 

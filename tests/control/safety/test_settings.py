@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from everact.runtime.control.settings import ControlSettings, parse_address
+from everact.runtime.control.settings import ControlSettings
 from everact.runtime.control.tls import ServerTLS
+from everact.runtime.core.addresses import parse_address
 
 
 @pytest.mark.feature("CT-05", "CT-02")
