@@ -85,8 +85,8 @@ MUTANTS = (
     Mutant(
         "an older attempt's outcome is accepted",
         "runtime/engine/run/releasing.py",
-        "        if self.attempts.get(call) is attempt:\n            del self.attempts",
-        "        if call in self.attempts:\n            del self.attempts",
+        "        if self.attempts.get(call) is not attempt:\n",
+        "        if call not in self.attempts:\n",
         "tests/engine/test_seams.py tests/features/test_outside.py",
     ),
     Mutant(
@@ -163,7 +163,7 @@ MUTANTS = (
         "a task that awaits a run keeps its slot",
         "runtime/engine/lending.py",
         "    if not attempt.awaits and attempt.worker is not None:\n"
-        "        attempt.worker.leave(attempt.threaded)\n",
+        "        host.admission.leave(attempt.worker, attempt.needs)\n",
         "",
         "tests/features/test_workers.py::"
         "test_a_task_that_ends_while_it_awaits_leaves_no_slot_behind",
@@ -171,7 +171,7 @@ MUTANTS = (
     Mutant(
         "a lent slot is not taken back",
         "runtime/engine/lending.py",
-        "            attempt.worker.take_back(attempt.threaded)\n",
+        "            host.admission.take_back(attempt.worker, attempt.needs)\n",
         "            pass\n",
         "tests/features/test_workers.py",
     ),

@@ -1,12 +1,13 @@
 """How commands call an engine: one verb of a client or handle, and its answer shown."""
 
 import functools
-from collections.abc import Awaitable, Callable
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from everact.runtime.cli.options import Command, Remote, bad_input
-from everact.runtime.cli.output import Output
+from everact.runtime.cli.output import Output, table
 from everact.runtime.cli.unserved import Unserved
 from everact.runtime.client.client import Client
 
@@ -26,6 +27,31 @@ def asked(
             return await verb(client)
 
     return engine.call(work, limit=limit)
+
+
+def listed(
+    engine: Remote | Unserved,
+    out: Output,
+    pages: Callable[[Client], Any],
+    key: str,
+    columns: Sequence[str],
+    row: Callable[[Any], Sequence[Any]],
+) -> None:
+    """Show a page of what a client lists: a table of rows, or JSON under `key`."""
+
+    async def first(client: Client) -> Any:
+        found = pages(client)
+        if inspect.isawaitable(found):
+            found = await found
+        await found.fetch_next_page()
+        return found
+
+    page = asked(engine, first)
+    lines, following = tuple(page.current_page or ()), page.next_page_token
+    shown = table(columns, map(row, lines)) if lines else f"no {key}"
+    out.answer({key: lines, "next": following}, shown)
+    if following is not None:
+        out.note(f"there may be more: add --after {following}")
 
 
 @dataclass(frozen=True, slots=True)

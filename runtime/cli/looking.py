@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 from rich.text import Text
 
-from everact.runtime.cli.asking import asked
+from everact.runtime.cli.asking import asked, listed
 from everact.runtime.cli.options import Remote, limited, remote, taking, unserved
 from everact.runtime.cli.output import (
     Output,
@@ -22,9 +22,7 @@ from everact.runtime.cli.output import (
 )
 from everact.runtime.cli.runs import Run, on_run
 from everact.runtime.cli.unserved import Unserved
-from everact.runtime.client.client import Client
 from everact.runtime.client.handle import RunHandle
-from everact.runtime.client.listing import RunIterator
 from everact.runtime.client.views import (
     HistoryItem,
     RunLine,
@@ -73,19 +71,16 @@ def search(
       everact search "Customer = 'ada' AND start_time > '2026-01-01'"
       everact search --limit 1000 --json | jq -r '.runs[].workflow_id'
     """
-
-    async def work(client: Client) -> RunIterator:
-        runs = client.search(query, page_size=limit, next_page_token=after, **given)
-        await runs.fetch_next_page()
-        return runs
-
-    page = engine.call(work)
-    lines, following = page.current_page or (), page.next_page_token
-    columns = ("ID", "NAME", "WORKFLOW", "STATUS", "QUEUE", "STARTED", "TOOK")
-    shown = table(columns, map(_row, lines)) if lines else "no runs match"
-    out.answer({"runs": lines, "next": following}, shown)
-    if following is not None:
-        out.note(f"there may be more: add --after {following}")
+    listed(
+        engine,
+        out,
+        lambda client: client.search(
+            query, page_size=limit, next_page_token=after, **given
+        ),
+        "runs",
+        ("ID", "NAME", "WORKFLOW", "STATUS", "QUEUE", "STARTED", "TOOK"),
+        _row,
+    )
 
 
 def _row(line: RunLine) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from typing import Any, Final, TypeAlias
 
 import click
 
-from everact.runtime.cli.asking import Addressed, about, asked
+from everact.runtime.cli.asking import Addressed, about, asked, listed
 from everact.runtime.cli.exits import Mistake
 from everact.runtime.cli.options import (
     DURATION,
@@ -16,8 +16,7 @@ from everact.runtime.cli.options import (
     named_values,
     remote,
 )
-from everact.runtime.cli.output import Output, facts, moment, table, value_shown
-from everact.runtime.client.client import Client
+from everact.runtime.cli.output import Output, facts, moment, value_shown
 from everact.runtime.client.schedules import ScheduleHandle
 from everact.runtime.client.scheduling import (
     IntervalSpec,
@@ -173,30 +172,26 @@ def list_schedules(
       everact schedules list
       everact schedules list "Paused = true"
     """
-
-    async def work(client: Client) -> tuple[list[ScheduleLine], str | None]:
-        listed = await client.schedules.list(
+    listed(
+        engine,
+        out,
+        lambda client: client.schedules.list(
             query, page_size=limit, next_page_token=after
-        )
-        await listed.fetch_next_page()
-        return list(listed.current_page), listed.next_page_token
+        ),
+        "schedules",
+        ("ID", "WORKFLOW", "STATE", "LAST", "NEXT"),
+        _row,
+    )
 
-    lines, following = engine.call(work)
-    rows = [
-        (
-            line.id,
-            line.workflow,
-            "paused" if line.paused else "active",
-            moment(line.recent_actions[-1].taken_at) if line.recent_actions else "",
-            moment(line.next_times[0]) if line.next_times else "",
-        )
-        for line in lines
-    ]
-    columns = ("ID", "WORKFLOW", "STATE", "LAST", "NEXT")
-    shown = table(columns, rows) if rows else "no schedules"
-    out.answer({"schedules": lines, "next": following}, shown)
-    if following is not None:
-        out.note(f"there may be more: add --after {following}")
+
+def _row(line: ScheduleLine) -> tuple[str, ...]:
+    return (
+        line.id,
+        line.workflow,
+        "paused" if line.paused else "active",
+        moment(line.recent_actions[-1].taken_at) if line.recent_actions else "",
+        moment(line.next_times[0]) if line.next_times else "",
+    )
 
 
 @schedules.command()

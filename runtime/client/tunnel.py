@@ -7,7 +7,7 @@ read and forward. Here all traffic is tunnelled.
 import asyncio
 import base64
 import ssl
-from typing import Any, Final
+from typing import Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -17,9 +17,6 @@ from everact.runtime.client.settings import (
     parse_target,
 )
 from everact.runtime.core.addresses import Address
-
-LONGEST_ANSWER: Final = 16 * 1024
-"""Bytes that a proxy's answer to CONNECT may have."""
 
 
 class TunnelConnector(aiohttp.BaseConnector):

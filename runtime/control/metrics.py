@@ -149,7 +149,7 @@ def _of_workers(engine: "Engine") -> Iterator[Metric]:
         "everact_worker_busy_slots", "Slots in use.", labels=["worker"]
     )
     slots = GaugeMetricFamily("everact_worker_slots", "Slots.", labels=["worker"])
-    for worker in engine.workers.all:
+    for worker in engine.admission.all:
         busy.add_metric([worker.name], worker.busy)
         slots.add_metric([worker.name], worker.slots)
     yield busy
@@ -157,6 +157,6 @@ def _of_workers(engine: "Engine") -> Iterator[Metric]:
     depth = GaugeMetricFamily(
         "everact_queue_depth", "Tasks that wait for a slot.", labels=["queue"]
     )
-    for queue, number in engine.workers.depths().items():
+    for queue, number in engine.admission.depths().items():
         depth.add_metric([queue], number)
     yield depth

@@ -14,7 +14,6 @@ from everact.runtime.door.limits import LARGEST_BODY
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 7575
-MIB: Final = 1024 * 1024
 
 _AUTHENTICATION = {"on": True, "off": False, "auto": None}
 _SWITCH = {

@@ -106,3 +106,19 @@ def lost(attempts: int) -> Failure:
         "ran; look for a crash, an out-of-memory kill or a native fault in this task",
         Status.TEMPORARY_ERROR,
     )
+
+
+def gone_silent(times: int) -> Failure:
+    """The failure of a task whose attempts were taken, and never heard of again."""
+    return Failure(
+        FailureKind.LOST,
+        "AttemptLost",
+        f"{times} workers in a row took an attempt of this task and were not heard of "
+        "again; look for a crash in it where they run",
+        Status.TEMPORARY_ERROR,
+    )
+
+
+def not_found(text: str) -> Failure:
+    """The failure of a task that cannot run here: it is final."""
+    return Failure(FailureKind.APPLICATION, "LookupError", text, Status.NOT_FOUND, True)

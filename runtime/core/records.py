@@ -46,6 +46,8 @@ class TaskOptions(Record, frozen=True):
     """Whether a cancelled call waits for what becomes of the task."""
     manual_heartbeat: bool = False
     """Whether silence counts while the process lives that the attempt runs in."""
+    executor: str = ""
+    """Where attempts run; if empty, where the task's function says."""
 
 
 DEFAULT_TASK = TaskOptions()
@@ -293,19 +295,23 @@ class MessageSent(Record, tag=15, frozen=True):
 class TaskHandedOver(Record, tag=18, frozen=True):
     """Attempt `attempt` of task `call` goes on elsewhere, without its function.
 
-    `deadline` is when its time is over (epoch seconds), if that is limited.
+    `deadline` is when its time is over (epoch seconds), if that is limited. `dispatch`
+    is what tells a taking by a worker elsewhere from others of the attempt, if one took
+    it.
     """
 
     call: int
     attempt: int = 1
     deadline: float | None = None
+    dispatch: int = 0
 
 
 class TaskReported(Record, tag=20, frozen=True):
     """An attempt was heard of from outside: how it ended, or only that it lives.
 
-    `attempt` 0 is whichever is under way. `details` are those of a heartbeat, for a
-    later attempt. A limit that a handed over attempt exceeded is told like this too.
+    `attempt` 0 is whichever is under way, and `dispatch` 0 whoever has it. `details`
+    are those of a heartbeat, for a later attempt. A limit that a handed over attempt
+    exceeded is told like this too.
     """
 
     call: int
@@ -314,6 +320,7 @@ class TaskReported(Record, tag=20, frozen=True):
     outcome: TaskCompleted | TaskFailed | None = None
     details: Args = ()
     identity: str = ""
+    dispatch: int = 0
 
 
 class RestartRequested(Record, tag=21, frozen=True):

@@ -625,6 +625,11 @@ class RunState:
             return event.attempt <= 1
         if tries.due is not None and tries.handed is None and tries.due > now:
             return False  # it waits for its next attempt
+        if tries.handed is not None and event.dispatch not in (
+            0,
+            tries.handed.dispatch,
+        ):
+            return False  # another has it now
         return event.attempt in (0, tries.attempt)
 
     def _stopped_unheeded(self, event: TaskReported) -> Answer | None:

@@ -12,6 +12,8 @@ from asyncio import _get_running_loop
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
+from msgspec.structs import replace
+
 from everact.runtime.core.bounds import ATTEMPTS, whole
 from everact.runtime.core.durations import Duration, optional_seconds
 from everact.runtime.core.keywords import closed
@@ -21,6 +23,7 @@ from everact.runtime.definitions.active import active
 from everact.runtime.definitions.context import TaskContext, current_attempt
 from everact.runtime.definitions.context import context as _context
 from everact.runtime.definitions.durable import DurableLoop
+from everact.runtime.definitions.executors import LOOP, THREAD, executor_named
 from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.values.calls import Arguments, Call
@@ -34,7 +37,6 @@ FUNCTION_RETRY = RetryPolicy(1.0, 2.0, 100.0, 10, (), True)
 """What called functions of a registry get without a policy: ten attempts, 1 s
 doubling to 100 s, temporary statuses only."""
 
-EXECUTORS = ("loop", "thread")
 CANCELLATIONS = ("abandon", "wait")
 HEARTBEATS = ("auto", "manual")
 
@@ -218,15 +220,13 @@ def make_task(
     """Make a task and register it; see `task` for the options."""
     if not callable(function):
         raise TypeError(f"a task is a function, not {function!r}")
-    chosen = executor or ("loop" if inspect.iscoroutinefunction(function) else "thread")
-    if chosen not in EXECUTORS:
-        raise ValueError(f"executor must be one of {EXECUTORS}, not {executor!r}")
-    if chosen == "thread" and inspect.iscoroutinefunction(function):
-        raise ValueError("an async function runs on the loop, not in a thread")
-    if chosen == "loop" and not inspect.iscoroutinefunction(function):
-        raise ValueError(
-            "a function that is not async would block the loop: leave executor out"
-        )
+    usual = LOOP if inspect.iscoroutinefunction(function) else THREAD
+    chosen = usual if executor is None else executor
+    recorded = "" if chosen == usual else chosen
+    if executor is not None:
+        refused = executor_named(executor).refuses(function)
+        if refused is not None:
+            raise ValueError(refused)
     for what, text in (("name", name), ("queue", options.get("queue"))):
         if text is not None and not (isinstance(text, str) and text):
             raise ValueError(f"the {what} of a task is text, not {text!r}")
@@ -236,7 +236,7 @@ def make_task(
     made: Task[..., Any] = Task(
         function,
         name=name or function.__qualname__,
-        options=task_options(base, options),
+        options=task_options(replace(base, executor=recorded), options),
         executor=chosen,
         registry=home,
     )
@@ -275,6 +275,7 @@ def task_options(base: TaskOptions, given: CallOptions) -> TaskOptions:
         base.queue if queue is None else queue,
         base.await_cancelled if cancellation is None else cancellation == "wait",
         base.manual_heartbeat if heartbeat is None else heartbeat == "manual",
+        base.executor,
     )
 
 

@@ -62,7 +62,7 @@ class Code:
     def unfit(self, start: Started) -> str | None:
         """Why no code is here for a start, whatever its version; None if it is."""
         registry, queue = self._host.registry, start.options.queue
-        if not self._host.workers.serve(queue):
+        if not self._host.admission.serve(queue):
             return f"{WAITING}no worker serves queue {queue!r}"
         if start.name in registry.workflows or start.name in registry.tasks:
             return None
@@ -76,7 +76,7 @@ class Code:
         """The registry that knows `name`: the engine's own, or that of a worker."""
         registry = self._host.registry
         if not registry.knows(name):
-            for worker in self._host.workers.all:
+            for worker in self._host.admission.all:
                 if worker.registry is not None and worker.registry.knows(name):
                     return worker.registry
         return registry

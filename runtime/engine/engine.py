@@ -17,6 +17,7 @@ from typing import Any
 
 from everact.actors import ActorSystem, Clock
 from everact.runtime import isolation
+from everact.runtime.core.admission import Admission
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.context import EndpointAccess
 from everact.runtime.definitions.interceptors import chains_of
@@ -25,6 +26,7 @@ from everact.runtime.engine import branches, garbage, logs
 from everact.runtime.engine.asking import Asking
 from everact.runtime.engine.code import Code
 from everact.runtime.engine.commits import GroupCommit
+from everact.runtime.engine.execution.executors import Executors
 from everact.runtime.engine.execution.loop import ATTEMPT, TaskStarter
 from everact.runtime.engine.failing import Failing, fail_writes
 from everact.runtime.engine.held import HeldRuns
@@ -43,11 +45,10 @@ from everact.runtime.engine.run import steps
 from everact.runtime.engine.run.relations import Relations
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.suspects import Suspects
-from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
 from everact.runtime.engine.waiting import Waiting, copy_of, reply
 from everact.runtime.engine.watchdog import Watchdog
-from everact.runtime.engine.workers import Worker, Workers
+from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import RPCError, RuntimeStateError, StoreError
 from everact.runtime.programs.loop import GeneratorHooks
 from everact.runtime.store.base import Store
@@ -98,7 +99,7 @@ class Engine:
         self.slow_path = (
             self.values.hinted or bool(self.interceptors.tasks) or self.debugs
         )
-        self.workers = Workers(workers)
+        self.admission = Admission(workers)
         self.steps: list[Any] = []
         self.stopping = False
         self.new_id = make_ids(clock.now, generator or random.Random(os.urandom(32)))
@@ -145,6 +146,8 @@ class Engine:
         self.writes, self.after_commit = self.parts.writes, self.parts.after_commit
         self.common = frozenset(steps.COMMON - self.writes.keys())
         self.suspects = Suspects(self)
+        self.executors = Executors(self)
+        self.executor = self.executors.of
 
         code = Code(self, self.suspects, self.versions)
         self.code, self.code_of, self.no_code = code.of, code.named, code.missing
@@ -207,7 +210,6 @@ class Engine:
         )
         self.requests = Requests(self.store, self.commits, self.clock, self.loop)
         self.watchdog = Watchdog(ATTEMPT)
-        self.threads = TaskThreads()
         self.start_task = TaskStarter(self.loop)
         self.timers = self.system.launch(
             TimerActor, self.clock, self._fire, self._holds
@@ -220,7 +222,7 @@ class Engine:
         if self._tune_gc:
             garbage.ease()
             self._undo.append(garbage.restore)
-        self.workers.hold()
+        self.admission.hold()
         try:
             for part in self.parts.all:
                 await part.open(opened)
@@ -241,7 +243,7 @@ class Engine:
 
     def add_worker(self, worker: Worker) -> None:
         """Let another worker serve; what waited for it goes on."""
-        self.workers.add(worker)
+        self.admission.add(worker)
         self.versions.worker_added(worker)
         self.look_again()
 
@@ -301,7 +303,7 @@ class Engine:
         while self._undo:
             self._undo.pop()()
         self.suspects.close()
-        self.threads.close()
+        self.executors.close()
         self.watchdog.stop()
         await self.system.stop()
         self.stage.close()

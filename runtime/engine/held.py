@@ -8,9 +8,9 @@ code is known.
 import logging
 from typing import NamedTuple
 
+from everact.runtime.core.ranks import Line
 from everact.runtime.core.records import Held
 from everact.runtime.engine.host import Host, Run
-from everact.runtime.engine.ranks import Line
 from everact.runtime.engine.reasons import WAITING
 from everact.runtime.engine.residency import LOAD_BATCH
 from everact.runtime.engine.restarting import begins_anew

@@ -11,21 +11,23 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol, TypeAlias
 
 from everact.actors import ActorSystem, Clock
+from everact.runtime.core.admission import Admission
 from everact.runtime.core.records import Event, RunTask, Started
 from everact.runtime.core.state import RunState
 from everact.runtime.definitions.context import EndpointAccess
 from everact.runtime.definitions.interceptors import InterceptorChains
 from everact.runtime.definitions.registry import Registry
+from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine.commits import GroupCommit
+from everact.runtime.engine.execution.base import Executor
 from everact.runtime.engine.messages import Envelope
 from everact.runtime.engine.requests import Requests
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.stage import Stage
-from everact.runtime.engine.threads import TaskThreads
 from everact.runtime.engine.timers import TimerActor
 from everact.runtime.engine.waiting import Waiting
 from everact.runtime.engine.watchdog import Watchdog
-from everact.runtime.engine.workers import Workers
+from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import StoreError
 from everact.runtime.programs.base import Program
 from everact.runtime.store.base import Remembered, RunRow, Statement, Store, Write
@@ -39,6 +41,8 @@ class Attempt(Protocol):
     def command(self) -> RunTask: ...
     @property
     def number(self) -> int: ...
+    @property
+    def dispatch(self) -> int: ...
     @property
     def run(self) -> "Run": ...
 
@@ -185,9 +189,8 @@ class Host(Protocol):
     commits: GroupCommit
     requests: Requests
     waiting: Waiting
-    workers: Workers
+    admission: Admission[Worker]
     timers: TimerActor
-    threads: TaskThreads
     watchdog: Watchdog
     endpoint: Callable[[str], EndpointAccess] | None
     opened_at: float
@@ -206,6 +209,9 @@ class Host(Protocol):
 
     def start_task(self, coroutine: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         """Start a task with its first step run at once, if that can be."""
+
+    def executor(self, command: RunTask, task: Task[..., Any] | None) -> Executor:
+        """Where attempts of `command` run, which calls `task` if that is known."""
 
     def check_open(self) -> None:
         """Raise what tells a caller that no new work is taken."""

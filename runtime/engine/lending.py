@@ -13,7 +13,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from everact.runtime.definitions.context import current_attempt
-from everact.runtime.engine.attempt import TaskActor
+from everact.runtime.engine.execution.attempt import TaskActor
 from everact.runtime.engine.host import Host
 
 T = TypeVar("T")
@@ -29,19 +29,19 @@ def slot_lent(host: Host, waiting: Awaitable[T], key: int) -> Awaitable[T]:
         return waiting
     if not isinstance(attempt, TaskActor) or attempt.run.engine is not host:
         return waiting
-    return _lent(attempt, waiting, key)
+    return _lent(host, attempt, waiting, key)
 
 
-async def _lent(attempt: TaskActor, waiting: Awaitable[T], key: int) -> T:
+async def _lent(host: Host, attempt: TaskActor, waiting: Awaitable[T], key: int) -> T:
     """Of several waits of one attempt the first gives the slot, the last takes it."""
     if attempt.awaits is None:
         attempt.awaits = []
     if not attempt.awaits and attempt.worker is not None:
-        attempt.worker.leave(attempt.threaded)
+        host.admission.leave(attempt.worker, attempt.needs)
     attempt.awaits.append(key)
     try:
         return await waiting
     finally:
         attempt.awaits.remove(key)
         if not attempt.awaits and attempt.worker is not None:
-            attempt.worker.take_back(attempt.threaded)
+            host.admission.take_back(attempt.worker, attempt.needs)

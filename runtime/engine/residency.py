@@ -13,7 +13,7 @@ from typing import Any
 from everact.runtime.core.records import ChildClosed, TaskCompleted, TaskFailed
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.engine import logs
-from everact.runtime.engine.attempt import Outcome
+from everact.runtime.engine.execution.attempt import Outcome
 from everact.runtime.engine.host import Run
 from everact.runtime.engine.loading import load_state
 from everact.runtime.engine.messages import Envelope, Question

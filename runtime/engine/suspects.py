@@ -14,7 +14,7 @@ from everact.actors import TimerHandle
 from everact.runtime.core import blame, failures, records
 from everact.runtime.core.blame import CODE, Place, Plan
 from everact.runtime.core.records import RunTask, TaskFailed
-from everact.runtime.engine.attempt import TaskActor
+from everact.runtime.engine.execution.attempt import TaskActor
 from everact.runtime.engine.host import Host, Run
 from everact.runtime.engine.messages import Envelope
 from everact.runtime.engine.reasons import WAITING
@@ -52,7 +52,7 @@ class Suspects:
         self._plan = blame.plan_of({})
         self._known: frozenset[Place] = frozenset()
         self._paused: dict[int, asyncio.Future[None]] = {}
-        self._waiting: dict[Place, tuple[TaskActor, str]] = {}
+        self._waiting: dict[Place, TaskActor] = {}
         self._trials: list[tuple[tuple[Place, ...], float]] = []
         self._timer: TimerHandle | None = None
         self._trying: set[TaskActor] = set()
@@ -118,7 +118,7 @@ class Suspects:
 
     def _first_names(self) -> list[str]:
         tried = [place for group, _ in self._trials for place in group]
-        found = [self._waiting[place][0] for place in tried if place in self._waiting]
+        found = [self._waiting[place] for place in tried if place in self._waiting]
         return [f"{one.about!r} of {one.run}" for one in found[:NAMED]]
 
     def close(self) -> None:
@@ -193,7 +193,7 @@ class Suspects:
             self._plan.guilty.pop(place, None)
             self._host.stage.forget(place)
 
-    def keeps(self, attempt: TaskActor, queue: str) -> bool:
+    def keeps(self, attempt: TaskActor) -> bool:
         """Whether an attempt that asks for a slot is to be tried apart, later."""
         place = (attempt.run.row.key, attempt.command.call)
         if place not in self._known:
@@ -201,7 +201,7 @@ class Suspects:
         attempt.suspect, attempt.on_end = True, self._ended
         if not any(place in group for group, _ in self._trials):
             return False
-        self._waiting[place] = attempt, queue
+        self._waiting[place] = attempt
         return True
 
     def _ended(self, attempt: TaskActor) -> None:
@@ -216,20 +216,20 @@ class Suspects:
 
     def _next(self) -> None:
         """Try the next ones; who was tried so far is no suspect any more."""
-        stage, workers = self._host.stage, self._host.workers
+        stage = self._host.stage
         stage.try_alone(None)
         self._trying.clear()
         while self._trials:
             group, longest = self._trials.pop(0)
             kept = (self._waiting.pop(place, None) for place in group)
-            found = [one for one in kept if one is not None and not one[0].gone]
+            found = [one for one in kept if one is not None and not one.gone]
             if not found:
                 continue
             self._timer = self._host.clock.call_later(longest, self._next)
             stage.try_alone(group[0] if len(group) == 1 else None)
-            self._trying = {attempt for attempt, _ in found}
-            for attempt, queue in found:
-                workers.admit(attempt, queue, held=False)
+            self._trying = set(found)
+            for attempt in found:
+                attempt.stand_in_line(held=False)
                 if attempt.worker is None:  # it is over, or waits as all others do
                     self._ended(attempt)
             return
@@ -238,4 +238,4 @@ class Suspects:
     def _over(self) -> None:
         """Nobody is on trial any more: all begin."""
         self._known = frozenset()
-        self._host.workers.let_go()
+        self._host.admission.let_go()

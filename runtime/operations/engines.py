@@ -106,7 +106,7 @@ async def describe_engine(engine: "Engine", _: DescribeEngine) -> EngineInfo:
                 busy_threads=worker.busy_threads,
                 build_id=worker.build_id,
             )
-            for worker in engine.workers.all
+            for worker in engine.admission.all
         ),
     )
 
@@ -115,7 +115,7 @@ async def describe_engine(engine: "Engine", _: DescribeEngine) -> EngineInfo:
 async def read_definitions(engine: "Engine", _: ReadDefinitions) -> Definitions:
     """Read the registry, and those of workers that have their own."""
     workflows, tasks = dict(engine.registry.workflows), dict(engine.registry.tasks)
-    for worker in engine.workers.all:
+    for worker in engine.admission.all:
         if worker.registry is not None:
             workflows = worker.registry.workflows | workflows
             tasks = worker.registry.tasks | tasks

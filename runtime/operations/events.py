@@ -162,7 +162,7 @@ def _starts(engine: "Engine", event: UserEvent) -> tuple[Started, ...]:
 
 def _subscribers(engine: "Engine", key: str) -> Iterable[WorkflowDefinition]:
     """The workflows that subscribe to a key, each once, however many know it."""
-    known = [w.registry for w in engine.workers.all if w.registry is not None]
+    known = [w.registry for w in engine.admission.all if w.registry is not None]
     registries = (engine.registry, *known)
     return {w.name: w for r in registries for w in r.subscribers(key)}.values()
 

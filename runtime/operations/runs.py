@@ -43,8 +43,8 @@ from everact.runtime.programs.workflow_loop import decode_arguments
 from everact.runtime.store.base import Remembered, RunRow
 
 if TYPE_CHECKING:
-    from everact.runtime.engine.attempt import TaskActor
     from everact.runtime.engine.engine import Engine
+    from everact.runtime.engine.execution.attempt import TaskActor
     from everact.runtime.engine.run.actor import RunActor
 
 D = TypeVar("D", bound=msgspec.Struct)
@@ -446,9 +446,7 @@ def _pending(
 def _waits_for(engine: "Engine", attempt: "TaskActor") -> str:
     """What an attempt waits for before it begins, or goes on; empty if for nothing."""
     if attempt.worker is None and not attempt.over:
-        options = attempt.command.options
-        queue = (options.queue if options else "") or attempt.run.row.queue
-        return f"a slot of queue {queue!r}"
+        return engine.admission.lacking(attempt)
     awaited = (_row_of(engine, key) for key in attempt.awaits or ())
     return ", ".join(
         f"the end of run {row.workflow_id!r} ({row.run_id})" for row in awaited if row

@@ -13,8 +13,8 @@ from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
 from everact.runtime.core.opaque import Payload
 from everact.runtime.core.records import TaskCompleted, TaskFailed, TaskReported
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.engine.execution.outside import AttemptName, named_by, unheeded
 from everact.runtime.engine.loading import load_state
-from everact.runtime.engine.outside import AttemptName, named_by, unheeded
 from everact.runtime.errors import RPCError
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import (
@@ -208,7 +208,13 @@ def _event(
     details: tuple[bytes, ...] = (),
 ) -> TaskReported:
     return TaskReported(
-        name.call, name.generation, name.attempt, outcome, details, identity
+        name.call,
+        name.generation,
+        name.attempt,
+        outcome,
+        details,
+        identity,
+        name.dispatch,
     )
 
 

@@ -188,5 +188,5 @@ class Environment:
         runs = self.runtime.engine.runs if self._open else {}
         for run in runs.values():
             for attempt in run.attempts.values():
-                if attempt._task is not None:
-                    yield attempt._task
+                if isinstance(attempt.kept, asyncio.Task):
+                    yield attempt.kept

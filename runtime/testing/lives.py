@@ -13,15 +13,14 @@ from everact.runtime.engine.engine import Engine
 class LifeLoop(VirtualLoop):
     """The loop of one life of the engine.
 
-    It stops when nothing is left that could ever happen (`starved`), and after
-    `limit` turns (`endless`).
+    It stops when nothing is left that could ever happen, and after `limit` turns
+    (`endless`).
     """
 
     def __init__(self, limit: int) -> None:
         super().__init__()
         self.turns = 0
         self.limit = limit
-        self.starved = False
         self.endless = False
         self.on_turn: Callable[[int], None] | None = None
 
@@ -36,7 +35,6 @@ class LifeLoop(VirtualLoop):
 
     def jump_to_next_timer(self) -> bool:
         if not super().jump_to_next_timer():
-            self.starved = True
             self.stop()
         return True
 

@@ -14,11 +14,11 @@ from typing import Any, ClassVar, Final, Protocol
 from everact.runtime.core.keywords import suggesting
 from everact.runtime.errors import ValueNotReadable, ValueNotStorable
 from everact.runtime.isolation import class_name, contained
+from everact.runtime.values.codec_loop import CodecLoop
 from everact.runtime.values.coded import Coded, coded
 from everact.runtime.values.guarded import checked, guarded
 from everact.runtime.values.json_payloads import JsonConverter
 from everact.runtime.values.outcomes import FailureConverter
-from everact.runtime.values.patience import Patience
 from everact.runtime.values.payloads import (
     HARMLESS,
     Converter,
@@ -62,7 +62,7 @@ class DataConverter:
 
     __slots__ = (
         "__weakref__",
-        "_patience",
+        "_loop",
         "_values",
         "codec",
         "decode",
@@ -92,7 +92,7 @@ class DataConverter:
         self.codec = codec
         self.failures = failures or FailureConverter()
         self.hinted = bool(getattr(self.values, "hinted", False))
-        self._patience: Patience | None = None
+        self._loop: CodecLoop | None = None
         if codec is None:
             self.encode, self.decode = self._values.encode, self._values.decode
             return
@@ -104,13 +104,13 @@ class DataConverter:
         if inspect.iscoroutinefunction(codec.encode) or inspect.iscoroutinefunction(
             codec.decode
         ):
-            self._patience = Patience(f"the codec {name!r}")
+            self._loop = CodecLoop(f"the codec {name!r}")
         self.encode, self.decode = self._encode, self._decode
 
     @property
     def waits(self) -> bool:
         """Whether the codec is asynchronous."""
-        return self._patience is not None
+        return self._loop is not None
 
     @property
     def immediate(self) -> "DataConverter":
@@ -118,10 +118,10 @@ class DataConverter:
 
         Whoever sends what it made awaits an asynchronous codec before (`wrap_async`).
         """
-        if self._patience is None:
+        if self._loop is None:
             return self
         made = DataConverter(self.values, codec=self.codec, failures=self.failures)
-        made._patience = self._patience
+        made._loop = self._loop
         made.encode = self._values.encode
         return made
 
@@ -204,9 +204,9 @@ class DataConverter:
         return self.codec
 
     def _now(self, made: bytes | Awaitable[bytes]) -> bytes:
-        if isinstance(made, bytes) or self._patience is None:
+        if isinstance(made, bytes) or self._loop is None:
             return checked(made)
-        return checked(self._patience.wait(made))
+        return checked(self._loop.wait(made))
 
     def _wrapped(self, body: bytes) -> bytes:
         assert self.codec is not None

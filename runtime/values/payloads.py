@@ -28,13 +28,6 @@ LARGEST: Final = 64 * 1024 * 1024
 _MSGPACK, _PICKLE, _CLOUDPICKLE = b"m", b"p", b"c"
 JSON_TAG: Final = b"j"
 BYTES_TAG: Final = b"b"
-_ENCODINGS: Final = {
-    _MSGPACK: "msgpack",
-    _PICKLE: "pickle",
-    _CLOUDPICKLE: "cloudpickle",
-    JSON_TAG: "json",
-    BYTES_TAG: "bytes",
-}
 HARMLESS: Final = frozenset({_MSGPACK, JSON_TAG, BYTES_TAG})
 """Encodings that hold data only: decoding them runs nothing, wherever they are from."""
 
@@ -77,14 +70,6 @@ def checked_text(text: str, what: str) -> str:
         except UnicodeEncodeError as error:
             raise ValueError(f"{what} cannot be stored: {error}") from None
     return text
-
-
-def encoding_of(payload: bytes) -> str:
-    """The name of the encoding of a payload, or of the codec that was applied to it."""
-    found = coded(payload)
-    if found is not None:
-        return found.codec
-    return _ENCODINGS.get(payload[:1], "unknown")
 
 
 def unreadable(payload: bytes) -> ValueNotReadable:

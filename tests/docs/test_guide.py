@@ -13,11 +13,11 @@ import pytest
 
 from everact.runtime import EveractError, Runtime, RuntimeThread
 from everact.runtime.client.starting import TASK_TIMEOUT, Starting
-from everact.runtime.core import blame
+from everact.runtime.core import blame, ranks
 from everact.runtime.core.statuses import RETRIED
 from everact.runtime.definitions.author import ON_PARENT_CLOSE
 from everact.runtime.definitions.tasks import FUNCTION_RETRY
-from everact.runtime.engine import ranks, residency, watchdog, workers
+from everact.runtime.engine import residency, watchdog, workers
 from everact.runtime.engine.execution import limits
 from everact.runtime.engine.parts import retention
 from everact.runtime.public import MODULES

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from everact.runtime.control.listening import HANDSHAKE_SECONDS
-from everact.runtime.control.settings import MIB, ControlSettings
+from everact.runtime.control.settings import ControlSettings
 from everact.runtime.door.callers import LOOK_AGAIN_SECONDS
 from everact.runtime.door.tokens import PREFIX, Scope
 
@@ -64,7 +64,7 @@ def test_every_variable_of_the_table_is_read() -> None:
 
 def test_numbers_and_scopes_are_the_codes() -> None:
     settings = ControlSettings()
-    assert settings.body_limit == 4 * MIB and "4 MiB" in PAGE
+    assert settings.body_limit == 4 * 1024**2 and "4 MiB" in PAGE
     assert f"{settings.header_limit} bytes a line, {settings.header_count}" in PAGE
     assert settings.idle_timeout == settings.body_timeout == 30
     assert HANDSHAKE_SECONDS == 10

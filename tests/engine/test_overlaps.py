@@ -124,15 +124,15 @@ async def test_a_defect_in_what_one_commit_releases_leaves_the_batch_alone(
 ) -> None:
     """A bug of ours in one run's effects: it is read back, the others go on."""
     first_time = [True]
-    admit = runtime.engine.workers.admit
+    ask = runtime.engine.admission.ask
 
-    def broken(task: Any, queue: str) -> None:
+    def broken(task: Any, *, held: bool) -> None:
         if first_time:
             first_time.clear()
             raise AssertionError("a defect")
-        admit(task, queue)
+        ask(task, held=held)
 
-    monkeypatch.setattr(runtime.engine.workers, "admit", broken)
+    monkeypatch.setattr(runtime.engine.admission, "ask", broken)
     handles = await asyncio.gather(*(runtime.start(one_step) for _ in range(3)))
     assert [await handle.result() for handle in handles] == [1, 1, 1]
 

@@ -34,7 +34,7 @@ from everact.runtime.core.records import (
     TaskCompleted,
     decode,
 )
-from everact.runtime.engine.attempt import Outcome as Reported
+from everact.runtime.engine.execution.attempt import Outcome as Reported
 from everact.runtime.errors import RPCError, StoreError
 from everact.runtime.functions import Reset
 from everact.runtime.schedules import (

@@ -268,7 +268,7 @@ async def test_a_task_that_ends_in_its_first_step_gives_its_slot_back(
         with contextlib.suppress(WorkflowFailure):
             assert await handle.result() == "plain"
     await asyncio.sleep(1)
-    (worker,) = runtime.engine.workers.all
+    (worker,) = runtime.engine.admission.all
     assert (worker.busy, worker.busy_threads) == (0, 0)
     assert runtime.engine.steps == []
     assert all(run.journal.in_flight == 0 for run in runtime.engine.runs.values())

@@ -385,7 +385,7 @@ async def test_without_sets_and_registries_of_workers_nothing_is_asked(
         engine: Engine = runtime.engine
         assert await runtime.execute("once") == ["1.0:1.0"]
         assert not engine.versions.active
-        assert engine.workers.free("default") is workers[0]
+        assert engine.admission.free("default") is workers[0]
 
 
 @dataclass

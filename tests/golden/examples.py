@@ -122,7 +122,14 @@ START_OPTIONS = StartOptions(
     ),
 )
 TASK_OPTIONS = TaskOptions(
-    RETRY, 1.0, 2.0, 3.0, "gpu", await_cancelled=True, manual_heartbeat=True
+    RETRY,
+    1.0,
+    2.0,
+    3.0,
+    "gpu",
+    await_cancelled=True,
+    manual_heartbeat=True,
+    executor="elsewhere",
 )
 ARGS = (b"m\x01", b"p\x80")
 KWARGS = {"k": b"m\x02"}
@@ -161,8 +168,8 @@ EVENTS: list[Event] = [
     ChildStarted(6, "run-c"),
     ChildClosed(7, b"m\x01", FAILURE),
     MessageSent(8, FAILURE),
-    TaskHandedOver(9, 2, 1_700_000_090.5),
-    TaskReported(9, 1, 2, TaskFailed(9, FAILURE), ARGS, "me@here"),
+    TaskHandedOver(9, 2, 1_700_000_090.5, 7),
+    TaskReported(9, 1, 2, TaskFailed(9, FAILURE), ARGS, "me@here", 7),
     EventMatched(9, "event-1", "user:created", b'j{"name":"Ada"}'),
     RunRenamed("the order of Ada"),
     UpdateAccepted("update-2", "pay", ARGS, KWARGS, "me@here", {"trace": "1"}),

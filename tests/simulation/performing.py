@@ -4,7 +4,7 @@ import asyncio
 
 from everact.runtime import context
 from everact.runtime.core.records import TaskCompleted
-from everact.runtime.engine.attempt import Outcome, TaskActor
+from everact.runtime.engine.execution.attempt import Outcome, TaskActor
 from everact.runtime.testing.ledger import Broken
 from everact.runtime.values.payloads import PickleConverter
 from tests.simulation.world import World, current

@@ -10,6 +10,7 @@ from typing import Any
 
 from everact.runtime.engine import engine as engine_module
 from everact.runtime.engine.engine import Engine
+from everact.runtime.engine.execution import threads
 from everact.runtime.store.base import Write
 from everact.runtime.testing.ledger import Broken, Ledger
 from everact.runtime.testing.lives import LifeLoop, LifeRuntime
@@ -317,18 +318,18 @@ class World:
 @contextmanager
 def _parts_of_real_time_replaced() -> Iterator[None]:
     """The engine's threads and its watchdog, by parts that live in virtual time."""
-    parts: dict[str, Any] = {
-        "TaskThreads": SimulatedThreads,
-        "Watchdog": SimulatedWatchdog,
-    }
-    real = {name: getattr(engine_module, name) for name in parts}
-    for name, part in parts.items():
-        setattr(engine_module, name, part)
+    parts: tuple[tuple[Any, str, Any], ...] = (
+        (threads, "TaskThreads", SimulatedThreads),
+        (engine_module, "Watchdog", SimulatedWatchdog),
+    )
+    real = [getattr(module, name) for module, name, _ in parts]
+    for module, name, part in parts:
+        setattr(module, name, part)
     try:
         yield
     finally:
-        for name, part in real.items():
-            setattr(engine_module, name, part)
+        for (module, name, _), part in zip(parts, real, strict=True):
+            setattr(module, name, part)
 
 
 _EXPECTED = (

@@ -29,12 +29,25 @@ from everact.runtime.converters import (
 )
 from everact.runtime.errors import ValueNotReadable, ValueNotStorable
 from everact.runtime.functions import Status
-from everact.runtime.values import patience
-from everact.runtime.values.coded import Coded
+from everact.runtime.values import codec_loop
+from everact.runtime.values.coded import Coded, coded
 from everact.runtime.values.outcomes import cause_of, exception_of, failure_of
-from everact.runtime.values.payloads import Converter, encoding_of
+from everact.runtime.values.payloads import Converter
 
 JSON = DataConverter.json
+ENCODINGS = {
+    b"m": "msgpack",
+    b"p": "pickle",
+    b"c": "cloudpickle",
+    b"j": "json",
+    b"b": "bytes",
+}
+
+
+def encoding_of(payload: bytes) -> str:
+    """The encoding of a payload, or the codec that was applied to it."""
+    found = coded(payload)
+    return ENCODINGS[payload[:1]] if found is None else found.codec
 
 
 class Size(enum.Enum):
@@ -270,7 +283,7 @@ def test_an_asynchronous_codec_that_does_not_answer_is_given_up(
             await asyncio.Event().wait()
             return data
 
-    monkeypatch.setattr(patience, "LIMIT", 0.01)
+    monkeypatch.setattr(codec_loop, "LIMIT", 0.01)
     with pytest.raises(ValueNotStorable, match=r"argument 1.*TimeoutError"):
         DataConverter(codec=Silent()).encode(1, "argument 1")
 

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from everact.actors import Actor
+from everact.runtime.core.admission import Poll
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.records import RunRenamed, RunTask
 from everact.runtime.definitions.context import EndpointAccess
-from everact.runtime.engine import outside
+from everact.runtime.engine.execution import outside
 from everact.runtime.engine.execution.limits import Limits
 from everact.runtime.engine.host import Run
 from everact.runtime.engine.workers import Worker
@@ -33,12 +34,14 @@ class AttemptFacts(Actor):
 
     run: Run
     command: RunTask
-    worker: Worker | None
-    """In whose slot it runs."""
+    worker: Worker | Poll | None
+    """Who has room for it: it stands in line without one."""
 
     # Most attempts need nothing else, so the rest is in an instance only where it is
     # different from here.
     number = 1
+    dispatch = 0
+    """What tells a dispatch to a worker elsewhere from others of this attempt."""
     cancelled = False
     settled = False
     _limits: Limits | None = None
@@ -57,7 +60,8 @@ class AttemptFacts(Actor):
 
     @property
     def token(self) -> bytes:
-        return outside.token_of(self.run, self.command.call, self.number)
+        call = self.command.call
+        return outside.token_of(self.run, call, self.number, self.dispatch)
 
     @property
     def worker_name(self) -> str:
@@ -115,10 +119,19 @@ class AttemptFacts(Actor):
         self._on_loop(lambda: self.limits().extend(increment))
 
     def last_details(self) -> tuple[Any, ...]:
+        return tuple(map(self.run.engine.values.decode, self.details))
+
+    @property
+    def details(self) -> tuple[bytes, ...]:
+        """The same, as they are stored."""
         tries = self.run.state.tries
         found = tries.get(self.command.call) if tries else None
-        decode = self.run.engine.values.decode
-        return tuple(decode(d) for d in found.details) if found else ()
+        return found.details if found else ()
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since it began, or was heard of."""
+        return self.limits().silent_for
 
     def exceeded(self, kind: TimeoutKind, limit: float) -> None:
         """A limit is over: the attempt has failed, whatever its function does."""

@@ -50,13 +50,18 @@ class Limits:
             handle.cancel()
 
     def start(self, timeout: float | None, silence: float | None) -> None:
-        now = self._clock.monotonic()
+        now = self._last_beat = self._clock.monotonic()
         if timeout is not None:
             self._timeout, self._deadline = timeout, now + timeout
             self._arm(TimeoutKind.ATTEMPT, timeout, self._attempt.exceeded, timeout)
         if silence is not None:
-            self._silence, self._last_beat = silence, now
+            self._silence = silence
             self._arm(TimeoutKind.HEARTBEAT, silence, self._silent, silence)
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since the attempt began, or was heard of."""
+        return self._clock.monotonic() - self._last_beat
 
     @property
     def left(self) -> float | None:
@@ -97,6 +102,12 @@ class Limits:
         self._handles.clear()
         if self._recorder is not None:
             self._recorder.cancel()
+            self._recorder = None
+
+    def put_back(self) -> HeartbeatRecorded | None:
+        """The attempt has not begun after all; as `flush`."""
+        self.stop()
+        return self.flush()
 
     def flush(self) -> HeartbeatRecorded | None:
         """Details that were not recorded yet, as the event that records them."""

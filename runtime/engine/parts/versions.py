@@ -14,17 +14,18 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from everact.runtime.core.admission import lane_of
 from everact.runtime.core.records import AttributeKind, Began, RunTask, Started
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.core.versions import BuildIdOp, Refused, VersionSets, updated
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.definitions.tasks import Task
-from everact.runtime.engine.attempt import TaskActor
+from everact.runtime.engine.execution.attempt import TaskActor
 from everact.runtime.engine.host import Host, Run, Writes
 from everact.runtime.engine.parts.base import Part
 from everact.runtime.engine.reasons import WAITING
-from everact.runtime.engine.workers import Worker, lane_of
+from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import RPCError, StoreError
 from everact.runtime.store.base import Opened, RunRow, Statement, Write
 from everact.runtime.store.searching import BUILD_IDS
@@ -54,7 +55,7 @@ class Versions(Part):
     async def open(self, opened: Opened) -> None:
         """Read the sets of all queues."""
         self._read()
-        for worker in self._host.workers.all:
+        for worker in self._host.admission.all:
             self._listen(worker)
         self._look()
 
@@ -64,7 +65,7 @@ class Versions(Part):
 
     def _look(self) -> None:
         """See whether there is anything to decide from now on."""
-        workers = self._host.workers
+        workers = self._host.admission
         if self.active or not (
             self._sets or any(w.registry is not None for w in workers.all)
         ):
@@ -122,7 +123,7 @@ class Versions(Part):
 
     def _worker(self, row: RunRow, state: RunState) -> Worker | str:
         queue, name = row.queue, state.start.name
-        serving: Sequence[Worker] = self._host.workers.serving(queue)
+        serving: Sequence[Worker] = self._host.admission.serving(queue)
         if not serving:
             return f"{WAITING}no worker serves queue {queue!r}"
         sets = self.of(row.workspace, queue)
@@ -185,13 +186,13 @@ class Versions(Part):
         """The lane that a task stands in, and its definition from the code there."""
         command, row = attempt.command, attempt.run.row
         queue = _queue_of(command, row)
-        serving: Sequence[Worker] = self._host.workers.serving(queue)
+        serving: Sequence[Worker] = self._host.admission.serving(queue)
         sets, lane = self.of(row.workspace, queue), queue
         if sets:
             builds = _builds(sets, row.build_id, new=queue != row.queue)
             serving = _ordered(serving, builds)
             lane = lane_of(queue, serving[0].build_id if serving else builds[0])
-        attempt.task = self._task(serving, command.name)
+        attempt.know(self._task(serving, command.name))
         return lane
 
     def _task(self, serving: Iterable[Worker], name: str) -> "Task[..., object] | None":
@@ -230,7 +231,7 @@ class Versions(Part):
                 and run.code.paused is None
             ):
                 self._move(run)
-        engine.workers.line_up(queue, self.place)
+        engine.admission.line_up(queue, self.place)
         engine.look_again()
 
     def _move(self, run: Run) -> None:

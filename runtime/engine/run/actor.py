@@ -38,8 +38,9 @@ from everact.runtime.core.state import (
     begins_in_time,
 )
 from everact.runtime.core.statuses import RPCStatus, RunStatus
-from everact.runtime.engine import logs, outside
-from everact.runtime.engine.attempt import Outcome, TaskActor
+from everact.runtime.engine import logs
+from everact.runtime.engine.execution import outside
+from everact.runtime.engine.execution.attempt import Outcome, TaskActor
 from everact.runtime.engine.host import Run
 from everact.runtime.engine.messages import Envelope, Question
 from everact.runtime.engine.reasons import WAITING

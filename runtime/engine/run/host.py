@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from everact.runtime.core.records import ChildClosed, Command, Event, RunTask
 from everact.runtime.core.state import RunState
-from everact.runtime.engine.attempt import TaskActor
+from everact.runtime.engine.execution.attempt import TaskActor
 from everact.runtime.engine.host import Acts, Host, Run, RunCode, RunJournal, Writes
 from everact.runtime.engine.parts.base import Parts
 from everact.runtime.engine.parts.updates import Updates

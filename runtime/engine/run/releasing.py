@@ -24,8 +24,10 @@ from everact.runtime.core.records import (
     TaskReported,
 )
 from everact.runtime.core.state import BEGIN, Answer
-from everact.runtime.engine import logs, outside
-from everact.runtime.engine.attempt import Outcome, TaskActor
+from everact.runtime.engine import logs
+from everact.runtime.engine.execution import outside
+from everact.runtime.engine.execution.attempt import Outcome, TaskActor
+from everact.runtime.engine.messages import Envelope
 from everact.runtime.engine.run import steps
 from everact.runtime.engine.run.host import OwnRun
 from everact.runtime.engine.run.recording import CLOSING, MESSAGES
@@ -51,13 +53,17 @@ class Releasing:
 
     def settle(self, outcome: Outcome) -> None:
         """Take what an attempt reports, if it is still the one under way."""
-        attempt, event = outcome.attempt, outcome.event
+        attempt, event, durable = outcome.attempt, outcome.event, outcome.durable
         call = event.call
-        if self.attempts.get(call) is attempt:
+        if self.attempts.get(call) is not attempt:
+            if durable is not None:
+                durable.cancel()
+        else:
             del self.attempts[call]
             if type(event) is not TaskCompleted:
                 self._keep_details(attempt)
-            self._run.take(event, None)
+            asked = None if durable is None else Envelope(event, durable)
+            self._run.take(event, asked)
             if type(event) is not TaskCompleted or self._run.engine.debugs:
                 logs.attempt_ended(attempt, event)
 
@@ -190,15 +196,13 @@ class Releasing:
         number = 1 if state.tries is None else state.attempt(call)
         attempt = attempt_of(run, command, number)
         self.attempts[call] = attempt
-        options, queue = command.options, run.row.queue
-        if options is not None:
-            queue = options.queue or queue
-            if options.queue_timeout is not None:
-                attempt.queued(options.queue_timeout)
+        options = command.options
         if engine.versions.active:
-            queue = engine.versions.place(attempt)
-        if not engine.suspects.keeps(attempt, queue):
-            engine.workers.admit(attempt, queue)
+            attempt.lane = engine.versions.place(attempt)
+        else:
+            attempt.lane = (options and options.queue) or run.row.queue
+        if not engine.suspects.keeps(attempt):
+            attempt.stand_in_line()
         if not attempt.over:
             run.adopt(attempt)
 

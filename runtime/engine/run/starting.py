@@ -1,8 +1,8 @@
 """Starting attempts, once the request for them is durable."""
 
 from everact.runtime.core.records import RunTask, TaskCompleted, TaskFailed
-from everact.runtime.engine.attempt import TaskActor
-from everact.runtime.engine.execution.loop import performed
+from everact.runtime.engine.execution.attempt import TaskActor
+from everact.runtime.engine.execution.loop import performed, watch
 from everact.runtime.engine.run.host import OwnRun
 from everact.runtime.isolation import contained
 from everact.runtime.values.outcomes import failure_of
@@ -32,7 +32,7 @@ def start(run: OwnRun, command: RunTask) -> TaskCompleted | TaskFailed | None:
     """
     engine, row, call = run.engine, run.row, command.call
     task = engine.registry.tasks.get(command.name)
-    worker = engine.workers.free(row.queue)
+    worker = engine.admission.free(row.queue)
     if (
         task is None
         or worker is None
@@ -67,10 +67,10 @@ def start(run: OwnRun, command: RunTask) -> TaskCompleted | TaskFailed | None:
             attempt.settled = True
             attempt.worker = None
             worker.busy -= 1
-            if worker.on_free is not None:
-                worker.on_free(worker)
+            if worker.awaited:
+                engine.admission.fill(worker)
             return TaskCompleted(call, result)
     run.work.attempts[call] = attempt
     run.adopt(attempt)
-    attempt.watch_task(running)
+    watch(attempt, running)
     return None

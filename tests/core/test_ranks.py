@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from everact.runtime.engine.ranks import AGEING, Line
+from everact.runtime.core.ranks import AGEING, Line
 
 
 class Waiting(NamedTuple):

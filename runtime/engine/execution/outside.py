@@ -35,12 +35,14 @@ class AttemptName(NamedTuple):
     generation: int
     call: int
     attempt: int
+    dispatch: int = 0
+    """Which dispatch of the attempt to a worker elsewhere; 0 is any."""
 
 
 _decode = msgspec.msgpack.Decoder(AttemptName).decode
 
 
-def token_of(run: Run, call: int, number: int) -> bytes:
+def token_of(run: Run, call: int, number: int, dispatch: int = 0) -> bytes:
     """What names an attempt to others, in a form that only this database makes."""
     name = AttemptName(
         run.row.workspace,
@@ -49,6 +51,7 @@ def token_of(run: Run, call: int, number: int) -> bytes:
         run.state.generation,
         call,
         number,
+        dispatch,
     )
     return run.engine.seal.token(msgspec.msgpack.encode(name))
 
@@ -62,8 +65,12 @@ def named_by(seal: Seal, token: bytes) -> AttemptName | None:
 def may_be_under_way(run: Run, event: TaskReported) -> bool:
     """Whether a report may be of the attempt that is under way.
 
-    Not if it names no attempt, and the next one has not been dispatched yet.
+    Not if it names no attempt, and the next one has not been dispatched yet. Nor if the
+    attempt has been dispatched anew meanwhile: only who has it now is heard.
     """
+    attempt = run.attempts.get(event.call)
+    if event.dispatch and attempt is not None and attempt.dispatch != event.dispatch:
+        return False
     tries = run.state.tries.get(event.call) if run.state.tries else None
     return (
         event.attempt > 0

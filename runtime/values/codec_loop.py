@@ -1,4 +1,4 @@
-"""Waiting for a coroutine where nothing can be awaited: on a loop in another thread."""
+"""A loop in another thread, on which asynchronous codecs run while a caller waits."""
 
 import asyncio
 import inspect
@@ -15,7 +15,7 @@ LIMIT: Final = 30.0
 """Seconds until who waits gives up."""
 
 
-class Patience:
+class CodecLoop:
     """Runs awaitables on a loop of its own, started on first use, and waits.
 
     The thread is a daemon, and ends when nobody has this object any more.
