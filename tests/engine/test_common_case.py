@@ -53,7 +53,8 @@ async def several(count: int) -> int:
 
 @workflow(registry=REGISTRY)
 async def leaves_a_task() -> int:
-    asyncio.get_running_loop().create_task(_to(takes_time(1)))
+    left = asyncio.get_running_loop().create_task(_to(takes_time(1)))
+    assert not left.done()
     return await number(2)
 
 
