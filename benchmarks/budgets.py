@@ -48,7 +48,7 @@ BUDGETS: Final[dict[str, Budget]] = {
     "C100": Budget(most=6_230, bar=4_500),
     "sig": Budget(most=2_220, bar=1_950),
     "R1000": Budget(most=19_960, bar=0.5, of="live"),
-    "http": Budget(most=17_310, bar=10_000),
+    "http": Budget(most=16_680, bar=10_000),
 }
 
 
