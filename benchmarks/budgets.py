@@ -47,8 +47,8 @@ BUDGETS: Final[dict[str, Budget]] = {
     "W10": Budget(most=1_695, bar=1_400),
     "C100": Budget(most=6_230, bar=4_500),
     "sig": Budget(most=2_220, bar=1_950),
-    "R1000": Budget(most=19_960, bar=0.5, of="live"),
-    "http": Budget(most=16_680, bar=10_000),
+    "R1000": Budget(most=19_780, bar=0.5, of="live"),
+    "http": Budget(most=16_430, bar=10_000),
 }
 
 
