@@ -89,7 +89,7 @@ def list_events(
                 break
         return found
 
-    found = engine.call(work)
+    found = asked(engine, work)
     rows: list[tuple[Any, ...]] = [
         (moment(e.time), e.key, e.scope or "", to_json(e.payload), e.event_id)
         for e in found

@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack, overload
 
 from everact.runtime.client.callers import warn_of_options
 from everact.runtime.client.events import Events
@@ -40,7 +40,7 @@ from everact.runtime.client.transport import NOTHING_USUAL, Transport, usual_of
 from everact.runtime.client.typed import decoded
 from everact.runtime.client.versions import VersionsClient
 from everact.runtime.client.with_start import Updates
-from everact.runtime.core.keywords import suggesting
+from everact.runtime.core.keywords import closed, suggesting
 from everact.runtime.definitions.interceptors import WorkerInterceptor
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import name_of
@@ -56,6 +56,13 @@ if TYPE_CHECKING:
     from everact.runtime.client.connecting import Connecting
 
 R = TypeVar("R")
+
+
+class Which(TypedDict, total=False):
+    """Which run of a workflow ID is meant."""
+
+    run_id: str | None
+    first_execution_run_id: str | None
 
 
 @suggesting
@@ -334,44 +341,27 @@ class Client:
 
     @overload
     def handle(
-        self,
-        id: str,
-        *,
-        run_id: str | None = None,
-        first_execution_run_id: str | None = None,
-        result_type: type[R],
+        self, id: str, *, result_type: type[R], **which: Unpack[Which]
     ) -> RunHandle[R]: ...
     @overload
+    def handle(self, id: str, **which: Unpack[Which]) -> RunHandle[Any]: ...
     def handle(
-        self,
-        id: str,
-        *,
-        run_id: str | None = None,
-        first_execution_run_id: str | None = None,
-    ) -> RunHandle[Any]: ...
-    def handle(
-        self,
-        id: str,
-        *,
-        run_id: str | None = None,
-        first_execution_run_id: str | None = None,
-        result_type: type[Any] | None = None,
+        self, id: str, *, result_type: type[Any] | None = None, **which: Unpack[Which]
     ) -> RunHandle[Any]:
         """A handle to an existing run; asks nothing of the engine.
 
+        It is of the open or latest run of the ID, unless `run_id` names another one;
+        `first_execution_run_id` limits cancel and terminate to the chain of that run.
         `result_type` is what its result is given as; results that carry their class,
         as those of an engine in this process do, are given as they are.
         """
+        return self._handle(id, which, result_type=result_type)
+
+    def _handle(self, id: str, which: Which, **result: Any) -> RunHandle[Any]:
+        closed(which, Which.__annotations__, "a handle")
         if not id:
             raise ValueError("id must not be empty")
-        return RunHandle(
-            self,
-            id,
-            run_id=run_id,
-            result_run_id=run_id,
-            first_execution_run_id=first_execution_run_id,
-            result_type=result_type,
-        )
+        return RunHandle(self, id, result_run_id=which.get("run_id"), **which, **result)
 
     @property
     def versions(self) -> VersionsClient:
@@ -400,45 +390,25 @@ class Client:
         self,
         workflow: Callable[..., Coroutine[Any, Any, R]],
         id: str,
-        *,
-        run_id: str | None = None,
-        first_execution_run_id: str | None = None,
+        **which: Unpack[Which],
     ) -> RunHandle[R]: ...
     @overload
     def handle_for(
-        self,
-        workflow: type,
-        id: str,
-        *,
-        run_id: str | None = None,
-        first_execution_run_id: str | None = None,
+        self, workflow: type, id: str, **which: Unpack[Which]
     ) -> RunHandle[Any]: ...
     def handle_for(
-        self,
-        workflow: Any,
-        id: str,
-        *,
-        run_id: str | None = None,
-        first_execution_run_id: str | None = None,
+        self, workflow: Any, id: str, **which: Unpack[Which]
     ) -> RunHandle[Any]:
         """A handle to an existing run of `workflow`, which tells the result's type.
 
-        Asks nothing of the engine. TypeError for what is no workflow and no task.
+        Like `handle`, and asks nothing of the engine. TypeError for what is no workflow
+        and no task.
         """
         if isinstance(workflow, str):
             raise TypeError("handle_for takes a workflow; `handle` is for names")
         if not isinstance(workflow, Task):
             name_of(workflow)
-        if not id:
-            raise ValueError("id must not be empty")
-        return RunHandle(
-            self,
-            id,
-            run_id=run_id,
-            result_run_id=run_id,
-            first_execution_run_id=first_execution_run_id,
-            target=workflow,
-        )
+        return self._handle(id, which, target=workflow)
 
     def search(
         self, query: str | None = None, **options: Unpack[Listing]

