@@ -42,13 +42,13 @@ class Budget:
 
 
 BUDGETS: Final[dict[str, Budget]] = {
-    "W1": Budget(most=5_320, bar=3_500),
-    "W1id": Budget(most=5_800, bar=1.15, of="W1"),
-    "W10": Budget(most=1_695, bar=1_400),
-    "C100": Budget(most=6_230, bar=4_500),
-    "sig": Budget(most=2_220, bar=1_950),
-    "R1000": Budget(most=19_780, bar=0.5, of="live"),
-    "http": Budget(most=16_430, bar=10_000),
+    "W1": Budget(most=5_500, bar=3_500),
+    "W1id": Budget(most=6_000, bar=1.15, of="W1"),
+    "W10": Budget(most=1_735, bar=1_400),
+    "C100": Budget(most=6_420, bar=4_500),
+    "sig": Budget(most=2_265, bar=1_950),
+    "R1000": Budget(most=19_960, bar=0.5, of="live"),
+    "http": Budget(most=16_680, bar=10_000),
 }
 
 

@@ -9,6 +9,7 @@ from everact.runtime.definitions.author import (
     memo_value,
     rename_current_execution,
     set_current_details,
+    upsert_memo,
     upsert_search_attributes,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "memo_value",
     "rename_current_execution",
     "set_current_details",
+    "upsert_memo",
     "upsert_search_attributes",
 ]

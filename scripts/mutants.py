@@ -92,8 +92,8 @@ MUTANTS = (
     Mutant(
         "a generation that does not rise",
         "runtime/core/chain.py",
-        "    fresh.generation = state.generation + 1\n",
-        "    fresh.generation = state.generation\n",
+        "    return state_of(start, state.generation + 1)\n",
+        "    return state_of(start, state.generation)\n",
         "tests/core tests/features/test_children.py",
     ),
     Mutant(
@@ -178,8 +178,8 @@ MUTANTS = (
     Mutant(
         "a schedule outside the transaction of its runs",
         "runtime/engine/parts/schedules.py",
-        "engine.make(schedule.start(order, engine.clock.now()), None, write)",
-        "engine.make(schedule.start(order, engine.clock.now()), None, None)",
+        "engine.make(replace(started, kind=kind), None, write)",
+        "engine.make(replace(started, kind=kind), None, None)",
         "tests/engine/test_seams.py tests/features/test_schedules.py",
     ),
     Mutant(

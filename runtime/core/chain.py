@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from everact.runtime.core.cron import cron_times
 from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
+from everact.runtime.core.kinds import kind_of, state_of
 from everact.runtime.core.records import (
     NO_EXTRAS,
     Attribute,
@@ -72,6 +73,7 @@ def successor(
             attempt=1,
             carried=(*command.unread, *carried),
             inbox_seq=0,
+            kind=kind_of(command.kind, command.name, start),
         )
     if type(command) is Fail and command.failure.kind not in _RETRIED:
         return None
@@ -169,17 +171,18 @@ def next_generation(state: RunState) -> RunState:
             for update in (state.updates or {}).values()
         ),
         restarts=state.start.restarts + command.restart,
+        kind=kind_of(command.kind, command.name, state.start),
     )
-    fresh = RunState(start)
-    fresh.generation = state.generation + 1
-    return fresh
+    return state_of(start, state.generation + 1)
 
 
 def _present(state: RunState) -> StartOptions:
-    """The options of the run, with the name and attributes that it was given last."""
+    """The options of the run, with the name, memo and attributes it was given last."""
     options = state.start.options
     if state.renamed is not None:
         options = replace(options, run_name=state.renamed)
+    if state.memo is not None:
+        options = replace(options, memo=state.memo)
     if state.attributes is not None:
         extras = replace(options.extras or NO_EXTRAS, attributes=state.attributes)
         options = replace(options, extras=extras)

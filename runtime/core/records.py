@@ -48,6 +48,8 @@ class TaskOptions(Record, frozen=True):
     """Whether silence counts while the process lives that the attempt runs in."""
     executor: str = ""
     """Where attempts run; if empty, where the task's function says."""
+    total_timeout: Seconds | None = None
+    """For all attempts and the waits between them together."""
 
 
 DEFAULT_TASK = TaskOptions()
@@ -151,7 +153,8 @@ class Started(Record, tag=1, frozen=True):
     not read, an update that came with the start. `inbox_seq` is how many messages the
     run had taken in before this generation, `answered` what updates of earlier
     generations were answered with, `restarts` how many generations were made by
-    `RestartRequested`.
+    `RestartRequested`. `kind` is that of the program, see `core/kinds.py`; empty if it
+    is not known yet: then `Began` says it.
     """
 
     name: str
@@ -171,6 +174,7 @@ class Started(Record, tag=1, frozen=True):
     previous: Previous | None = None
     answered: tuple["CompleteUpdate", ...] = ()
     restarts: int = 0
+    kind: str = ""
 
 
 RULES = 1
@@ -187,10 +191,12 @@ class Began(Record, tag=2, frozen=True):
     """The program is shown events from now on, first of all those kept for it.
 
     `rules` are those that its code is run by, see `RULES`: they count where the code
-    begins, and mean nothing where it goes on.
+    begins, and mean nothing where it goes on. `kind` is that of the program, if the
+    start did not say it.
     """
 
     rules: int = 0
+    kind: str = ""
 
 
 class Held(Record, tag=3, frozen=True):
@@ -207,10 +213,16 @@ class TaskCompleted(Record, tag=4, frozen=True):
 
 
 class TaskFailed(Record, tag=5, frozen=True):
-    """The current attempt of task `call` failed; the policy decides what follows."""
+    """The current attempt of task `call` failed; the policy decides what follows.
+
+    `attempt` is its number, 0 if that is not known, and `started` when its function
+    was begun (epoch seconds), None if it was not.
+    """
 
     call: int
     failure: Failure
+    attempt: int = 0
+    started: float | None = None
 
 
 class AttemptStarted(Record, tag=6, frozen=True):
@@ -278,11 +290,12 @@ class ChildStarted(Record, tag=13, frozen=True):
 
 
 class ChildClosed(Record, tag=14, frozen=True):
-    """The child run of `call` ended, or could not be started."""
+    """The child run of `call` ended; or, if `refused`, could not be started."""
 
     call: int
     result: Payload = b""
     failure: Failure | None = None
+    refused: bool = False
 
 
 class MessageSent(Record, tag=15, frozen=True):
@@ -356,7 +369,7 @@ class UpdateAccepted(Record, tag=16, frozen=True):
 
 
 class RunTask(Record, tag=32, frozen=True):
-    """Start a task."""
+    """Start a task. `deadline` ends all its attempts (epoch seconds)."""
 
     call: int
     name: str
@@ -364,6 +377,7 @@ class RunTask(Record, tag=32, frozen=True):
     kwargs: Kwargs = {}
     options: TaskOptions | None = None
     headers: dict[str, str] | None = None
+    deadline: Moment | None = None
 
 
 class StartTimer(Record, tag=33, frozen=True):
@@ -374,7 +388,11 @@ class StartTimer(Record, tag=33, frozen=True):
 
 
 class StartChild(Record, tag=34, frozen=True):
-    """Start a child run; `announce` asks for `ChildStarted` as well."""
+    """Start a child run; `announce` asks for `ChildStarted` as well.
+
+    `kind` is that of its program, empty if that is not known here. `on_reuse` is what
+    the latest run of its ID means if that is closed, see `core/identity.py`.
+    """
 
     call: int
     name: str
@@ -385,6 +403,8 @@ class StartChild(Record, tag=34, frozen=True):
     options: StartOptions = StartOptions()
     on_close: int = TERMINATE
     announce: bool = False
+    kind: str = ""
+    on_reuse: str = "allow"
 
 
 class SignalRun(Record, tag=35, frozen=True):
@@ -453,6 +473,21 @@ class RenameRun(Record, tag=42, frozen=True):
     name: str
 
 
+class UpsertMemo(Record, tag=45, frozen=True):
+    """Set entries of the run's memo, or take those away that are None."""
+
+    memo: dict[str, Payload | None]
+
+
+class SaveState(Record, tag=44, frozen=True):
+    """All that the program is from now on, of a kind that saves.
+
+    It is then brought back by this, and by what it was shown after it.
+    """
+
+    state: Payload
+
+
 class CompleteUpdate(Record, tag=39, frozen=True):
     """Answer update `update_id`, with a failure or else a result."""
 
@@ -476,7 +511,8 @@ class Fail(Record, tag=49, frozen=True):
 class ContinueAsNew(Record, tag=50, frozen=True):
     """Close the run and start its successor with fresh history.
 
-    A None keeps what this run has.
+    A None keeps what this run has. `kind` is that of the program, empty if that is not
+    known here.
     """
 
     name: str
@@ -488,12 +524,14 @@ class ContinueAsNew(Record, tag=50, frozen=True):
     memo: dict[str, Payload] | None = None
     unread: tuple[SignalReceived, ...] = ()
     attributes: dict[str, Attribute] | None = None
+    kind: str = ""
 
 
 class TailCall(Record, tag=51, frozen=True):
     """Drop this generation's frames and history and call `name` in its place.
 
-    With `restart` it is the call that the generation began with, done anew.
+    With `restart` it is the call that the generation began with, done anew. `kind` is
+    that of the program, empty if that is not known here.
     """
 
     name: str
@@ -501,6 +539,7 @@ class TailCall(Record, tag=51, frozen=True):
     kwargs: Kwargs = {}
     unread: tuple[SignalReceived, ...] = ()
     restart: bool = False
+    kind: str = ""
 
 
 Event: TypeAlias = (
@@ -530,10 +569,16 @@ CallCommand: TypeAlias = (
     RunTask | StartTimer | StartChild | SignalRun | CancelRun | AwaitEvent
 )
 ClosingCommand: TypeAlias = Complete | Fail | ContinueAsNew | TailCall
-Notice: TypeAlias = UpsertAttributes | SetDetails | RenameRun
+Notice: TypeAlias = UpsertAttributes | UpsertMemo | SetDetails | RenameRun
 """Commands that say something of the run itself, and that nothing answers."""
 Command: TypeAlias = (
-    CallCommand | CancelCall | CancelTask | CompleteUpdate | Notice | ClosingCommand
+    CallCommand
+    | CancelCall
+    | CancelTask
+    | CompleteUpdate
+    | Notice
+    | SaveState
+    | ClosingCommand
 )
 Message: TypeAlias = SignalReceived | CancelRequested | TerminateRequested
 """What one run may send to another."""

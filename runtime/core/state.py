@@ -8,6 +8,9 @@ it is: every reading of a clock arrives as an argument.
 A run is *held* while its program may not be shown events (a start delay, no worker,
 code that is missing or does not fit). Events are still folded; what the program
 would have been shown waits in `pending` and is shown by `Began`.
+
+What brings a program back is its `script`: the rows of what it was shown. If it `saved`
+itself, the script begins with the row by which it did so last.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +18,7 @@ from heapq import heappop, heappush
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from everact.runtime.core import failures
 from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
@@ -47,6 +51,7 @@ from everact.runtime.core.records import (
     RunRenamed,
     RunTask,
     RunTimedOut,
+    SaveState,
     SetDetails,
     SignalReceived,
     SignalRun,
@@ -64,6 +69,7 @@ from everact.runtime.core.records import (
     Transition,
     UpdateAccepted,
     UpsertAttributes,
+    UpsertMemo,
     decode,
     encode,
 )
@@ -140,9 +146,11 @@ class RunState:
         "generation",
         "held",
         "inbox_seq",
+        "memo",
         "pending",
         "renamed",
         "running",
+        "saved",
         "script",
         "seq",
         "start",
@@ -171,11 +179,13 @@ class RunState:
         self.tries: dict[int, Tries] | None = None
         self.timers: list[tuple[float, int]] | None = None
         self.pending: list[Event] = []
+        self.saved = False
         self.script: list[bytes] = []
         self.unsettled: set[int] | None = None
         self.abandoned: dict[int, tuple[int, str]] | None = None
         self.renamed: str | None = None
         self.attributes: dict[str, Attribute] | None = None
+        self.memo: dict[str, bytes] | None = None
         self.details = ""
         self.updates: dict[str, UpdateAccepted | CompleteUpdate] | None = None
 
@@ -219,6 +229,7 @@ class RunState:
             or options.begin_at is not None
             or start.carried
             or start.answered
+            or not start.kind
         ):
             return False
         self.held = None
@@ -294,7 +305,7 @@ class RunState:
         """Keep for later what the program was to be shown; it is held for `reason`."""
         self.pending = list(shown) + self.pending
         self.held = reason
-        if not self.script:
+        if not self.begun:
             self.began = False
 
     def take_kept(self) -> Shown:
@@ -322,6 +333,11 @@ class RunState:
         if self.held == "" and self._moment(BEGIN) is None and not self.began:
             return ACTIVE
         return self._next_moment()
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was ever shown to the program, as recorded."""
+        return bool(self.script)
 
     @property
     def put_off(self) -> bool:
@@ -363,10 +379,17 @@ class RunState:
         extras = self.start.options.extras
         return {} if extras is None else extras.attributes
 
+    @property
+    def current_memo(self) -> dict[str, bytes]:
+        """The memo of the run: that of its start, or as changed since."""
+        return self.start.options.memo if self.memo is None else self.memo
+
     def moments(self) -> list[tuple[float, int]]:
         """All moments at which something is due, with their timer numbers."""
+        if not self.timers:
+            return []
         self._next_moment()
-        live = [(due, n) for due, n in self.timers or () if self._moment(n) == due]
+        live = [(due, n) for due, n in self.timers if self._moment(n) == due]
         return sorted(live)
 
     def _running_now(self) -> bool:
@@ -476,6 +499,8 @@ class RunState:
             return None
         self.held = None
         self.began = True
+        if event.kind:
+            _is_of(self, event.kind)
         shown, self.pending = tuple(self.pending), []
         return Answer(shown)
 
@@ -745,7 +770,23 @@ def begins_in_time(state: RunState) -> bool:
 def may_restart(state: RunState) -> bool:
     """Whether it may begin anew: it is held, has begun, and is not to stop."""
     held = bool(state.held) and not state.status
-    return held and bool(state.script) and state.cancel_reason is None
+    return held and state.begun and state.cancel_reason is None
+
+
+def _is_of(state: RunState, kind: str) -> None:
+    """The start did not say of what kind the program is, and now that is known."""
+    before, state.start = state.start, replace(state.start, kind=kind)
+    state.pending = [state.start if e is before else e for e in state.pending]
+
+
+def _save(state: RunState, _: SaveState) -> None:
+    """What came before is not shown again: the row of this command is put in next."""
+    state.saved, state.script = True, []
+
+
+def _remember(state: RunState, command: UpsertMemo) -> None:
+    found = {**state.current_memo, **command.memo}
+    state.memo = {k: v for k, v in found.items() if v is not None}
 
 
 def _restart(state: RunState, _: RestartRequested, __: float) -> Answer | None:
@@ -827,6 +868,8 @@ _ISSUE: dict[type, Callable[[RunState, Any], None]] = {
     AwaitEvent: RunState._open_wait,
     CancelCall: RunState._drop_call,
     UpsertAttributes: RunState._upsert,
+    UpsertMemo: _remember,
+    SaveState: _save,
     SetDetails: RunState._describe,
     CancelTask: RunState._stop_task,
     RenameRun: RunState._rename,

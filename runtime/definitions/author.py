@@ -7,7 +7,7 @@ workflow `now`, `random`, `uuid4` and `sleep` do what their plain namesakes do.
 import asyncio
 import random as _random
 import uuid
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
@@ -202,6 +202,15 @@ def upsert_search_attributes(*changes: SearchAttributeUpdate) -> None:
             for change in changes
         }
     )
+
+
+def upsert_memo(changes: Mapping[str, Any]) -> None:
+    """Set entries of the current run's memo, and take those away that are None.
+
+    `run_info().memo` has them at once, `describe` and lists once the step is durable.
+    A tail call and the next run of the chain keep the memo as it is then.
+    """
+    required_loop("upsert_memo").remember(dict(changes))
 
 
 def set_current_details(text: str) -> None:

@@ -131,6 +131,10 @@ class DurableLoop(asyncio.AbstractEventLoop):
         """Set search attributes of the current run, or take them away."""
 
     @abstractmethod
+    def remember(self, changes: dict[str, Any]) -> None:
+        """Set entries of the current run's memo, or take them away."""
+
+    @abstractmethod
     def wait_until(self, predicate: Callable[[], bool]) -> asyncio.Future[None]:
         """A future that is done as soon as `predicate()` holds after a turn."""
 

@@ -115,7 +115,7 @@ def chains_of(interceptors: Iterable[object]) -> InterceptorChains:
             getattr(one, name) for one in found if getattr(type(one), name) is not plain
         )
 
-    return InterceptorChains(
+    made = InterceptorChains(
         overriding("execute_workflow"),
         overriding("handle_signal"),
         overriding("handle_query"),
@@ -123,6 +123,7 @@ def chains_of(interceptors: Iterable[object]) -> InterceptorChains:
         overriding("start_call"),
         overriding("execute_task"),
     )
+    return NO_INTERCEPTORS if made == NO_INTERCEPTORS else made
 
 
 def chained(methods: tuple[Method, ...], innermost: Proceed) -> Proceed:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from everact.actors import Actor
+from everact.runtime.core.kinds import TASK
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -60,9 +61,19 @@ class Registry:
             raise ValueError(f"another actor class is offered as {known!r} already")
         return cls
 
-    def knows(self, name: str) -> bool:
-        """Whether `name` stands for a task or a workflow."""
-        return name in self.workflows or name in self.tasks
+    def knows(self, name: str, kind: str = "") -> bool:
+        """Whether `name` stands for a task or a workflow, of `kind` if given."""
+        found = self.workflows.get(name)
+        if found is not None and (not kind or found.kind == kind):
+            return True
+        return name in self.tasks and kind in ("", TASK)
+
+    def kind_of(self, name: str) -> str:
+        """Of what kind the runs are that `name` stands for; empty if it is unknown."""
+        found = self.workflows.get(name)
+        if found is not None:
+            return found.kind
+        return TASK if name in self.tasks else ""
 
     def subscribers(self, key: str) -> "tuple[WorkflowDefinition, ...]":
         """The workflows that a user event of that key starts, by name."""

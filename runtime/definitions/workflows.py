@@ -21,6 +21,7 @@ from typing import (
 )
 
 from everact.runtime.core.keywords import closed
+from everact.runtime.core.kinds import COROUTINE
 from everact.runtime.definitions.active import active
 from everact.runtime.definitions.durable import durable_loop
 from everact.runtime.definitions.extras import checked_priority
@@ -77,7 +78,10 @@ class Handler(NamedTuple):
 
 
 class WorkflowDefinition:
-    """All that is known of a workflow: its name, its code, its handlers."""
+    """All that is known of a workflow: its name, its kind, its code, its handlers."""
+
+    kind = COROUTINE
+    """Of the programs that drive its runs, see `programs/kinds.py`."""
 
     def __init__(
         self,

@@ -20,6 +20,7 @@ from everact.runtime.engine.suspects import Suspects
 from everact.runtime.engine.waiting import Closed, fail
 from everact.runtime.engine.watchdog import OVERRUNS, Overran
 from everact.runtime.errors import QueryFailed, RPCError, RunPutAside
+from everact.runtime.programs.kinds import bring_back
 from everact.runtime.store.base import Remembered
 
 
@@ -126,7 +127,7 @@ class Asking:
 
         def look() -> Any:
             try:
-                program.replay(state.script)
+                bring_back(program, state)
                 return program.query(name, args, kwargs, headers)
             finally:
                 program.close()

@@ -5,10 +5,10 @@ from everact.runtime.core.state import RunState
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.engine.host import Host, Run
 from everact.runtime.engine.parts.versions import Versions
-from everact.runtime.engine.reasons import WAITING
+from everact.runtime.engine.reasons import WAITING, unknown
 from everact.runtime.engine.suspects import Suspects
-from everact.runtime.programs.attended import make_program
-from everact.runtime.programs.coroutine import CoroutineProgram
+from everact.runtime.programs.base import Program
+from everact.runtime.programs.kinds import KINDS, definition_for
 from everact.runtime.store.base import RunRow
 
 
@@ -53,20 +53,33 @@ class Code:
 
     def program(
         self, start: Started, generation: int, code: Registry | None = None
-    ) -> CoroutineProgram | None:
+    ) -> Program | None:
         """A new program for a run; None if its code is not known here."""
         host = self._host
-        registry = code or host.registry
-        return make_program(registry, start, generation, host.values, host.interceptors)
+        definition = definition_for(code or host.registry, start.name, start.kind)
+        if definition is None:
+            return None
+        make = KINDS[definition.kind]
+        return make(definition, start, generation, host.values, host.interceptors)
 
     def unfit(self, start: Started) -> str | None:
         """Why no code is here for a start, whatever its version; None if it is."""
-        registry, queue = self._host.registry, start.options.queue
-        if not self._host.admission.serve(queue):
+        host, queue = self._host, start.options.queue
+        if not host.admission.serve(queue):
             return f"{WAITING}no worker serves queue {queue!r}"
-        if start.name in registry.workflows or start.name in registry.tasks:
+        known = host.registry.workflows.get(start.name)
+        if known is not None and known.kind == start.kind:
             return None
-        return f"{WAITING}no workflow named {start.name!r} is registered"
+        if host.registry.knows(start.name, start.kind):
+            return None
+        return unknown(start)
+
+    def kind_of(self, name: str) -> str:
+        """Of what kind the runs of `name` are; empty if it is not known here."""
+        known = self._host.registry.workflows.get(name)
+        if known is not None:
+            return known.kind
+        return self.named(name).kind_of(name)
 
     def knows(self, name: str) -> bool:
         """Whether `name` stands for a task or a workflow here."""

@@ -152,7 +152,8 @@ class Engine:
         code = Code(self, self.suspects, self.versions)
         self.code, self.code_of, self.no_code = code.of, code.named, code.missing
         self.build, self.obstacle = code.build, code.obstacle
-        self.program, self.unfit, self.knows = code.program, code.unfit, code.knows
+        self.program, self.unfit = code.program, code.unfit
+        self.knows, self.kind_of = code.knows, code.kind_of
 
         self.residency = residency = Residency(self, idle_runs)
         self.runs, self.draining = residency.runs, residency.draining

@@ -258,6 +258,9 @@ class Host(Protocol):
     def code_of(self, name: str) -> Registry:
         """The registry that knows `name`: the engine's own, or that of a worker."""
 
+    def kind_of(self, name: str) -> str:
+        """Of what kind the runs of `name` are; empty if it is not known here."""
+
     def unfit(self, started: Started) -> str | None:
         """Why the code for a start is not here, whatever its version; None if it is."""
 

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from everact.runtime.core import records
+from everact.runtime.core.kinds import state_of
 from everact.runtime.core.records import Started
 from everact.runtime.core.state import RunState
 from everact.runtime.engine.seal import Seal
@@ -39,7 +40,7 @@ def load_state(seal: Seal, stored: Stored) -> Loaded:
         if state is None:
             first = transition.events[0]
             assert isinstance(first, Started)
-            state = RunState(first, row.generation)
+            state = state_of(first, row.generation)
         if row.seq != state.seq:
             raise StoreTampered(
                 f"row {row.generation}/{state.seq} of run {run_id} is missing from the "

@@ -13,7 +13,7 @@ from everact.runtime.core.records import RestartRequested
 from everact.runtime.core.state import may_restart
 from everact.runtime.engine.host import Host, Run
 from everact.runtime.engine.reasons import STALLED
-from everact.runtime.programs.coroutine import definition_for
+from everact.runtime.programs.kinds import definition_for
 
 logger = logging.getLogger("everact.engine")
 
@@ -26,7 +26,7 @@ def begins_anew(host: Host, run: Run, reason: str) -> bool:
     code = host.code(run.row, state)
     if isinstance(code, str):
         return False
-    definition = definition_for(code, state.start.name)
+    definition = definition_for(code, state.start.name, state.start.kind)
     if definition is None or not definition.restarts:
         return False
     logger.warning("%s begins anew: %s", run, reason)

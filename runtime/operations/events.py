@@ -155,6 +155,7 @@ def _starts(engine: "Engine", event: UserEvent) -> tuple[Started, ...]:
                 (JSON_TAG + event.payload,),
                 options=options,
                 workspace=event.workspace,
+                kind=workflow.kind,
             )
             found.append(start)
     return tuple(found)

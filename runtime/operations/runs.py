@@ -320,6 +320,7 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
     calls = state.calls.values()
     known = {name: getattr(options, name) for name in _OPTIONS}
     known |= {name: getattr(extras, name) for name in _EXTRAS}
+    known["memo"] = state.current_memo
     return of_row(
         RunDescription,
         row,

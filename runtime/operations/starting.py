@@ -277,6 +277,7 @@ def _make(
         _timed(request, now),
         workspace=request.workspace,
         carried=() if signal is None else (_received(request, signal),),
+        kind=engine.kind_of(request.workflow),
     )
     noted = None
     if request.request_id:

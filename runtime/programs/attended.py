@@ -27,7 +27,6 @@ from everact.runtime.definitions.interceptors import (
     Invocation,
     chained,
 )
-from everact.runtime.definitions.registry import Registry
 from everact.runtime.definitions.signature import Signature
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import (
@@ -38,11 +37,7 @@ from everact.runtime.definitions.workflows import (
 )
 from everact.runtime.isolation import contained
 from everact.runtime.programs import updating
-from everact.runtime.programs.coroutine import (
-    CoroutineProgram,
-    Loop,
-    definition_for,
-)
+from everact.runtime.programs.coroutine import CoroutineProgram, Loop
 from everact.runtime.programs.loop import SLICE, CallFuture
 from everact.runtime.programs.workflow_loop import decode_arguments
 from everact.runtime.values.converter import DataConverter
@@ -52,21 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def make_program(
-    registry: Registry,
-    start: Started,
-    generation: int,
-    values: DataConverter,
-    interceptors: InterceptorChains = NO_INTERCEPTORS,
-) -> CoroutineProgram | None:
-    """The program for `start`; None if the registry knows no such name."""
-    definition = definition_for(registry, start.name)
-    if definition is None:
-        return None
-    return program_of(definition, start, generation, values, interceptors)
-
-
-def program_of(
+def coroutine_program(
     definition: WorkflowDefinition,
     start: Started,
     generation: int,
@@ -74,7 +55,8 @@ def program_of(
     interceptors: InterceptorChains = NO_INTERCEPTORS,
 ) -> CoroutineProgram:
     """The program that runs the code of `definition`."""
-    if values.hinted or interceptors.programs:
+    attended = interceptors is not NO_INTERCEPTORS and interceptors.programs
+    if values.hinted or attended:
         return AttendedProgram(definition, start, generation, values, interceptors)
     return CoroutineProgram(definition, start, generation, values)
 

@@ -2,12 +2,20 @@
 
 A program turns what the run is shown into commands. It knows nothing of storage,
 clocks or other runs; the run knows nothing of coroutines.
+
+What a program was is brought back in one of two ways. One that replays is shown again
+all that it was shown. One that saves says what it is by `SaveState` among its commands,
+loads that, and is shown what came since.
 """
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from everact.runtime.core.records import Command, Event, UpdateAccepted
+from everact.runtime.definitions.workflows import WorkflowDefinition
+
+Replay: TypeAlias = Iterable[bytes]
+"""Rows of what was shown and answered, oldest first."""
 
 
 class StateChanged(Exception):
@@ -16,6 +24,10 @@ class StateChanged(Exception):
 
 class Program(Protocol):
     """One run's code, in memory."""
+
+    @property
+    def definition(self) -> WorkflowDefinition:
+        """What it was made from, which knows its kind."""
 
     @property
     def stuck(self) -> str | None:
@@ -31,8 +43,8 @@ class Program(Protocol):
     def resume(self) -> list[Command] | None:
         """Go on after an `activate` or `resume` that gave None."""
 
-    def replay(self, script: Iterable[bytes]) -> None:
-        """Re-execute recorded activations; NonDeterminismError if commands differ."""
+    def replay(self, script: Replay) -> None:
+        """Be shown again what was recorded; NonDeterminismError if commands differ."""
 
     def query(
         self,
@@ -60,3 +72,14 @@ class Program(Protocol):
 
     def close(self) -> None:
         """Drop the code; clean-up blocks run, and what they ask for is refused."""
+
+
+@runtime_checkable
+class Saving(Program, Protocol):
+    """The program of a kind that saves."""
+
+    def save(self) -> bytes | None:
+        """All that it is, as a payload; None while that is only in the script."""
+
+    def load(self, state: bytes) -> None:
+        """Be what `save` gave, before anything is shown; any error puts it aside."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from everact.runtime import errors
 from everact.runtime.core.bounds import LAST_MOMENT
 from everact.runtime.core.records import (
     AwaitEvent,
@@ -16,6 +17,7 @@ from everact.runtime.core.records import (
     Fail,
     StartTimer,
     UpsertAttributes,
+    UpsertMemo,
 )
 from everact.runtime.isolation import read
 from everact.runtime.values.coded import coded
@@ -27,6 +29,36 @@ _TELLING = ["call", "name", "workflow_id", "due", "update_id", "key", "scope", "
 _BUILTIN = frozenset(
     {int, str, bytes, float, bool, type(None), list, tuple, dict, set, frozenset}
 )
+
+
+def check(
+    name: str,
+    number: int,
+    recorded: tuple[Command, ...],
+    produced: list[Command] | None,
+    values: Converter,
+) -> None:
+    """Raise NonDeterminismError if activation `number` of `name` is not as recorded."""
+    if produced is not None and len(recorded) == len(produced):
+        if recorded == tuple(produced):
+            return
+        pairs = zip(recorded, produced, strict=True)
+        if all(same(*pair, values) for pair in pairs):
+            return
+    old = shown(recorded, values)
+    new = (
+        "code that does not come to a wait"
+        if produced is None
+        else shown(produced, values)
+    )
+    raise errors.NonDeterminismError(
+        f"the code of {name!r} does not fit what the run recorded: "
+        f"in activation {number} the run recorded [{old}], and the code now asks "
+        f"for [{new}]. Restore the code that the run was started with, or "
+        "terminate the run.",
+        old,
+        new,
+    )
 
 
 def same(recorded: Command, produced: Command, values: Converter) -> bool:
@@ -55,6 +87,8 @@ def same(recorded: Command, produced: Command, values: Converter) -> bool:
         produced, UpsertAttributes
     ):
         return recorded.attributes.keys() == produced.attributes.keys()
+    if isinstance(recorded, UpsertMemo) and isinstance(produced, UpsertMemo):
+        return recorded.memo.keys() == produced.memo.keys()
     for field in ("call", "workflow_id"):
         if getattr(recorded, field, None) != getattr(produced, field, None):
             return False

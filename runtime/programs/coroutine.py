@@ -70,7 +70,7 @@ from everact.runtime.isolation import (
 )
 from everact.runtime.programs import ordered, updating
 from everact.runtime.programs.base import StateChanged
-from everact.runtime.programs.compare import same, shown
+from everact.runtime.programs.compare import check
 from everact.runtime.programs.loop import SLICE, OrderedTask, WaitedCall
 from everact.runtime.programs.workflow_loop import WorkflowLoop, encode_arguments
 from everact.runtime.values.outcomes import exception_of, failure_of
@@ -163,7 +163,8 @@ class CoroutineProgram:
                 for event in transition.events:
                     _SHOW[type(event)](self, event)
                 produced = self._turn(_ENDLESS)
-                self._compare(number, transition.commands, produced)
+                name, values = self.definition.name, self.values
+                check(name, number, transition.commands, produced, values)
         finally:
             _set_running_loop(outer)
             self.replaying = False
@@ -189,33 +190,6 @@ class CoroutineProgram:
             self.loop.commands.append(self._closing())
             if self.loop.running:
                 self._warn_of_unfinished()
-
-    def _compare(
-        self,
-        number: int,
-        recorded: tuple[Command, ...],
-        produced: list[Command] | None,
-    ) -> None:
-        if produced is not None and len(recorded) == len(produced):
-            if recorded == tuple(produced):
-                return
-            pairs = zip(recorded, produced, strict=True)
-            if all(same(*pair, self.values) for pair in pairs):
-                return
-        old = shown(recorded, self.values)
-        new = (
-            "code that does not come to a wait"
-            if produced is None
-            else shown(produced, self.values)
-        )
-        raise errors.NonDeterminismError(
-            f"the code of {self.definition.name!r} does not fit what the run recorded: "
-            f"in activation {number} the run recorded [{old}], and the code now asks "
-            f"for [{new}]. Restore the code that the run was started with, or "
-            "terminate the run.",
-            old,
-            new,
-        )
 
     # -- what is shown -------------------------------------------------------------
 
@@ -467,6 +441,7 @@ class CoroutineProgram:
             target, options = control.target, control.options
             definition = self.definition if target is None else definition_of(target)
             name = self.definition.name if target is None else name_of(target)
+            kind = "" if definition is None else definition.kind
             if definition is not None:
                 definition.signature.check(control.args_given, {}, name)
             args, kwargs = self.loop.encode(control.args_given, {}, name)
@@ -483,6 +458,7 @@ class CoroutineProgram:
                 else {k: self.values.encode(v, f"memo {k!r}") for k, v in memo.items()},
                 unread,
                 None if attributes is None else attributes_of(attributes),
+                kind,
             )
         assert isinstance(control, TailCall)
         call = control.call
@@ -490,7 +466,8 @@ class CoroutineProgram:
         args, kwargs = encode_arguments(
             self.values, given.args, given.kwargs or {}, call.function
         )
-        return records.TailCall(call.function, args, kwargs, unread)
+        kind = self.loop.registry.kind_of(call.function)
+        return records.TailCall(call.function, args, kwargs, unread, kind=kind)
 
     # -- looking in ------------------------------------------------------------------
 
@@ -681,21 +658,6 @@ class Loop(WorkflowLoop):
         self.end_handler(task)
         if not task.cancelled() and task.exception() is not None:
             self._program.fail(task.exception())  # type: ignore[arg-type]
-
-
-def definition_for(registry: Registry, name: str) -> WorkflowDefinition | None:
-    """The workflow of that name; None if the registry knows no such name.
-
-    A task can stand in a workflow's place: a run of its own that makes one call.
-    """
-    definition = registry.workflows.get(name)
-    if definition is None:
-        task = registry.tasks.get(name)
-        if task is None:
-            return None
-        definition = WorkflowDefinition(name, task)
-        definition.registry = registry
-    return definition
 
 
 _EXCEPTIONS: Any = BaseExceptionGroup.__dict__["exceptions"]

@@ -29,6 +29,7 @@ from everact.runtime.core.records import (
     Started,
     StartOptions,
     UpsertAttributes,
+    UpsertMemo,
 )
 from everact.runtime.core.retry import checked_policy
 from everact.runtime.definitions.durable import DurableLoop, RunInfo
@@ -72,6 +73,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
     # Most runs have none of these: an instance has only those that are not this.
     renamed: str | None = None
     attributes: dict[str, Attribute] | None = None
+    memo: dict[str, bytes] | None = None
     details = ""
     reason: str | None = None
     announced: dict[int, OrderedFuture] | None = None
@@ -152,6 +154,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             child,
             on_close,
             announce,
+            "" if definition is None else definition.kind,
         )
         started = OrderedFuture(loop=self) if announce else None
         result = self.open(command, WaitedCall if self.rules else CallFuture)
@@ -200,6 +203,22 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         found = {**self._attributes, **changes}
         self.attributes = {k: v for k, v in found.items() if v is not None}
         self.commands.append(UpsertAttributes(changes))
+
+    def remember(self, changes: dict[str, Any]) -> None:
+        self.refuse_if_over()
+        encoded = {
+            checked_text(key, "the name of a memo"): None
+            if value is None
+            else self.values.encode(value, f"memo {key!r}")
+            for key, value in changes.items()
+        }
+        found = {**self._memo, **encoded}
+        self.memo = {k: v for k, v in found.items() if v is not None}
+        self.commands.append(UpsertMemo(encoded))
+
+    @property
+    def _memo(self) -> dict[str, bytes]:
+        return self.start.options.memo if self.memo is None else self.memo
 
     def describe(self, text: str) -> None:
         self.refuse_if_over()
@@ -407,7 +426,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             parameters=msgspec.json.decode(options.parameters or b"{}"),
             context=msgspec.json.decode(options.context or b"{}"),
             search_attributes=typed_attributes(self._attributes),
-            memo={k: self.values.decode(v) for k, v in options.memo.items()},
+            memo={k: self.values.decode(v) for k, v in self._memo.items()},
             headers=dict(options.headers),
             additional_metadata=msgspec.json.decode(extras.metadata)
             if extras.metadata

@@ -751,6 +751,7 @@ def _merged(writes: Sequence[Write]) -> tuple[list[Any], list[Any]]:
                 row.run_name,
                 row.closed_at,
                 row.next_run_id,
+                row.kind,
             )
             for row in changed.values()
         ],

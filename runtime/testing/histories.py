@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.core import records
+from everact.runtime.core.kinds import state_of
 from everact.runtime.core.opaque import byte_strings
 from everact.runtime.core.records import Started, Transition
 from everact.runtime.core.state import RunState
@@ -57,8 +58,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
         for row in self.rows:
             transition = records.decode(row)
             if found is None:
-                found = RunState(_start(transition))
-                found.generation = self.generation
+                found = state_of(_start(transition), self.generation)
             found.fold(row, transition)
         if found is None:
             raise ValueError(f"the history of {self} has no rows")

@@ -18,8 +18,7 @@ from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.workflows import WorkflowDefinition, definition_of
 from everact.runtime.errors import NonDeterminismError
 from everact.runtime.isolation import class_name, contained, read
-from everact.runtime.programs.attended import program_of
-from everact.runtime.programs.coroutine import definition_for
+from everact.runtime.programs.kinds import bring_back, definition_for, program_of
 from everact.runtime.testing.histories import History
 from everact.runtime.values.converter import DataConverter
 from everact.runtime.values.payloads import JSON_TAG, PickleConverter
@@ -76,7 +75,7 @@ def replay_one(
     program = program_of(definition, state.start, state.generation, converter)
     try:
         with other_clock(), _other_chance():
-            program.replay(state.script)
+            bring_back(program, state)
     except NonDeterminismError as error:
         error.add_note(f"in the history of {recorded}")
         raise
@@ -92,7 +91,8 @@ def _definition(
         if found is None:
             raise TypeError(f"{workflow!r} is not a workflow")
         return found
-    made = definition_for(registry, recorded.state.start.name)
+    start = recorded.state.start
+    made = definition_for(registry, start.name, start.kind)
     if made is None:
         raise LookupError(
             f"no workflow named {recorded.workflow!r} is registered here: import its "

@@ -44,6 +44,7 @@ from everact.runtime.core.records import (
     RunRenamed,
     RunTask,
     RunTimedOut,
+    SaveState,
     SetDetails,
     SignalReceived,
     SignalRun,
@@ -62,6 +63,7 @@ from everact.runtime.core.records import (
     Transition,
     UpdateAccepted,
     UpsertAttributes,
+    UpsertMemo,
 )
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.core.statuses import Status
@@ -130,6 +132,7 @@ TASK_OPTIONS = TaskOptions(
     await_cancelled=True,
     manual_heartbeat=True,
     executor="elsewhere",
+    total_timeout=90.0,
 )
 ARGS = (b"m\x01", b"p\x80")
 KWARGS = {"k": b"m\x02"}
@@ -153,11 +156,12 @@ EVENTS: list[Event] = [
         Previous(b"m\x01", FAILURE),
         (CompleteUpdate("update-1", b"m\x01"),),
         2,
+        "coroutine",
     ),
-    Began(1),
+    Began(1, "task"),
     Held("no worker"),
     TaskCompleted(1, b"m\x01"),
-    TaskFailed(2, FAILURE),
+    TaskFailed(2, FAILURE, 3, 1_700_000_000.25),
     AttemptStarted(3, lost=True),
     HeartbeatRecorded(4, ARGS),
     TimerFired(5),
@@ -166,7 +170,7 @@ EVENTS: list[Event] = [
     TerminateRequested("bad", ARGS, "me@here"),
     RunTimedOut(TimeoutKind.EXECUTION),
     ChildStarted(6, "run-c"),
-    ChildClosed(7, b"m\x01", FAILURE),
+    ChildClosed(7, b"m\x01", FAILURE, refused=True),
     MessageSent(8, FAILURE),
     TaskHandedOver(9, 2, 1_700_000_090.5, 7),
     TaskReported(9, 1, 2, TaskFailed(9, FAILURE), ARGS, "me@here", 7),
@@ -176,7 +180,7 @@ EVENTS: list[Event] = [
     RestartRequested("its code has changed"),
 ]
 COMMANDS: list[Command] = [
-    RunTask(1, "charge", ARGS, KWARGS, TASK_OPTIONS, {"trace": "1"}),
+    RunTask(1, "charge", ARGS, KWARGS, TASK_OPTIONS, {"trace": "1"}, 1_700_000_090.0),
     StartTimer(2, 1_700_000_060.25),
     StartChild(
         3,
@@ -188,6 +192,8 @@ COMMANDS: list[Command] = [
         START_OPTIONS,
         ABANDON,
         announce=True,
+        kind="coroutine",
+        on_reuse="reject",
     ),
     SignalRun(4, "other", "run-o", "paid", ARGS, KWARGS, {"trace": "1"}),
     CancelRun(5, "other", "run-o", "enough"),
@@ -204,8 +210,9 @@ COMMANDS: list[Command] = [
         {"m": b"m\x01"},
         (SIGNAL, SIGNAL),
         {"Level": Attribute(AttributeKind.INT, 2)},
+        "coroutine",
     ),
-    TailCall("next", ARGS, KWARGS, (SIGNAL,), restart=True),
+    TailCall("next", ARGS, KWARGS, (SIGNAL,), restart=True, kind="task"),
     CancelTask(7),
     AwaitEvent(7, "paid", "order-1", "amount > 3", 1_700_000_000.0, "payment"),
     RenameRun("order 7, paid"),
@@ -214,6 +221,8 @@ COMMANDS: list[Command] = [
     ),
     SetDetails("waits for\nan answer"),
     CompleteUpdate("update-2", b"m\x01", FAILURE),
+    UpsertMemo({"m": b"m\x02", "gone": None}),
+    SaveState(b"p\x80"),
 ]
 MESSAGES: list[Message] = [
     e

@@ -102,7 +102,7 @@ def shorter(body: bytes, *, by: int) -> bytes:
 
 def test_a_row_from_before_a_field_was_appended_has_the_default() -> None:
     body = records.encode(Transition(1.0, (examples.EVENTS[0],)))
-    (event,) = records.decode(shorter(body, by=6)).events
+    (event,) = records.decode(shorter(body, by=7)).events
     assert isinstance(event, Started)
     assert (event.workspace, event.code, event.carried, event.inbox_seq) == (
         "team",
@@ -149,6 +149,7 @@ def test_every_field_but_the_first_ones_has_a_default() -> None:
         "RunRenamed": ["name"],
         "RunTask": ["call", "name"],
         "RunTimedOut": ["kind"],
+        "SaveState": ["state"],
         "SetDetails": ["text"],
         "SignalReceived": ["name"],
         "SignalRun": ["call", "workflow_id", "run_id", "name"],
@@ -166,6 +167,7 @@ def test_every_field_but_the_first_ones_has_a_default() -> None:
         "Transition": ["time", "events"],
         "UpdateAccepted": ["update_id", "name"],
         "UpsertAttributes": ["attributes"],
+        "UpsertMemo": ["memo"],
     }
 
 

@@ -31,6 +31,7 @@ _CHANGED = (
     "run_name",
     "closed_at",
     "next_run_id",
+    "kind",
 )
 
 

@@ -8,7 +8,8 @@ from everact.runtime.core.state import RunState
 from everact.runtime.engine.loading import load_state
 from everact.runtime.engine.run.actor import RunActor
 from everact.runtime.engine.seal import Seal
-from everact.runtime.programs.attended import make_program
+from everact.runtime.programs.base import Saving
+from everact.runtime.programs.kinds import bring_back, definition_for, program_of
 from everact.runtime.store.searching import attributes_found
 from everact.runtime.testing.ledger import Broken
 from everact.runtime.values.converter import DataConverter
@@ -80,7 +81,7 @@ def compare_replays(image: Image, key: int, registry: Any) -> None:
         different = difference(state, again)
         if different:
             raise Broken(f"run {key}: read twice, it differs in {different}")
-    if not state.script:
+    if not state.begun:
         return
     seen = [_replayed(state, registry) for _ in range(2)]
     if seen[0] != seen[1]:
@@ -88,11 +89,14 @@ def compare_replays(image: Image, key: int, registry: Any) -> None:
 
 
 def _replayed(state: RunState, registry: Any) -> tuple[Any, ...]:
-    program: Any = make_program(
-        registry, state.start, state.generation, DataConverter.default
-    )
+    start, values = state.start, DataConverter.default
+    definition = definition_for(registry, start.name, start.kind)
+    assert definition is not None
+    program: Any = program_of(definition, start, state.generation, values)
     try:
-        program.replay(state.script)
+        bring_back(program, state)
+        if isinstance(program, Saving):
+            return (program.save(), program.where())
         loop = program.loop
         return (loop.last_call, sorted(loop.calls), loop.now, program.where())
     finally:

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from weakref import WeakValueDictionary
 
 import msgspec
+from msgspec.structs import replace
 
 from everact.runtime.core import schedules
 from everact.runtime.core.records import CancelRequested, TerminateRequested
@@ -336,7 +337,9 @@ class Schedules(Part):
         for order in orders:
             if isinstance(order, Begin):
                 self.watched[order.taken.run_id] = place
-                engine.make(schedule.start(order, engine.clock.now()), None, write)
+                started = schedule.start(order, engine.clock.now())
+                kind = engine.kind_of(started.name)
+                engine.make(replace(started, kind=kind), None, write)
             else:
                 self._stop(schedule, order, write)
         soon = 0.0

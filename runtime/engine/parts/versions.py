@@ -24,7 +24,7 @@ from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine.execution.attempt import TaskActor
 from everact.runtime.engine.host import Host, Run, Writes
 from everact.runtime.engine.parts.base import Part
-from everact.runtime.engine.reasons import WAITING
+from everact.runtime.engine.reasons import WAITING, unknown
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import RPCError, StoreError
 from everact.runtime.store.base import Opened, RunRow, Statement, Write
@@ -134,9 +134,9 @@ class Versions(Part):
                 wanted = f"build ID {builds[0]!r}" if builds[0] else "no build ID"
                 return f"{WAITING}no worker of queue {queue!r} has {wanted}"
         for worker in serving:
-            if self._registry(worker).knows(name):
+            if self._registry(worker).knows(name, state.start.kind):
                 return worker
-        return f"{WAITING}no workflow named {name!r} is registered"
+        return unknown(state.start)
 
     def _registry(self, worker: Worker) -> Registry:
         return self._host.registry if worker.registry is None else worker.registry
@@ -149,7 +149,7 @@ class Versions(Part):
         if not self._sets:
             return ()
         row, state = run.row, run.state
-        if state.generation or state.script:
+        if state.generation or state.begun:
             return ()
         if not row.build_id and self.of(row.workspace, row.queue):
             found = self._worker(row, state)
@@ -241,7 +241,7 @@ class Versions(Part):
         code = self.code(run.row, run.state)
         if isinstance(code, Registry):
             known = code.workflows.get(run.state.start.name)
-            if known is not None and known is getattr(program, "definition", None):
+            if known is not None and known is program.definition:
                 return
         reason = run.code.rebuild()
         if reason is not None:
@@ -267,7 +267,7 @@ def _ordered(serving: Iterable[Worker], builds: Sequence[str]) -> list[Worker]:
 
 def _is_new(row: RunRow, state: RunState) -> bool:
     """Whether the run has never begun, and is bound to nothing."""
-    return not (row.build_id or state.generation or state.script)
+    return not (row.build_id or state.generation or state.begun)
 
 
 def _queue_of(command: RunTask, row: RunRow) -> str:

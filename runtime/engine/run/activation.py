@@ -29,8 +29,11 @@ from everact.runtime.engine.watchdog import OVERRUNS, Overran
 from everact.runtime.errors import NonDeterminismError, QueryFailed, RPCError
 from everact.runtime.isolation import contained, is_a, is_interrupt, shown
 from everact.runtime.programs.base import Program
+from everact.runtime.programs.kinds import bring_back
 
 logger = logging.getLogger("everact.engine")
+
+BEGAN = Began(RULES)
 
 AGAIN = 0.05
 """Seconds until code that took too long is run again: others have their turn first."""
@@ -56,6 +59,14 @@ class Activation:
     def __init__(self, run: OwnRun) -> None:
         self._run = run
         self.program: Program | None = None
+
+    def began(self) -> Began:
+        """The event by which the code begins; it says the kind if the start did not."""
+        run, program = self._run, self.program
+        if run.state.start.kind or program is None:
+            return BEGAN
+        run.row.kind = program.definition.kind
+        return Began(RULES, run.row.kind)
 
     def activate(self, turn: Turn, *, resumed: bool = False) -> None:
         """Show events to the code, and record what it answers."""
@@ -150,7 +161,7 @@ class Activation:
             paused = self.paused = Paused(replace(turn, within=None), monotonic)
             if turn.insert:  # the start must not wait for code that never waits
                 left = self._record_start(turn)
-                paused.turn = Turn((Began(RULES),), turn.shown, left.now)
+                paused.turn = Turn((self.began(),), turn.shown, left.now)
                 self._run.state.goes_on()
         if monotonic - paused.since > self._run.state.start.options.task_timeout:
             self._unpause()
@@ -220,7 +231,7 @@ class Activation:
     def drive(self, program: Program | None) -> str | None:
         """Be driven by `program`; why it does not fit the history, or None."""
         self.program = program
-        if program is None or not self._run.state.script:
+        if program is None or not self._run.state.begun:
             return None
         reason = self._misfit(program)
         if reason is not None:
@@ -228,13 +239,13 @@ class Activation:
         return reason
 
     def _misfit(self, program: Program) -> str | None:
-        """Replay the recorded activations; why they do not fit the code, or None."""
+        """Bring the program back; why what is recorded does not fit it, or None."""
         watchdog, over = self._run.engine.watchdog, False
         reason: str | None = None
         try:
             try:
                 with on_stage(self._run.engine.on_loop, (self._run.row.key, CODE)):
-                    program.replay(self._watched_script())
+                    bring_back(program, self._run.state, self._watched_script())
             finally:
                 over = watchdog.leave()
         except ActivationOverrun:

@@ -14,8 +14,6 @@ from everact.actors import Actor
 from everact.runtime.core import chain
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.records import (
-    RULES,
-    Began,
     ChildClosed,
     Event,
     Held,
@@ -45,15 +43,13 @@ from everact.runtime.engine.host import Run
 from everact.runtime.engine.messages import Envelope, Question
 from everact.runtime.engine.reasons import WAITING
 from everact.runtime.engine.restarting import begins_anew
-from everact.runtime.engine.run.activation import Activation
+from everact.runtime.engine.run.activation import BEGAN, Activation
 from everact.runtime.engine.run.host import RunHost
 from everact.runtime.engine.run.recording import Recording
 from everact.runtime.engine.run.releasing import Releasing
 from everact.runtime.engine.run.turn import Turn
 from everact.runtime.errors import EveractError, RPCError, RuntimeStateError
 from everact.runtime.store.base import Remembered, RunRow, Write
-
-BEGAN = Began(RULES)
 
 
 class RunActor(Actor):
@@ -209,7 +205,7 @@ class RunActor(Actor):
         else:
             state.apply(started, now)
             if hold != "":
-                second = BEGAN if hold is None else Held(hold)
+                second = self.code.began() if hold is None else Held(hold)
                 events = (started, second)
                 answer = state.apply(second, now)
                 assert answer is not None
@@ -233,7 +229,7 @@ class RunActor(Actor):
                 logs.goes_on(self, held)
             if self.engine.updates.admitted:
                 self.engine.updates.before_begin(self)
-            self.take(BEGAN, None)
+            self.take(self.code.began(), None)
         elif begins_anew(self.engine, self, obstacle):
             return
         elif held != obstacle:
@@ -262,7 +258,7 @@ class RunActor(Actor):
             await reply
             return
         obstacle = self.engine.obstacle(self)
-        second: Event = Began() if obstacle is None else Held(obstacle)
+        second: Event = self.code.began() if obstacle is None else Held(obstacle)
         now = max(self.engine.clock.now(), state.time)
         state.apply(signal, now)
         answer = state.apply(second, now)
@@ -284,6 +280,7 @@ class RunActor(Actor):
         self.work.stop()
         self.code.drop()
         self.state = chain.next_generation(self.state)
+        self.row.kind = self.state.start.kind or self.row.kind
         self.journal.renew()
 
     # -- what comes by itself --------------------------------------------------------

@@ -130,12 +130,11 @@ class Recording:
     ) -> tuple[Statement, ...]:
         """What parts write with the records, made before the commands are folded."""
         run = self._run
-        find = run.engine.writes.get
+        writes = run.engine.writes
         found: tuple[Statement, ...] = ()
         for record in events + commands:
-            write = find(type(record))
-            if write is not None:
-                found += write(run, record)
+            if type(record) in writes:
+                found += writes[type(record)](run, record)
         return found
 
     def begin(self, write: Write, turn: Turn, commands: tuple[Command, ...]) -> bytes:

@@ -190,6 +190,7 @@ class Relations:
                 command.on_close,
             ),
             workspace=start.workspace,
+            kind=command.kind or self._host.kind_of(command.name),
         )
         self._host.make(started, None, write)
 

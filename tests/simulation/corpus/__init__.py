@@ -5,6 +5,7 @@ from tests.simulation.corpus import (
     blame_works,
     event_works,
     hostile_works,
+    kind_works,
     lifecycle_works,
     message_works,
     outside_works,
@@ -28,6 +29,7 @@ ENTRIES = (
     *starting_works.WORKS,
     *event_works.WORKS,
     *blame_works.WORKS,
+    *kind_works.WORKS,
 )
 
 HOSTILE = hostile_works.WORKS

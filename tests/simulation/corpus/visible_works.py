@@ -6,6 +6,7 @@ from everact.runtime.search import SearchAttributeKey, TypedSearchAttributes
 from everact.runtime.workflows import (
     current_details,
     set_current_details,
+    upsert_memo,
     upsert_search_attributes,
 )
 from tests.simulation.corpus.tasks import CORPUS, echo
@@ -24,6 +25,9 @@ async def visible(rest: int) -> str:
     found = run_info().search_attributes
     level = found.get(LEVEL, -1)
     upsert_search_attributes(LEVEL.value_set(level + 1), TAGS.value_unset())
+    memo = run_info().memo
+    upsert_memo({"level": level + 1, "first": None, **({"last": 1} if level else {})})
+    assert memo.get("level", -1) == level, memo
     set_current_details(f"step {await echo(level)}")
     upsert_search_attributes(NOTE.value_set(f"{current_details()} of some"))
     await sleep(1)
@@ -37,13 +41,15 @@ async def told() -> str:
     found = run_info().search_attributes
     upsert_search_attributes(NOTE.value_unset())
     await echo(1)
-    return f"{found[LEVEL]} {found[NOTE]} {len(found)}"
+    memo = ",".join(sorted(run_info().memo))
+    return f"{found[LEVEL]} {found[NOTE]} {len(found)} {memo}"
 
 
 async def play_visible(scene: Scene) -> None:
     await scene.declare(LEVEL, TAGS, NOTE)
-    await scene.start(visible, 2, id="a", search_attributes=GIVEN)
-    assert await scene.outcome("a") == "3 step 2 of some 2"
+    memo = {"first": 1, "level": 0}
+    await scene.start(visible, 2, id="a", search_attributes=GIVEN, memo=memo)
+    assert await scene.outcome("a") == "3 step 2 of some 2 last,level"
 
 
 WORKS = (Entry("visible", play_visible),)

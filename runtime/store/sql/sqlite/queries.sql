@@ -8,13 +8,14 @@ insert into runs (
 
 -- name: change_run
 with given (
-    key, status, wake_at, aside, generation, inbox_seq, run_name, closed_at, next_run_id
-) as (values (?, ?, ?, ?, ?, ?, ?, ?, ?))
+    key, status, wake_at, aside, generation, inbox_seq, run_name, closed_at, next_run_id,
+    kind
+) as (values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?))
 update runs set
     status = given.status, wake_at = given.wake_at, aside = given.aside,
     generation = given.generation, inbox_seq = given.inbox_seq,
     run_name = given.run_name, closed_at = given.closed_at,
-    next_run_id = given.next_run_id
+    next_run_id = given.next_run_id, kind = given.kind
 from given where runs.key = given.key
 
 -- name: wake_run
