@@ -13,6 +13,7 @@ from everact.runtime.client.credentials import find_token, save_token
 from everact.runtime.client.derived import Owning, same, waits
 from everact.runtime.client.loop_thread import LoopThread
 from everact.runtime.client.settings import RetryConfig, parse_target
+from everact.runtime.core.addresses import Address
 from everact.runtime.core.requests import AUTOMATIC
 from everact.runtime.definitions.context import current_attempt
 from everact.runtime.errors import (
@@ -225,6 +226,6 @@ def _parts(url: str) -> tuple[str, str, str]:
         raise ValueError(f"the URL of an engine is http:// or https://, not {url!r}")
     if not parts.hostname or parts.username is not None or parts.query:
         raise ValueError("the URL of an engine is a host, a port and perhaps a path")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    return parts.scheme, f"{host}:{port}", parts.path.rstrip("/")
+    place = Address(parts.hostname, port)
+    return parts.scheme, str(place), parts.path.rstrip("/")

@@ -145,18 +145,16 @@ def _of_tally(tally: Tally) -> Iterator[Metric]:
 
 
 def _of_workers(engine: "Engine") -> Iterator[Metric]:
-    busy = GaugeMetricFamily(
-        "everact_worker_busy_slots", "Slots in use.", labels=["worker"]
-    )
-    slots = GaugeMetricFamily("everact_worker_slots", "Slots.", labels=["worker"])
-    for worker in engine.admission.all:
-        busy.add_metric([worker.name], worker.busy)
-        slots.add_metric([worker.name], worker.slots)
-    yield busy
-    yield slots
-    depth = GaugeMetricFamily(
-        "everact_queue_depth", "Tasks that wait for a slot.", labels=["queue"]
-    )
-    for queue, number in engine.admission.depths().items():
-        depth.add_metric([queue], number)
-    yield depth
+    workers = engine.admission.all
+    depths = engine.admission.depths().items()
+    busy = [(worker.name, worker.busy) for worker in workers]
+    slots = [(worker.name, worker.slots) for worker in workers]
+    for name, text, label, values in (
+        ("worker_busy_slots", "Slots in use.", "worker", busy),
+        ("worker_slots", "Slots.", "worker", slots),
+        ("queue_depth", "Tasks that wait for a slot.", "queue", depths),
+    ):
+        family = GaugeMetricFamily(f"everact_{name}", text, labels=[label])
+        for labelled, value in values:
+            family.add_metric([labelled], value)
+        yield family

@@ -1,4 +1,4 @@
-"""Lines of waiting tasks, in which a workflow's urgent ones go before its others.
+"""Ready queues of tasks, in which a workflow's urgent ones go before its others.
 
 A place in a line belongs to a workflow. Whose turn it is among the tasks of that
 workflow their priorities say: the highest first, of equal ones the oldest. So what the

@@ -1,4 +1,4 @@
-"""What a run is given, and how what it consists of knows it.
+"""Protocols between a run and what it consists of: the engine and the run for these.
 
 `RunHost` is the engine, with those whom runs alone have to do with; `OwnRun` is the run
 itself, whose code, journal and work ask each other these verbs.

@@ -1,4 +1,4 @@
-"""How a transition of a run is recorded, and what waits until it is durable.
+"""The journal of a run: how it is written, and what waits until that is durable.
 
 Events and commands together become one journal row. With it, in one transaction, go the
 run's row in the index, what the parts write, messages to other runs, and a successor.

@@ -1,4 +1,4 @@
-"""What a run's durable transitions set off: attempts, timers, answers, its end.
+"""After the commit: what a transition sets off: attempts, timers, answers, the end.
 
 Everything here happens only after the commit. What an attempt reports while effects are
 released is taken after them, in its place in the line.
