@@ -67,9 +67,6 @@ class Program(Protocol):
     def where(self) -> str:
         """The file and line at which the code waits, for people."""
 
-    def let_go(self) -> None:
-        """Forget code that has `finished`, so that nothing of it is left in a cycle."""
-
     def close(self) -> None:
         """Drop the code; clean-up blocks run, and what they ask for is refused."""
 

@@ -603,10 +603,6 @@ class CoroutineProgram:
                 self.loop.close()
             finally:
                 _set_running_loop(outer)
-        self.let_go()
-
-    def let_go(self) -> None:
-        self.replaying = self.loop.closing = True
         # Nothing of a run is left to the garbage collector.
         self._root = None
         self.loop.let_go()

@@ -282,7 +282,7 @@ class Activation:
         if program is None:
             return
         if program.finished:  # nothing of the author's is left to be run
-            program.let_go()
+            program.close()
             return
         run = self._run
         engine, limit = run.engine, run.state.start.options.task_timeout
