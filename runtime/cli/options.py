@@ -19,6 +19,7 @@ from everact.runtime.cli.output import Output
 from everact.runtime.cli.unserved import Unserved
 from everact.runtime.client.client import Client
 from everact.runtime.client.connecting import ADDRESS
+from everact.runtime.client.pending import Pending
 from everact.runtime.client.remote import HttpTransport
 from everact.runtime.client.settings import (
     KeepAliveConfig,
@@ -139,17 +140,14 @@ class Remote:
             assert isinstance(client.transport, HttpTransport)
             client.transport.connection.on_silence = self._tell_of_silence
             await client.transport.reach()
-            waiting = asyncio.timeout(limit)
-            try:
-                async with waiting:
-                    return await work(client)
-            except TimeoutError:
-                if not waiting.expired():
-                    raise
-                raise NotYet(
-                    f"{self.address} gave no answer within {limit:g} s; ask again, or "
-                    "wait longer with --timeout where there is one"
-                ) from None
+            async with Pending().within(limit, lambda: self._too_late(limit)):
+                return await work(client)
+
+    def _too_late(self, limit: float | None) -> NotYet:
+        return NotYet(
+            f"{self.address} gave no answer within {limit:g} s; ask again, or wait "
+            "longer with --timeout where there is one"
+        )
 
 
 def remote(function: Command) -> Command:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from everact.runtime.cli.exits import NotYet
 from everact.runtime.cli.output import Output, plain
 from everact.runtime.client.handle import RunHandle
+from everact.runtime.client.pending import Pending
 from everact.runtime.client.views import RunView
 from everact.runtime.errors import EveractError
 
@@ -18,18 +19,15 @@ LOOK_AGAIN: Final = 1.0
 
 async def wait_for(handle: RunHandle[Any], out: Output, limit: float | None) -> Any:
     """The run's result; NotYet after `limit` seconds, errors as `RunHandle.result`."""
-    async with _progress(handle, out):
-        waiting = asyncio.timeout(limit)
-        try:
-            async with waiting:
-                return await handle.result()
-        except TimeoutError:
-            if not waiting.expired():
-                raise
-            raise NotYet(
-                f"run {handle.id!r} is not done after {limit:g} s; it goes on: "
-                f"`everact result {handle.id}` waits again"
-            ) from None
+
+    def not_done() -> NotYet:
+        return NotYet(
+            f"run {handle.id!r} is not done after {limit:g} s; it goes on: "
+            f"`everact result {handle.id}` waits again"
+        )
+
+    async with _progress(handle, out), Pending().within(limit, not_done):
+        return await handle.result()
 
 
 @asynccontextmanager

@@ -8,11 +8,12 @@ from msgspec.structs import replace
 from everact.runtime.client.requester import Requester
 from everact.runtime.client.rpc import RPC, rpc_of
 from everact.runtime.client.views import RunLine, run_line
-from everact.runtime.core.bounds import shown
+from everact.runtime.core.bounds import whole
 from everact.runtime.core.keywords import closed
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.definitions.workflows import name_of
 from everact.runtime.errors import InvalidFilter
+from everact.runtime.operations.runs import LARGEST_PAGE
 from everact.runtime.operations.searching import PAGE, Narrowed, SearchRuns
 
 
@@ -49,13 +50,14 @@ class RunIterator:
             workspace=client.namespace,
             query=query or "",
             narrowed=narrowed(options),
-            page_size=checked_size(options.get("page_size", PAGE)),
+            page_size=_size(options.get("page_size", PAGE)),
             next_page_token=options.get("next_page_token") or "",
         )
         self._client = client
         self._request = request
         self._rpc = rpc_of(options) or RPC()
-        self._left = checked_limit(options.get("limit"))
+        limit = options.get("limit")
+        self._left = None if limit is None else whole(limit, "limit")
         self._asked = False
         self._seen_open: set[str] = set()
         self._page: Sequence[RunLine] | None = None
@@ -82,7 +84,7 @@ class RunIterator:
 
         `page_size` is for this page; with a limit it is at most what remains of it.
         """
-        size = self._request.page_size if page_size is None else checked_size(page_size)
+        size = self._request.page_size if page_size is None else _size(page_size)
         if self._left is not None:
             size = max(1, min(size, self._left))
         if self._asked and not self._token:
@@ -142,17 +144,5 @@ def checked_query(query: str | None) -> str:
     return query or ""
 
 
-def checked_size(size: Any) -> int:
-    """A page size; ValueError if it is none."""
-    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 10_000:
-        raise ValueError(f"page_size must be 1 to 10,000, not {shown(size)}")
-    return size
-
-
-def checked_limit(limit: Any) -> int | None:
-    """A limit; ValueError if it is none."""
-    if limit is None:
-        return None
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-        raise ValueError(f"limit must be 0 or more, not {shown(limit)}")
-    return limit
+def _size(given: int) -> int:
+    return whole(given, "page_size", 1, LARGEST_PAGE)

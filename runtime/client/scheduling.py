@@ -6,7 +6,7 @@ without a zone are in UTC, and so are those that are given back.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Unpack
 
 from msgspec.structs import replace
@@ -16,7 +16,7 @@ from everact.runtime.client.requester import Requester
 from everact.runtime.client.rpc import RPC_OPTIONS
 from everact.runtime.client.starting import UNSET, Starting, start_request
 from everact.runtime.core import schedules as core
-from everact.runtime.core.bounds import LAST_MOMENT, duration_of, moment_of
+from everact.runtime.core.bounds import duration_of, epoch_of, moment_of
 from everact.runtime.core.calendars import CalendarSpec, Interval, Spec
 from everact.runtime.core.durations import Duration, seconds
 from everact.runtime.core.keywords import closed, suggesting
@@ -259,23 +259,12 @@ def definition_of(client: Requester, schedule: Schedule) -> core.Definition:
 def backfills_of(given: Sequence[ScheduleBackfill]) -> tuple[core.Backfill, ...]:
     """Ranges of times as they are sent; ValueError if one ends before it starts."""
     for one in given:
-        if epoch(one.end_at) < epoch(one.start_at):
+        if epoch_of(one.end_at) < epoch_of(one.start_at):
             raise ValueError(f"a backfill must not end before it starts: {one}")
     return tuple(
-        core.Backfill(epoch(one.start_at), epoch(one.end_at), one.overlap)
+        core.Backfill(epoch_of(one.start_at), epoch_of(one.end_at), one.overlap)
         for one in given
     )
-
-
-def epoch(moment: datetime) -> float:
-    """A moment as epoch seconds; one without a zone is in UTC, one before 1970 is the
-    first of it.
-    """
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    found = aware.timestamp()
-    if found > LAST_MOMENT:
-        raise ValueError(f"{moment} is too far ahead: moments are before the year 9000")
-    return max(0.0, found)
 
 
 def _action(client: Requester, action: StartWorkflow) -> core.Action:
@@ -315,8 +304,8 @@ def _spec(spec: ScheduleSpec) -> Spec:
         intervals=tuple(_interval(one) for one in spec.intervals),
         crons=tuple(spec.cron_expressions),
         excluded=tuple(spec.skip),
-        start_at=None if spec.start_at is None else epoch(spec.start_at),
-        end_at=None if spec.end_at is None else epoch(spec.end_at),
+        start_at=None if spec.start_at is None else epoch_of(spec.start_at),
+        end_at=None if spec.end_at is None else epoch_of(spec.end_at),
         jitter=seconds(spec.jitter, what="jitter"),
         time_zone=spec.time_zone_name,
     )

@@ -1,7 +1,7 @@
 """What a start takes, checked before anything is sent."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Unpack
 
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from everact.runtime.client.callers import OLD_FORMS
 from everact.runtime.client.requester import Requester
 from everact.runtime.client.rpc import RPC, RPC_OPTIONS
-from everact.runtime.core.bounds import LAST_MOMENT
+from everact.runtime.core.bounds import epoch_of
 from everact.runtime.core.durations import Duration, optional_seconds, seconds
 from everact.runtime.core.identity import CONFLICTS, REUSES, mistake
 from everact.runtime.core.keywords import closed
@@ -148,10 +148,7 @@ def _scheduled(options: Starting) -> float | None:
         )
     if options.get("start_delay") is not None:
         raise ValueError("give scheduled_start_time or start_delay, not both")
-    moment = (given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp()
-    if moment > LAST_MOMENT:
-        raise ValueError(f"scheduled_start_time is too far ahead: {given}")
-    return max(0.0, moment)
+    return epoch_of(given, "scheduled_start_time")
 
 
 def _policies(options: Starting) -> dict[str, Any]:

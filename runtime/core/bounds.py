@@ -86,6 +86,17 @@ def moment_of(epoch: float) -> datetime:
     return datetime.fromtimestamp(_nearest(epoch, _FIRST, _LAST), UTC)
 
 
+def epoch_of(moment: datetime, what: str = "a moment") -> float:
+    """A moment as epoch seconds; one without a zone is in UTC, one before 1970 is the
+    first of it. ValueError for one that is too far ahead.
+    """
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    found = aware.timestamp()
+    if found > LAST_MOMENT:
+        raise ValueError(f"{what} is before the year 9000; too far ahead: {moment}")
+    return max(0.0, found)
+
+
 def duration_of(seconds: float) -> timedelta:
     """Seconds as a timedelta: the nearest one that there is."""
     return timedelta(seconds=_nearest(seconds, -_LAST, _LAST))
