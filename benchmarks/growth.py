@@ -176,7 +176,7 @@ async def _fill(path: Path, size: int) -> None:
     """Rows of runs that ended, as they are on disk."""
     from everact.runtime.core.statuses import RunStatus
     from everact.runtime.store.base import JournalRow, RunRow, Write
-    from everact.runtime.store.sqlite import SqliteStore
+    from everact.runtime.store.sqlite.store import SqliteStore
 
     store = SqliteStore(path)
     store.open()

@@ -26,7 +26,7 @@ from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import RuntimeStateError, StoreInUse
 from everact.runtime.operations import runs
 from everact.runtime.store.base import Store
-from everact.runtime.store.sqlite import SqliteStore
+from everact.runtime.store.sqlite.store import SqliteStore
 from everact.runtime.values.converter import DataConverter
 
 P = ParamSpec("P")

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from everact.runtime.filters.parsing import parse
 from everact.runtime.store.base import Search
-from everact.runtime.store.sqlite import SqliteStore
+from everact.runtime.store.sqlite.store import SqliteStore
 from tests.store.many import KEYS, many_runs
 
 QUERIES = (
@@ -46,16 +46,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = SqliteStore(many_runs(Path(folder)))
         store.open()
+        reads = store.database.questions
         print(f"{'query':45}{'page ms':>9}{'count ms':>9}")
         for text in QUERIES:
             wanted = Search("default", parse(text), KEYS, None, 100)
-            page = best(lambda wanted=wanted: store.search(wanted))  # type: ignore[misc]
-            count = best(lambda wanted=wanted: store.count(wanted))  # type: ignore[misc]
+            page = best(lambda wanted=wanted: reads.search(wanted))  # type: ignore[misc]
+            count = best(lambda wanted=wanted: reads.count(wanted))  # type: ignore[misc]
             print(f"{text or '(all)':45}{page:9.1f}{count:9.1f}")
         groups = Search("default", parse("GROUP BY status"), KEYS)
-        print(f"{'GROUP BY status':54}{best(lambda: store.count(groups)):9.1f}")
+        print(f"{'GROUP BY status':54}{best(lambda: reads.count(groups)):9.1f}")
         ordered = Search("default", parse("ORDER BY start_time"), KEYS, None, 100)
-        print(f"{'ORDER BY start_time':45}{best(lambda: store.search(ordered)):9.1f}")
+        print(f"{'ORDER BY start_time':45}{best(lambda: reads.search(ordered)):9.1f}")
         store.close(clean=True)
 
 

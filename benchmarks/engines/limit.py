@@ -54,7 +54,7 @@ from everact.runtime.programs import ordered
 from everact.runtime.programs.loop import SLICE, OrderedTask
 from everact.runtime.programs.workflow_loop import WorkflowLoop
 from everact.runtime.store.base import RunRow, Write
-from everact.runtime.store.sqlite import SqliteStore
+from everact.runtime.store.sqlite.store import SqliteStore
 from everact.runtime.values.payloads import PickleConverter
 
 EARLY: Final = 64

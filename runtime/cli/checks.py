@@ -19,7 +19,8 @@ from urllib.parse import quote
 from everact.runtime.cli.findings import Finding, ok, problem, warning
 from everact.runtime.door.tokens import TokenFile
 from everact.runtime.errors import EveractError
-from everact.runtime.store import catalogue, custody, keyfile
+from everact.runtime.store import catalogue, keyfile
+from everact.runtime.store.sqlite import custody
 
 ROOM: Final = 256 * 1024 * 1024
 """Bytes of free disk below which a warning is due."""

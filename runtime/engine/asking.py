@@ -115,7 +115,7 @@ class Asking:
         headers: dict[str, str],
     ) -> Any:
         host = self._host
-        stored = host.store.load(key)
+        stored = await host.store.reads.load(key)
         if stored is None:
             raise RPCError(f"run {key} is unknown", RPCStatus.NOT_FOUND)
         state = load_state(host.seal, stored).state
@@ -150,7 +150,7 @@ class Asking:
         if run is not None:
             row = run.row
         else:
-            stored = host.store.load(key)
+            stored = host.store.ending(key)
             if stored is None:
                 raise RPCError(f"run {key} is unknown", RPCStatus.NOT_FOUND)
             row = stored.run

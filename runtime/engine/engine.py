@@ -236,7 +236,7 @@ class Engine:
 
     async def _recover(self) -> None:
         await self.residency.load_due()
-        for key in self.store.select("orphans"):
+        for (key,) in await self.store.reads.rows("orphans"):
             self.relations.stop_orphan(key)
         self.held.recover()
         for part in self.parts.all:

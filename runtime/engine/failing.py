@@ -155,7 +155,7 @@ class Failing:
         if self._host.stopping:
             return
         if self._host.resident(key) is None:
-            stored = self._host.store.load(key)
+            stored = self._host.store.ending(key)
             if stored is not None and stored.run.status:
                 row, command = stored.run, closing_of(self._host.seal, stored)
                 status = RunStatus(row.status)
@@ -181,7 +181,7 @@ class Failing:
     ) -> None:
         """Terminate a run whose journal cannot be read: the one thing left to do."""
         host = self._host
-        stored = host.store.load(key)
+        stored = host.store.ending(key)
         if stored is None or stored.run.status:
             raise RPCError(f"run {key} is not open", RPCStatus.NOT_FOUND)
         if stored.unreadable is not None:

@@ -121,7 +121,7 @@ class HeldRuns:
         """Let a run that was held go on, if it can."""
         run = self._host.resident(key)
         if run is None:
-            stored = self._host.store.load(key)
+            stored = self._host.store.ending(key)
             if stored is None or stored.run.status:
                 self.reasons.pop(key, None)
             return

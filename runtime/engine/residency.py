@@ -113,16 +113,15 @@ class Residency:
             until = host.clock.now() + HORIZON
         after = (-1.0, 0)
         while not host.stopping:
-            found = host.store.due(until, after, LOAD_BATCH)
-            for _, key in found:
+            found = await host.store.reads.rows("due", *after, until, LOAD_BATCH)
+            for _, key in found if not host.stopping else ():
                 self.resident(key)
             if len(found) < LOAD_BATCH:
                 break
             after = (found[-1][0], found[-1][1])
             await asyncio.sleep(0)
-        later = host.store.select("next_due", until)
-        if later:
-            self._load_at(later[0] - HORIZON)
+        for (later,) in await host.store.reads.rows("next_due", until):
+            self._load_at(later - HORIZON)
 
     def _load_at(self, when: float) -> None:
         if when >= self._loader_at or self._host.stopping:

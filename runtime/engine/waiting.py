@@ -143,15 +143,18 @@ class Waiting:
             closed = RuntimeStateError("the runtime was closed")
             fail(waiter, closed if lost is None else type(lost)(str(lost)))
 
-    async def next_transition(self, key: int) -> None:
-        """Wait until the run has one more durable transition."""
+    @contextmanager
+    def following(self, key: int) -> Iterator["asyncio.Future[None]"]:
+        """A future that is done when the run has one more durable transition.
+
+        Enter before you look, or one that comes between is missed.
+        """
         waiter: asyncio.Future[None] = self._loop.create_future()
         self.followers.setdefault(key, []).append(waiter)
         try:
-            await waiter
-        except asyncio.CancelledError:
+            yield waiter
+        finally:
             _leave(self.followers, key, waiter)
-            raise
 
     def transitioned(self, key: int) -> None:
         """Tell those who follow a run that it has another durable transition."""

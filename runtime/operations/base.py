@@ -40,7 +40,8 @@ Again: TypeAlias = Callable[["Engine", Any, Known], Awaitable[Any]]
 """Answers a request whose ID is known."""
 
 Typed: TypeAlias = Callable[["Engine", Any], Any]
-"""Makes of a request that came as JSON one whose payloads are as they are stored."""
+"""Makes of a request that came as JSON one whose payloads are as they are stored;
+awaited if it has to look something up."""
 
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1)]

@@ -171,7 +171,7 @@ def _subscribers(engine: "Engine", key: str) -> Iterable[WorkflowDefinition]:
 @operation("events.get", GetEvent, access=Access.READ)
 async def get_event(engine: "Engine", request: GetEvent) -> EventDescription:
     """Look it up."""
-    rows = engine.store.rows("event", request.workspace, request.event_id)
+    rows = await engine.store.reads.rows("event", request.workspace, request.event_id)
     found = next(engine.events.genuine(rows), None)
     if found is None:
         raise RPCError(
@@ -192,7 +192,7 @@ async def list_events(
     found: list[EventDescription] = []
     while len(found) < limit:  # a short page says that there are no more
         given = request.workspace, before, *chosen, limit - len(found)
-        rows = engine.store.rows("list_events", *given)
+        rows = await engine.store.reads.rows("list_events", *given)
         if not rows:
             break
         before = rows[-1][0]

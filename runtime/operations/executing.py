@@ -70,7 +70,7 @@ async def execute_run(engine: "Engine", request: ExecuteRun) -> ExecutedRun:
     known = name is not None and engine.requests.look(name) is not None
     if known or start.signal is not None or engine.draining:
         run = await carry_out(engine, start)
-        row = find_run(engine, _ref(run, start.workspace))
+        row = await find_run(engine, _ref(run, start.workspace))
         return ExecutedRun(run=run, closed=await _end(engine, request, row))
     resolved, begun = begin(engine, start, name)
     made = resolved.made

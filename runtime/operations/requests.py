@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -11,7 +12,7 @@ from everact.runtime.core.requests import AUTOMATIC, RESERVED, RequestName, what
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.requests import UnderWay
 from everact.runtime.errors import RPCError
-from everact.runtime.operations.base import OPERATIONS, Operation, Request
+from everact.runtime.operations.base import OPERATIONS, Operation, Request, Typed
 from everact.runtime.store.base import Remembered
 
 if TYPE_CHECKING:
@@ -25,24 +26,22 @@ T = TypeVar("T")
 async def carry_out(
     engine: "Engine",
     request: Request[A],
-    prepared: Callable[["Engine", Any], Any] | None = None,
+    typed: Typed | None = None,
 ) -> A:
     """The answer to a request; if its ID was used for the same, the first answer.
 
-    `prepared` is what is done to a request before its handler gets it, and may refuse
-    it. RequestIdReused if another request was carried out under its ID; a refused one
+    `typed` is what is done to a request before its handler gets it, and may refuse it.
+    RequestIdReused if another request was carried out under its ID; a refused one
     leaves its ID free.
     """
     operation = OPERATIONS[type(request)]
     name = None if operation.target is None else named(request)
     if name is None:
-        given = request if prepared is None else prepared(engine, request)
-        plain: A = await operation.handler(engine, given)
+        plain: A = await _handled(engine, request, operation, typed)
         return plain
 
     async def do() -> A:
-        given = request if prepared is None else prepared(engine, request)
-        answer: A = await operation.handler(engine, given)
+        answer: A = await _handled(engine, request, operation, typed)
         return answer
 
     while True:
@@ -58,6 +57,16 @@ async def carry_out(
             joined: A = await asyncio.shield(found.answer)
             return joined
         await asyncio.shield(found.settled)
+
+
+async def _handled(
+    engine: "Engine", request: Any, operation: Operation, typed: Typed | None
+) -> Any:
+    if typed is not None:
+        request = typed(engine, request)
+        if isawaitable(request):
+            request = await request
+    return await operation.handler(engine, request)
 
 
 async def _begun(

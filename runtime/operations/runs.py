@@ -1,5 +1,6 @@
 """Operations on runs: start, address, wait, look at, talk to, end."""
 
+import asyncio
 import math
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
@@ -40,7 +41,7 @@ from everact.runtime.operations.arguments import (
 from everact.runtime.operations.base import Name, Request, operation
 from everact.runtime.operations.requests import remembered, to_its_end
 from everact.runtime.programs.workflow_loop import decode_arguments
-from everact.runtime.store.base import Remembered, RunRow
+from everact.runtime.store.base import Reads, Remembered, RunRow
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
@@ -55,6 +56,9 @@ REJECT_NONE, REJECT_NOT_OPEN, REJECT_NOT_COMPLETED = (
     "not_completed_cleanly",
 )
 REJECTS = (REJECT_NONE, REJECT_NOT_OPEN, REJECT_NOT_COMPLETED)
+
+SLICE = 200
+"""Entries of a history that are put together in one turn of the loop."""
 
 LARGEST_PAGE = 10_000
 """What one page of an answer holds at most."""
@@ -265,7 +269,7 @@ async def await_run(engine: "Engine", request: AwaitRun) -> RunClosed:
     if run is not None and hinted and run.row.workspace == ref.workspace:
         row = run.row
     else:
-        row = find_run(engine, ref)
+        row = await find_run(engine, ref)
     ended = await end_of(engine, row, request.follow)
     assert ended is not None
     return ended
@@ -294,7 +298,9 @@ async def end_of(
                 next_run_id=closed.next_run_id,
             )
         run_id = closed.next_run_id
-        following = engine.store.find(row.workspace, row.workflow_id, run_id)
+        following = await engine.store.reads.find(
+            row.workspace, row.workflow_id, run_id
+        )
         assert following is not None
         key, wait = following.key, max(0.0, until - engine.loop.time())
 
@@ -302,12 +308,12 @@ async def end_of(
 @operation("runs.describe", DescribeRun, access=Access.READ)
 async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription:
     """Put together what is known of a run."""
-    row, run = await _looked_at(engine, request.run)
+    row, run, length = await _measured(engine, request.run)
     if run is not None:
         row, state, aside = run.row, run.state, engine.held_reason(row.key) or ""
         aside = aside or (state.held or "")
     else:
-        stored = engine.store.load(row.key)
+        stored = await engine.store.reads.load(row.key)
         assert stored is not None
         aside = engine.held_reason(row.key) or row.aside
         try:
@@ -329,7 +335,7 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
         workflow=start.name,
         aside="" if row.status else aside,
         generation=state.generation,
-        history_length=engine.store.select("history_length", row.key)[0],
+        history_length=length,
         pending_tasks=tuple(
             _pending(engine, state, run, call)
             for call in calls
@@ -405,13 +411,29 @@ def _values(state: RunState) -> dict[str, Any]:
     }
 
 
+async def _measured(
+    engine: "Engine", ref: RunRef
+) -> "tuple[RunRow, RunActor | None, int]":
+    """The run that is addressed, as it durably is, and the length of its history.
+
+    Nothing is awaited after the look: what it shows would not be durable any more.
+    """
+    length, of = 0, None
+    while True:
+        row, run = await _looked_at(engine, ref)
+        if row.key == of:
+            return row, run, length
+        of = row.key
+        ((length,),) = await engine.store.reads.rows("history_length", of)
+
+
 async def _looked_at(engine: "Engine", ref: RunRef) -> "tuple[RunRow, RunActor | None]":
     """The run that is addressed, as it durably is.
 
     One that closes meanwhile may have made room for another, which is meant then.
     """
     while True:
-        row = find_run(engine, ref)
+        row = await find_run(engine, ref)
         run = engine.runs.get(row.key)
         if run is None:
             return row, None
@@ -458,7 +480,7 @@ def _row_of(engine: "Engine", key: int) -> RunRow | None:
     run = engine.runs.get(key)
     if run is not None:
         return run.row
-    stored = engine.store.load(key)
+    stored = engine.store.ending(key)
     return None if stored is None else stored.run
 
 
@@ -474,12 +496,14 @@ async def told_again(
     engine: "Engine", request: "SignalRun | CancelRun | TerminateRun", known: Known
 ) -> None:
     """The run had it; RequestIdReused if now another run of the ID is named."""
-    check_reached(engine, request.run, request.request_id, known)
+    await check_reached(engine, request.run, request.request_id, known)
 
 
-def check_reached(engine: "Engine", ref: RunRef, request_id: str, known: Known) -> None:
+async def check_reached(
+    engine: "Engine", ref: RunRef, request_id: str, known: Known
+) -> None:
     """Refuse a repetition that names another run than the one that was reached."""
-    stored = engine.store.load(known.run_key)
+    stored = await engine.store.reads.ending(known.run_key)
     if stored is None:
         return
     reached = stored.run
@@ -491,22 +515,24 @@ def check_reached(engine: "Engine", ref: RunRef, request_id: str, known: Known) 
             raise RequestIdReused(request_id, f"run {run_id}", f"run {named}")
 
 
-def _typed_signal(engine: "Engine", request: SignalRun) -> SignalRun:
-    return with_arguments(engine, _handler(engine, request, "signals"), request)
+async def _typed_signal(engine: "Engine", request: SignalRun) -> SignalRun:
+    handler = await _handler(engine, request, "signals")
+    return with_arguments(engine, handler, request)
 
 
-def _typed_query(engine: "Engine", request: QueryRun) -> QueryRun:
+async def _typed_query(engine: "Engine", request: QueryRun) -> QueryRun:
     try:
-        return with_arguments(engine, _handler(engine, request, "queries"), request)
+        handler = await _handler(engine, request, "queries")
+        return with_arguments(engine, handler, request)
     except RPCError as error:
         raise QueryFailed(str(error)) from None
 
 
-def _handler(
+async def _handler(
     engine: "Engine", request: SignalRun | QueryRun, kind: str
 ) -> Target | None:
     run = present_run(engine, request.run)
-    row = known_run(engine, request.run) if run is None else run.row
+    row = await known_run(engine, request.run) if run is None else run.row
     return None if row is None else handler_of(engine, row.name, kind, request.name)
 
 
@@ -575,7 +601,7 @@ async def _deliver(
                 raise
         else:
             return
-    row = find_run(engine, ref)
+    row = await find_run(engine, ref)
     if row.status:
         raise RPCError(
             f"run {row.workflow_id!r} ({row.run_id}) is {RunStatus(row.status)}, "
@@ -599,7 +625,7 @@ async def _delivered(
         except RPCError as refused:
             if refused.status is not RPCStatus.NOT_FOUND:
                 raise
-            present = find_run(engine, ref)
+            present = await find_run(engine, ref)
             if present.key == row.key or present.status:
                 raise
             row = present
@@ -609,7 +635,7 @@ async def _delivered(
 async def query_run(engine: "Engine", request: QueryRun) -> bytes:
     """Put a question to a run."""
     run = present_run(engine, request.run)
-    row = find_run(engine, request.run) if run is None else run.row
+    row = await find_run(engine, request.run) if run is None else run.row
     status = RunStatus(row.status)
     if request.reject == REJECT_NOT_OPEN and status:
         raise QueryRejected(status)
@@ -631,14 +657,18 @@ async def read_history(
     engine: "Engine", request: ReadHistory
 ) -> tuple[HistoryEntry, ...]:
     """Read a page of the journal, verified."""
-    row = find_run(engine, request.run)
+    reads = engine.store.reads
+    row = await find_run(engine, request.run)
     while True:
-        rows = engine.store.history(row.key, request.after, request.limit)
-        if rows or not request.follow or _find_key(engine, row.key).status:
-            break
-        await engine.waiting.next_transition(row.key)
-    entries = []
+        with engine.waiting.following(row.key) as moved:
+            rows = await reads.history(row.key, request.after, request.limit)
+            if rows or not request.follow or (await _row(reads, row.key)).status:
+                break
+            await moved
+    entries: list[HistoryEntry] = []
     for found in rows:
+        if entries and not len(entries) % SLICE:
+            await asyncio.sleep(0)  # others have their turn
         engine.seal.verify(found, row.run_id)
         transition = decode(found.body)
         entries.append(
@@ -668,16 +698,16 @@ def present_run(engine: "Engine", ref: RunRef) -> "RunActor | None":
     return run if ref.first_run_id in ("", row.first_run_id) else None
 
 
-def known_run(engine: "Engine", ref: RunRef) -> RunRow | None:
+async def known_run(engine: "Engine", ref: RunRef) -> RunRow | None:
     """The row of a run; None if there is none."""
-    return engine.store.find(
+    return await engine.store.reads.find(
         ref.workspace, ref.workflow_id, ref.run_id, ref.first_run_id
     )
 
 
-def find_run(engine: "Engine", ref: RunRef) -> RunRow:
+async def find_run(engine: "Engine", ref: RunRef) -> RunRow:
     """The row of a run; RPCError NOT_FOUND."""
-    row = known_run(engine, ref)
+    row = await known_run(engine, ref)
     if row is None:
         which = f" run {ref.run_id or ref.first_run_id}" if ref.run_id else ""
         raise RPCError(
@@ -687,7 +717,6 @@ def find_run(engine: "Engine", ref: RunRef) -> RunRow:
     return row
 
 
-def _find_key(engine: "Engine", key: int) -> RunRow:
-    stored = engine.store.load(key)
-    assert stored is not None
-    return stored.run
+async def _row(reads: Reads, key: int) -> RunRow:
+    (row,) = await reads.runs((key,))
+    return row

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 PAGE = 1000
 """Runs of a page, unless told otherwise."""
 
+SLICE = 200
+"""Runs that are put together in one turn of the loop."""
+
 
 class Narrowed(msgspec.Struct, frozen=True, kw_only=True):
     """What else a filter is joined with; None and false do not narrow."""
@@ -112,10 +115,10 @@ async def search_runs(engine: "Engine", request: SearchRuns) -> RunPage:
         request.page_size,
         request.newest,
     )
-    hits = engine.store.search(wanted)
+    hits = await engine.store.reads.search(wanted)
     more = len(hits) == request.page_size
     return RunPage(
-        runs=summaries(engine, [hit.run for hit in hits]),
+        runs=await summaries(engine, [hit.run for hit in hits]),
         next_page_token=_token(engine, about, hits[-1].place) if more else "",
     )
 
@@ -128,7 +131,8 @@ async def count_runs(engine: "Engine", request: CountRuns) -> RunCount:
         group = Field(tuple(request.group_by.split(".")))
         wanted = replace(wanted, order=(), group=group)
     declared = engine.visibility.declared(request.workspace)
-    found = engine.store.count(Search(request.workspace, wanted, declared))
+    wanted_of = Search(request.workspace, wanted, declared)
+    found = await engine.store.reads.count(wanted_of)
     groups: tuple[CountGroup, ...] = ()
     if wanted.group is not None:
         subject = grouped(wanted.group, declared)
@@ -159,13 +163,21 @@ def narrowed(wanted: Filter, by: Narrowed) -> Filter:
     )
 
 
-def summaries(engine: "Engine", rows: list[RunRow]) -> tuple[RunSummary, ...]:
+async def summaries(engine: "Engine", rows: list[RunRow]) -> tuple[RunSummary, ...]:
     """Rows with what their journals and attributes tell."""
-    store = engine.store
+    found: tuple[RunSummary, ...] = ()
+    for first in range(0, len(rows), SLICE):
+        found += await _summaries(engine, rows[first : first + SLICE])
+    return found
+
+
+async def _summaries(engine: "Engine", rows: list[RunRow]) -> tuple[RunSummary, ...]:
+    reads = engine.store.reads
     keys = msgspec.json.encode([row.key for row in rows]).decode()
-    started = {row[0]: JournalRow(*row) for row in store.rows("first_rows", keys)}
-    lengths = dict(store.rows("history_lengths", keys))
-    attributes = attributes_found(store.rows("attributes_of_runs", keys))
+    firsts = await reads.rows("first_rows", keys)
+    started = {row[0]: JournalRow(*row) for row in firsts}
+    lengths = dict(await reads.rows("history_lengths", keys))
+    attributes = attributes_found(await reads.rows("attributes_of_runs", keys))
     return tuple(
         of_row(
             RunSummary,

@@ -326,7 +326,9 @@ async def started_again(engine: "Engine", _: StartRun, known: Known) -> StartedR
     if known.answer:
         answer = msgspec.json.decode(known.answer, type=StartedRun)
         return replace(answer, key=known.run_key)
-    stored = engine.store.load(known.run_key)  # an earlier version served it
+    stored = await engine.store.reads.ending(
+        known.run_key
+    )  # an earlier version served it
     if stored is None:
         raise RPCError("the run of that request is gone", RPCStatus.NOT_FOUND)
     return await Resolution(stored.run).answer()

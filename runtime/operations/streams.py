@@ -1,6 +1,6 @@
 """Operations that answer with one item after the other, for as long as it takes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -64,13 +64,13 @@ async def follow_run(
 ) -> AsyncIterator[Item[HistoryEntry]]:
     """Read the journal page by page, and then wait for it."""
     run_id, after = _place(request.cursor)
-    row = find_run(engine, request.run)
+    row = await find_run(engine, request.run)
     ref = RunRef(
         workflow_id=row.workflow_id,
         run_id=run_id or row.run_id,
         workspace=row.workspace,
     )
-    find_run(engine, ref)
+    await find_run(engine, ref)
     return _entries(engine, ref, after)
 
 
@@ -118,9 +118,8 @@ async def _changes(
 ) -> AsyncIterator[Item[RunSummary]]:
     with engine.waiting.watching() as watcher:
         while True:
-            for key in await watcher.next():
-                for row in filter(request.takes, engine.store.runs((key,))):
-                    yield Item("", _changed(engine, row))
+            for summary in await _changed(engine, request, await watcher.next()):
+                yield Item("", summary)
             if watcher.missed:
                 raise RPCError(
                     "too many runs changed at once: list them, and watch again",
@@ -128,8 +127,12 @@ async def _changes(
                 )
 
 
-def _changed(engine: "Engine", row: RunRow) -> RunSummary:
-    """A run without its journal: every watcher is told of every change, on the loop."""
-    keys = msgspec.json.encode([row.key]).decode()
-    found = attributes_found(engine.store.rows("attributes_of_runs", keys))
-    return of_row(RunSummary, row, attributes=found.get(row.key, {}))
+async def _changed(
+    engine: "Engine", request: WatchRuns, keys: Sequence[int]
+) -> list[RunSummary]:
+    """Runs without their journals: every watcher is told of every change."""
+    reads = engine.store.reads
+    rows = [row for row in await reads.runs(keys) if request.takes(row)]
+    wanted = msgspec.json.encode([row.key for row in rows]).decode()
+    found = attributes_found(await reads.rows("attributes_of_runs", wanted))
+    return [of_row(RunSummary, row, attributes=found.get(row.key, {})) for row in rows]

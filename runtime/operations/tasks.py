@@ -106,10 +106,10 @@ def _reported(request: CompleteTask | FailTask | ReportCancelled) -> tuple[str, 
     return request.task.named
 
 
-def _typed_result(engine: "Engine", request: CompleteTask) -> CompleteTask:
+async def _typed_result(engine: "Engine", request: CompleteTask) -> CompleteTask:
     """`request` with its result as what the task's function returns."""
-    row, name = found(engine, request.task)
-    run = engine.resident(row.key)
+    row, name = await found(engine, request.task)
+    run = await engine.loaded(row.key)
     command = None if run is None else run.state.calls.get(name.call)
     task = getattr(command, "name", "")
     return replace(request, result=result_stored(engine, request.result, task))
@@ -129,7 +129,7 @@ def _typed_failure(engine: "Engine", request: FailTask) -> FailTask:
 )
 async def complete_task(engine: "Engine", request: CompleteTask) -> None:
     """Complete a task; durable when answered."""
-    row, name = found(engine, request.task)
+    row, name = await found(engine, request.task)
     result = request.result or engine.values.encode(None, "no result")
     event = _event(name, request.identity, TaskCompleted(name.call, result))
     await _report(engine, row, event, request)
@@ -150,7 +150,7 @@ async def fail_task(engine: "Engine", request: FailTask) -> None:
             f"failure.retry_after must be 0 or more seconds, not {wait}",
             RPCStatus.INVALID_ARGUMENT,
         )
-    row, name = found(engine, request.task)
+    row, name = await found(engine, request.task)
     failure = replace(
         request.failure, kind=FailureKind.APPLICATION, timeout=TimeoutKind.NONE
     )
@@ -163,19 +163,21 @@ async def fail_task(engine: "Engine", request: FailTask) -> None:
 @operation("tasks.heartbeat", HeartbeatTask, access=Access.WORK, typed=with_details)
 async def heartbeat_task(engine: "Engine", request: HeartbeatTask) -> None:
     """Take a sign of life; AsyncTaskCancelled if the task was asked to stop."""
-    row, name = found(engine, request.task)
+    row, name = await found(engine, request.task)
     event = _event(name, request.identity, None, request.details)
     try:
         await _report(engine, row, event, request)
     except RPCError as error:
         if error.status is RPCStatus.NOT_FOUND:
-            _tell_if_cancelled(engine, row, event)
+            await _tell_if_cancelled(engine, row, event)
         raise
 
 
-def _tell_if_cancelled(engine: "Engine", row: RunRow, event: TaskReported) -> None:
+async def _tell_if_cancelled(
+    engine: "Engine", row: RunRow, event: TaskReported
+) -> None:
     """AsyncTaskCancelled if the run ended because it was asked to stop."""
-    stored = engine.store.load(row.key)
+    stored = await engine.store.reads.load(row.key)
     if stored is None or not stored.run.status:
         return
     state = load_state(engine.seal, stored).state
@@ -195,7 +197,7 @@ def _tell_if_cancelled(engine: "Engine", row: RunRow, event: TaskReported) -> No
 )
 async def report_cancelled(engine: "Engine", request: ReportCancelled) -> None:
     """Settle a task that was asked to stop; durable when answered."""
-    row, name = found(engine, request.task)
+    row, name = await found(engine, request.task)
     failure = failures.cancelled("the task stopped when asked to", request.details)
     event = _event(name, request.identity, TaskFailed(name.call, failure))
     await _report(engine, row, event, request)
@@ -229,15 +231,17 @@ async def _report(
     await to_its_end(engine, engine.deliver(row.key, event, noted))
 
 
-def found(engine: "Engine", ref: TaskRef) -> tuple[RunRow, AttemptName]:
+async def found(engine: "Engine", ref: TaskRef) -> tuple[RunRow, AttemptName]:
     """The run of a task, and which attempt is meant; RPCError NOT_FOUND."""
     if ref.token:
         name = _of_token(engine, ref)
-        row = engine.store.find(name.workspace, name.workflow_id, name.run_id)
+        row = await engine.store.reads.find(
+            name.workspace, name.workflow_id, name.run_id
+        )
         if row is None:
             raise _unknown("the run of the task is not known any more")
         return row, name
-    row = engine.store.find(ref.workspace, ref.workflow_id, ref.run_id)
+    row = await engine.store.reads.find(ref.workspace, ref.workflow_id, ref.run_id)
     if row is None:
         raise _unknown(f"no run of workflow ID {ref.workflow_id!r} is known")
     run_id, _, rest = ref.task_id.partition("/")

@@ -137,21 +137,21 @@ def _sent(request: SendUpdate) -> tuple[str, ...]:
 async def _sent_again(
     engine: "Engine", request: SendUpdate, known: Known
 ) -> UpdateState:
-    check_reached(engine, request.run, request.request_id, known)
+    await check_reached(engine, request.run, request.request_id, known)
     update_id = request.update.update_id
     return await state_of(engine, known.run_key, update_id, request.wait_for)
 
 
-def _typed(engine: "Engine", request: SendUpdate) -> SendUpdate:
+async def _typed(engine: "Engine", request: SendUpdate) -> SendUpdate:
     run = present_run(engine, request.run)
-    row = known_run(engine, request.run) if run is None else run.row
+    row = await known_run(engine, request.run) if run is None else run.row
     name = "" if row is None else row.name
     return replace(request, update=_typed_update(engine, name, request.update))
 
 
-def _typed_with_start(engine: "Engine", request: SendWithStart) -> SendWithStart:
+async def _typed_with_start(engine: "Engine", request: SendWithStart) -> SendWithStart:
     start = typed_start(engine, request.start)
-    row = engine.store.find(start.workspace, start.workflow_id)
+    row = await engine.store.reads.find(start.workspace, start.workflow_id)
     name = start.workflow if row is None or row.status else row.name
     update = _typed_update(engine, name, request.update)
     return replace(request, start=start, update=update)
@@ -177,7 +177,7 @@ async def send_update(engine: "Engine", request: SendUpdate) -> UpdateState:
     engine.check_open()
     ref, update = request.run, request.update
     run = present_run(engine, ref)
-    row = find_run(engine, ref) if run is None else run.row
+    row = await find_run(engine, ref) if run is None else run.row
     if row.status and row.key not in engine.runs:
         return await _of_closed(engine, row.key, request)
     noted = remembered(engine, request)
@@ -194,7 +194,7 @@ async def _of_closed(engine: "Engine", key: int, request: SendUpdate) -> UpdateS
     except RPCError as unknown:
         if unknown.status is not RPCStatus.NOT_FOUND:
             raise
-        row = find_run(engine, request.run)
+        row = await find_run(engine, request.run)
         raise RPCError(
             f"run {row.workflow_id!r} ({row.run_id}) is {RunStatus(row.status)}, "
             "not open",
@@ -223,7 +223,7 @@ async def state_of(
     run = engine.runs.get(key)
     if run is not None:
         return _state_of(run.row, update_id, answer)
-    stored = engine.store.load(key)
+    stored = await engine.store.reads.ending(key)
     if stored is None:
         raise RPCError("the run of that update is gone", RPCStatus.NOT_FOUND)
     return _state_of(stored.run, update_id, answer)
@@ -250,7 +250,7 @@ async def _started_again(
     engine: "Engine", request: SendWithStart, known: Known
 ) -> StartedUpdate:
     """The run that the request made or reached before, and its update."""
-    stored = engine.store.load(known.run_key)
+    stored = await engine.store.reads.ending(known.run_key)
     if stored is None:
         raise RPCError("the run of that request is gone", RPCStatus.NOT_FOUND)
     run = await starting.started_again(engine, request.start, known)
@@ -368,5 +368,5 @@ async def _into(
 @operation("updates.result", AwaitUpdate, access=Access.READ, waits=True)
 async def await_update(engine: "Engine", request: AwaitUpdate) -> UpdateState:
     """Wait for the answer."""
-    row = find_run(engine, request.run)
+    row = await find_run(engine, request.run)
     return await state_of(engine, row.key, request.update_id, COMPLETED)

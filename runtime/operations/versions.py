@@ -99,7 +99,7 @@ async def read_reachability(
         queues = request.queues or _knowing(engine, request.workspace, build_id)
         most = len(queues) if request.queues else engine.versions.scanned
         reachable[build_id] = {
-            queue: tuple(_kinds(engine, request, queue, build_id))
+            queue: tuple(await _kinds(engine, request, queue, build_id))
             for queue in queues[:most]
         }
         if queues[most:]:
@@ -117,21 +117,21 @@ def _knowing(engine: "Engine", workspace: str, build_id: str) -> tuple[str, ...]
     )
 
 
-def _kinds(
+async def _kinds(
     engine: "Engine", request: ReadReachability, queue: str, build_id: str
 ) -> list[str]:
     """By which kinds of runs a build is reached on a queue."""
-    versions = engine.versions.of(request.workspace, queue)
+    versions, reads = engine.versions.of(request.workspace, queue), engine.store.reads
     if not build_id:
         new = not versions
-        bound = [engine.store.rows("unbound_runs", request.workspace, queue)]
+        bound = [await reads.rows("unbound_runs", request.workspace, queue)]
     else:
         found = versions.set_of(build_id)
         if found is None or found[-1] != build_id:
             return []  # what its set has goes to the set's default
         new = build_id == versions.default_id
         bound = [
-            engine.store.rows("bound_runs", request.workspace, queue, one)
+            await reads.rows("bound_runs", request.workspace, queue, one)
             for one in found
         ]
     wanted = (OPEN, CLOSED) if request.kind == EXISTING else (request.kind,)

@@ -184,10 +184,81 @@ Outcome: TypeAlias = list[BaseException | None] | BaseException
 """Of a commit: per write None or why it was refused; or why none is known durable."""
 
 
-class Store(Protocol):
-    """A database of runs. Blocking methods are called on the engine's thread and must
-    be quick; `commit` works elsewhere and answers on the engine's loop.
+class Reads(Protocol):
+    """What is read, awaited: on the engine's loop, and never in its way.
+
+    An adapter answers at once what is small; lists, counts, histories and large
+    journals it reads elsewhere. What was read may be old when a write comes.
     """
+
+    async def load(self, key: int) -> Stored | None:
+        """A run with what is needed to recover it; None if it is unknown."""
+
+    async def ending(self, key: int) -> Stored | None:
+        """A run with the last row of its journal only, which says how it ended."""
+
+    async def find(
+        self, workspace: str, workflow_id: str, run_id: str = "", first: str = ""
+    ) -> RunRow | None:
+        """A run by its IDs; without a run ID the open or else the latest one."""
+
+    async def rows(self, what: str, *args: Any) -> list[Any]:
+        """Whole rows, as tuples, by a named query of the adapter's catalogue."""
+
+    async def history(
+        self, key: int, after: tuple[int, int], limit: int
+    ) -> list[JournalRow]:
+        """Journal rows of a run after (generation, seq), oldest first."""
+
+    async def runs(self, keys: Sequence[int]) -> list[RunRow]:
+        """The runs of these keys that there are, in the order of the keys."""
+
+    async def search(self, wanted: Search) -> Hits:
+        """A page of the runs that match, in the order of the filter; InvalidFilter.
+
+        If it says none, the open ones come first, then those closed last; ties go by
+        the latest start.
+        """
+
+    async def count(self, wanted: Search) -> Groups:
+        """How many match, for each value of the field that the filter groups by, most
+        first; one line for None if it groups by none. InvalidFilter.
+        """
+
+
+class Lookups(Protocol):
+    """What a transition in the making asks: a look by one key, answered at once.
+
+    What it finds must still hold when the transition is added to the next commit, so
+    nothing may come between. Whoever can wait asks `Reads`.
+    """
+
+    def load(self, key: int) -> Stored | None:
+        """A run with what is needed to recover it; None if it is unknown."""
+
+    def ending(self, key: int) -> Stored | None:
+        """A run with the last row of its journal only, which says how it ended."""
+
+    def find(
+        self, workspace: str, workflow_id: str, run_id: str = "", first: str = ""
+    ) -> RunRow | None:
+        """A run by its IDs; without a run ID the open or else the latest one."""
+
+    def select(self, what: str, *args: Any) -> list[Any]:
+        """The first column of a named query of the adapter's catalogue."""
+
+    def rows(self, what: str, *args: Any) -> list[Any]:
+        """Whole rows, as tuples, by a named query of the adapter's catalogue."""
+
+
+class Store(Lookups, Protocol):
+    """A database of runs. What blocks is called on the engine's thread and must be
+    quick; `commit` works elsewhere and answers on the engine's loop.
+    """
+
+    @property
+    def reads(self) -> Reads:
+        """What is awaited; once it is open."""
 
     def open(self) -> Opened:
         """Open and migrate; StoreInUse, StoreTooNew or StoreKeyError if refused."""
@@ -208,42 +279,7 @@ class Store(Protocol):
     ) -> None:
         """Make writes durable, all in one transaction where possible, then `done`."""
 
-    def load(self, key: int) -> Stored | None:
-        """A run with what is needed to recover it; None if it is unknown."""
-
-    def find(
-        self, workspace: str, workflow_id: str, run_id: str = "", first: str = ""
-    ) -> RunRow | None:
-        """A run by its IDs; without a run ID the open or else the latest one."""
-
-    def due(self, until: float, after: tuple[float, int], limit: int) -> list[Any]:
-        """(wake time, key) of open runs due by `until`, earliest first, after one."""
-
-    def select(self, what: str, *args: Any) -> list[Any]:
-        """Keys or values by a named query of the adapter's catalogue."""
-
-    def rows(self, what: str, *args: Any) -> list[Any]:
-        """Whole rows, as tuples, by a named query of the adapter's catalogue."""
-
-    def history(self, key: int, after: tuple[int, int], limit: int) -> list[JournalRow]:
-        """Journal rows of a run after (generation, seq), oldest first."""
-
-    def runs(self, keys: Sequence[int]) -> list[RunRow]:
-        """The runs of these keys that there are, in the order of the keys."""
-
-    def search(self, wanted: Search) -> Hits:
-        """A page of the runs that match, in the order of the filter; InvalidFilter.
-
-        If it says none, the open ones come first, then those closed last; ties go by
-        the latest start.
-        """
-
-    def count(self, wanted: Search) -> Groups:
-        """How many match, for each value of the field that the filter groups by, most
-        first; one line for None if it groups by none. InvalidFilter.
-        """
-
-    def retire(self, closed_before: float | None, now: float, limit: int) -> int:
+    async def retire(self, closed_before: float | None, now: float, limit: int) -> int:
         """Delete up to `limit` runs closed before a moment (None: no runs), as many
         user events stored before it, and as many request IDs a day old; how many were,
         of the most numerous.

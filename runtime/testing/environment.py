@@ -181,7 +181,8 @@ class Environment:
         """
         engine = self.runtime.engine
         await engine.commits.idle()
-        found = histories_of(engine.store, engine.seal, self.runtime.namespace)
+        reads, namespace = engine.store.reads, self.runtime.namespace
+        found = await histories_of(reads, engine.seal, namespace)
         return [one for one in found if not self._registry.replaced(one.workflow)]
 
     def _attempts(self) -> Iterator["asyncio.Task[Any]"]:

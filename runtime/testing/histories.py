@@ -8,9 +8,9 @@ they are loaded, so a file that holds any is refused unless its reader vouches f
 
 import os
 import pickletools
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -26,9 +26,11 @@ from everact.runtime.engine.seal import Seal
 from everact.runtime.filters.parsing import parse
 from everact.runtime.operations.runs import HistoryEntry, ReadHistory
 from everact.runtime.operations.searching import Narrowed, narrowed
-from everact.runtime.store.base import Search, Store
-from everact.runtime.store.reading import SqliteReader
+from everact.runtime.store.base import Hits, JournalRow, Search
+from everact.runtime.store.sqlite.copies import SqliteCopy
 from everact.runtime.values.json_payloads import JSON_TAG
+
+T = TypeVar("T")
 
 PAGE = 1000
 """Journal rows, and runs, that are read at once."""
@@ -120,41 +122,62 @@ def histories(
     is only read, and may be in use; its key must be beside it or in EVERACT_KEY.
     StoreError if it cannot be read, StoreTampered if it is not what was written.
     """
-    store = SqliteReader(database)
-    store.open()
+    copy = SqliteCopy(database)
+    copy.open()
     try:
         name = None if workflow is None else name_of(workflow)
-        return histories_of(store, Seal(store.key()), namespace, name)
+        return _at_once(histories_of(copy, Seal(copy.key), namespace, name))
     finally:
-        store.close(clean=False)
+        copy.close()
 
 
-def histories_of(
-    store: Store, seal: Seal, namespace: str, name: str | None = None
+def _at_once(reading: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine that waits for nothing returns."""
+    try:
+        reading.send(None)
+    except StopIteration as done:
+        found: T = done.value
+        return found
+    raise AssertionError("what is read of a copy is there at once")
+
+
+class Recorded(Protocol):
+    """What is read of the runs of a store."""
+
+    async def search(self, wanted: Search) -> Hits: ...
+    async def history(
+        self, key: int, after: tuple[int, int], limit: int
+    ) -> list[JournalRow]: ...
+
+
+async def histories_of(
+    reads: Recorded, seal: Seal, namespace: str, name: str | None = None
 ) -> list[History]:
     """What the runs of an open store have recorded, oldest run first."""
     chosen = Search(namespace, narrowed(parse(""), Narrowed(workflow=name)), {})
     chosen = chosen._replace(limit=PAGE, newest=True)
     found: list[History] = []
     while True:
-        page = store.search(chosen)
+        page = await reads.search(chosen)
         for run, _ in page:
-            rows = _rows_of(store, seal, run.key, run.run_id)
+            rows = await _rows_of(reads, seal, run.key, run.run_id)
             found += reversed(list(_histories(rows)))
         if len(page) < PAGE:
             return found[::-1]
         chosen = chosen._replace(after=page[-1].place)
 
 
-def _rows_of(
-    store: Store, seal: Seal, key: int, run_id: str
-) -> Iterator[tuple[int, bytes]]:
+async def _rows_of(
+    reads: Recorded, seal: Seal, key: int, run_id: str
+) -> list[tuple[int, bytes]]:
+    found: list[tuple[int, bytes]] = []
     after = (-1, -1)
-    while rows := store.history(key, after, PAGE):
+    while rows := await reads.history(key, after, PAGE):
         for row in rows:
             seal.verify(row, run_id)
-            yield row.generation, row.body
+            found.append((row.generation, row.body))
         after = (rows[-1].generation, rows[-1].seq)
+    return found
 
 
 def _histories(

@@ -16,9 +16,9 @@ from everact.runtime.definitions.registry import Registry
 from everact.runtime.embedded import Runtime
 from everact.runtime.engine.workers import Worker
 from everact.runtime.programs.compare import shown
-from everact.runtime.store.base import Outcome, Write
+from everact.runtime.store.base import Opened, Outcome, Write
 from everact.runtime.store.scratch import Scratch, Volatile
-from everact.runtime.store.sqlite import SqliteStore
+from everact.runtime.store.sqlite.store import SqliteStore
 from everact.runtime.testing.environment import START
 from everact.runtime.testing.ledger import Broken, Ledger
 from everact.runtime.testing.lives import LifeLoop, LifeRuntime
@@ -224,7 +224,7 @@ class _CrashingStore(SqliteStore):
         if dies and play.moment is Moment.BEFORE:
             play.die()
             return
-        outcome = self._commit(writes)
+        outcome = self.writer.commit_now(writes)
         if not isinstance(outcome, BaseException):
             refused = outcome or [None] * len(writes)
             pairs = zip(writes, refused, strict=True)
@@ -245,18 +245,18 @@ class _CrashingStore(SqliteStore):
     def scratch(self) -> Scratch:
         return Volatile()  # it is a play that ends the life, not what executes in it
 
-    def _open_writing(self) -> None:
-        super()._open_writing()
+    def open(self) -> Opened:
+        opened = super().open()
         # What is lost here with the process is never what was committed.
-        self._writing.execute("pragma synchronous = off")
+        self.database.writing.execute("pragma synchronous = off")
+        return opened
 
     def abandon(self) -> None:
         """Let go of the file, as the end of the process does."""
-        if self._writer is not None:
-            self._batches.put(None)
-            self._writer.join()
-            self._writer = None
-            self._disconnect()
+        if self.writer.begun:
+            self.writer.end()
+            self.reads.close()
+            self.database.disconnect()
 
 
 def _told(writes: Sequence[Write]) -> str:

@@ -9,7 +9,7 @@ from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.errors import StoreError
 from everact.runtime.store.base import JournalRow, Write
-from everact.runtime.store.sqlite import SqliteStore
+from everact.runtime.store.sqlite.store import SqliteStore
 from tests.store.conformance import commit, put, row, start
 
 

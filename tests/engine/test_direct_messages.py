@@ -23,6 +23,7 @@ from everact.runtime.core.records import SignalReceived
 from everact.runtime.engine.run.actor import RunActor
 from everact.runtime.errors import RPCError
 from everact.runtime.statuses import RPCStatus
+from everact.runtime.store.sqlite.questions import Questions
 
 REGISTRY = Registry()
 HERE: list[Runtime] = []
@@ -88,17 +89,16 @@ async def engine(tmp_path: Path) -> AsyncIterator[Runtime]:
 
 
 @pytest.fixture
-def asked(engine: Runtime, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """How often the database was asked for a run by its ID since."""
-    store, times = engine.engine.store, 0
-    find = store.find
+    find, times = Questions.find, 0
 
     def counted(*args: Any) -> Any:
         nonlocal times
         times += 1
         return find(*args)
 
-    monkeypatch.setattr(store, "find", counted)
+    monkeypatch.setattr(Questions, "find", counted)
     return lambda: times
 
 

@@ -47,7 +47,7 @@ from everact.runtime.schedules import (
 from everact.runtime.search import SearchAttributeKey, TypedSearchAttributes
 from everact.runtime.statuses import RPCStatus
 from everact.runtime.store.base import Outcome, Write
-from everact.runtime.store.sqlite import SqliteStore
+from everact.runtime.store.sqlite.store import SqliteStore
 from everact.runtime.values.converter import DataConverter
 from tests.features.support import kinds, turns
 
@@ -210,14 +210,14 @@ async def test_a_schedule_that_cannot_be_stored_starts_no_run(tmp_path: Path) ->
     store = SqliteStore(tmp_path / "a.db")
     async with opened(tmp_path, store=store) as runtime:
         handle = await runtime.schedules.create("s", Schedule(StartWorkflow(Inbox)))
-        store._writing.execute(
+        store.database.writing.execute(
             "create trigger refuse before insert on schedules"
             " begin select raise(abort, 'refused'); end"
         )
         with pytest.raises(StoreError, match="refused"):
             await handle.trigger()
         assert (await runtime.count()).count == 0
-        store._writing.execute("drop trigger refuse")
+        store.database.writing.execute("drop trigger refuse")
         await handle.trigger()
         assert (await runtime.count()).count == 1
         assert (await handle.describe()).actions_taken == 1
@@ -357,7 +357,7 @@ async def test_a_signal_that_ends_a_start_delay_is_one_transition_with_the_begin
             Inbox, id="x", start_signal="put", start_signal_args=["a"]
         )
         assert await again.result() == ["a"]
-        rows = runtime.engine.store.history(1, (-1, -1), 100)
+        rows = await runtime.engine.store.reads.history(1, (-1, -1), 100)
     events = [tuple(map(type, decode(row.body).events)) for row in rows]
     assert events == [(Started,), (SignalReceived, Began)]
 

@@ -36,7 +36,7 @@ from everact.runtime.engine.suspects import reached
 from everact.runtime.errors import RunPutAside, StoreFull
 from everact.runtime.store.base import Outcome, Write
 from everact.runtime.store.scratch import MappedFile
-from everact.runtime.store.sqlite import SqliteStore
+from everact.runtime.store.sqlite.store import SqliteStore
 
 REGISTRY = Registry()
 LET_GO = threading.Event()

@@ -327,14 +327,14 @@ async def test_runs_are_found_by_the_build_that_they_are_bound_to(
         await runtime.versions.update("default", AddNewDefault("2.0"))
         await runtime.execute("once", id="two")
 
-        def found(build_id: str) -> set[str]:
+        async def found(build_id: str) -> set[str]:
             wanted = Search("default", parse(f"BuildIds = '{build_id}'"), {})
-            hits = runtime.engine.store.search(wanted)
+            hits = await runtime.engine.store.reads.search(wanted)
             return {hit.run.workflow_id for hit in hits}
 
-        (child,) = found("1.0") - {"one"}
+        (child,) = await found("1.0") - {"one"}
         assert child.startswith(str(one.result_run_id))
-        assert found("2.0") == {"two"}
+        assert await found("2.0") == {"two"}
 
 
 @pytest.mark.feature("WV-02")

@@ -754,7 +754,7 @@ async def test_what_is_retired_leaves_nothing_behind(site: Site) -> None:
         await asyncio.sleep(3600)
         assert await ids(runtime, "Customer = 'ada'") == ["open"]
         store = runtime.engine.store  # type: ignore[attr-defined]
-        kept = store._reading.execute(
+        kept = store.database.questions.connection.execute(
             "select distinct run_key from attributes union select run_key from journal"
         ).fetchall()
         assert len(kept) == 1

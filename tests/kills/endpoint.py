@@ -15,7 +15,7 @@ from pathlib import Path
 
 from everact.runtime import Runtime
 from everact.runtime.control.serving import Control
-from everact.runtime.store.sqlite import CROWD
+from everact.runtime.store.sqlite.writing import CROWD
 from tests.kills.limits import allow_many_sockets
 from tests.kills.load import registry
 from tests.kills.marks import MarkedStore, Marks

@@ -35,7 +35,7 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime.functions import task_identifier
-from everact.runtime.store.sqlite import CROWD
+from everact.runtime.store.sqlite.writing import CROWD
 from tests.kills.marks import MarkedStore, Marks
 
 registry = Registry()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from everact.runtime.store.base import Write
-from everact.runtime.store.sqlite import SqliteStore
+from everact.runtime.store.sqlite.store import SqliteStore
 
 
 class Phase(IntEnum):

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from everact.runtime import Registry, Runtime, receive, task, workflow
 from everact.runtime.errors import StoreError
-from everact.runtime.store import sqlite
+from everact.runtime.store.sqlite import database
+from everact.runtime.store.sqlite.store import SqliteStore
 
 REGISTRY = Registry()
 
@@ -60,11 +61,11 @@ async def one(runtime: Runtime, number: int, padding: int, said: int) -> None:
 
 
 async def main(folder: str, writer: str, runs: str, padding: str) -> None:
-    sqlite._PRAGMAS.append("wal_autocheckpoint = 60")
+    database.PRAGMAS.append("wal_autocheckpoint = 60")
     said = os.open(Path(folder) / "said", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     path, number = Path(folder) / "everact.db", 0
     for _ in range(2):  # lives
-        store = sqlite.SqliteStore(path, crowd=1 if writer == "process" else 10**6)
+        store = SqliteStore(path, crowd=1 if writer == "process" else 10**6)
         # The sync that fails may be that of the close: then the log is not copied back.
         with suppress(StoreError):
             async with Runtime(store=store, registry=REGISTRY) as runtime:
@@ -73,7 +74,10 @@ async def main(folder: str, writer: str, runs: str, padding: str) -> None:
                     given = [(runtime, each, int(padding), said) for each in batch]
                     await asyncio.gather(*(one(*each) for each in given))
                     number += TOGETHER
-                    while store._process is not None and not store._process.ready:
+                    while (
+                        store.writer.process is not None
+                        and not store.writer.process.ready
+                    ):
                         await asyncio.sleep(0.01)
 
 

@@ -16,7 +16,7 @@ from everact.runtime import Registry, Runtime, receive, sleep, task, workflow
 from everact.runtime.engine import residency
 from everact.runtime.errors import RunPutAside
 from everact.runtime.store.base import Outcome, Write
-from everact.runtime.store.sqlite import SqliteStore
+from everact.runtime.store.sqlite.store import SqliteStore
 
 REGISTRY = Registry()
 
@@ -29,6 +29,15 @@ class Recording(SqliteStore):
         self.writes: list[Write] = []
         self.loaded: list[int] = []
         self.pages: list[int] = []
+        rows = self.reads.rows
+
+        async def noted(what: str, *args: Any) -> list[Any]:
+            found = await rows(what, *args)
+            if what == "due":
+                self.pages.append(len(found))
+            return found
+
+        self.reads.rows = noted  # type: ignore[method-assign]
 
     def commit(
         self, writes: Sequence[Write], done: Callable[[Outcome], object]
@@ -39,11 +48,6 @@ class Recording(SqliteStore):
     def load(self, key: int) -> Any:
         self.loaded.append(key)
         return super().load(key)
-
-    def due(self, until: float, after: tuple[float, int], limit: int) -> list[Any]:
-        found = super().due(until, after, limit)
-        self.pages.append(len(found))
-        return found
 
 
 def runtime(store: SqliteStore, **options: Any) -> Runtime:
@@ -93,7 +97,7 @@ async def test_a_late_result_of_a_cancelled_attempt_is_nobodys(
     async with runtime(store) as made:
         handle = await made.start(impatient)
         await asyncio.to_thread(entered.wait, 60)
-        with store._guard:  # nothing becomes durable for now
+        with store.database.guard:  # nothing becomes durable for now
             signalling = asyncio.ensure_future(handle.signal("stop"))
             await asyncio.sleep(0)
             gate.set()

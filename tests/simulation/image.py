@@ -181,6 +181,11 @@ class Image:
         chosen = [rows[place] for place in sorted(rows) if place >= (generation, first)]
         return Stored(replace(row), saved, chosen)
 
+    def ending(self, key: int) -> Stored | None:
+        """A run with its last row."""
+        stored = self.load(key, checkpoint=False)
+        return stored and stored._replace(rows=stored.rows[-1:])
+
     def find(
         self, workspace: str, workflow_id: str, run_id: str, first: str
     ) -> RunRow | None:
@@ -209,6 +214,15 @@ class Image:
         if what not in _QUERIES:
             return [row[0] for row in self.beside(what, args)]
         return list(_QUERIES[what](self, *args))
+
+    def rows(self, what: str, args: Sequence[Any]) -> list[Any]:
+        """The same, as rows."""
+        if what == "due":
+            wake, key, until, limit = args
+            return self.due(until, (wake, key), limit)
+        if what in _QUERIES:
+            return [(value,) for value in self.select(what, *args)]
+        return self.beside(what, args)
 
     def beside(self, what: str, args: Sequence[Any]) -> list[Any]:
         """Rows of the database beside the runs, which holds no runs itself."""

@@ -165,18 +165,25 @@ class MemoryStore:
         else:
             loop.call_soon(then)
 
+    async def retire(self, closed_before: float | None, now: float, limit: int) -> int:
+        return 0
+
     # -- reading -------------------------------------------------------------------
+
+    @property
+    def reads(self) -> "MemoryReads":
+        return MemoryReads(self.image)
 
     def load(self, key: int) -> Stored | None:
         return self.image.load(key)
+
+    def ending(self, key: int) -> Stored | None:
+        return self.image.ending(key)
 
     def find(
         self, workspace: str, workflow_id: str, run_id: str = "", first: str = ""
     ) -> RunRow | None:
         return self.image.find(workspace, workflow_id, run_id, first)
-
-    def due(self, until: float, after: tuple[float, int], limit: int) -> list[Any]:
-        return self.image.due(until, after, limit)
 
     def select(self, what: str, *args: Any) -> list[Any]:
         return self.image.select(what, *args)
@@ -184,20 +191,40 @@ class MemoryStore:
     def rows(self, what: str, *args: Any) -> list[Any]:
         return self.image.beside(what, args)
 
-    def history(self, key: int, after: tuple[int, int], limit: int) -> list[JournalRow]:
-        return self.image.history(key, after, limit)
 
-    def runs(self, keys: Sequence[int]) -> list[RunRow]:
+class MemoryReads:
+    """The awaited reads of an image."""
+
+    def __init__(self, image: Image) -> None:
+        self._image = image
+
+    async def load(self, key: int) -> Stored | None:
+        return self._image.load(key)
+
+    async def ending(self, key: int) -> Stored | None:
+        return self._image.ending(key)
+
+    async def find(
+        self, workspace: str, workflow_id: str, run_id: str = "", first: str = ""
+    ) -> RunRow | None:
+        return self._image.find(workspace, workflow_id, run_id, first)
+
+    async def rows(self, what: str, *args: Any) -> list[Any]:
+        return self._image.rows(what, args)
+
+    async def history(
+        self, key: int, after: tuple[int, int], limit: int
+    ) -> list[JournalRow]:
+        return self._image.history(key, after, limit)
+
+    async def runs(self, keys: Sequence[int]) -> list[RunRow]:
         raise NotImplementedError("no scene watches runs")
 
-    def search(self, wanted: Search) -> Hits:
+    async def search(self, wanted: Search) -> Hits:
         raise NotImplementedError("no scene lists runs")
 
-    def count(self, wanted: Search) -> Groups:
+    async def count(self, wanted: Search) -> Groups:
         raise NotImplementedError("no scene counts runs")
-
-    def retire(self, closed_before: float | None, now: float, limit: int) -> int:
-        return 0
 
 
 def together(batch: Sequence[Write]) -> list[list[Write]]:

@@ -87,13 +87,13 @@ def newest(text: str = "", workspace: str = "default", **by: Any) -> Search:
     return Search(workspace, chosen, {}, newest=True)
 
 
-def keys_of(
+async def keys_of(
     store: Store, after: int | None = None, limit: int = 9, **by: Any
 ) -> list[int]:
     """The keys of a page of the newest runs."""
     place = None if after is None else (after,)
     wanted = newest(**by)._replace(after=place, limit=limit)
-    return [hit.run.key for hit in store.search(wanted)]
+    return [hit.run.key for hit in await store.reads.search(wanted)]
 
 
 class StoreConformance:
@@ -118,7 +118,7 @@ class StoreConformance:
         assert made.open() == (0, True, 1, None)
         assert made.load(1) is None
         assert made.find("default", "wf-1") is None
-        assert made.search(newest()) == []
+        assert await made.reads.search(newest()) == []
         made.close(clean=True)
 
     async def test_what_was_committed_is_loaded(self, store: Store) -> None:
@@ -214,7 +214,7 @@ class StoreConformance:
         ]
         assert outcome[1] is not None
         assert outcome[1].__cause__ is not None
-        assert keys_of(store) == [11, 10, 1]
+        assert await keys_of(store) == [11, 10, 1]
         assert store.load(1) == Stored(run(1), None, [row(1)])
         assert await commit(store, start(12)) == [None]
 
@@ -346,7 +346,7 @@ class StoreConformance:
         found = store.load(1)
         assert found is not None
         assert (found.checkpoint, found.rows) == (later, [])
-        assert len(store.history(1, (-1, -1), 99)) == 5
+        assert len(await store.reads.history(1, (-1, -1), 99)) == 5
 
     async def test_a_new_generation_drops_the_ones_before(self, store: Store) -> None:
         saved = CheckpointRow(1, 0, 1, b"mac", b"old")
@@ -356,7 +356,7 @@ class StoreConformance:
         )
         found = store.load(1)
         assert found == Stored(run(1, generation=1), None, [row(1, 0, 1)])
-        assert store.history(1, (-1, -1), 9) == [row(1, 0, 1)]
+        assert await store.reads.history(1, (-1, -1), 9) == [row(1, 0, 1)]
 
     async def test_a_checkpoint_of_an_older_generation_is_not_used(
         self, store: Store
@@ -373,7 +373,7 @@ class StoreConformance:
         await commit(store, put(rows[0], insert=run(1)), *map(put, rows[1:]), start(2))
         seen: list[JournalRow] = []
         after = (-1, -1)
-        while page := store.history(1, after, 2):
+        while page := await store.reads.history(1, after, 2):
             assert len(page) <= 2
             seen += page
             after = (page[-1].generation, page[-1].seq)
@@ -388,7 +388,7 @@ class StoreConformance:
         await commit(store, start(7, wake_at=NOW), close(7))
         seen: list[tuple[float, int]] = []
         after: tuple[float, int] = (-1.0, 0)
-        while page := store.due(NOW + 5, after, 2):
+        while page := await store.reads.rows("due", *after, NOW + 5, 2):
             seen += [(at, key) for at, key in page]
             after = (page[-1][0], page[-1][1])
         assert seen == [(0.0, 4), (NOW + 1, 2), (NOW + 1, 5), (NOW + 5, 1)]
@@ -399,17 +399,20 @@ class StoreConformance:
         self, store: Store
     ) -> None:
         await commit(store, start(1, wake_at=NOW + 3600))
-        assert store.due(NOW, (-1.0, 0), 9) == []
-        assert [tuple(d) for d in store.due(NOW + 3600, (-1.0, 0), 9)] == [
-            (NOW + 3600, 1)
-        ]
+        assert await store.reads.rows("due", -1.0, 0, NOW, 9) == []
+        assert [
+            tuple(d) for d in await store.reads.rows("due", -1.0, 0, NOW + 3600, 9)
+        ] == [(NOW + 3600, 1)]
 
     async def test_a_message_wakes_an_open_run_and_no_closed_one(
         self, store: Store
     ) -> None:
         await commit(store, start(1, wake_at=None), start(2), close(2), start(3))
         await commit(store, put(row(3, 1), wake=1), put(row(3, 2), wake=2))
-        assert [key for _, key in store.due(0.0, (-1.0, 0), 9)] == [1, 3]
+        assert [key for _, key in await store.reads.rows("due", -1.0, 0, 0.0, 9)] == [
+            1,
+            3,
+        ]
 
     async def test_named_questions_are_answered(self, store: Store) -> None:
         await commit(
@@ -440,25 +443,27 @@ class StoreConformance:
             close(4, name="a"),
         )
 
-        def keys(after: int | None = None, limit: int = 9, **chosen: Any) -> list[int]:
-            return keys_of(store, after, limit, **chosen)
+        async def keys(
+            after: int | None = None, limit: int = 9, **chosen: Any
+        ) -> list[int]:
+            return await keys_of(store, after, limit, **chosen)
 
-        assert keys() == [4, 3, 1]
-        assert keys(workspace="team") == [2]
-        assert keys(workflow="a") == [4, 1]
-        assert keys(queue="q") == [1]
-        assert keys(status=RunStatus.COMPLETED) == [4]
-        assert keys(status=RunStatus.RUNNING) == [3, 1]
-        assert keys(workflow_id="wf-3") == [3]
-        assert keys(workflow="a", status=RunStatus.RUNNING) == [1]
-        assert keys(limit=2) == [4, 3]
-        assert keys(after=3) == [1]
-        assert keys(after=1) == []
+        assert await keys() == [4, 3, 1]
+        assert await keys(workspace="team") == [2]
+        assert await keys(workflow="a") == [4, 1]
+        assert await keys(queue="q") == [1]
+        assert await keys(status=RunStatus.COMPLETED) == [4]
+        assert await keys(status=RunStatus.RUNNING) == [3, 1]
+        assert await keys(workflow_id="wf-3") == [3]
+        assert await keys(workflow="a", status=RunStatus.RUNNING) == [1]
+        assert await keys(limit=2) == [4, 3]
+        assert await keys(after=3) == [1]
+        assert await keys(after=1) == []
 
     async def test_runs_are_read_by_their_keys(self, store: Store) -> None:
         await commit(store, start(1), start(2, name="b"), start(3))
-        assert store.runs([3, 9, 2]) == [run(3), run(2, name="b")]
-        assert store.runs([]) == []
+        assert await store.reads.runs([3, 9, 2]) == [run(3), run(2, name="b")]
+        assert await store.reads.runs([]) == []
 
     async def test_lists_are_filtered_by_what_an_id_begins_with(
         self, store: Store
@@ -470,15 +475,15 @@ class StoreConformance:
             start(3, workflow_id="50xya"),
         )
 
-        def keys(**chosen: Any) -> list[int]:
-            return keys_of(store, **chosen)
+        async def keys(**chosen: Any) -> list[int]:
+            return await keys_of(store, **chosen)
 
-        assert keys(id_prefix="50%_") == [2, 1]
-        assert keys(id_prefix="50") == [3, 2, 1]
-        assert keys(id_prefix="") == [3, 2, 1]
-        assert keys(id_prefix="0%") == []
-        assert keys(put_aside=True) == [2]
-        assert keys(id_prefix="50x", put_aside=True) == []
+        assert await keys(id_prefix="50%_") == [2, 1]
+        assert await keys(id_prefix="50") == [3, 2, 1]
+        assert await keys(id_prefix="") == [3, 2, 1]
+        assert await keys(id_prefix="0%") == []
+        assert await keys(put_aside=True) == [2]
+        assert await keys(id_prefix="50x", put_aside=True) == []
 
     async def test_runs_are_counted_by_status(self, store: Store) -> None:
         await commit(
@@ -490,15 +495,15 @@ class StoreConformance:
             close(4),
         )
 
-        def count(**by: Any) -> list[tuple[Any, int]]:
-            return sorted(store.count(newest("GROUP BY status", **by)))
+        async def count(**by: Any) -> list[tuple[Any, int]]:
+            return sorted(await store.reads.count(newest("GROUP BY status", **by)))
 
-        assert count() == [(0, 2), (1, 1)]
-        assert count(put_aside=True) == [(0, 1)]
-        assert count(workspace="team") == [(0, 1)]
-        assert count(workflow="b") == [(0, 1)]
-        assert count(id_prefix="b-", put_aside=True) == [(0, 1)]
-        assert count(workspace="nowhere") == []
+        assert await count() == [(0, 2), (1, 1)]
+        assert await count(put_aside=True) == [(0, 1)]
+        assert await count(workspace="team") == [(0, 1)]
+        assert await count(workflow="b") == [(0, 1)]
+        assert await count(id_prefix="b-", put_aside=True) == [(0, 1)]
+        assert await count(workspace="nowhere") == []
 
     # -- request IDs -------------------------------------------------------------------
 
@@ -554,20 +559,20 @@ class StoreConformance:
         saved = CheckpointRow(1, 0, 1, b"mac", b"state")
         await commit(store, put(row(1), insert=run(1), checkpoint=saved))
         await commit(store, close(1, at=NOW - 10), start(2), close(2, at=NOW), start(3))
-        assert store.retire(NOW - 5, NOW, 99) == 1
+        assert await store.retire(NOW - 5, NOW, 99) == 1
         assert store.load(1) is None
-        assert store.history(1, (-1, -1), 9) == []
-        assert keys_of(store) == [3, 2]
-        assert store.retire(NOW - 5, NOW, 99) == 0
+        assert await store.reads.history(1, (-1, -1), 9) == []
+        assert await keys_of(store) == [3, 2]
+        assert await store.retire(NOW - 5, NOW, 99) == 0
 
     async def test_retention_takes_a_few_at_a_time_oldest_first(
         self, store: Store
     ) -> None:
         for key in range(1, 6):
             await commit(store, start(key), close(key, at=NOW - key))
-        assert store.retire(NOW, NOW, 2) == 2
-        assert keys_of(store) == [3, 2, 1]
-        assert store.retire(NOW, NOW, 9) == 3
+        assert await store.retire(NOW, NOW, 2) == 2
+        assert await keys_of(store) == [3, 2, 1]
+        assert await store.retire(NOW, NOW, 9) == 3
 
     async def test_old_events_that_have_reached_everybody_are_deleted_too(
         self, store: Store
@@ -587,36 +592,36 @@ class StoreConformance:
                 for row in store.rows("list_events", "default", 99, None, None, 9)
             ]
 
-        assert store.retire(NOW - 5, NOW, 3) == 2
+        assert await store.retire(NOW - 5, NOW, 3) == 2
         assert left() == ["e5", "e4", "e2"]
-        assert store.retire(NOW - 5, NOW, 3) == 1
+        assert await store.retire(NOW - 5, NOW, 3) == 1
         assert left() == ["e5", "e2"]
-        assert store.retire(NOW - 5, NOW, 3) == 0
+        assert await store.retire(NOW - 5, NOW, 3) == 0
 
     async def test_a_child_is_kept_while_its_parent_is_open(self, store: Store) -> None:
         await commit(store, start(1), start(2, parent_key=1))
         await commit(store, close(2, at=NOW - 9, parent_key=1))
-        assert store.retire(NOW, NOW, 9) == 0
+        assert await store.retire(NOW, NOW, 9) == 0
         await commit(store, close(1, at=NOW - 1))
-        assert store.retire(NOW, NOW, 9) == 2
+        assert await store.retire(NOW, NOW, 9) == 2
 
     async def test_a_child_whose_parent_is_gone_is_deleted(self, store: Store) -> None:
         await commit(store, start(2, parent_key=1), close(2, at=NOW - 9, parent_key=1))
-        assert store.retire(NOW, NOW, 9) == 1
+        assert await store.retire(NOW, NOW, 9) == 1
 
     async def test_a_run_is_kept_while_its_chain_is_open(self, store: Store) -> None:
         chain: dict[str, Any] = {"workflow_id": "w", "first_run_id": "a"}
         await commit(store, start(1, **chain), close(1, at=NOW - 9, **chain))
         await commit(store, start(2, **chain))
-        assert store.retire(NOW, NOW, 9) == 0
+        assert await store.retire(NOW, NOW, 9) == 0
         await commit(store, close(2, at=NOW - 1, **chain))
-        assert store.retire(NOW, NOW, 9) == 2
+        assert await store.retire(NOW, NOW, 9) == 2
 
     async def test_another_chain_of_the_id_keeps_nothing(self, store: Store) -> None:
         await commit(store, start(1, workflow_id="w"))
         await commit(store, close(1, at=NOW - 9, workflow_id="w"))
         await commit(store, start(2, workflow_id="w"))
-        assert store.retire(NOW, NOW, 9) == 1
+        assert await store.retire(NOW, NOW, 9) == 1
 
     async def test_request_ids_are_kept_a_day_apart_from_their_runs(
         self, store: Store
@@ -626,7 +631,7 @@ class StoreConformance:
         old.request = Remembered("default", "old", NOW - DAY - 1)
         await commit(store, young, old)
         await commit(store, close(1, at=NOW - 9), close(2, at=NOW - 9))
-        assert store.retire(None, NOW, 9) == 1
+        assert await store.retire(None, NOW, 9) == 1
         assert store.load(1) is not None
         assert store.select("request", "default", "young") == [1]
         assert store.select("request", "default", "old") == []
@@ -638,9 +643,9 @@ class StoreConformance:
         for run, age in zip(runs, (3, 9, 6), strict=True):
             run.request = Remembered("default", f"{age}", NOW - DAY - age)
         await commit(store, *runs)
-        assert store.retire(None, NOW, 2) == 2
+        assert await store.retire(None, NOW, 2) == 2
         assert store.select("request", "default", "3") == [1]
-        assert store.retire(None, NOW, 2) == 1
+        assert await store.retire(None, NOW, 2) == 1
 
     async def test_an_expired_request_id_is_given_anew_and_no_other(
         self, store: Store

@@ -18,7 +18,7 @@ from typing import Any
 from everact.runtime.core.records import AttributeKind
 from everact.runtime.store import catalogue
 from everact.runtime.store.base import JournalRow, RunRow, Write
-from everact.runtime.store.sqlite import SqliteStore
+from everact.runtime.store.sqlite.store import SqliteStore
 
 MANY = 100_000
 KEPT = Path(__file__).parents[2] / "build" / "many"

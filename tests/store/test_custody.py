@@ -20,7 +20,7 @@ import pytest
 
 from everact.runtime import EveractError, Registry, Runtime, receive, task, workflow
 from everact.runtime.errors import StoreDamaged, StoreError, StoreInUse, StoreLost
-from everact.runtime.store.sqlite import SqliteStore
+from everact.runtime.store.sqlite.store import SqliteStore
 from tests.features.support import open_runtime
 from tests.store.conformance import commit, put, row, start
 
@@ -203,17 +203,18 @@ async def test_of_two_engines_the_first_is_refused_every_commit(
     first, second = SqliteStore(path, crowd=crowd), SqliteStore(path)
     first.open()
     await commit(first, start(1))
-    while crowd == 1 and not (first._process and first._process.ready):
+    while crowd == 1 and not (first.writer.process and first.writer.process.ready):
         await asyncio.sleep(0.01)
     Path(f"{path}.lock").unlink()
     second.open()
-    first._look = lambda: first._lost  # type: ignore[method-assign]  # not yet seen
+    database = first.database
+    database.look = lambda: database.lost  # type: ignore[method-assign]  # not yet
     with pytest.raises(StoreLost, match="another engine"):
         await commit(first, put(row(1, 1)), start(2))
     assert second.load(2) is None
     assert await commit(second, put(row(1, 1))) == [None]
     first.close(clean=True)
-    assert second._meta("clean") == "0"
+    assert second.database.meta("clean") == "0"
     second.close(clean=True)
 
 
@@ -223,7 +224,7 @@ async def test_retention_of_the_first_deletes_nothing_either(path: Path) -> None
     Path(f"{path}.lock").unlink()
     second.open()
     with pytest.raises(StoreLost, match="another engine"):
-        first.retire(1e12, 1e12, 10)
+        await first.retire(1e12, 1e12, 10)
     second.close(clean=True)
     first.close(clean=False)
 

@@ -20,7 +20,7 @@ from everact.runtime.schedules import (
     StartWorkflow,
 )
 from everact.runtime.statuses import RPCStatus
-from everact.runtime.store.sqlite import SqliteStore
+from everact.runtime.store.sqlite.store import SqliteStore
 
 REGISTRY = Registry()
 
@@ -169,7 +169,7 @@ async def test_what_is_started_together_is_refused_together(tmp_path: Path) -> N
     store = SqliteStore(path)
     async with runtime(path, store) as made:
         old = await made.start(sleeper, 1, id="x")
-        store._writing.execute(
+        store.database.writing.execute(
             "create trigger refuse before insert on runs when new.name = 'step' or"
             " new.workflow_id = 'x' begin select raise(abort, 'refused'); end"
         )
@@ -233,7 +233,7 @@ async def test_a_run_that_the_store_refuses_is_refused_alone(tmp_path: Path) -> 
     store = SqliteStore(path)
     async with runtime(path, store) as made:
         good = await made.start(sleeper, 1, id="good")
-        store._writing.execute(
+        store.database.writing.execute(
             "create trigger refuse before insert on runs when new.workflow_id = 'bad'"
             " begin select raise(abort, 'refused by a trigger'); end"
         )
@@ -250,7 +250,7 @@ async def test_a_replacement_that_is_refused_leaves_the_run_that_is_there(
     store = SqliteStore(tmp_path / "everact.db")
     async with runtime(tmp_path / "everact.db", store) as made:
         old = await made.start(sleeper, 1, id="x")
-        store._writing.execute(
+        store.database.writing.execute(
             "create trigger refuse before insert on runs"
             " begin select raise(abort, 'refused by a trigger'); end"
         )
@@ -270,8 +270,8 @@ async def test_a_run_that_is_refused_again_and_again_is_left_alone_for_a_while(
         good = await made.start(sleeper, 1, id="good")
         await until(lambda: made.engine.timers.noted == 2)
         key = made.engine.open_run("default", "bad").row.key  # type: ignore[union-attr]
-        with store._guard:
-            store._writing.execute(
+        with store.database.guard:
+            store.database.writing.execute(
                 "create trigger refuse before insert on journal"
                 f" when new.run_key = {key}"
                 " begin select raise(abort, 'refused by a trigger'); end"
@@ -279,8 +279,8 @@ async def test_a_run_that_is_refused_again_and_again_is_left_alone_for_a_while(
         with pytest.raises(RunPutAside, match="refused by a trigger"):
             await bad.result()
         assert await good.result() == [1, 1, 1, 1]
-        with store._guard:
-            store._writing.execute("drop trigger refuse")
+        with store.database.guard:
+            store.database.writing.execute("drop trigger refuse")
         await asyncio.sleep(61)
         assert await bad.result() == [1, 1, 1, 1]
 
@@ -301,8 +301,8 @@ async def test_a_full_disk_holds_work_refuses_more_and_loses_nothing(
     store = SqliteStore(path)
     async with runtime(path, store) as made:
         first = await made.start(sleeper, 10, id="first")
-        pages = store._writing.execute("pragma page_count").fetchone()[0]
-        store._writing.execute(f"pragma max_page_count = {pages + 1}")
+        pages = store.database.writing.execute("pragma page_count").fetchone()[0]
+        store.database.writing.execute(f"pragma max_page_count = {pages + 1}")
         held = asyncio.ensure_future(made.start(sleeper, 50_000, id="held"))
         waiting = asyncio.ensure_future(first.result())
         await until(lambda: made.engine.commits.full is not None)
@@ -310,7 +310,7 @@ async def test_a_full_disk_holds_work_refuses_more_and_loses_nothing(
             await made.start(sleeper, 10, id="refused")
         assert caught.value.status is RPCStatus.RESOURCE_EXHAUSTED
         assert not held.done()
-        store._writing.execute("pragma max_page_count = 1000000")
+        store.database.writing.execute("pragma max_page_count = 1000000")
         assert await waiting == [10, 10, 10, 1]
         assert await (await held).result() == [50_000, 50_000, 50_000, 1]
         late = await made.start(sleeper, 1, id="late")
@@ -328,8 +328,8 @@ async def test_closing_does_not_wait_for_room_on_the_disk(tmp_path: Path) -> Non
     made = runtime(path, store)
     async with made:
         first = await made.start(sleeper, 10, id="first")
-        pages = store._writing.execute("pragma page_count").fetchone()[0]
-        store._writing.execute(f"pragma max_page_count = {pages + 1}")
+        pages = store.database.writing.execute("pragma page_count").fetchone()[0]
+        store.database.writing.execute(f"pragma max_page_count = {pages + 1}")
         held = asyncio.ensure_future(made.start(sleeper, 50_000, id="held"))
         await until(lambda: made.engine.commits.full is not None)
     with pytest.raises(StoreError, match="closed while the disk was full"):
@@ -345,8 +345,8 @@ async def test_an_error_of_the_file_is_survived_by_every_run(tmp_path: Path) -> 
     store = SqliteStore(path)
     async with runtime(path, store) as made:
         handles = [await made.start(sleeper, n, id=str(n)) for n in range(5)]
-        with store._guard:
-            store._writing.close()
+        with store.database.guard:
+            store.database.writing.close()
         for n, handle in enumerate(handles):
             assert await handle.result() == [n, n, n, 1]
 

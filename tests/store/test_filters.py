@@ -12,7 +12,7 @@ from everact.runtime.errors import InvalidFilter
 from everact.runtime.filters import parsing
 from everact.runtime.filters.parsing import parse
 from everact.runtime.store.base import Search
-from everact.runtime.store.sqlite import SqliteStore
+from everact.runtime.store.sqlite.store import SqliteStore
 
 DECLARED = {
     "Word": AttributeKind.KEYWORD,
@@ -54,21 +54,26 @@ def nested(leaf: str) -> str:
 )
 def test_the_largest_filters_are_taken(store: SqliteStore, text: str) -> None:
     read = parse(text)
-    assert store.count(Search("default", read, DECLARED)) == [(None, 0)]
+    assert store.database.questions.count(Search("default", read, DECLARED)) == [
+        (None, 0)
+    ]
     usual: tuple[Any, ...] = (1, 2.0, 3.0, 4)
     for after in (None, usual):
-        assert store.search(Search("default", read, DECLARED, after)) == []
+        assert (
+            store.database.questions.search(Search("default", read, DECLARED, after))
+            == []
+        )
     if len(text) + len(ORDER) > 1_000:
         return
     place: tuple[Any, ...] = (*([0, 1] * parsing.FIELDS), 5)
     for last in (None, place):
         wanted = Search("default", parse(f"{text} {ORDER}"), DECLARED, last)
-        assert store.search(wanted) == []
+        assert store.database.questions.search(wanted) == []
 
 
 @pytest.mark.feature("VS-15")
 def test_a_text_of_too_many_words_is_refused(store: SqliteStore) -> None:
     text = f"Word = 'x' AND Text = '{' '.join(f'w{n}' for n in range(1000))}'"
     with pytest.raises(InvalidFilter, match="at most 50 words") as refused:
-        store.search(Search("default", parse(text), DECLARED))
+        store.database.questions.search(Search("default", parse(text), DECLARED))
     assert refused.value.position == text.index("Text")

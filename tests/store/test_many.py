@@ -10,9 +10,9 @@ import pytest
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.filters.parsing import parse
 from everact.runtime.operations.searching import Narrowed, narrowed
-from everact.runtime.store import sqlite_filters
 from everact.runtime.store.base import Hit, Search
-from everact.runtime.store.sqlite import SqliteStore
+from everact.runtime.store.sqlite import filters
+from everact.runtime.store.sqlite.store import SqliteStore
 from tests.store.many import KEYS, MANY, many_runs
 
 
@@ -29,15 +29,15 @@ def wanted(text: str, limit: int = 100, after: Any = None) -> Search:
 
 
 def listed(store: SqliteStore, text: str, after: Any = None) -> list[Hit]:
-    return store.search(wanted(text, after=after))
+    return store.database.questions.search(wanted(text, after=after))
 
 
-def plan(store: SqliteStore, queries: list[sqlite_filters.Query]) -> str:
+def plan(store: SqliteStore, queries: list[filters.Query]) -> str:
     """How SQLite would go about it, one step a line."""
     return "\n".join(
         row[3]
         for sql, given in queries
-        for row in store._reading.execute(
+        for row in store.database.questions.connection.execute(
             f"explain query plan {sql}", {**given, "limit": 1}
         )
     )
@@ -63,7 +63,7 @@ SORTED = "USE TEMP B-TREE FOR ORDER BY"
     ],
 )
 def test_the_usual_order_is_read_along_its_index(store: SqliteStore, text: str) -> None:
-    found = plan(store, sqlite_filters.page(wanted(text), store._count))
+    found = plan(store, filters.page(wanted(text), store.database.questions.number))
     assert ALONG in found
     assert SORTED not in found
     assert "SCAN" not in found
@@ -77,7 +77,9 @@ def test_a_later_page_begins_where_the_one_before_ended(store: SqliteStore) -> N
     opened = [key for key in range(MANY, MANY - 100, -1) if key % 2]
     closed = [key for key in range(MANY, 0, -1) if key not in opened]
     assert keys == [*opened, *closed[: 200 - len(opened)]]
-    page = sqlite_filters.page(wanted("", after=second[-1].place), store._count)
+    page = filters.page(
+        wanted("", after=second[-1].place), store.database.questions.number
+    )
     assert plan(store, page).count("(closed_at,started_at)<(?,?)") == 6
 
 
@@ -98,7 +100,7 @@ def test_a_later_page_begins_where_the_one_before_ended(store: SqliteStore) -> N
 def test_what_few_runs_have_is_looked_up(
     store: SqliteStore, text: str, index: str
 ) -> None:
-    found = plan(store, sqlite_filters.page(wanted(text), store._count))
+    found = plan(store, filters.page(wanted(text), store.database.questions.number))
     assert index in found
     assert "SEARCH runs USING INTEGER PRIMARY KEY" in found
 
@@ -119,8 +121,10 @@ def test_what_few_runs_have_is_looked_up(
 def test_counts_read_an_index_and_no_row(
     store: SqliteStore, text: str, most: int
 ) -> None:
-    assert sum(count for _, count in store.count(wanted(text))) == most
-    found = plan(store, [sqlite_filters.count(wanted(text), store._count)])
+    assert (
+        sum(count for _, count in store.database.questions.count(wanted(text))) == most
+    )
+    found = plan(store, [filters.count(wanted(text), store.database.questions.number)])
     assert "SCAN runs" not in found
     assert "COVERING INDEX runs_listed (workspace=?" in found or "PRIMARY KEY" in found
 
@@ -134,19 +138,22 @@ def test_the_counts_of_the_dashboard_read_that_index(store: SqliteStore) -> None
     ):
         chosen = narrowed(parse("GROUP BY status"), narrow)
         search = wanted("")._replace(filter=chosen)
-        found = plan(store, [sqlite_filters.count(search, store._count)])
+        found = plan(store, [filters.count(search, store.database.questions.number)])
         assert "runs_listed" in found
-        assert sum(count for _, count in store.count(search)) == expected
+        assert (
+            sum(count for _, count in store.database.questions.count(search))
+            == expected
+        )
 
 
 def test_the_newest_runs_are_read_along_their_keys(store: SqliteStore) -> None:
     search = wanted("")._replace(newest=True, limit=3)
-    found = plan(store, sqlite_filters.page(search, store._count))
+    found = plan(store, filters.page(search, store.database.questions.number))
     assert "SCAN runs" in found or "SEARCH runs USING INTEGER PRIMARY KEY" in found
     assert "TEMP B-TREE" not in found
     keys = []
     for _ in range(2):
-        page = store.search(search)
+        page = store.database.questions.search(search)
         keys += [run.key for run, _ in page]
         search = search._replace(after=page[-1].place)
     assert keys == [*range(keys[0], keys[0] - 6, -1)]

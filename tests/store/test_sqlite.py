@@ -26,7 +26,7 @@ from everact.runtime.errors import (
 from everact.runtime.store import catalogue
 from everact.runtime.store.base import Store
 from everact.runtime.store.keyfile import key_id
-from everact.runtime.store.sqlite import SqliteStore
+from everact.runtime.store.sqlite.store import SqliteStore
 from tests.store.conformance import (
     DurableStoreConformance,
     StoreConformance,
@@ -87,7 +87,7 @@ async def test_the_schema_is_made_on_first_use_with_durable_settings(
     store.open()
 
     def pragma(name: str) -> object:
-        return store._writing.execute(f"pragma {name}").fetchone()[0]
+        return store.database.writing.execute(f"pragma {name}").fetchone()[0]
 
     assert (pragma("journal_mode"), pragma("synchronous")) == ("wal", 2)
     assert pragma("user_version") == len(catalogue.migrations("sqlite"))
@@ -177,7 +177,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path) -> Non
 
 HOLDER = """
 import sys
-from everact.runtime.store.sqlite import SqliteStore
+from everact.runtime.store.sqlite.store import SqliteStore
 store = SqliteStore(sys.argv[1])
 store.open()
 print("open", flush=True)
@@ -351,13 +351,13 @@ async def test_a_full_disk_refuses_the_batch_whole_and_takes_it_later(
     store = SqliteStore(path)
     store.open()
     await commit(store, start(1))
-    pages = store._writing.execute("pragma page_count").fetchone()[0]
-    store._writing.execute(f"pragma max_page_count = {pages + 2}")
+    pages = store.database.writing.execute("pragma page_count").fetchone()[0]
+    store.database.writing.execute(f"pragma max_page_count = {pages + 2}")
     batch = [start(2), put(row(1, 1, body=b"x" * 100_000)), start(3)]
     with pytest.raises(StoreFull, match="make room"):
         await commit(store, *batch)
     assert store.load(2) is store.load(3) is None
-    store._writing.execute("pragma max_page_count = 1000000")
+    store.database.writing.execute("pragma max_page_count = 1000000")
     assert await commit(store, *batch) == [None, None, None]
     store.close(clean=True)
 
@@ -369,14 +369,14 @@ async def test_a_full_disk_met_while_isolating_poison_refuses_the_batch_whole(
     store = SqliteStore(path)
     store.open()
     await commit(store, start(1))
-    pages = store._writing.execute("pragma page_count").fetchone()[0]
-    store._writing.execute(f"pragma max_page_count = {pages + 2}")
+    pages = store.database.writing.execute("pragma page_count").fetchone()[0]
+    store.database.writing.execute(f"pragma max_page_count = {pages + 2}")
     poison = start(9, workflow_id="wf-1")
     batch = [start(2), poison, put(row(1, 1, body=b"x" * 100_000)), start(3)]
     with pytest.raises(StoreFull):
         await commit(store, *batch)
     assert store.load(2) is None
-    store._writing.execute("pragma max_page_count = 1000000")
+    store.database.writing.execute("pragma max_page_count = 1000000")
     outcome = await commit(store, *batch)
     assert [refusal is None for refusal in outcome] == [True, False, True, True]
     store.close(clean=True)
@@ -385,7 +385,7 @@ async def test_a_full_disk_met_while_isolating_poison_refuses_the_batch_whole(
 LIMITED = """
 import asyncio, resource, sys
 from everact.runtime.errors import StoreError
-from everact.runtime.store.sqlite import SqliteStore
+from everact.runtime.store.sqlite.store import SqliteStore
 from tests.store.conformance import commit, put, row, start
 
 async def main():
@@ -430,7 +430,7 @@ async def test_a_real_limit_of_the_file_system_loses_nothing_acknowledged(
     assert lines[2] == "and on"
     store = SqliteStore(path)
     store.open()
-    stored = [r.seq for r in store.history(1, (-1, -1), 9999)]
+    stored = [r.seq for r in store.database.questions.history(1, (-1, -1), 9999)]
     assert set(range(acknowledged + 1)) | {5000} <= set(stored)
     store.close(clean=True)
 
@@ -439,7 +439,7 @@ async def test_an_error_of_the_file_opens_the_connection_anew(path: Path) -> Non
     store = SqliteStore(path)
     store.open()
     await commit(store, start(1))
-    store._writing.close()
+    store.database.writing.close()
     with pytest.raises(StoreError):
         await commit(store, start(2))
     assert await commit(store, start(3)) == [None]
@@ -451,7 +451,7 @@ def test_a_store_is_usable_from_scripts_that_end_without_closing(path: Path) -> 
     """The writer is a daemon: an interpreter's end does not hang on it."""
     script = textwrap.dedent("""
     import sys
-    from everact.runtime.store.sqlite import SqliteStore
+    from everact.runtime.store.sqlite.store import SqliteStore
     SqliteStore(sys.argv[1]).open()
     """)
     subprocess.run([sys.executable, "-c", script, path], check=True, timeout=60)
@@ -461,7 +461,7 @@ async def test_commits_are_made_off_the_loop(path: Path) -> None:
     store = SqliteStore(path)
     store.open()
     loop, order = asyncio.get_running_loop(), list[str]()
-    with store._guard:  # the writer is kept waiting
+    with store.database.guard:  # the writer is kept waiting
         answer = loop.create_future()
         store.commit([start(1)], answer.set_result)
         await asyncio.sleep(0)

@@ -18,9 +18,10 @@ import pytest_asyncio
 
 from everact.runtime import Registry, Runtime, receive, task, workflow
 from everact.runtime.errors import StoreError, StoreInUse
-from everact.runtime.store import writer_process
 from everact.runtime.store.base import Store
-from everact.runtime.store.sqlite import SqliteStore
+from everact.runtime.store.sqlite import process as writer_process
+from everact.runtime.store.sqlite.store import SqliteStore
+from everact.runtime.store.sqlite.writing import Writer
 from tests.store.conformance import DurableStoreConformance, commit, put, row, start
 
 pytestmark = pytest.mark.feature("RC-05")
@@ -48,20 +49,23 @@ linux = pytest.mark.skipif(
 )
 
 
+class _Apart(Writer):
+    def next(self) -> None:
+        if self.may_spawn and (self.process is None or self.process.lost):
+            self.spawn()
+        process = self.process
+        while process is not None and not (process.ready or process.lost):
+            select.select([process._socket], [], [])
+            process._readable()
+        super().next()
+
+
 class Apart(SqliteStore):
     """A store whose process commits from the first batch on."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, crowd=1)
-
-    def _next(self) -> None:
-        if self._may_spawn and (self._process is None or self._process.lost):
-            self._spawn()
-        process = self._process
-        while process is not None and not (process.ready or process.lost):
-            select.select([process._socket], [], [])
-            process._readable()
-        super()._next()
+        super().__init__(path)
+        self.writer = _Apart(self.database, 1)
 
 
 @pytest.fixture
@@ -75,8 +79,8 @@ async def store(path: Path) -> AsyncIterator[Apart]:
     made = Apart(path)
     made.open()
     await commit(made, start(1))
-    assert made._process is not None
-    assert made._process.ready
+    assert made.writer.process is not None
+    assert made.writer.process.ready
     yield made
     made.close(clean=True)
 
@@ -88,15 +92,15 @@ class TestApart(DurableStoreConformance):
 
 
 def pid_of(store: SqliteStore) -> int:
-    assert store._process is not None
-    return store._process._process.pid
+    assert store.writer.process is not None
+    return store.writer.process._process.pid
 
 
 async def test_a_small_load_starts_no_process(path: Path) -> None:
     store = SqliteStore(path)
     store.open()
     await commit(store, *(start(key) for key in range(1, 60)))
-    assert store._process is None
+    assert store.writer.process is None
     store.close(clean=True)
 
 
@@ -214,14 +218,14 @@ async def test_an_interpreter_that_cannot_run_the_writer_is_asked_once(
     store = SqliteStore(path, crowd=1)
     store.open()
     assert await commit(store, start(1)) == [None]
-    process = store._process
+    process = store.writer.process
     assert process is not None
     if not process.lost:
         select.select([process._socket], [], [])
         process._readable()
     for key in range(2, 5):
         assert await commit(store, start(key)) == [None]
-    assert store._process is None
+    assert store.writer.process is None
     assert caplog.text.count("no writer process") == 1
     store.close(clean=True)
 
@@ -233,7 +237,7 @@ async def test_a_program_frozen_into_one_file_is_not_started_again(
     store = SqliteStore(path, crowd=1)
     store.open()
     assert await commit(store, start(1)) == [None]
-    assert store._process is None
+    assert store.writer.process is None
     store.close(clean=True)
 
 
@@ -336,9 +340,9 @@ async def test_a_forked_child_does_not_keep_the_writer_alive(store: Apart) -> No
         os.read(release[0], 1)
         os._exit(0)
     os.read(ready[0], 1)
-    assert store._process is not None
-    store._process.close()
-    store._process = None
+    assert store.writer.process is not None
+    store.writer.process.close()
+    store.writer.process = None
     with pytest.raises(ProcessLookupError):
         os.kill(writer, 0)
     os.write(release[1], b"x")

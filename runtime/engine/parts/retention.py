@@ -1,5 +1,6 @@
 """Retention: closed runs and request IDs leave the database, a few at a time."""
 
+import asyncio
 import logging
 
 from everact.actors import TimerHandle
@@ -30,6 +31,7 @@ class Retention(Part):
         self._keep = keep
         self._stopped = False
         self._handle: TimerHandle | None = None
+        self._looking: asyncio.Task[None] | None = None
         self._looks = looks
 
     async def open(self, opened: Opened) -> None:
@@ -42,21 +44,25 @@ class Retention(Part):
         if self._handle is not None:
             self._handle.cancel()
 
-    def run(self) -> int:
+    async def run(self) -> int:
         """Delete one batch of what is due; `Store.retire` says how many it were."""
         if self._stopped:
             return 0
         now, keep = self._host.clock.now(), self._keep
         before = None if keep is None else now - keep
-        return self._host.store.retire(before, now, BATCH)
+        return await self._host.store.retire(before, now, BATCH)
 
     def _arm(self, delay: float) -> None:
         self._handle = self._host.clock.call_later(delay, self._look)
 
     def _look(self) -> None:
+        self._looking = self._host.loop.create_task(self._delete())
+
+    async def _delete(self) -> None:
         deleted = 0
         try:
-            deleted = self.run()
+            deleted = await self.run()
         except Exception:
             logger.exception("closed runs could not be deleted; trying again later")
-        self._arm(0.05 if deleted == BATCH else INTERVAL)
+        if not self._stopped:
+            self._arm(0.05 if deleted == BATCH else INTERVAL)

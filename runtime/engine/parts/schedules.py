@@ -149,7 +149,7 @@ class Schedules(Part):
         row = store.find(workspace, workflow_id, "", first_run_id)
         if row is not None and not row.status:
             return
-        stored = None if row is None else store.load(row.key)
+        stored = None if row is None else store.ending(row.key)
         try:
             closing = stored and closing_of(self._host.seal, stored)
         except Exception:

@@ -214,7 +214,7 @@ class Updates(Part):
             await engine.commits.idle()
         run = engine.resident(key)
         if run is None:
-            stored = engine.store.load(key)
+            stored = await engine.store.reads.load(key)
             if stored is None:
                 raise RPCError(f"run {key} is unknown", RPCStatus.NOT_FOUND)
             state = load_state(engine.seal, stored).state

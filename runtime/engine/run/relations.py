@@ -213,7 +213,7 @@ class Relations:
         if command.call in (parent.state.unsettled or ()):
             parent.post(records.ChildStarted(command.call, command.run_id))
         if row.status:
-            stored = self._host.store.load(row.key)
+            stored = self._host.store.ending(row.key)
             assert stored is not None
             closing = closing_of(self._host.seal, stored)
             event = _child_outcome(command.call, row, closing)

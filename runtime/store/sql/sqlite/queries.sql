@@ -66,6 +66,10 @@ select run_key, generation, seq, mac, body from checkpoints where run_key = ?
 select run_key, generation, seq, mac, body from journal
 where run_key = ? and generation = ? and seq > ? order by seq
 
+-- name: last_row
+select run_key, generation, seq, mac, body from journal
+where run_key = ? and generation = ? order by seq desc limit 1
+
 -- name: history
 select run_key, generation, seq, mac, body from journal
 where run_key = ? and (generation, seq) > (?, ?)

@@ -18,7 +18,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from everact.runtime.store import sqlite_child
+from everact.runtime.store.sqlite import child
 
 LARGEST = 1 << 20
 """Bytes of a batch that is sent; a larger one would hold up the loop."""
@@ -32,9 +32,9 @@ Statements: TypeAlias = list[tuple[str, list[Any]]]
 class Fate(Enum):
     """What became of a batch."""
 
-    COMMITTED = sqlite_child.COMMITTED
-    ROLLED_BACK = sqlite_child.ROLLED_BACK
-    UNKNOWN = sqlite_child.UNKNOWN
+    COMMITTED = child.COMMITTED
+    ROLLED_BACK = child.ROLLED_BACK
+    UNKNOWN = child.UNKNOWN
 
 
 class WriterProcess:
@@ -55,7 +55,7 @@ class WriterProcess:
         self.useless = True
         """It has never been ready: another one would not be either."""
         with theirs:
-            program = [sys.executable, "-I", "-S", str(Path(sqlite_child.__file__))]
+            program = [sys.executable, "-I", "-S", str(Path(child.__file__))]
             self._process = subprocess.Popen(
                 [*program, path, *pragmas],
                 stdin=theirs.fileno(),
@@ -136,7 +136,7 @@ class WriterProcess:
         if len(self._received) < 5 + size:
             return
         answer, self._received = self._received, b""
-        if answer[:1] == sqlite_child.READY:
+        if answer[:1] == child.READY:
             self.ready, self.useless = True, False
             return
         tell, self._tell = self._tell, None

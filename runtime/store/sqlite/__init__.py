@@ -1,0 +1,1 @@
+"""Runs in one SQLite file, or in memory: `store.SqliteStore`."""
