@@ -130,7 +130,7 @@ async def written(path: Path, given: tuple[Any, tuple[Any, ...]]) -> list[str]:
             stored = store.load(key)
             if stored is not None:
                 found.append(repr(stored.run))
-                rows = store.history(key, (-1, -1), 100)
+                rows = await store.reads.history(key, (-1, -1), 100)
                 found += [
                     repr((row.generation, row.seq, records.decode(row.body)))
                     for row in rows
