@@ -70,6 +70,7 @@ def start(run: OwnRun, command: RunTask) -> TaskCompleted | TaskFailed | None:
             if worker.awaited:
                 engine.admission.fill(worker)
             return TaskCompleted(call, result)
+    attempt.began_at = engine.now()
     run.work.attempts[call] = attempt
     run.adopt(attempt)
     watch(attempt, running)
