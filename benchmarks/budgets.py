@@ -47,7 +47,7 @@ BUDGETS: Final[dict[str, Budget]] = {
     "W10": Budget(most=1_735, bar=1_400),
     "C100": Budget(most=6_420, bar=4_500),
     "sig": Budget(most=2_265, bar=1_950),
-    "R1000": Budget(most=19_960, bar=0.5, of="live"),
+    "R1000": Budget(most=15_080, bar=0.5, of="live"),
     "http": Budget(most=16_680, bar=10_000),
 }
 

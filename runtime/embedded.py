@@ -21,7 +21,7 @@ from everact.runtime.definitions.registry import Registry, default_registry
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine.engine import Engine
 from everact.runtime.engine.parts.versions import SCANNED
-from everact.runtime.engine.residency import IDLE_RUNS
+from everact.runtime.engine.resting import IDLE_BYTES, IDLE_RUNS
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import RuntimeStateError, StoreInUse
 from everact.runtime.operations import runs
@@ -51,7 +51,8 @@ class Runtime(Client):
     none). `grace` is how long attempts may take to finish when the runtime closes.
     `wait_for_lock` is how long to wait for another process to let go of the file.
     `retention` is how long closed runs are kept (None: for ever). `idle_runs` is how
-    many waiting runs stay in memory. `tune_gc` lets the garbage collector run less
+    many waiting runs stay in memory, and `idle_bytes` how much they may take there,
+    their journals counted with them. `tune_gc` lets the garbage collector run less
     often while the runtime is open (see `engine.garbage`). `declare_search_attributes`
     declares the keys of search attributes by their first use. `reachability_queues` is
     how many queues one question about the reachability of builds looks at when it names
@@ -76,6 +77,7 @@ class Runtime(Client):
         wait_for_lock: Duration = 0.0,
         retention: Duration | None = "30d",
         idle_runs: int = IDLE_RUNS,
+        idle_bytes: int = IDLE_BYTES,
         tune_gc: bool = True,
         declare_search_attributes: bool = False,
         reachability_queues: int = SCANNED,
@@ -100,6 +102,7 @@ class Runtime(Client):
         self._store = store or SqliteStore(path)
         self._generator = generator
         self._idle_runs = whole(idle_runs, "idle_runs")
+        self._idle_bytes = whole(idle_bytes, "idle_bytes", most=2**63)
         self._tune_gc = tune_gc
         self._declare = declare_search_attributes
         self._reachability_queues = whole(reachability_queues, "reachability_queues", 1)
@@ -161,6 +164,7 @@ class Runtime(Client):
             values=self.data_converter,
             generator=self._generator,
             idle_runs=self._idle_runs,
+            idle_bytes=self._idle_bytes,
             retention=self._keep,
             forgets=self._forgets,
             tune_gc=self._tune_gc,

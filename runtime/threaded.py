@@ -34,6 +34,7 @@ class Hosting(TypedDict, total=False):
     wait_for_lock: Duration
     retention: Duration | None
     idle_runs: int
+    idle_bytes: int
     tune_gc: bool
     declare_search_attributes: bool
     reachability_queues: int

@@ -60,14 +60,14 @@ MUTANTS = (
     Mutant(
         "a dropped event at recovery",
         "runtime/core/state.py",
-        "        for event in transition.events:\n            answer = self.apply",
-        "        for event in transition.events[:1]:\n            answer = self.apply",
+        "        for event in events:\n            answer = self.apply",
+        "        for event in events[:1]:\n            answer = self.apply",
         "tests/core tests/features/test_durability.py",
     ),
     Mutant(
         "a gap in the journal is not seen",
         "runtime/engine/loading.py",
-        "        if row.seq != state.seq:\n",
+        "        if seq != state.seq:\n",
         f"        {NOTHING}\n",
         "tests/store/test_engine.py tests/engine",
     ),

@@ -337,9 +337,13 @@ class TaskReported(Record, tag=20, frozen=True):
 
 
 class RestartRequested(Record, tag=21, frozen=True):
-    """The run's code fits its history no more, and says that it is to begin anew."""
+    """The run's code fits its history no more, and says that it is to begin anew.
+
+    `signals` are those that it was shown: they are to be shown again.
+    """
 
     reason: str = ""
+    signals: tuple[SignalReceived, ...] = ()
 
 
 class EventMatched(Record, tag=17, frozen=True):

@@ -9,8 +9,9 @@ A run is *held* while its program may not be shown events (a start delay, no wor
 code that is missing or does not fit). Events are still folded; what the program
 would have been shown waits in `pending` and is shown by `Began`.
 
-What brings a program back is its `script`: the rows of what it was shown. If it `saved`
-itself, the script begins with the row by which it did so last.
+What brings a program back is its script: the rows of what it was shown, which whoever
+folds a journal collects. If it `saved` itself, the script begins with the row by which
+it did so last.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -70,8 +71,6 @@ from everact.runtime.core.records import (
     UpdateAccepted,
     UpsertAttributes,
     UpsertMemo,
-    decode,
-    encode,
 )
 from everact.runtime.core.statuses import RunStatus
 
@@ -132,10 +131,15 @@ class Tries:
 
 
 class RunState:
-    """All that is known of one run; see the module's header for who may change it."""
+    """All that is known of one run; see the module's header for who may change it.
+
+    What the program was shown is not kept: it is folded anew out of the rows when a
+    program is to be shown it again.
+    """
 
     __slots__ = (
         "abandoned",
+        "activations",
         "attributes",
         "began",
         "calls",
@@ -151,7 +155,6 @@ class RunState:
         "renamed",
         "running",
         "saved",
-        "script",
         "seq",
         "start",
         "status",
@@ -180,7 +183,8 @@ class RunState:
         self.timers: list[tuple[float, int]] | None = None
         self.pending: list[Event] = []
         self.saved = False
-        self.script: list[bytes] = []
+        self.activations = 0
+        """Rows at which the program was shown something: how often it was run."""
         self.unsettled: set[int] | None = None
         self.abandoned: dict[int, tuple[int, str]] | None = None
         self.renamed: str | None = None
@@ -194,6 +198,9 @@ class RunState:
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         RunState.__init__(self, saved["start"])
+        script = saved.pop("script", None)  # earlier versions kept what was shown
+        if script is not None:
+            saved["activations"] = len(script)
         for name, value in saved.items():
             setattr(self, name, value)
 
@@ -269,35 +276,45 @@ class RunState:
         self._close(command)
         self.time = now
 
-    def append(self, body: bytes) -> None:
+    def append(self) -> None:
         """Count a row all of whose events were shown: what `record` does else."""
         self.seq += 1
-        self.script.append(body)
+        self.activations += 1
 
-    def record(
-        self, body: bytes, transition: Transition, shown: Shown, now: float
-    ) -> None:
-        """Count the row and keep what replaying the program needs of it."""
+    def record(self, shown: Shown, now: float) -> None:
+        """Count a row, at which the program was shown so much."""
         self.seq += 1
         self.time = now
         if shown:
-            if shown[0] is self.start:  # the state has it already
-                shown = (_began(transition), *shown[1:])
-            if shown is not transition.events and shown != transition.events:
-                body = encode(Transition(now, shown, transition.commands))
-            self.script.append(body)
+            self.activations += 1
 
-    def fold(self, body: bytes, transition: Transition) -> None:
-        """Fold a recorded row: the same path as live, without a program."""
-        now = transition.time
+    def fold(self, row: Transition) -> Transition | None:
+        """Fold a recorded row: the same path as live, without a program.
+
+        Returns what a program is to be shown in place of that, and how it answered;
+        None if it was shown nothing.
+        """
+        now, events = row.time, row.events
+        if len(events) == 1:
+            event = events[0]
+            if type(event) is TaskCompleted and self.complete(event):
+                self.issue(row.commands)
+                self.time = now
+                self.append()
+                return row
         shown: Shown = ()
-        for event in transition.events:
+        for event in events:
             answer = self.apply(event, now)
             if answer is None:
                 raise ValueError(f"recorded event {event!r} does not fit the state")
             shown += answer.shown
-        self.issue(transition.commands)
-        self.record(body, transition, shown, now)
+        self.issue(row.commands)
+        self.record(shown, now)
+        if not shown:
+            return None
+        if shown[0] is self.start:  # the state has it already
+            shown = (_began(row), *shown[1:])
+        return row if shown == events else Transition(now, shown, row.commands)
 
     # -- what the program was to be shown, and was not ---------------------------------
 
@@ -337,7 +354,7 @@ class RunState:
     @property
     def begun(self) -> bool:
         """Whether anything was ever shown to the program, as recorded."""
-        return bool(self.script)
+        return self.activations > 0
 
     @property
     def put_off(self) -> bool:
@@ -780,8 +797,13 @@ def _is_of(state: RunState, kind: str) -> None:
 
 
 def _save(state: RunState, _: SaveState) -> None:
-    """What came before is not shown again: the row of this command is put in next."""
-    state.saved, state.script = True, []
+    """What came before is not shown again, but for the row of this command."""
+    state.saved = True
+
+
+def saves(row: Transition) -> bool:
+    """Whether the program was saved with this row: last, or before the end."""
+    return any(type(command) is SaveState for command in row.commands[-2:])
 
 
 def _remember(state: RunState, command: UpsertMemo) -> None:
@@ -789,12 +811,12 @@ def _remember(state: RunState, command: UpsertMemo) -> None:
     state.memo = {k: v for k, v in found.items() if v is not None}
 
 
-def _restart(state: RunState, _: RestartRequested, __: float) -> Answer | None:
+def _restart(state: RunState, event: RestartRequested, _: float) -> Answer | None:
     """Its signals are shown again: nobody else would send them again."""
     if not may_restart(state):
         return None
-    start, signals = state.start, _signals(state.script)
-    again = TailCall(start.name, start.args, start.kwargs, signals, restart=True)
+    start = state.start
+    again = TailCall(start.name, start.args, start.kwargs, event.signals, restart=True)
     return Answer((), (again,))
 
 
@@ -804,12 +826,6 @@ def _began(transition: Transition) -> Began:
         if type(event) is Began:
             return event
     return Began()
-
-
-def _signals(script: list[bytes]) -> tuple[SignalReceived, ...]:
-    """The signals that the program was shown, in order."""
-    shown = (event for body in script for event in decode(body).events)
-    return tuple(event for event in shown if type(event) is SignalReceived)
 
 
 def _stopped(outcome: TaskCompleted | TaskFailed | None) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from functools import partial
 from typing import Any
 
 from everact.runtime.core.blame import CODE
@@ -11,7 +12,7 @@ from everact.runtime.engine.failing import Failing
 from everact.runtime.engine.held import HeldRuns
 from everact.runtime.engine.host import Run
 from everact.runtime.engine.lending import slot_lent
-from everact.runtime.engine.loading import closing_of, load_state
+from everact.runtime.engine.loading import closing_of, read
 from everact.runtime.engine.messages import Envelope, Question
 from everact.runtime.engine.reasons import WAITING
 from everact.runtime.engine.run.host import RunHost
@@ -99,7 +100,7 @@ class Asking:
     ) -> Any:
         """Put a query to an open run in memory or not; see `Program.query`."""
         await self._suspects.ready(key)
-        run = self._host.resident(key)
+        run = await self._host.loaded(key)
         if run is None:
             return await self._ask_closed(key, name, args, kwargs, headers)
         reply = self._host.loop.create_future()
@@ -115,11 +116,16 @@ class Asking:
         headers: dict[str, str],
     ) -> Any:
         host = self._host
-        stored = await host.store.reads.load(key)
-        if stored is None:
+        found = await host.store.reads.recover(
+            [key], partial(read, host.seal), closed=True
+        )
+        if not found:
             raise RPCError(f"run {key} is unknown", RPCStatus.NOT_FOUND)
-        state = load_state(host.seal, stored).state
-        code = host.code(stored.run, state)
+        ((row, loaded),) = found
+        if isinstance(loaded, Exception):
+            raise loaded
+        state = loaded.state
+        code = host.code(row, state)
         if isinstance(code, str):
             raise RPCError(code.removeprefix(WAITING), RPCStatus.DEADLINE_EXCEEDED)
         program = host.program(state.start, state.generation, code)
@@ -127,12 +133,12 @@ class Asking:
 
         def look() -> Any:
             try:
-                bring_back(program, state)
+                bring_back(program, state, loaded.script)
                 return program.query(name, args, kwargs, headers)
             finally:
                 program.close()
 
-        who = f"run {stored.run.workflow_id!r} ({stored.run.run_id})"
+        who = f"run {row.workflow_id!r} ({row.run_id})"
         limit = OVERRUNS * state.start.options.task_timeout
         try:
             with on_stage(host.on_loop, (key, CODE)):

@@ -14,7 +14,14 @@ from typing import Protocol
 from everact.actors import Clock
 from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.errors import StoreFull
-from everact.runtime.store.base import Outcome, Remembered, Statement, Store, Write
+from everact.runtime.store.base import (
+    JournalRow,
+    Outcome,
+    Remembered,
+    Statement,
+    Store,
+    Write,
+)
 
 logger = logging.getLogger("everact.engine")
 
@@ -105,6 +112,12 @@ class GroupCommit:
         """
         if len(self._waiting) >= WORTH_IT and not self._in_flight:
             self._flush()
+
+    def rows_of(self, key: int) -> list[JournalRow]:
+        """The journal rows of a run that are not known to be durable, in order."""
+        writes = self._in_flight + self._waiting
+        rows = [write.row for write in writes if write.row is not None]
+        return [row for row in rows if row.run_key == key]
 
     async def idle(self) -> None:
         """Wait until everything that was added is answered."""

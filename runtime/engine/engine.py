@@ -40,7 +40,8 @@ from everact.runtime.engine.parts.updates import Updates
 from everact.runtime.engine.parts.versions import SCANNED, Versions
 from everact.runtime.engine.parts.visibility import Visibility
 from everact.runtime.engine.requests import Requests
-from everact.runtime.engine.residency import IDLE_RUNS, Residency
+from everact.runtime.engine.residency import Residency
+from everact.runtime.engine.resting import IDLE_BYTES, IDLE_RUNS
 from everact.runtime.engine.run import steps
 from everact.runtime.engine.run.relations import Relations
 from everact.runtime.engine.seal import Seal
@@ -79,6 +80,7 @@ class Engine:
         values: DataConverter | None = None,
         generator: random.Random | None = None,
         idle_runs: int = IDLE_RUNS,
+        idle_bytes: int = IDLE_BYTES,
         tune_gc: bool = True,
         reachability_queues: int = SCANNED,
         interceptors: Iterable[object] = (),
@@ -115,7 +117,7 @@ class Engine:
                 reachability_queues, declare_search_attributes, retention, forgets
             )
         )
-        self._compose(idle_runs)
+        self._compose(idle_runs, idle_bytes)
 
     def _make_parts(
         self, scanned: int, declares: bool, retention: float | None, forgets: bool
@@ -137,7 +139,7 @@ class Engine:
             Retention(self, retention, looks=looks),
         )
 
-    def _compose(self, idle_runs: int) -> None:
+    def _compose(self, idle_runs: int, idle_bytes: int) -> None:
         """Make what the engine consists of, and bind the verbs of `Host` to it.
 
         They are attributes, not methods that pass the call on: runs ask them all the
@@ -155,11 +157,12 @@ class Engine:
         self.program, self.unfit = code.program, code.unfit
         self.knows, self.kind_of = code.knows, code.kind_of
 
-        self.residency = residency = Residency(self, idle_runs)
+        self.residency = residency = Residency(self, idle_runs, idle_bytes)
         self.runs, self.draining = residency.runs, residency.draining
         self.resident, self.loaded = residency.resident, residency.loaded
         self.present = residency.present
         self.idle, self.forget = residency.idle, residency.forget
+        self.script = residency.script
         self.run_closed = residency.closed
 
         self.making = making = Making(self, residency)

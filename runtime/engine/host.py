@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias
 
 from everact.actors import ActorSystem, Clock
 from everact.runtime.core.admission import Admission
-from everact.runtime.core.records import Event, RunTask, Started
+from everact.runtime.core.records import Event, RunTask, Started, Transition
 from everact.runtime.core.state import RunState
 from everact.runtime.definitions.context import EndpointAccess
 from everact.runtime.definitions.interceptors import InterceptorChains
@@ -83,6 +83,10 @@ class RunCode(Protocol):
 
 class RunJournal(Protocol):
     """The journal of a run, as others know it."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all rows of its generation."""
 
     @property
     def in_flight(self) -> int:
@@ -271,6 +275,9 @@ class Host(Protocol):
 
     def build(self, run: Run) -> str | None:
         """Give the run a program that fits its history; why not, or None."""
+
+    def script(self, run: Run) -> list[Transition]:
+        """What the run's code was shown so far, read again; it is not kept."""
 
     def obstacle(self, run: Run) -> str | None:
         """Why the run's code cannot be run here and now; None if it can."""

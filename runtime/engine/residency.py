@@ -7,20 +7,27 @@ replay.
 
 import asyncio
 import logging
-from collections import OrderedDict
+from functools import partial
 from typing import Any
 
-from everact.runtime.core.records import ChildClosed, TaskCompleted, TaskFailed
+from everact.runtime.core.records import (
+    ChildClosed,
+    TaskCompleted,
+    TaskFailed,
+    Transition,
+)
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.engine import logs
 from everact.runtime.engine.execution.attempt import Outcome
 from everact.runtime.engine.host import Run
-from everact.runtime.engine.loading import load_state
+from everact.runtime.engine.loading import Read, load_state, read
 from everact.runtime.engine.messages import Envelope, Question
+from everact.runtime.engine.resting import IDLE_BYTES, IDLE_RUNS, Resting
 from everact.runtime.engine.run.actor import RunActor
 from everact.runtime.engine.run.host import RunHost
 from everact.runtime.engine.waiting import Closed, fail, reply
 from everact.runtime.errors import RuntimeStateError
+from everact.runtime.store.base import Stored
 
 logger = logging.getLogger("everact.engine")
 
@@ -30,25 +37,28 @@ HORIZON = 5.0
 LOAD_BATCH = 200
 """Runs loaded in one turn of the loop."""
 
-IDLE_RUNS = 10_240
-"""Waiting runs kept in memory, unless told otherwise."""
-
 _OUTCOMES = frozenset({Outcome, TaskCompleted, TaskFailed})
 
 
 class Residency:
     """The runs of one engine that are in memory; all methods on its loop."""
 
-    def __init__(self, host: RunHost, idle_runs: int = IDLE_RUNS) -> None:
+    def __init__(
+        self,
+        host: RunHost,
+        idle_runs: int = IDLE_RUNS,
+        idle_bytes: int = IDLE_BYTES,
+    ) -> None:
         self._host = host
         self.runs: dict[int, RunActor] = {}
         self.by_id: dict[tuple[str, str], RunActor] = {}
         """The same by workspace and workflow ID; of several that came last."""
         self.draining: set[int] = set()
         """Runs that were dropped, and whose last transitions are not durable yet."""
-        self._idle: OrderedDict[int, None] = OrderedDict()
-        self._idle_runs = max(1, idle_runs)  # whoever loads a run must find it there
+        self.resting = Resting(idle_runs, idle_bytes, self._steps)
         self._asking: set[asyncio.Task[None]] = set()
+        self._reading: dict[int, asyncio.Future[None]] = {}
+        """Runs that are being read, and what is done when they are in memory."""
         self._loader: Any = None
         self._loader_at = float("inf")
         self._on_idle: asyncio.Future[None] | None = None
@@ -56,39 +66,75 @@ class Residency:
     # -- coming in -------------------------------------------------------------------
 
     async def loaded(self, key: int) -> RunActor | None:
-        """The run in memory, as it is durable; None if it is closed or unknown."""
+        """The run in memory, as it is durable; None if it is closed or unknown.
+
+        A journal that is not small is read, and folded, off the loop.
+        """
         if key in self.draining:
             await self._host.commits.idle()
+        if key not in self.runs and key not in self.draining:
+            reading = self._reading.get(key)
+            if reading is None:
+                await self._bring([key])
+            else:  # who asked first is answered first
+                await asyncio.wait((reading,))
+            self._host.check_open()
         return self.resident(key)
 
     def resident(self, key: int, *, begin: bool = True) -> RunActor | None:
-        """The run, loaded if it is not in memory; None if it is closed or unknown.
+        """The run, loaded at once if it is not in memory; None if it is closed or
+        unknown.
 
-        One that was held goes on when it is loaded, if it can, unless told otherwise.
+        For whoever cannot wait. One that was held goes on when it is loaded, if it
+        can, unless told otherwise.
         """
         run = self.runs.get(key)
         if run is not None:
-            if key in self._idle:
-                self._idle.move_to_end(key)
+            self.resting.touch(key)
             return run
         if key in self.draining:
             return None  # what it did last is not durable yet
-        host = self._host
-        stored = host.store.load(key)
-        if stored is None or stored.run.status:
-            return None
+        for stored in self._host.store.recover([key]):
+            return self._admit(read(self._host.seal, stored), begin=begin)
+        return None
+
+    async def _bring(self, keys: list[int]) -> None:
+        """Read runs off the loop and admit them, so many at a time as the store gives.
+
+        One that comes in by another way meanwhile is left: what was read may be old.
+        """
+        host, reading = self._host, self._host.loop.create_future()
+        self._reading.update(dict.fromkeys(keys, reading))
+        left, make = keys, partial(read, host.seal)
         try:
-            loaded = load_state(host.seal, stored)
-        except Exception as error:  # whatever a checkpoint of the past may raise
-            host.quarantine(stored.run, error)
+            while left and (found := await host.store.reads.recover(left, make)):
+                for one in found:
+                    fits = self._reading.get(one.row.key) is reading
+                    if fits and one.row.key not in self.draining and not host.stopping:
+                        self._admit(one)
+                left = left[left.index(found[-1].row.key) + 1 :]
+        finally:
+            for key in keys:
+                if self._reading.get(key) is reading:
+                    del self._reading[key]
+            reading.set_result(None)
+
+    def _admit(self, found: Read, *, begin: bool = True) -> RunActor | None:
+        """Be in memory from now on: replay the code, and go on with what is open."""
+        host, row, loaded = self._host, found.row, found.loaded
+        self._reading.pop(row.key, None)
+        if isinstance(loaded, Exception):
+            host.quarantine(row, loaded)
             return None
-        run = host.system.launch(RunActor, host, stored.run, loaded.state)
+        run = host.system.launch(RunActor, host, row, loaded.state)
         run.journal.restore(loaded)
-        self.runs[key] = run
-        self.by_id[stored.run.workspace, stored.run.workflow_id] = run
+        run.code.restore(loaded.script)
+        self.runs[row.key] = run
+        self.by_id[row.workspace, row.workflow_id] = run
         reason = host.build(run) if run.state.held is None else None
         if reason is None or not host.hold_loaded(run, reason):
             run.work.release_open(begin=begin and reason is None)
+        run.code.restore(None)
         for notify in host.parts.loaded:
             notify(run)
         if not run.work.attempts:
@@ -114,14 +160,35 @@ class Residency:
         after = (-1.0, 0)
         while not host.stopping:
             found = await host.store.reads.rows("due", *after, until, LOAD_BATCH)
-            for _, key in found if not host.stopping else ():
-                self.resident(key)
+            absent = [key for _, key in found if self._is_absent(key)]
+            await self._bring(absent)
             if len(found) < LOAD_BATCH:
                 break
             after = (found[-1][0], found[-1][1])
             await asyncio.sleep(0)
         for (later,) in await host.store.reads.rows("next_due", until):
             self._load_at(later - HORIZON)
+
+    def _is_absent(self, key: int) -> bool:
+        """Whether the run is neither in memory nor on its way there, or out of it."""
+        return not (key in self.runs or key in self._reading or key in self.draining)
+
+    def script(self, run: Run) -> list[Transition]:
+        """What the code of a run was shown, read again: durable, or on its way there.
+
+        A live run does not keep it.
+        """
+        host, key, generation = self._host, run.row.key, run.state.generation
+        rows = [
+            row
+            for stored in host.store.recover([key], closed=True)
+            for row in stored.rows
+            if row.generation == generation
+        ]
+        for row in host.commits.rows_of(key):
+            if row.generation == generation and row.seq >= len(rows):
+                rows.append(row)
+        return load_state(host.seal, Stored(run.row, None, rows)).script
 
     def _load_at(self, when: float) -> None:
         if when >= self._loader_at or self._host.stopping:
@@ -152,14 +219,15 @@ class Residency:
 
     def idle(self, run: Run) -> None:
         """The run only waits: it may be put away when memory is short."""
-        key = run.row.key
         if self._on_idle is not None:
             reply(self._on_idle, None)
-        self._idle[key] = None
-        self._idle.move_to_end(key)
-        while len(self._idle) > self._idle_runs:
-            oldest, _ = self._idle.popitem(last=False)
-            self._put_away(oldest)
+        if self.resting.add(run.row.key, run.journal.size):
+            for key in self.resting.leaving():
+                self._put_away(key)
+
+    def _steps(self, key: int) -> int:
+        run = self.runs.get(key)
+        return 0 if run is None else run.state.activations
 
     def _put_away(self, key: int) -> None:
         run = self.runs.get(key)
@@ -182,7 +250,7 @@ class Residency:
             notify(run)
         unread, row = run.leave(), run.row
         self.runs.pop(row.key, None)
-        self._idle.pop(row.key, None)
+        self.resting.discard(row.key)
         place = row.workspace, row.workflow_id
         if self.by_id.get(place) is run:  # else its successor has it
             del self.by_id[place]

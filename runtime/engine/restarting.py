@@ -9,7 +9,7 @@ when it was replayed: its history may fit.
 
 import logging
 
-from everact.runtime.core.records import RestartRequested
+from everact.runtime.core.records import RestartRequested, SignalReceived
 from everact.runtime.core.state import may_restart
 from everact.runtime.engine.host import Host, Run
 from everact.runtime.engine.reasons import STALLED
@@ -30,5 +30,7 @@ def begins_anew(host: Host, run: Run, reason: str) -> bool:
     if definition is None or not definition.restarts:
         return False
     logger.warning("%s begins anew: %s", run, reason)
-    run.take(RestartRequested(reason), None)
+    shown = (event for row in host.script(run) for event in row.events)
+    signals = tuple(event for event in shown if type(event) is SignalReceived)
+    run.take(RestartRequested(reason, signals), None)
     return True

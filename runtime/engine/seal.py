@@ -73,7 +73,11 @@ class Seal:
 
     def verify(self, row: JournalRow, run_id: str) -> None:
         """StoreTampered if the row is not what was written at its place."""
-        self._verify(_ROW, row.generation, row.seq, run_id, row.mac, row.body)
+        _, generation, seq, mac, body = row
+        found = self._start.copy()
+        found.update(_PLACE(_ROW, generation, seq) + run_id.encode() + body)
+        if not hmac.compare_digest(found.digest(), mac):
+            raise _tampered("journal row", generation, seq, run_id)
 
     def schedule(self, workspace: str, id: str, body: bytes) -> bytes:
         """A schedule as it is stored: its MAC, then its body."""
@@ -105,31 +109,27 @@ class Seal:
             mac.update(_LENGTH(len(part)) + part)
         return mac.digest()
 
-    def open_checkpoint(self, row: CheckpointRow, run_id: str) -> RunState:
-        """The state of a checkpoint, loaded only after its MAC is found right."""
-        self._verify(_CHECKPOINT, row.generation, row.seq, run_id, row.mac, row.body)
+    def verify_checkpoint(self, row: CheckpointRow, run_id: str) -> None:
+        """StoreTampered if the checkpoint is not what was written for its run."""
+        found = self._start.copy()
+        place = _PLACE(_CHECKPOINT, row.generation, row.seq)
+        found.update(place + run_id.encode() + row.body)
+        if not hmac.compare_digest(found.digest(), row.mac):
+            raise _tampered("checkpoint", row.generation, row.seq, run_id)
+
+    def open_checkpoint(self, row: CheckpointRow) -> RunState:
+        """The state of a checkpoint that was verified: it is unpickled."""
         state = pickle.loads(memoryview(row.body)[3:])
         assert isinstance(state, RunState)
         return state
 
-    def _verify(
-        self,
-        kind: bytes,
-        generation: int,
-        seq: int,
-        run_id: str,
-        mac: bytes,
-        body: bytes,
-    ) -> None:
-        found = self._start.copy()
-        found.update(_PLACE(kind, generation, seq) + run_id.encode() + body)
-        if not hmac.compare_digest(found.digest(), mac):
-            what = "checkpoint" if kind == _CHECKPOINT else "journal row"
-            raise StoreTampered(
-                f"the {what} {generation}/{seq} of run {run_id} is not what was "
-                "written: it was changed or damaged. Restore the database from a "
-                "backup, or terminate the run; other runs are not touched."
-            )
+
+def _tampered(what: str, generation: int, seq: int, run_id: str) -> StoreTampered:
+    return StoreTampered(
+        f"the {what} {generation}/{seq} of run {run_id} is not what was written: it "
+        "was changed or damaged. Restore the database from a backup, or terminate the "
+        "run; other runs are not touched."
+    )
 
 
 def _interpreter() -> bytes:

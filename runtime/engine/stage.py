@@ -177,12 +177,13 @@ class Stage:
             key, call, ends, charges, reached = head[at : at + _RECORD]
             if key > 0 and call >= CODE and ends > 0 and 0 <= charges <= ends:
                 records[key, call] = Record(ends, charges, reached)
-        slots = words[_WORDS:]
-        begun = []
-        for at in range(0, len(slots), _WIDTH):
-            key, call, number, threaded = slots[at : at + _WIDTH]
-            if key > 0 and call > CODE:
-                begun.append((number, Begun((key, call), bool(threaded))))
+        slots = words[_WORDS:].tolist()
+        columns = [slots[column::_WIDTH] for column in range(_WIDTH)]
+        begun = [
+            (number, Begun((key, call), bool(threaded)))
+            for key, call, number, threaded in zip(*columns, strict=False)
+            if key > 0 and call > CODE
+        ]
         begun.sort()
         return records, Noted(
             _place(head, _ON_LOOP),

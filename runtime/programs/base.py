@@ -11,10 +11,10 @@ loads that, and is shown what came since.
 from collections.abc import Iterable
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from everact.runtime.core.records import Command, Event, UpdateAccepted
+from everact.runtime.core.records import Command, Event, Transition, UpdateAccepted
 from everact.runtime.definitions.workflows import WorkflowDefinition
 
-Replay: TypeAlias = Iterable[bytes]
+Replay: TypeAlias = Iterable[Transition]
 """Rows of what was shown and answered, oldest first."""
 
 

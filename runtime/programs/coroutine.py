@@ -12,7 +12,7 @@ import os
 import pickle
 from asyncio import _get_running_loop
 from asyncio.events import _set_running_loop
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextvars import Context
 from types import CodeType, FrameType
 from typing import Any
@@ -69,7 +69,7 @@ from everact.runtime.isolation import (
     shown as shown_value,
 )
 from everact.runtime.programs import ordered, updating
-from everact.runtime.programs.base import StateChanged
+from everact.runtime.programs.base import Replay, StateChanged
 from everact.runtime.programs.compare import check
 from everact.runtime.programs.loop import SLICE, OrderedTask, WaitedCall
 from everact.runtime.programs.workflow_loop import WorkflowLoop, encode_arguments
@@ -136,7 +136,8 @@ class CoroutineProgram:
                         waiting.set_result(self.values.decode(event.result))
                 else:
                     _SHOW[type(event)](self, event)
-            return self._turn(SLICE)
+            loop.opening = False
+            return self._answer() if loop.turn(SLICE) else None
         finally:
             _set_running_loop(self._outer)
 
@@ -152,29 +153,45 @@ class CoroutineProgram:
         finally:
             _set_running_loop(outer)
 
-    def replay(self, script: Iterable[bytes]) -> None:
+    def replay(self, script: Replay) -> None:
         self.replaying = True
-        outer = _get_running_loop()
-        _set_running_loop(self.loop)
+        outer, loop, number = _get_running_loop(), self.loop, 0
+        value, calls, turn = self._value, loop.calls, loop.turn
+        _set_running_loop(loop)
         try:
-            for number, body in enumerate(script, 1):
-                transition = records.decode(body)
-                self.loop.now = transition.time
-                for event in transition.events:
-                    _SHOW[type(event)](self, event)
-                produced = self._turn(_ENDLESS)
-                name, values = self.definition.name, self.values
-                check(name, number, transition.commands, produced, values)
+            for row in script:
+                number += 1
+                loop.now = row.time
+                for event in row.events:
+                    if type(event) is TaskCompleted:
+                        # A task is a future, whatever else a call may be.
+                        waiting: Any = calls.pop(event.call, None)
+                        if waiting is not None and not waiting.done():
+                            waiting.set_result(value(event.call, event.result))
+                    else:
+                        _SHOW[type(event)](self, event)
+                loop.opening = False
+                produced = self._answer() if turn(_ENDLESS) else None
+                if produced is None or tuple(produced) != row.commands:
+                    check(
+                        self.definition.name,
+                        number,
+                        row.commands,
+                        produced,
+                        self.values,
+                    )
         finally:
             _set_running_loop(outer)
             self.replaying = False
 
     def _turn(self, limit: int) -> list[Command] | None:
-        loop = self.loop
-        loop.opening = False
-        if not loop.turn(limit):
-            return None
-        root = self._root
+        """Let the code run; the commonest callers do it in their own frames."""
+        self.loop.opening = False
+        return self._answer() if self.loop.turn(limit) else None
+
+    def _answer(self) -> list[Command]:
+        """What the code asked for until nothing was ready; how it ended, if it did."""
+        loop, root = self.loop, self._root
         if self._failure is not None or (root is not None and root.done()):
             self._end()
         commands = loop.commands

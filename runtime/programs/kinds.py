@@ -8,7 +8,7 @@ wrote) the name says it. A new kind is a definition, its program, and a line her
 from typing import Protocol
 
 from everact.runtime.core.kinds import COROUTINE, TASK
-from everact.runtime.core.records import SaveState, Started, decode
+from everact.runtime.core.records import SaveState, Started
 from everact.runtime.core.state import RunState
 from everact.runtime.definitions.interceptors import NO_INTERCEPTORS, InterceptorChains
 from everact.runtime.definitions.registry import Registry
@@ -62,14 +62,11 @@ def program_of(
     return KINDS[definition.kind](definition, start, generation, values, interceptors)
 
 
-def bring_back(program: Program, state: RunState, script: Replay | None = None) -> None:
-    """Make a new program what `state` says that it was.
-
-    `script` is that of the state, if something is to be done at each of its rows.
-    """
-    rows = iter(state.script if script is None else script)
+def bring_back(program: Program, state: RunState, script: Replay) -> None:
+    """Make a new program what `state` and its script say that it was."""
+    rows = iter(script)
     if state.saved:
         assert isinstance(program, Saving), f"{state.start.kind} programs do not save"
-        commands = decode(next(rows)).commands
+        commands = next(rows).commands
         program.load(next(c.state for c in commands if isinstance(c, SaveState)))
     program.replay(rows)

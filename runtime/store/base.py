@@ -6,7 +6,7 @@ Bodies are opaque here; the engine seals and verifies them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -15,6 +15,8 @@ from everact.runtime.core.requests import KEPT
 from everact.runtime.errors import StoreError
 from everact.runtime.filters.tree import Filter
 from everact.runtime.store.scratch import Scratch
+
+T = TypeVar("T")
 
 
 class RunRow(msgspec.Struct, kw_only=True):
@@ -194,6 +196,15 @@ class Reads(Protocol):
     async def load(self, key: int) -> Stored | None:
         """A run with what is needed to recover it; None if it is unknown."""
 
+    async def recover(
+        self,
+        keys: Sequence[int],
+        make: Callable[[Stored], T],
+        *,
+        closed: bool = False,
+    ) -> list[T]:
+        """What `make` makes of runs where they are read; see `Lookups.recover`."""
+
     async def ending(self, key: int) -> Stored | None:
         """A run with the last row of its journal only, which says how it ended."""
 
@@ -235,6 +246,14 @@ class Lookups(Protocol):
 
     def load(self, key: int) -> Stored | None:
         """A run with what is needed to recover it; None if it is unknown."""
+
+    def recover(self, keys: Sequence[int], *, closed: bool = False) -> list[Stored]:
+        """Open runs with all rows of their generations, in the order of the keys; if
+        asked for, closed ones as well.
+
+        Those that there are; and not more of them, but for the first, than can be
+        held at once: ask for those after the last again.
+        """
 
     def ending(self, key: int) -> Stored | None:
         """A run with the last row of its journal only, which says how it ended."""

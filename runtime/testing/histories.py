@@ -20,7 +20,7 @@ from everact.runtime.core import records
 from everact.runtime.core.kinds import state_of
 from everact.runtime.core.opaque import byte_strings
 from everact.runtime.core.records import Started, Transition
-from everact.runtime.core.state import RunState
+from everact.runtime.core.state import RunState, saves
 from everact.runtime.definitions.workflows import name_of
 from everact.runtime.engine.seal import Seal
 from everact.runtime.filters.parsing import parse
@@ -56,15 +56,24 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def state(self) -> RunState:
         """What the rows add up to."""
+        return self.folded()[0]
+
+    def folded(self) -> tuple[RunState, list[Transition]]:
+        """What the rows add up to, and what they say that the code was shown."""
         found: RunState | None = None
+        script: list[Transition] = []
         for row in self.rows:
             transition = records.decode(row)
             if found is None:
                 found = state_of(_start(transition), self.generation)
-            found.fold(row, transition)
+            shown = found.fold(transition)
+            if shown is not None:
+                if found.saved and saves(shown):
+                    script.clear()
+                script.append(shown)
         if found is None:
             raise ValueError(f"the history of {self} has no rows")
-        return found
+        return found, script
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to a file, which `load` reads."""

@@ -71,11 +71,11 @@ def replay_one(
     converter = values or DataConverter.default
     if recorded.as_json:
         converter = DataConverter(AsJson())
-    state = recorded.state
+    state, script = recorded.folded()
     program = program_of(definition, state.start, state.generation, converter)
     try:
         with other_clock(), _other_chance():
-            bring_back(program, state)
+            bring_back(program, state, script)
     except NonDeterminismError as error:
         error.add_note(f"in the history of {recorded}")
         raise

@@ -54,7 +54,6 @@ from everact.runtime.core.records import (
     TimerFired,
     Transition,
     UpdateAccepted,
-    encode,
 )
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.core.state import ACTIVE, LOST_LIMIT, RunState
@@ -676,25 +675,32 @@ def test_a_run_says_when_it_must_be_in_memory(case: Waking) -> None:
 
 
 def test_what_is_recorded_for_replay_is_what_was_shown() -> None:
-    state = new()
-    first = Transition(NOW, (state.start, Held("no code")), ())
-    state.record(encode(first), first, (), NOW)
-    assert (state.seq, state.script) == (1, [])
-    answer = state.apply(Began(), NOW + 1)
-    assert answer is not None
+    start = new().start
+    state = RunState(start)
+    assert state.fold(Transition(NOW, (start, Held("no code")), ())) is None
+    assert (state.seq, state.activations) == (1, 0)
     second = Transition(NOW + 1, (Began(),), (TASK,))
-    state.issue(second.commands)
-    state.record(encode(second), second, answer.shown, NOW + 1)
-    assert (state.seq, state.time) == (2, NOW + 1)
     # The state has its own start already: `Began` stands for it.
-    assert state.script == [encode(Transition(NOW + 1, (Began(),), (TASK,)))]
+    assert state.fold(second) == second
+    assert (state.seq, state.time, state.activations) == (2, NOW + 1, 1)
+    third = Transition(NOW + 2, (TaskCompleted(TASK.call, b"r"),))
+    assert state.fold(third) is third
+
+
+def test_a_checkpoint_of_an_earlier_version_counts_what_it_kept() -> None:
+    state = open_run()
+    kept = {**state.__getstate__(), "script": [b"row", b"row"]}
+    del kept["activations"]
+    read = RunState.__new__(RunState)
+    read.__setstate__(kept)
+    assert read.activations == 2
 
 
 def test_a_row_that_does_not_fit_is_refused_by_name() -> None:
     state = open_run()
     row = Transition(NOW, (TaskCompleted(7, b"r"),))
     with pytest.raises(ValueError, match="TaskCompleted"):
-        state.fold(encode(row), row)
+        state.fold(row)
 
 
 def test_a_pickled_state_is_the_state() -> None:

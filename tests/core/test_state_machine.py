@@ -231,8 +231,10 @@ class Replay(RuleBasedStateMachine):
 
     @invariant()
     def replayed_rows_show_what_the_program_saw(self) -> None:
-        shown = [records.decode(row).events for row in self.live.script]
+        folded, script = self._shown(None, self.rows)
+        shown = [row.events for row in script]
         assert all(shown)
+        assert folded.activations == len(script)
         for kind in (
             Held,
             AttemptStarted,
@@ -267,10 +269,9 @@ class Replay(RuleBasedStateMachine):
         if end is not None:
             commands = (*commands, end)
         transition = Transition(self.now, (event,), commands)
-        body = records.encode(transition)
         state.issue(commands)
-        state.record(body, transition, answer.shown, self.now)
-        self.rows.append(body)
+        state.record(answer.shown, self.now)
+        self.rows.append(records.encode(transition))
 
     def _command(self, kind: str) -> Command | None:
         open_calls = [c for c in self.live.calls if c < self.next_call]
@@ -296,15 +297,23 @@ class Replay(RuleBasedStateMachine):
         return made[kind]
 
     def _folded(self, state: RunState | None, rows: list[bytes]) -> RunState:
+        return self._shown(state, rows)[0]
+
+    def _shown(
+        self, state: RunState | None, rows: list[bytes]
+    ) -> tuple[RunState, list[Transition]]:
+        script = []
         for body in rows:
             transition = records.decode(body)
             if state is None:
                 first: Any = transition.events[0]
                 state = RunState(first)
                 state.generation = self.live.generation
-            state.fold(body, transition)
+            shown = state.fold(transition)
+            if shown is not None:
+                script.append(shown)
         assert state is not None
-        return state
+        return state, script
 
 
 TestReplay = Replay.TestCase

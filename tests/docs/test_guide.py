@@ -17,7 +17,7 @@ from everact.runtime.core import blame, ranks
 from everact.runtime.core.statuses import RETRIED
 from everact.runtime.definitions.author import ON_PARENT_CLOSE
 from everact.runtime.definitions.tasks import FUNCTION_RETRY
-from everact.runtime.engine import residency, watchdog, workers
+from everact.runtime.engine import resting, watchdog, workers
 from everact.runtime.engine.execution import limits
 from everact.runtime.engine.parts import retention
 from everact.runtime.public import MODULES
@@ -134,8 +134,12 @@ def test_numbers_of_the_guide_are_those_of_the_code() -> None:
     assert "as there are CPUs and 4 more, 32 at most" in said
     assert ranks.AGEING == 50
     assert "After 50 tasks in a row" in said
-    assert residency.IDLE_RUNS == 10_240
+    assert resting.IDLE_RUNS == 10_240
     assert "(10,240)" in said
+    assert resting.IDLE_BYTES == 64 * 1024 * 1024
+    assert "(64 MiB)" in said
+    assert resting.RUN_BYTES == 4.5 * 1024
+    assert "counts with 4.5 KB" in said
     assert (blame.ENDS, blame.CHARGES) == (2, 3)
     assert "was executing at two ends in a row is tried apart" in said
     assert "After the third charge the task fails" in said

@@ -177,7 +177,7 @@ EVENTS: list[Event] = [
     EventMatched(9, "event-1", "user:created", b'j{"name":"Ada"}'),
     RunRenamed("the order of Ada"),
     UpdateAccepted("update-2", "pay", ARGS, KWARGS, "me@here", {"trace": "1"}),
-    RestartRequested("its code has changed"),
+    RestartRequested("its code has changed", (SIGNAL,)),
 ]
 COMMANDS: list[Command] = [
     RunTask(1, "charge", ARGS, KWARGS, TASK_OPTIONS, {"trace": "1"}, 1_700_000_090.0),

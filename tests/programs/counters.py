@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 from unittest.mock import patch
 
-from everact.runtime.core import failures, records
+from everact.runtime.core import failures
 from everact.runtime.core.records import (
     Began,
     CancelRequested,
@@ -95,8 +95,7 @@ class CounterProgram:
         raise AssertionError("a counter comes to its end at once")
 
     def replay(self, script: Any) -> None:
-        for number, body in enumerate(script, 1):
-            row = records.decode(body)
+        for number, row in enumerate(script, 1):
             produced = self.activate(row.events, row.time)
             compare.check(
                 self.definition.name, number, row.commands, produced, self.values

@@ -181,11 +181,16 @@ class Driven:
 
     # -- coming back -----------------------------------------------------------------
 
+    @property
+    def rows(self) -> list[Transition]:
+        """What was recorded, as it is read back."""
+        return [records.decode(body) for body in self.script]
+
     def replayed(self, workflow: Any = None) -> CoroutineProgram:
         """A program made anew from what was recorded, with other code if given."""
         program = self.fresh(workflow)
         try:
-            program.replay(self.script)
+            program.replay(self.rows)
         except BaseException:
             program.close()
             raise

@@ -38,16 +38,19 @@ class Recording(SqliteStore):
             return found
 
         self.reads.rows = noted  # type: ignore[method-assign]
+        recover = self.reads.recover
+
+        async def recovered(keys: Sequence[int], *args: Any, **options: Any) -> Any:
+            self.loaded += keys
+            return await recover(keys, *args, **options)
+
+        self.reads.recover = recovered  # type: ignore[method-assign]
 
     def commit(
         self, writes: Sequence[Write], done: Callable[[Outcome], object]
     ) -> None:
         self.writes += writes
         super().commit(writes, done)
-
-    def load(self, key: int) -> Any:
-        self.loaded.append(key)
-        return super().load(key)
 
 
 def runtime(store: SqliteStore, **options: Any) -> Runtime:

@@ -249,7 +249,7 @@ def test_other_code_is_told_from_the_recorded_one_with_both_sides(
     run.complete(1, 2)
     program = run.fresh(code)
     with pytest.raises(NonDeterminismError) as caught:
-        program.replay(run.script)
+        program.replay(run.rows)
     program.close()
     run.program.close()
     error = caught.value

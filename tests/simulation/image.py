@@ -167,6 +167,14 @@ class Image:
 
     # -- reading -------------------------------------------------------------------
 
+    def recover(self, key: int) -> Stored | None:
+        """A run with its checkpoint and all rows of its generation."""
+        whole = self.load(key, checkpoint=False)
+        saved = self.load(key)
+        if whole is None or saved is None:
+            return None
+        return whole._replace(checkpoint=saved.checkpoint)
+
     def load(self, key: int, *, checkpoint: bool = True) -> Stored | None:
         """A run as the port gives it; without its checkpoint all rows instead."""
         row = self.runs.get(key)

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from everact.runtime.core.records import AwaitEvent
+from everact.runtime.core.records import AwaitEvent, Transition
 from everact.runtime.core.state import RunState
 from everact.runtime.engine.loading import load_state
 from everact.runtime.engine.run.actor import RunActor
@@ -74,27 +74,32 @@ def compare_live(image: Image, run: RunActor) -> None:
 
 def compare_replays(image: Image, key: int, registry: Any) -> None:
     """Folding and replaying twice gives what once gives, with checkpoint or not."""
-    state = folded(image, key)
+    whole = image.recover(key)
+    assert whole is not None
+    loaded = load_state(_seal, whole)
+    state, script = loaded.state, loaded.script
     if state.status and image.waits(key):
         raise Broken(f"run {key} is closed and waits for events in {image.waits(key)}")
     for again in (folded(image, key), folded(image, key, checkpoint=False)):
         different = difference(state, again)
         if different:
             raise Broken(f"run {key}: read twice, it differs in {different}")
-    if not state.begun:
+    if not script:
         return
-    seen = [_replayed(state, registry) for _ in range(2)]
+    seen = [_replayed(state, script, registry) for _ in range(2)]
     if seen[0] != seen[1]:
         raise Broken(f"run {key}: replayed twice, it differs: {seen[0]} / {seen[1]}")
 
 
-def _replayed(state: RunState, registry: Any) -> tuple[Any, ...]:
+def _replayed(
+    state: RunState, script: list[Transition], registry: Any
+) -> tuple[Any, ...]:
     start, values = state.start, DataConverter.default
     definition = definition_for(registry, start.name, start.kind)
     assert definition is not None
     program: Any = program_of(definition, start, state.generation, values)
     try:
-        bring_back(program, state)
+        bring_back(program, state, script)
         if isinstance(program, Saving):
             return (program.save(), program.where())
         loop = program.loop

@@ -9,7 +9,8 @@ refused with it, because its journal would have a gap.
 import asyncio
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from everact.runtime.errors import StoreError, StoreFull
 from everact.runtime.store.base import (
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 KEY = b"simulated" * 4
+
+T = TypeVar("T")
+
+RECOVERED = 3
+"""Runs that are read back at once: a few, so that there are further ones."""
 
 
 class Fate(Enum):
@@ -177,6 +183,9 @@ class MemoryStore:
     def load(self, key: int) -> Stored | None:
         return self.image.load(key)
 
+    def recover(self, keys: Sequence[int], *, closed: bool = False) -> list[Stored]:
+        return recovered(self.image, keys, closed)
+
     def ending(self, key: int) -> Stored | None:
         return self.image.ending(key)
 
@@ -200,6 +209,17 @@ class MemoryReads:
 
     async def load(self, key: int) -> Stored | None:
         return self._image.load(key)
+
+    async def recover(
+        self,
+        keys: Sequence[int],
+        make: Callable[[Stored], T],
+        *,
+        closed: bool = False,
+    ) -> list[T]:
+        found = [make(stored) for stored in recovered(self._image, keys, closed)]
+        await asyncio.sleep(0)  # what was read may be old when it is there
+        return found
 
     async def ending(self, key: int) -> Stored | None:
         return self._image.ending(key)
@@ -225,6 +245,13 @@ class MemoryReads:
 
     async def count(self, wanted: Search) -> Groups:
         raise NotImplementedError("no scene counts runs")
+
+
+def recovered(image: Image, keys: Sequence[int], closed: bool) -> list[Stored]:
+    """Runs with all their rows, a few of them at once."""
+    found = (image.recover(key) for key in keys)
+    known = (stored for stored in found if stored is not None)
+    return list(islice((s for s in known if closed or not s.run.status), RECOVERED))
 
 
 def together(batch: Sequence[Write]) -> list[list[Write]]:

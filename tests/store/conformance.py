@@ -348,6 +348,25 @@ class StoreConformance:
         assert (found.checkpoint, found.rows) == (later, [])
         assert len(await store.reads.history(1, (-1, -1), 99)) == 5
 
+    async def test_runs_are_read_to_be_brought_back_with_all_their_rows(
+        self, store: Store
+    ) -> None:
+        saved = CheckpointRow(1, 0, 1, b"mac", b"state")
+        await commit(store, start(1), start(2), start(3))
+        await commit(store, put(row(1, 1), checkpoint=saved), put(row(2, 1)))
+        await commit(
+            store, put(row(2, 0, 1), change=run(2, generation=1), drop_before=1)
+        )
+        found = store.recover([3, 1, 9, 2])
+        assert [stored.run.key for stored in found] == [3, 1, 2]
+        assert [stored.rows for stored in found] == [
+            [row(3)],
+            [row(1), row(1, 1)],
+            [row(2, 0, 1)],
+        ]
+        assert [stored.checkpoint for stored in found] == [None, saved, None]
+        assert store.recover([9]) == store.recover([]) == []
+
     async def test_a_new_generation_drops_the_ones_before(self, store: Store) -> None:
         saved = CheckpointRow(1, 0, 1, b"mac", b"old")
         await commit(store, start(1), put(row(1, 1), checkpoint=saved))

@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from everact.runtime.core.blame import CODE
-from everact.runtime.core.records import RULES, Began, Command, Held
+from everact.runtime.core.records import RULES, Began, Command, Held, Transition
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.interrupting import ActivationOverrun
 from everact.runtime.engine.messages import Question
@@ -55,6 +55,7 @@ class Activation:
     # Most code comes to its waits in time: then an instance has neither.
     paused: Paused | None = None
     overruns = 0
+    _script: list[Transition] | None = None
 
     def __init__(self, run: OwnRun) -> None:
         self._run = run
@@ -228,24 +229,31 @@ class Activation:
             Turn((Held(reason), *kept), (), turn.now, turn.envelope)
         )
 
+    def restore(self, script: list[Transition] | None) -> None:
+        """The run is being read back: what its code was shown is at hand until None."""
+        self._script = script
+
     def drive(self, program: Program | None) -> str | None:
         """Be driven by `program`; why it does not fit the history, or None."""
         self.program = program
+        script, self._script = self._script, None
         if program is None or not self._run.state.begun:
             return None
-        reason = self._misfit(program)
+        reason = self._misfit(program, script)
         if reason is not None:
             self.drop()
         return reason
 
-    def _misfit(self, program: Program) -> str | None:
+    def _misfit(self, program: Program, script: list[Transition] | None) -> str | None:
         """Bring the program back; why what is recorded does not fit it, or None."""
         watchdog, over = self._run.engine.watchdog, False
         reason: str | None = None
         try:
             try:
                 with on_stage(self._run.engine.on_loop, (self._run.row.key, CODE)):
-                    bring_back(program, self._run.state, self._watched_script())
+                    if script is None:
+                        script = self._run.engine.script(self._run)
+                    bring_back(program, self._run.state, self._watched(script))
             finally:
                 over = watchdog.leave()
         except ActivationOverrun:
@@ -261,12 +269,13 @@ class Activation:
             )
         return reason
 
-    def _watched_script(self) -> Iterator[bytes]:
+    def _watched(self, script: list[Transition]) -> Iterator[Transition]:
         """The recorded activations; each has the time of all its tries together."""
-        limit = OVERRUNS * self._run.state.start.options.task_timeout
-        for body in self._run.state.script:
-            self._run.engine.watchdog.enter(self._run, limit)
-            yield body
+        watchdog = self._run.engine.watchdog
+        watchdog.enter(self._run, OVERRUNS * self._run.state.start.options.task_timeout)
+        for row in script:
+            watchdog.serial += 1
+            yield row
 
     def rebuild(self) -> str | None:
         """Make the program anew from what is recorded; why that cannot be, or None."""

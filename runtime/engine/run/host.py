@@ -8,7 +8,13 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from everact.runtime.core.records import ChildClosed, Command, Event, RunTask
+from everact.runtime.core.records import (
+    ChildClosed,
+    Command,
+    Event,
+    RunTask,
+    Transition,
+)
 from everact.runtime.core.state import RunState
 from everact.runtime.engine.execution.attempt import TaskActor
 from everact.runtime.engine.host import Acts, Host, Run, RunCode, RunJournal, Writes
@@ -64,6 +70,9 @@ class RunHost(Host, Protocol):
 class OwnCode(RunCode, Protocol):
     """Its code; see `activation`."""
 
+    def restore(self, script: list[Transition] | None) -> None:
+        """The run is being read back: what its code was shown is at hand until None."""
+
     def activated(self, turn: Turn, commands: list[Command] | None, over: bool) -> None:
         """An activation ended with commands, wants another slice, or is over time."""
 
@@ -75,13 +84,14 @@ class OwnJournal(RunJournal, Protocol):
     """Its journal; see `recording`."""
 
     in_flight: int
-    grown: int
+    size: int
+    outgrown: int
     replies: "list[tuple[asyncio.Future[Any], Any]] | None"
 
     def record(self, turn: Turn, commands: tuple[Command, ...] = ()) -> None:
         """Record a transition; `Unrecordable` if its commands cannot be."""
 
-    def begin(self, write: Write, turn: Turn, commands: tuple[Command, ...]) -> bytes:
+    def begin(self, write: Write, turn: Turn) -> None:
         """The first row of a run: its row in the index goes with it."""
 
     def wake(self) -> float | None:

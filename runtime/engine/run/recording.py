@@ -33,6 +33,15 @@ from everact.runtime.engine.waiting import copy_of, fail
 from everact.runtime.isolation import shown
 from everact.runtime.store.base import Statement, Write
 
+CHECKPOINT_BYTES = 16 * 1024
+"""Bytes of rows since the last checkpoint below which none is worth being written."""
+
+OUTWEIGHS = 2
+"""How many times as large as a checkpoint the rows are that it is written for.
+
+Written earlier, it would cost more than it saves whoever reads the run.
+"""
+
 CLOSING = frozenset({Complete, Fail, ContinueAsNew, TailCall})
 """Commands that end a run, or a generation of it."""
 
@@ -47,10 +56,13 @@ class Unrecordable(Exception):
 class Recording:
     """The journal of one run, and what of it is durable."""
 
-    __slots__ = ("__dict__", "_run", "grown", "in_flight")
+    __slots__ = ("__dict__", "_run", "in_flight", "size")
 
-    # Most runs have neither: they are in an instance only where they are not this.
-    checkpoint_bytes = 0
+    # Most runs have none: they are in an instance only where they are not this.
+    checkpointed = 0
+    """The size at which the last checkpoint was written."""
+    outgrown = CHECKPOINT_BYTES
+    """The size above which another one is tried."""
     replies: "list[tuple[asyncio.Future[Any], Any]] | None" = None
     """Answers that wait until nothing is in flight."""
 
@@ -58,8 +70,8 @@ class Recording:
         self._run = run
         self.in_flight = 0
         """Transitions that are not durable yet."""
-        self.grown = 0
-        """Bytes of the rows since the last checkpoint."""
+        self.size = 0
+        """Bytes of all rows of this generation."""
 
     def untie(self) -> None:
         """The run is gone, and nothing of it is under way."""
@@ -67,11 +79,12 @@ class Recording:
 
     def restore(self, loaded: Loaded) -> None:
         """The run was read back."""
-        self.grown, self.checkpoint_bytes = loaded.grown, loaded.checkpoint_bytes
+        self.size, self.checkpointed = loaded.size, loaded.checkpointed
+        self.outgrown = self.checkpointed + _outweighs(loaded.checkpoint_bytes)
 
     def renew(self) -> None:
         """The rows of earlier generations do not count any more."""
-        self.grown = self.checkpoint_bytes = 0
+        self.size, self.checkpointed, self.outgrown = 0, 0, CHECKPOINT_BYTES
 
     def record(self, turn: Turn, commands: tuple[Command, ...] = ()) -> None:
         events, now, envelope = turn.events, turn.now, turn.envelope
@@ -90,7 +103,7 @@ class Recording:
         children = self._left_children(commands, closes) if state.children else ()
         statements = self._written(events, commands)
         state.issue(commands)
-        state.record(body, transition, turn.shown, now)
+        state.record(turn.shown, now)
         sealed = engine.seal.row(
             row.key, state.start.run_id, state.generation, seq, body
         )
@@ -113,8 +126,8 @@ class Recording:
             row.generation, row.inbox_seq = state.generation, state.inbox_seq
             write.change = replace(row)
         write.drop_before = (state.generation or None) if insert else None
-        self.grown = grown = self.grown + len(body)
-        if grown > steps.CHECKPOINT_BYTES:
+        self.size = size = self.size + len(body)
+        if size > self.outgrown:
             self.save(write)
         engine.commits.add(write)
         for command in commands:
@@ -137,15 +150,11 @@ class Recording:
                 found += writes[type(record)](run, record)
         return found
 
-    def begin(self, write: Write, turn: Turn, commands: tuple[Command, ...]) -> bytes:
-        """Write the run's row with its first transition, if that is a common one.
-
-        What replaying the program needs of the transition: the state has the start.
-        """
+    def begin(self, write: Write, turn: Turn) -> None:
+        """Write the run's row with its first transition, if that is a common one."""
         write.within, write.change = turn.within, None
         write.statements = self._written(turn.events, ())
         write.insert = replace(self._run.row)
-        return records.encode(Transition(turn.now, turn.events[1:], commands))
 
     def wake(self) -> float | None:
         """When it must be in memory: at once if a child's end is on its way to it."""
@@ -191,13 +200,16 @@ class Recording:
         self._run.successor = engine.make(started, None, write)
 
     def save(self, write: Write) -> None:
-        """Write a checkpoint, if the rows since the last one outweigh that."""
+        """Write a checkpoint, if the rows since the last one outweigh it."""
         run = self._run
-        if self.grown <= self.checkpoint_bytes or run.state.status:
+        if run.state.status:
             return
-        write.checkpoint = run.engine.seal.checkpoint(run.row.key, run.state)
-        self.checkpoint_bytes = len(write.checkpoint.body)
-        self.grown = 0
+        checkpoint = run.engine.seal.checkpoint(run.row.key, run.state)
+        outweighs = _outweighs(len(checkpoint.body))
+        if self.size > self.checkpointed + outweighs:
+            write.checkpoint = checkpoint
+            self.checkpointed = self.size
+        self.outgrown = self.checkpointed + outweighs
 
     def _left_children(
         self, commands: tuple[Command, ...], closes: bool
@@ -273,6 +285,11 @@ class Recording:
         for reply, _ in self.replies or ():
             fail(reply, copy_of(error))
         self.replies = None
+
+
+def _outweighs(checkpoint: int) -> int:
+    """How many bytes of rows outweigh a checkpoint of so many."""
+    return max(CHECKPOINT_BYTES, OUTWEIGHS * checkpoint)
 
 
 def _reply(reply: "asyncio.Future[Any]", answer: Any) -> None:

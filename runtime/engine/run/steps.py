@@ -35,9 +35,6 @@ from everact.runtime.engine.run.starting import start
 from everact.runtime.engine.run.turn import Turn
 from everact.runtime.store.base import RunRow, Write
 
-CHECKPOINT_BYTES = 16 * 1024
-"""Journal bytes since the last checkpoint below which none is written."""
-
 EARLY = 64
 """Steps of a batch after which the writer is given what there is."""
 
@@ -231,7 +228,7 @@ def record(engine: RunHost, midway: OwnRun | None = None) -> None:
                 common=True,
             )
             if turn.insert:
-                body = journal.begin(write, turn, commands)
+                journal.begin(write, turn)
         except Exception as bug:  # the other steps must be recorded all the same
             journal.in_flight -= 1
             engine.discard(run, bug)
@@ -240,9 +237,9 @@ def record(engine: RunHost, midway: OwnRun | None = None) -> None:
             continue
         if turn.envelope is not None:
             write.request = turn.envelope.request
-        state.append(body)
-        journal.grown = grown = journal.grown + len(body)
-        if grown > CHECKPOINT_BYTES:
+        state.append()
+        journal.size = size = journal.size + len(body)
+        if size > journal.outgrown:
             outgrown = outgrown or {}
             outgrown[run] = write
         if change is row:

@@ -28,6 +28,13 @@ FEW_ROWS, FEW_BYTES = 256, 1 << 18
 """A journal that is no longer and no larger is a small one."""
 
 
+RECOVERED_BYTES = 1 << 20
+"""Bytes of journals after which no further one is read in the same go."""
+
+
+_tuple = tuple.__new__
+
+
 class Large(Exception):
     """What is asked for is more than what is read at once."""
 
@@ -45,6 +52,19 @@ def _few(cursor: sqlite3.Cursor) -> Rows:
         size += sum(len(body) for *_, body in rows)
         if len(found) > FEW_ROWS or size > FEW_BYTES:
             raise Large
+    return found
+
+
+def _whole(cursor: sqlite3.Cursor) -> Rows:
+    """The rows of whole journals until they are enough; last the key that was left."""
+    found: Rows = []
+    size = 0
+    for row in cursor:
+        if size > RECOVERED_BYTES and row[0] != found[-1][0]:
+            found.append(row[:1])
+            break
+        found.append(row)
+        size += len(row[4])
     return found
 
 
@@ -77,6 +97,25 @@ class Questions:
         except StoreDamaged as error:
             return Stored(run, None, [], error)
         return Stored(run, checkpoint, journal)
+
+    def recover(
+        self, keys: Sequence[int], *, closed: bool = False, small: bool = False
+    ) -> list[Stored]:
+        """See `Lookups.recover`; Large, if it has to be `small` and is not."""
+        runs = [run for run in self.runs(keys) if closed or not run.status]
+        if not runs:
+            return []
+        wanted = msgspec.json.encode([run.key for run in runs]).decode()
+        try:
+            saved = self.rows("checkpoints", wanted)
+            sql, take = self._sql["journals"], _few if small else _whole
+            journal = self._asked(sql, (wanted,), take)
+        except StoreDamaged as error:
+            if len(runs) == 1:
+                return [Stored(runs[0], None, [], error)]
+            alone = (self.recover([run.key], closed=closed) for run in runs)
+            return [stored for found in alone for stored in found]
+        return _stored(runs, saved, journal)
 
     def ending(self, key: int) -> Stored | None:
         """See `Lookups.ending`."""
@@ -182,3 +221,21 @@ class Questions:
 def run_of(found: Sequence[Any]) -> RunRow:
     """A run's row as it is stored."""
     return RunRow(**dict(zip(RunRow.__struct_fields__, found, strict=True)))
+
+
+def _stored(runs: list[RunRow], saved: Rows, journal: Rows) -> list[Stored]:
+    """Runs as they are brought back, but for those that were left."""
+    left = journal.pop()[0] if journal and len(journal[-1]) == 1 else None
+    checkpoints = {row[0]: CheckpointRow(*row) for row in saved}
+    rows: dict[int, list[JournalRow]] = {run.key: [] for run in runs}
+    for row in journal:
+        rows[row[0]].append(_tuple(JournalRow, row))
+    found = []
+    for run in runs:
+        if run.key == left:
+            break
+        checkpoint = checkpoints.get(run.key)
+        if checkpoint is not None and checkpoint.generation != run.generation:
+            checkpoint = None
+        found.append(Stored(run, checkpoint, rows[run.key]))
+    return found

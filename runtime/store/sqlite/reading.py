@@ -57,6 +57,24 @@ class SqliteReads:
         except Large:
             return await self._elsewhere(Questions.load, key)
 
+    async def recover(
+        self,
+        keys: Sequence[int],
+        make: Callable[[Stored], T],
+        *,
+        closed: bool = False,
+    ) -> list[T]:
+        try:
+            ask = self._database.questions.recover
+            found = ask(keys, closed=closed, small=True)
+        except Large:
+
+            def made(questions: Questions) -> list[T]:
+                return [make(one) for one in questions.recover(keys, closed=closed)]
+
+            return await self._elsewhere(made)
+        return [make(one) for one in found]
+
     async def ending(self, key: int) -> Stored | None:
         return self._database.questions.ending(key)
 

@@ -113,6 +113,9 @@ class SqliteStore:
     def load(self, key: int) -> Stored | None:
         return self._questions.load(key)
 
+    def recover(self, keys: Sequence[int], *, closed: bool = False) -> list[Stored]:
+        return self._questions.recover(keys, closed=closed)
+
     def ending(self, key: int) -> Stored | None:
         return self._questions.ending(key)
 

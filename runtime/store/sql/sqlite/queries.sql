@@ -66,6 +66,20 @@ select run_key, generation, seq, mac, body from checkpoints where run_key = ?
 select run_key, generation, seq, mac, body from journal
 where run_key = ? and generation = ? and seq > ? order by seq
 
+-- name: checkpoints
+/* those of a JSON list of keys */
+select run_key, generation, seq, mac, body from checkpoints
+where run_key in (select value from json_each(?))
+
+-- name: journals
+/* all rows of the present generations of a JSON list of keys, in their order */
+select journal.run_key, journal.generation, journal.seq, journal.mac, journal.body
+from json_each(?) as wanted
+cross join runs on runs.key = wanted.value
+cross join journal on journal.run_key = runs.key
+    and journal.generation = runs.generation
+order by wanted.key, journal.seq
+
 -- name: last_row
 select run_key, generation, seq, mac, body from journal
 where run_key = ? and generation = ? order by seq desc limit 1
