@@ -155,7 +155,7 @@ MUTANTS = (
     Mutant(
         "a task in its first step is not noted as on the loop",
         "runtime/engine/run/starting.py",
-        "    on_loop[0] = run.row.key\n    on_loop[1] = command.call\n",
+        "    on_loop[0] = row.key\n    on_loop[1] = call\n",
         "",
         "tests/engine/test_suspects.py",
     ),

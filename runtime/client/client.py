@@ -41,6 +41,7 @@ from everact.runtime.client.transport import (
     Transport,
     usual_of,
 )
+from everact.runtime.client.typed import decoded
 from everact.runtime.client.versions import VersionsClient
 from everact.runtime.client.with_start import Updates
 from everact.runtime.core.keywords import closed, suggesting
@@ -333,9 +334,13 @@ class Client:
         else:
             request = start_request(self, workflow, arg, **options)
             found = await transport.call(ExecuteRun(start=request, wait=math.inf), rpc)
+            closed = found.closed
+            if closed is not None and closed.result is not None:
+                kind = options.get("result_type") if options else None
+                return decoded(self.values, closed.result, kind, workflow)
             handle = started_handle(self, found.run, workflow, options)
-            if found.closed is not None:
-                return handle._outcome(found.closed)
+            if closed is not None:
+                return handle._outcome(closed)
         return await (handle.result() if rpc is None else handle.result(**rpc))
 
     @overload

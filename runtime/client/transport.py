@@ -117,7 +117,7 @@ class InProcess:
             return await self._limited(request, rpc)
         operation = OPERATIONS[type(request)]
         answer: A
-        if operation.reads and not operation.waits:
+        if not operation.waits and operation.reads:
             await asyncio.sleep(0)  # first: the answer is as things are when given
             answer = await operation.handler(self.engine, request)
             return answer

@@ -33,7 +33,6 @@ from everact.runtime.definitions.search_attributes import (
 from everact.runtime.definitions.workflows import (
     UNFINISHED,
     handler_name,
-    name_of,
 )
 from everact.runtime.values.json_payloads import of_type
 from everact.runtime.values.payloads import checked_text
@@ -393,14 +392,16 @@ async def cancel_run(workflow_id: str, *, run_id: str = "") -> None:
 def _child(
     workflow: Any, positional: tuple[Any, ...], given: ChildOptions, *, announce: bool
 ) -> tuple[ChildHandle[Any], asyncio.Future[Any] | None]:
-    options: dict[str, Any] = {"on_parent_close": "terminate", **given}
-    closed(options, ChildOptions.__annotations__, "a child run")
-    args, kwargs = options.pop("args", None), options.pop("kwargs", None)
-    options["on_parent_close"] = _on_close(options["on_parent_close"])
-    if "on_reuse" in options:
-        _check_reuse(options["on_reuse"])
+    options: dict[str, Any] = dict(given)
+    args = kwargs = None
+    if options:
+        closed(options, ChildOptions.__annotations__, "a child run")
+        args, kwargs = options.pop("args", None), options.pop("kwargs", None)
+        on_close = options.get("on_parent_close", "terminate")
+        options["on_parent_close"] = _on_close(on_close)
+        if "on_reuse" in options:
+            _check_reuse(options["on_reuse"])
     loop = required_loop("a child run")
-    name_of(workflow)
     workflow_id, run_id, started, result = loop.start_child(
         workflow,
         positional if args is None else tuple(args),

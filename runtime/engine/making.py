@@ -44,7 +44,6 @@ class Making:
 
         `within` is a write that must be in the same transaction.
         """
-        self._host.check_open()
         reply = self._host.loop.create_future()
         run = self.make(started, Envelope(started, reply, request), within)
         return run, reply
@@ -55,13 +54,13 @@ class Making:
         """A new run, which begins in the transaction of `within` if there is one."""
         host = self._host
         key, self._next_key = self._next_key, self._next_key + 1
-        options, parent = started.options, started.parent
-        now = host.now()
+        options, parent, name = started.options, started.parent, started.name
+        now, active = host.now(), host.versions.active
         priority = options.extras.priority if options.extras else 0
         if not priority:
-            known = host.registry.workflows.get(started.name)
+            known = host.registry.workflows.get(name)
             if known is None:  # a task, or code that only a worker has
-                known = host.code_of(started.name).workflows.get(started.name)
+                known = host.code_of(name).workflows.get(name)
             priority = 0 if known is None else known.priority
         row = RunRow(
             key=key,
@@ -71,7 +70,7 @@ class Making:
             first_run_id=started.first_run_id,
             root_run_id=started.root_run_id,
             parent_key=parent.key if parent else None,
-            name=started.name,
+            name=name,
             queue=options.queue,
             kind=started.kind,
             code=started.code,
@@ -82,7 +81,7 @@ class Making:
             started_at=now,
             execution_deadline=options.execution_deadline,
             epoch=host.epoch,
-            build_id=host.versions.inherit(started, within),
+            build_id=host.versions.inherit(started, within) if active else "",
         )
         run = host.system.make(RunActor, host, row, state_of(started))
         self._runs[key] = run

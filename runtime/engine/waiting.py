@@ -114,8 +114,10 @@ class Waiting:
     def closed(self, closed: Closed) -> None:
         """Tell those who wait for the run's result."""
         for waiter in self.results.pop(closed.key, ()):
-            reply(waiter, closed)
-        self.changed(closed.key, closed.status)
+            if not waiter.done():
+                waiter.set_result(closed)
+        if self.watchers:
+            self.changed(closed.key, closed.status)
 
     def failed(self, key: int, error: BaseException) -> None:
         """Tell them that they wait in vain."""

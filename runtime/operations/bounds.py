@@ -9,6 +9,7 @@ need one. JSON has been validated before, but a request of this process has not.
 from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import cache
+from operator import attrgetter, is_
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, TypeAlias, Union, get_args, get_origin
 
@@ -28,23 +29,14 @@ _Field: TypeAlias = tuple[str, Any, Check]
 """A name, the default, and the check of any other value."""
 
 
-def checker(kind: type, apart: tuple[str, ...] = ()) -> Callable[[Any], None]:
+def checker(
+    kind: type[msgspec.Struct], apart: tuple[str, ...] = ()
+) -> Callable[[Any], None]:
     """What refuses a request of a type with RPCError INVALID_ARGUMENT.
 
     The fields named in `apart` are left alone.
     """
-    fields: list[_Field] | None = None
-
-    def check(request: Any) -> None:
-        nonlocal fields
-        if fields is None:
-            fields = [one for one in _fields(kind) if one[0] not in apart]
-        for name, default, found in fields:
-            value = getattr(request, name)
-            if value is not default:
-                found(value, name)
-
-    return check
+    return _struct(kind, apart)
 
 
 @cache
@@ -166,22 +158,36 @@ def _each(kinds: tuple[Any, ...]) -> Check | None:
     return check
 
 
-def _struct(kind: type[msgspec.Struct]) -> Check:
-    """The fields of a struct, and what its kind is checked for as a whole."""
-    fields: list[_Field] | None = None
+def _struct(
+    kind: type[msgspec.Struct], apart: tuple[str, ...] = ()
+) -> Callable[..., None]:
+    """The fields of a struct, and what its kind is checked for as a whole.
+
+    Those that are as by default are passed over, all of them in one look.
+    """
+    usual: list[_Field] | None = None
+    given: list[_Field]
+    get: Callable[[Any], tuple[Any, ...]]
+    defaults: tuple[Any, ...]
     whole, shared = _WHOLE.get(kind), kind in SHARED
     passed: Any = None
 
-    def check(value: Any, where: str) -> None:
-        nonlocal fields, passed
+    def check(value: Any, where: str = "") -> None:
+        nonlocal usual, given, get, defaults, passed
         if value is passed and shared:
             return
-        if fields is None:  # only now: a struct may hold its own kind
-            fields = _fields(kind)
-        for name, default, found in fields:
-            one = getattr(value, name)
-            if one is not default:
-                found(one, f"{where}.{name}" if where else name)
+        if usual is None:  # only now: a struct may hold its own kind
+            fields = [one for one in _fields(kind) if one[0] not in apart]
+            usual = [one for one in fields if one[1] is not msgspec.NODEFAULT]
+            given = [one for one in fields if one[1] is msgspec.NODEFAULT]
+            names = [one[0] for one in usual]
+            # Of one name alone it would give no tuple.
+            get = attrgetter(*names, *names[:1]) if names else tuple
+            defaults = tuple(one[1] for one in usual)
+        if usual and not all(map(is_, get(value), defaults)):
+            _check_fields(usual, value, where)
+        for name, _, found in given:
+            found(getattr(value, name), f"{where}.{name}" if where else name)
         if whole is not None:
             try:
                 whole(value)
@@ -193,12 +199,22 @@ def _struct(kind: type[msgspec.Struct]) -> Check:
     return check
 
 
+def _check_fields(fields: list[_Field], value: Any, where: str) -> None:
+    for name, default, found in fields:
+        one = getattr(value, name)
+        if one is not default:
+            found(one, f"{where}.{name}" if where else name)
+
+
 def _fields(kind: type[msgspec.Struct]) -> list[_Field]:
+    """The fields that there is something to check of. A struct counts as given."""
     found = []
     for field in msgspec.structs.fields(kind):
         check = _check_of(field.type)
         if check is not None:
-            found.append((field.name, field.default, check))
+            plain = not isinstance(field.default, msgspec.Struct)
+            default = field.default if plain else msgspec.NODEFAULT
+            found.append((field.name, default, check))
     return found
 
 

@@ -74,10 +74,9 @@ def _typed(engine: "Engine", request: ExecuteRun) -> ExecuteRun:
 )
 async def execute_run(engine: "Engine", request: ExecuteRun) -> ExecutedRun:
     """Start a run, and answer with its end."""
-    engine.check_open()
     start = request.start
     check(engine, start)
-    name = named(start)
+    name = named(start) if start.request_id else None
     known = name is not None and engine.requests.look(name) is not None
     if known or start.signal is not None or engine.draining:
         run = await carry_out(engine, start)
@@ -89,15 +88,9 @@ async def execute_run(engine: "Engine", request: ExecuteRun) -> ExecutedRun:
         run = await answering(engine, start, resolved, begun)
         return ExecutedRun(run=run, closed=await _end(engine, request, resolved.row))
     if begun is not None:
-        begun.settled = made
-    try:
-        closed = await _end(engine, request, resolved.row, made)
-        return ExecutedRun(run=await resolved.answer(), closed=closed)
-    finally:
-        if begun is not None and made.done():
-            engine.requests.end(begun)
-        elif begun is not None:  # its sender gave up
-            made.add_done_callback(lambda _: engine.requests.end(begun))
+        made.add_done_callback(lambda _: engine.requests.end(begun))
+    closed = await _end(engine, request, resolved.row, made)
+    return ExecutedRun(run=resolved.started, closed=closed)
 
 
 async def _end(

@@ -106,6 +106,11 @@ class Resolution(NamedTuple):
     made: "asyncio.Future[Any] | None" = None
     in_the_way: bool = False
 
+    @property
+    def started(self) -> StartedRun:
+        """The run, where it is known that the start is durable."""
+        return _started_run(self.row, created=self.made is not None, key=self.row.key)
+
     async def answer(self) -> StartedRun:
         """The answer to the start, once all that it rests on is durable.
 
@@ -145,11 +150,11 @@ def check(engine: "Engine", request: StartRun) -> None:
         wrong = identity.mistake(request.on_conflict, request.on_reuse, signalled)
     if wrong is None and request.begin_at is not None and request.start_delay:
         wrong = "give begin_at or start_delay, not both"
-    if wrong is None and cron_of(request.options):
+    extras = request.options.extras
+    if wrong is None and extras is not None and extras.cron:
         wrong = _cron_mistake(request, engine.clock.now())
     if wrong is not None:
         raise RPCError(wrong, RPCStatus.INVALID_ARGUMENT)
-    extras = request.options.extras
     if extras is not None and extras.attributes:
         engine.visibility.check(request.workspace, extras.attributes)
 
@@ -192,6 +197,8 @@ def resolve(
     starts with. RuntimeStateError, RPCError if no work is taken now.
     """
     engine.check_open()
+    if not request.workflow_id:
+        return _make(engine, request, within, prepare)
     decision, row, run = _decided(engine, request)
     if decision is Verdict.REPLACE:
         assert row is not None
@@ -272,8 +279,10 @@ def _make(
         carried=() if signal is None else (_received(request, signal),),
         kind=engine.kind_of(request.workflow),
     )
-    remembered = _remembered(engine, request, started, created=True)
-    run, reply = engine.start(prepare(started), remembered, within)
+    noted = None
+    if request.request_id:
+        noted = _remembered(engine, request, started, created=True)
+    run, reply = engine.start(prepare(started), noted, within)
     return Resolution(run.row, run, reply)
 
 
@@ -282,9 +291,8 @@ def _timed(request: StartRun, now: float) -> StartOptions:
     options, begin = request.options, request.begin_at
     if request.start_delay is not None:
         begin = now + request.start_delay
-    cron = cron_of(options)
-    if cron:
-        begin = cron_times(cron).after(now)
+    if options.extras is not None and options.extras.cron:
+        begin = cron_times(options.extras.cron).after(now)
     limit = options.execution_timeout
     if begin is None and limit is None:
         return options

@@ -192,18 +192,21 @@ class CoroutineProgram:
     def _answer(self) -> list[Command]:
         """What the code asked for until nothing was ready; how it ended, if it did."""
         loop, root = self.loop, self._root
-        if (self._failure is not None or root is None or root.done()) and (
-            not self._finished and (self._failure is not None or root is not None)
-        ):
-            self._finished = True
-            loop.commands.append(self._closing())
-            if loop.running:
-                self._warn_of_unfinished()
+        if self._failure is not None or (root is not None and root.done()):
+            self._end()
         commands = loop.commands
         if commands:
             loop.commands = []
             return commands
         return []
+
+    def _end(self) -> None:
+        """The code has ended: its last command says how."""
+        if not self._finished:
+            self._finished = True
+            self.loop.commands.append(self._closing())
+            if self.loop.running:
+                self._warn_of_unfinished()
 
     # -- what is shown -------------------------------------------------------------
 

@@ -137,9 +137,12 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             definition.signature.check(args, kwargs, name)
         encoded = self.encode(args, kwargs, name)
         child = self._child_options(options)
-        for what in ("id", "queue", "run_name"):
-            checked_text(options.get(what) or "", what)
-        workflow_id = options.get("id")
+        workflow_id, on_close = None, TERMINATE
+        if options:
+            for what in ("id", "queue", "run_name"):
+                checked_text(options.get(what) or "", what)
+            workflow_id = options.get("id")
+            on_close = options.get("on_parent_close", TERMINATE)
         call = self.next_call()
         run_id = child_run_id(self.start.run_id, self.generation, call)
         command = StartChild(
@@ -149,7 +152,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             run_id,
             *encoded,
             child,
-            options.get("on_parent_close", TERMINATE),
+            on_close,
             announce,
             "" if definition is None else definition.kind,
             options.get("on_reuse", "allow"),

@@ -50,11 +50,10 @@ _msgpack_decode = msgspec.msgpack.Decoder().decode
 
 NONE: Final = _MSGPACK + _msgpack_encode(None)
 
-_SMALL_INTS: Final[tuple[bytes, ...]] = tuple(
-    _MSGPACK + _msgpack_encode(n) for n in range(1024)
-)
+_SMALL_INTS: Final = {n: _MSGPACK + _msgpack_encode(n) for n in range(1024)}
+_small_int = _SMALL_INTS.get
 _KNOWN: Final[dict[bytes, Any]] = {
-    **{payload: n for n, payload in enumerate(_SMALL_INTS)},
+    **{payload: n for n, payload in _SMALL_INTS.items()},
     NONE: None,
     _MSGPACK + _msgpack_encode(True): True,
     _MSGPACK + _msgpack_encode(False): False,
@@ -114,8 +113,8 @@ class PickleConverter:
     def encode(self, value: Any, what: str = "the value") -> bytes:
         kind = type(value)
         if kind is int:
-            if 0 <= value < 1024:
-                made: bytes = _SMALL_INTS[value]
+            made: bytes | None = _small_int(value)
+            if made is not None:
                 return made
             if -(2**63) <= value < 2**63:
                 return _MSGPACK + _msgpack_encode(value)

@@ -77,7 +77,9 @@ class Activation:
         assert program is not None
         before = on_loop[0], on_loop[1]
         on_loop[0], on_loop[1] = run.row.key, CODE
-        watchdog.enter(run, run.state.start.options.task_timeout)
+        watchdog.serial += 1  # what `enter` does
+        watchdog.limit = run.state.start.options.task_timeout
+        watchdog.run = run
         try:
             if resumed:
                 commands = program.resume()

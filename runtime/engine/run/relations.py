@@ -168,9 +168,10 @@ class Relations:
         if taken is not None:
             self._refuse_child(parent, command, "WorkflowAlreadyStarted", taken)
             return
-        options, deadline = command.options, None
+        options = command.options
         if options.execution_timeout is not None:
             deadline = self._host.clock.now() + options.execution_timeout
+            options = replace(options, execution_deadline=deadline)
         started = Started(
             command.name,
             command.workflow_id,
@@ -179,7 +180,7 @@ class Relations:
             start.root_run_id,
             command.args,
             command.kwargs,
-            replace(options, execution_deadline=deadline),
+            options,
             parent=Parent(
                 parent.row.key,
                 start.run_id,

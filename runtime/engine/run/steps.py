@@ -16,8 +16,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from everact.runtime.core.blame import CODE
-from everact.runtime.core.chain import cron_of
 from everact.runtime.core.records import (
+    FORMAT,
     ChildClosed,
     Command,
     Complete,
@@ -27,7 +27,7 @@ from everact.runtime.core.records import (
     TaskFailed,
     TimerFired,
     Transition,
-    encode,
+    pack,
 )
 from everact.runtime.core.state import ACTIVE
 from everact.runtime.engine.run.host import OwnRun, RunHost
@@ -51,11 +51,14 @@ def release(engine: RunHost, writes: list[Write]) -> None:
         if run.has_mail:
             run.post(outcome)
             continue
+        kind = type(outcome)
         try:
-            if type(outcome) is TaskFailed:
+            if kind is TaskFailed:
                 run.take(outcome, None)
-            else:
-                take(run, outcome)
+                continue
+            if kind is ChildClosed:
+                engine.relations.end_taken(run.row.key, outcome.call)
+            take(run, outcome)
         except Exception as bug:
             engine.discard(run, bug)
         left -= 1
@@ -119,8 +122,6 @@ def take(run: OwnRun, event: TaskCompleted | ChildClosed) -> None:
     if run.dropped or code.paused is not None or not state.complete(event):
         run.take(event, None)
         return
-    if type(event) is ChildClosed:
-        engine.relations.end_taken(row.key, event.call)
     now = engine.now()
     now = max(now, state.time)
     events = (event,)
@@ -140,7 +141,7 @@ def take(run: OwnRun, event: TaskCompleted | ChildClosed) -> None:
         code.interrupted(turn, error)
         return
     stuck = not commands and not state.calls  # perhaps
-    if commands is None or over or stuck or not taken(run, turn, commands):
+    if commands is None or over or stuck or not _fold(run, turn, commands):
         code.activated(turn, commands, over)
 
 
@@ -149,31 +150,34 @@ def taken(run: OwnRun, turn: Turn, commands: list[Command]) -> bool:
 
     Then it is folded, and is to be recorded by `record`. If not, nothing has changed.
     """
-    state, row, engine = run.state, run.row, run.engine
-    if state.tries is not None or row.aside or state.held is not None:
+    state = run.state
+    if state.tries is not None or run.row.aside or state.held is not None:
         return False
-    ends = False
-    if commands:
-        for command in commands:
-            if type(command) is not RunTask:
-                ends = type(command) is Complete and _only_ends(run, commands)
-                if not ends:
-                    return False
     if turn.insert:
         if len(turn.shown) != 1 or state.timers is not None or state.generation:
             return False
     elif (
         turn.within is not None
         or len(turn.events) != 1
-        or type(turn.events[0]) not in engine.common
+        or type(turn.events[0]) not in run.engine.common
     ):
         return False
+    return _fold(run, turn, commands)
+
+
+def _fold(run: OwnRun, turn: Turn, commands: list[Command]) -> bool:
+    """Fold the answer to a common turn, if it is tasks or the end alone."""
+    state, row = run.state, run.row
     change: RunRow | None = None
-    if ends:
-        state.end(commands[0], turn.now)  # type: ignore[arg-type]
-        row.status, row.closed_at, row.wake_at = int(state.status), turn.now, None
-        row.inbox_seq = state.inbox_seq
-        change = row
+    for command in commands:
+        if type(command) is not RunTask:
+            if type(command) is not Complete or not _only_ends(run, commands):
+                return False
+            state.end(command, turn.now)
+            row.status, row.closed_at, row.wake_at = int(state.status), turn.now, None
+            row.inbox_seq = state.inbox_seq
+            change = row
+            break
     else:
         state.open(commands, turn.now)  # type: ignore[arg-type]
         wake = ACTIVE if state.running else run.journal.wake()
@@ -181,20 +185,19 @@ def taken(run: OwnRun, turn: Turn, commands: list[Command]) -> bool:
             row.wake_at = wake
             change = replace(row)
     run.journal.in_flight += 1
-    engine.steps.append((run, turn, tuple(commands), change))
+    run.engine.steps.append((run, turn, tuple(commands), change))
     return True
 
 
 def _only_ends(run: OwnRun, commands: list[Command]) -> bool:
     """Whether a run that completes leaves nothing behind, and nothing follows it."""
     state = run.state
-    return (
-        len(commands) == 1
-        and not state.children
-        and state.renamed is None
-        and not cron_of(state.start.options)
-        and Complete not in run.engine.after_commit
-    )
+    if state.children or len(commands) != 1 or state.renamed is not None:
+        return False
+    extras = state.start.options.extras
+    if extras is not None and extras.cron:
+        return False
+    return Complete not in run.engine.after_commit
 
 
 def record(engine: RunHost, midway: OwnRun | None = None) -> None:
@@ -216,7 +219,7 @@ def record(engine: RunHost, midway: OwnRun | None = None) -> None:
             continue
         state, row = run.state, run.row
         try:
-            body = encode(Transition(turn.now, turn.events, commands))
+            body = FORMAT + pack(Transition(turn.now, turn.events, commands))
             write = Write(
                 seal(row.key, row.run_id, state.generation, state.seq, body),
                 journal.committed,

@@ -37,8 +37,10 @@ class Statements:
         self._widened("insert_run", inserts, found)
         rows = [write.row for write in writes if write.row is not None]
         self._widened("insert_row", rows, found)
+        wakes = dict.fromkeys(w.wake for w in writes if w.wake is not None)
+        found += [(self._sql["wake_run"], [key]) for key in wakes]
         for write in writes:
-            if write.checkpoint or write.drop_before or write.wake or write.request:
+            if write.checkpoint or write.drop_before or write.request:
                 self._rest(write, found)
             for name, given in write.statements:
                 found.append((self._sql[name], list(given)))
@@ -61,8 +63,6 @@ class Statements:
             to.append((sql["drop_old_checkpoint"], old))
         if write.checkpoint is not None:
             to.append((sql["put_checkpoint"], list(write.checkpoint)))
-        if write.wake is not None:
-            to.append((sql["wake_run"], [write.wake]))
         if write.request is not None:
             to.append((sql["insert_request"], list(write.request.parameters(key))))
 
