@@ -104,7 +104,7 @@ class Writer:
         if process is None:
             if self.may_spawn and len(writes) >= self._crowd:
                 self.spawn()
-        elif process.ready:
+        elif process.ready and not any(write.requires for write in writes):
 
             def tell(fate: Fate, why: str) -> None:
                 if fate is Fate.COMMITTED:
@@ -116,10 +116,7 @@ class Writer:
                     self._answered(done, StoreError(f"{self._database.path}: {why}"))
 
             fence = (self._database.sql["fence"], [self._database.epoch])
-            judged = any(write.requires for write in writes)
-            if not judged and process.commit(
-                [fence, *self._statements.of(writes)], tell
-            ):
+            if process.commit([fence, *self._statements.of(writes)], tell):
                 return
         self._batches.put(batch)
 
