@@ -5,6 +5,8 @@ run, the next one of a cron chain, and continue-as-new. A tail call stays in the
 raises its generation.
 """
 
+from hashlib import sha1
+
 from msgspec.structs import replace
 
 from everact.runtime.core.cron import cron_times
@@ -26,6 +28,30 @@ from everact.runtime.core.records import (
     UpdateAccepted,
 )
 from everact.runtime.core.state import RunState
+
+
+def child_run_id(parent: str, generation: int, call: int) -> str:
+    """The run ID of a child, the same on every replay."""
+    return _derived(parent, f"{generation}/{call}")
+
+
+def next_run_id(run_id: str, generation: int) -> str:
+    """The run ID of the run that follows another, whenever that is asked."""
+    return _derived(run_id, f"{generation}/next")
+
+
+def _derived(run_id: str, name: str) -> str:
+    """A UUID of version 5 (RFC 9562, section 5.5) in the namespace of a run ID.
+
+    It is made without the objects of the `uuid` module, which cost more than the hash.
+    """
+    place = bytes.fromhex(run_id.replace("-", "")) + name.encode()
+    digest = bytearray(sha1(place, usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
 
 _RETRIED = (
     FailureKind.APPLICATION,

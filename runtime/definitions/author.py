@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
 
 from everact.runtime.core.durations import Duration, seconds
+from everact.runtime.core.identity import REUSES
 from everact.runtime.core.keywords import closed, suggesting
 from everact.runtime.core.records import ABANDON, REQUEST_CANCEL, TERMINATE
 from everact.runtime.core.retry import RetryPolicy
@@ -208,7 +209,8 @@ def upsert_search_attributes(*changes: SearchAttributeUpdate) -> None:
 def upsert_memo(changes: Mapping[str, Any]) -> None:
     """Set entries of the current run's memo, and take those away that are None.
 
-    `run_info().memo` has them at once, `describe` and lists once the step is durable.
+    `run_info().memo` has them at once, `describe` once the step is durable; lists show
+    the memo that the run was started with.
     A tail call and the next run of the chain keep the memo as it is then.
     """
     required_loop("upsert_memo").remember(dict(changes))
@@ -315,6 +317,7 @@ class ChildOptions(TypedDict, total=False):
     additional_metadata: dict[str, Any] | None
     search_attributes: SearchAttributes | None
     priority: int | None
+    on_reuse: str
 
 
 @overload
@@ -335,7 +338,8 @@ async def start_child(
 
     `id` defaults to one derived from the parent; `on_parent_close` is "terminate",
     "cancel" or "abandon". `additional_metadata` is added to the parent's, over it.
-    `ChildFailure` if the ID is taken by an open run.
+    `on_reuse` is what a closed run of that ID means: "allow", "allow_failed_only" or
+    "reject". `ChildFailure` if the ID is taken by an open run, or kept by a closed one.
     """
     child, started = _child(workflow, positional, options, announce=True)
     assert started is not None
@@ -393,6 +397,8 @@ def _child(
     closed(options, ChildOptions.__annotations__, "a child run")
     args, kwargs = options.pop("args", None), options.pop("kwargs", None)
     options["on_parent_close"] = _on_close(options["on_parent_close"])
+    if "on_reuse" in options:
+        _check_reuse(options["on_reuse"])
     loop = required_loop("a child run")
     name_of(workflow)
     workflow_id, run_id, started, result = loop.start_child(
@@ -403,6 +409,13 @@ def _child(
         announce,
     )
     return ChildHandle(workflow_id, run_id, result), started
+
+
+def _check_reuse(given: str) -> None:
+    if given not in REUSES[:3]:
+        raise ValueError(
+            f"on_reuse must be one of {', '.join(REUSES[:3])}, not {given!r}"
+        )
 
 
 def _on_close(given: str) -> int:

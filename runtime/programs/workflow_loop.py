@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from hashlib import sha1
 from typing import Any
 
 import msgspec
 
+from everact.runtime.core.chain import child_run_id
 from everact.runtime.core.durations import optional_seconds
 from everact.runtime.core.naming import generated_name
 from everact.runtime.core.records import (
@@ -57,7 +57,7 @@ from everact.runtime.values.converter import DataConverter
 from everact.runtime.values.outcomes import cause_of
 from everact.runtime.values.payloads import Converter, checked_text
 
-_ELSEWHERE = frozenset({"id", "on_parent_close"})
+_ELSEWHERE = frozenset({"id", "on_parent_close", "on_reuse"})
 """Options of a child that are not among its `StartOptions`."""
 
 
@@ -152,6 +152,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             options.get("on_parent_close", TERMINATE),
             announce,
             "" if definition is None else definition.kind,
+            options.get("on_reuse", "allow"),
         )
         started = OrderedFuture(loop=self) if announce else None
         result = self.open(command, WaitedCall if self.rules else CallFuture)
@@ -441,20 +442,6 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
 def _plain_options(queue: str) -> StartOptions:
     """The options of a child that is given none: one object for all that are alike."""
     return StartOptions(queue=queue)
-
-
-def child_run_id(parent: str, generation: int, call: int) -> str:
-    """The run ID of a child, the same on every replay.
-
-    A UUID of version 5 (RFC 9562, section 5.5) in the namespace of the parent's run ID,
-    made without the objects of the `uuid` module, which cost more than the hash.
-    """
-    name = bytes.fromhex(parent.replace("-", "")) + f"{generation}/{call}".encode()
-    digest = bytearray(sha1(name, usedforsecurity=False).digest()[:16])
-    digest[6] = digest[6] & 0x0F | 0x50
-    digest[8] = digest[8] & 0x3F | 0x80
-    text = digest.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def encode_arguments(

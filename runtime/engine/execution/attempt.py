@@ -54,6 +54,8 @@ class TaskActor(AttemptFacts):
     suspect = False
     on_end: "Callable[[TaskActor], None] | None" = None
     """Who is told of its end: an attempt on trial, see `suspects`."""
+    began_at: float | None = None
+    """When its function was begun, epoch seconds."""
     slot: int | None = None
     enlisted = False
     over = False
@@ -127,6 +129,7 @@ class TaskActor(AttemptFacts):
 
     def begins(self) -> None:
         """It is executed from now on, and its time runs."""
+        self.began_at = self.run.engine.clock.now()
         if self.run.engine.debugs:
             logs.attempt_began(self)
         options, here = self.command.options or DEFAULT_TASK, self.executor.here

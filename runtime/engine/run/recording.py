@@ -180,7 +180,8 @@ class Recording:
         if type(state.closing) is Complete and not chain.cron_of(state.start.options):
             return
         carried = chain.unread(state)
-        started = chain.successor(state, carried, engine.new_id(), now)
+        run_id = chain.next_run_id(state.start.run_id, state.generation)
+        started = chain.successor(state, carried, run_id, now)
         if started is None:
             return
         assert write.change is not None or write.insert is not None

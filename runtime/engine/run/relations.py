@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from everact.runtime.core import records
+from everact.runtime.core import identity, records
 from everact.runtime.core.failures import Failure, FailureKind
 from everact.runtime.core.records import (
     ABANDON,
@@ -28,7 +28,7 @@ from everact.runtime.core.records import (
     Started,
     TerminateRequested,
 )
-from everact.runtime.core.statuses import RPCStatus, Status
+from everact.runtime.core.statuses import RPCStatus, RunStatus, Status
 from everact.runtime.engine.host import Host, Run
 from everact.runtime.engine.loading import closing_of
 from everact.runtime.engine.messages import Envelope
@@ -163,8 +163,8 @@ class Relations:
                 self._refuse_child(parent, command, "RPCError", refusal)
                 return
         derived = command.workflow_id.startswith(start.run_id)
-        if not derived and self._host.open_run(start.workspace, command.workflow_id):
-            taken = f"workflow ID {command.workflow_id!r} is taken by an open run"
+        taken = None if derived else self._taken(start.workspace, command)
+        if taken is not None:
             self._refuse_child(parent, command, "WorkflowAlreadyStarted", taken)
             return
         options, deadline = command.options, None
@@ -192,12 +192,31 @@ class Relations:
         )
         self._host.make(started, None, write)
 
+    def _taken(self, workspace: str, command: StartChild) -> str | None:
+        """Why a child cannot have the ID that it was given; None if it can."""
+        workflow_id, on_reuse = command.workflow_id, command.on_reuse
+        if self._host.open_run(workspace, workflow_id):
+            return f"workflow ID {workflow_id!r} is taken by an open run"
+        if on_reuse == "allow":
+            return None
+        latest = self._host.store.find(workspace, workflow_id)
+        if latest is None:
+            return None
+        status = RunStatus(latest.status)
+        found = identity.verdict(status, None, on_reuse, signalled=False)
+        if found is not identity.Verdict.REFUSE:
+            return None
+        return (
+            f"workflow ID {workflow_id!r} was a run's that is {status}, and the child "
+            f"was to be started with on_reuse={on_reuse!r}"
+        )
+
     @staticmethod
     def _refuse_child(parent: Run, command: StartChild, kind: str, why: str) -> None:
         status = Status.PERMANENT_ERROR
         failure = Failure(FailureKind.APPLICATION, kind, why, status, True)
         wrapped = child_failure(failure, command.name, command.workflow_id, "")
-        parent.post(ChildClosed(command.call, b"", wrapped))
+        parent.post(ChildClosed(command.call, b"", wrapped, refused=True))
 
     def _find_child(self, parent: Run, command: StartChild) -> None:
         """After recovery: the child's outcome if it ended, its start if it is gone."""

@@ -6,6 +6,8 @@ released is taken after them, in its place in the line.
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from everact.runtime.core.records import (
     CancelCall,
     CancelTask,
@@ -62,6 +64,9 @@ class Releasing:
             del self.attempts[call]
             if type(event) is not TaskCompleted:
                 self._keep_details(attempt)
+            if type(event) is TaskFailed:
+                number, began = attempt.number, attempt.began_at
+                event = replace(event, attempt=number, started=began)
             asked = None if durable is None else Envelope(event, durable)
             self._run.take(event, asked)
             if type(event) is not TaskCompleted or self._run.engine.debugs:

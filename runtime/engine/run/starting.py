@@ -73,6 +73,7 @@ def start(run: OwnRun, command: RunTask) -> TaskCompleted | TaskFailed | None:
             if worker.awaited:
                 engine.admission.fill(worker)
             return TaskCompleted(command.call, result)
+    attempt.began_at = engine.now()
     run.work.attempts[command.call] = attempt
     run.adopt(attempt)
     watch(attempt, running)
