@@ -254,9 +254,6 @@ class Host(Protocol):
     def open_run(self, workspace: str, workflow_id: str) -> Run | RunRow | None:
         """The open run of an ID: in memory, durable or not; else its row; else None."""
 
-    def starting(self, workspace: str, workflow_id: str) -> Run | None:
-        """The run of an ID whose start is not durable yet, even if it has ended."""
-
     # -- their code ------------------------------------------------------------------
 
     def code(self, row: RunRow, state: RunState) -> Registry | str:

@@ -82,7 +82,7 @@ async def execute_run(engine: "Engine", request: ExecuteRun) -> ExecutedRun:
         run = await carry_out(engine, start)
         row = await find_run(engine, _ref(run, start.workspace))
         return ExecutedRun(run=run, closed=await _end(engine, request, row))
-    resolved, begun = begin(engine, start, name)
+    resolved, begun = await begin(engine, start, name)
     made = resolved.made
     if made is None:
         run = await answering(engine, start, resolved, begun)
