@@ -179,4 +179,7 @@ class Asking:
         reason = self._held.reason(key)
         if reason is not None:
             raise RunPutAside(row.workflow_id, row.run_id, reason)
+        if run is not None and not run.state.calls and run.code.stuck:
+            await run.journal.durable()  # only then may it be said that it is stuck
+            return await self.wait_closed(key, wait)
         return await slot_lent(host, host.waiting.result(key, wait), key)

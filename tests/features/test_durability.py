@@ -292,11 +292,12 @@ async def test_duplicate_deliveries_change_nothing(
 
     step = steps.take
 
-    def step_again_and_again(run: RunActor, event: TaskCompleted) -> None:
-        before = repeated["TaskCompleted"]
+    def step_again_and_again(run: RunActor, event: TaskCompleted | ChildClosed) -> None:
+        kind = type(event).__name__
+        before = repeated[kind]
         step(run, event)
-        if repeated["TaskCompleted"] == before:  # it did not take the slow path
-            repeated["TaskCompleted"] += 1
+        if repeated[kind] == before:  # it did not take the slow path
+            repeated[kind] += 1
             take(run, event, None)
             run.engine.loop.call_soon(take, run, event, None)
             run.engine.loop.call_later(3, take, run, event, None)
