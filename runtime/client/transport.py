@@ -10,7 +10,6 @@ from everact.runtime.client.rpc import NO_METADATA, RPC, checked_metadata, check
 from everact.runtime.core.durations import optional_seconds
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import RPCError
-from everact.runtime.operations import runs
 from everact.runtime.operations.base import OPERATIONS, Request
 from everact.runtime.operations.requests import carry_out, check_id, id_of
 from everact.runtime.values.converter import DataConverter
@@ -160,8 +159,7 @@ class InProcess:
 
 def waits(request: Request[Any]) -> bool:
     """Whether the answer may take as long as a run does."""
-    at_once = isinstance(request, runs.ReadHistory) and not request.follow
-    return OPERATIONS[type(request)].waits and not at_once
+    return OPERATIONS[type(request)].waits_for(request)
 
 
 def deadline_exceeded(request: Request[Any], limit: float) -> RPCError:

@@ -99,7 +99,7 @@ class Door:
         async with self.callers.while_it_counts(caller):
             with operation_span(operation.name):
                 answer = carry_out(self.engine, request, operation.typed)
-                if not operation.waits or operation.times_itself:
+                if operation.times_itself or not operation.waits_for(request):
                     return await answer
                 found = await _within(wait, answer)
         if found is _LATE:

@@ -200,8 +200,12 @@ def fail(waiting: "asyncio.Future[Any]", error: BaseException) -> None:
 
 def copy_of(error: BaseException) -> BaseException:
     """An error of its own for each who is told: tracebacks must not pile up."""
-    kind = type(error) if isinstance(error, StoreError) else StoreError
-    made = kind(str(error)) if isinstance(error, EveractError) else error
-    if made is not error:
-        made.__cause__ = error
+    if not isinstance(error, EveractError):
+        return error
+    made = StoreError(str(error))
+    if isinstance(error, StoreError):
+        kind = type(error)
+        made = kind.__new__(kind, *error.args)  # what it takes to make one may differ
+        vars(made).update(vars(error))
+    made.__cause__ = error
     return made

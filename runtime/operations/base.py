@@ -33,6 +33,7 @@ Q = TypeVar("Q", bound="Request[Any]")
 
 Handler: TypeAlias = Callable[["Engine", Any], Awaitable[Any]]
 
+Waits: TypeAlias = bool | Callable[[Any], bool]
 Target: TypeAlias = Callable[[Any], tuple[str, ...]]
 """What a request is for."""
 
@@ -71,8 +72,9 @@ def as_it_came(_: "Engine", request: Q) -> Q:
 class Operation(NamedTuple):
     """One row of the table. `access` is what a caller over the network needs for it.
 
-    `waits` says that the answer may take as long as a run does, `streams` that the
-    handler answers with an iterator of `Item`, each holding one answer.
+    `waits` says that the answer may take as long as a run does (of all requests, or of
+    which), `streams` that the handler answers with an iterator of `Item`, each holding
+    one answer.
 
     `target` gives what a request is for, where requests carry an ID: the same operation
     with the same target is the same request. `again` answers one that was carried out
@@ -86,7 +88,7 @@ class Operation(NamedTuple):
     request: type
     handler: Handler
     access: Access = Access.ADMIN
-    waits: bool = False
+    waits: Waits = False
     streams: bool = False
     target: Target | None = None
     again: Again = _done
@@ -98,6 +100,10 @@ class Operation(NamedTuple):
     def reads(self) -> bool:
         """Whether it changes nothing, however often it is asked."""
         return self.access in (Access.INFO, Access.READ)
+
+    def waits_for(self, request: Any) -> bool:
+        """Whether the answer to this request may take as long as a run does."""
+        return self.waits(request) if callable(self.waits) else self.waits
 
     @property
     def answer(self) -> Any:
@@ -114,7 +120,7 @@ def operation(
     request: type[Q],
     *,
     access: Access = Access.ADMIN,
-    waits: bool = False,
+    waits: Waits = False,
     streams: bool = False,
     target: Target | None = None,
     again: Again | None = None,

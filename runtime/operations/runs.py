@@ -652,7 +652,12 @@ async def query_run(engine: "Engine", request: QueryRun) -> bytes:
     return engine.values.encode(answer, f"the answer to query {request.name!r}")
 
 
-@operation("runs.history", ReadHistory, access=Access.READ, waits=True)
+@operation(
+    "runs.history",
+    ReadHistory,
+    access=Access.READ,
+    waits=lambda request: request.follow,
+)
 async def read_history(
     engine: "Engine", request: ReadHistory
 ) -> tuple[HistoryEntry, ...]:

@@ -22,7 +22,7 @@ from everact.runtime.door.trust import check_payloads
 from everact.runtime.errors import EndpointError, RPCError
 from everact.runtime.operations.base import Request
 from everact.runtime.operations.batches import StartRuns
-from everact.runtime.operations.runs import AwaitRun, DescribeRun, RunRef
+from everact.runtime.operations.runs import AwaitRun, DescribeRun, ReadHistory, RunRef
 from everact.runtime.operations.searching import SearchRuns
 from everact.runtime.operations.starting import StartRun
 from everact.runtime.operations.table import OPERATIONS
@@ -113,6 +113,17 @@ async def test_a_wait_ends_with_not_yet_and_is_bounded(door: Door) -> None:
         with pytest.raises(RPCError, match="0 to 60 seconds") as refused:
             await door.call(caller, asked, wait=wait)
         assert refused.value.status is RPCStatus.INVALID_ARGUMENT
+
+
+async def test_what_need_not_wait_is_read_whatever_the_wait(door: Door) -> None:
+    caller = door.caller(None)
+    await door.call(caller, basket("one"))
+    ref = RunRef(workflow_id="one", workspace="a")
+    assert await door.call(caller, ReadHistory(run=ref), wait=0)
+    with pytest.raises(NotYet):
+        after = (9, 9)
+        asked = ReadHistory(run=ref, after=after, follow=True)
+        await door.call(caller, asked, wait=0)
 
 
 LOADED: list[str] = []
