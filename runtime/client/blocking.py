@@ -4,7 +4,7 @@ The classes here only name the verbs of their asynchronous twins; `derived` make
 blocking forms. A new verb of a client or a handle has its line here.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import (
     TYPE_CHECKING,
@@ -259,6 +259,9 @@ class BlockingClient(Owning[Client]):
     ``with BlockingClient.connect("host:port") as client:`` is for a program without a
     loop whose engine is elsewhere; `RuntimeThread` for one that has it inside. Any
     thread may use it that runs no loop.
+
+    It has no `transport`: that of `Client` belongs to the loop. Requests as they are
+    sent go by its services.
     """
 
     @classmethod
@@ -293,6 +296,34 @@ class BlockingClient(Owning[Client]):
     def namespace(self) -> str:
         """What all reads and writes of this client are confined to."""
         return self._wrapped.namespace
+
+    @property
+    def lazy(self) -> bool:
+        """Whether it was made to connect later, and has not connected yet."""
+        return self._wrapped.lazy
+
+    @property
+    def api_key(self) -> str | None:
+        """What is sent as the bearer credential of each request, by all that share
+        the connection. A new one is for the next request; None sends none.
+        """
+        return self._wrapped.api_key
+
+    @api_key.setter
+    def api_key(self, key: str | None) -> None:
+        self._wrapped.api_key = key
+
+    @property
+    def rpc_metadata(self) -> Mapping[str, str]:
+        """Headers of every request, of all that share the connection.
+
+        They are changed only by assigning other ones; TypeError unless all are text.
+        """
+        return self._wrapped.rpc_metadata
+
+    @rpc_metadata.setter
+    def rpc_metadata(self, metadata: Mapping[str, str]) -> None:
+        self._wrapped.rpc_metadata = metadata
 
     @property
     def events(self) -> BlockingEvents:

@@ -13,7 +13,6 @@ from everact.runtime.client.events import Events
 from everact.runtime.client.handle import RunHandle, started_handle
 from everact.runtime.client.interceptors import (
     ClientInterceptor,
-    Intercepted,
     plain_connection,
     with_interceptors,
 )
@@ -36,7 +35,12 @@ from everact.runtime.client.starting import (
     start_request,
 )
 from everact.runtime.client.tasks import TaskHandle, task_ref
-from everact.runtime.client.transport import NOTHING_USUAL, Transport, usual_of
+from everact.runtime.client.transport import (
+    NOTHING_USUAL,
+    Forwarding,
+    Transport,
+    usual_of,
+)
 from everact.runtime.client.typed import decoded
 from everact.runtime.client.versions import VersionsClient
 from everact.runtime.client.with_start import Updates
@@ -325,7 +329,7 @@ class Client:
 
     async def _execute(self, workflow: Any, arg: Any, options: Starting) -> Any:
         rpc, transport = rpc_of(options), self.transport
-        if isinstance(transport, Intercepted):
+        if isinstance(transport, Forwarding):
             handle = await self._start(workflow, arg, options)
         else:
             request = start_request(self, workflow, arg, **options)

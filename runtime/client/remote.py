@@ -10,8 +10,8 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from secrets import token_hex
 from typing import Any, Final, TypeVar, cast
-from uuid import uuid4
 
 import msgspec
 from msgspec.structs import replace
@@ -141,16 +141,16 @@ class HttpTransport:
         self, request: Request[A], headers: Mapping[str, str], limit: float | None
     ) -> A | wire.NotYet:
         """The answer to one HTTP request, or the error that it tells of."""
-        wait, expired = 0.0, None
+        wait, expired = min(POLL, getattr(request, "wait", POLL)), None
         if limit is not None:
-            wait, expired = limit / 2, partial(deadline_exceeded, request, limit)
+            wait = min(wait, limit / 2)
+            expired = partial(deadline_exceeded, request, limit)
         elif waits(request):
-            wait = POLL
             limit = POLL + POLL_GRACE
         found = await self.connection.request(
             "POST",
             wire.path_of(type(request)),
-            body=wire.encode_request(request, min(wait, POLL)),
+            body=wire.encode_request(request, wait),
             headers=headers,
             limit=limit,
             expired=expired,
@@ -258,5 +258,5 @@ def identified(request: Request[A]) -> Request[A]:
         starts = tuple(identified(one) for one in request.starts)
         return cast("Request[A]", replace(batch, starts=starts))
     if takes_id(request):
-        return with_id(request, AUTOMATIC + uuid4().hex)
+        return with_id(request, AUTOMATIC + token_hex(16))
     return request

@@ -127,7 +127,10 @@ class InProcess:
         commits = self.engine.commits
         before = commits.answered
         try:
-            answer = await carry_out(self.engine, request)
+            if request_id:
+                answer = await carry_out(self.engine, request)
+            else:
+                answer = await operation.handler(self.engine, request)
         except Exception:
             if commits.answered == before:
                 await asyncio.sleep(0)

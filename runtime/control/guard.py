@@ -46,6 +46,8 @@ class Guard:
         self._open: frozenset[Route] = frozenset()
         self._access: Mapping[Route, Access] = MappingProxyType({})
         self._body_seconds = seconds(settings.body_timeout, what="body_timeout")
+        names = functools.partial(_names, settings)
+        self._names_at = functools.lru_cache(maxsize=64)(names)
 
     def application(self) -> web.Application:
         """An application inside the guard: no route of it needs less than ADMIN yet."""
@@ -94,7 +96,7 @@ class Guard:
         given = request.headers.getall(hdrs.HOST, ())
         shown = given[0] if len(given) == 1 else ""
         absolute = not request.raw_path.startswith("/")  # names a host of its own
-        if shown.lower() in self._hosts(request) and not absolute:
+        if shown.lower() in self._names(request).hosts and not absolute:
             return
         raise Refusal(
             421,
@@ -109,7 +111,7 @@ class Guard:
         """Pages of others may not ask; a link from them may lead to an open page."""
         given = request.headers.getall(hdrs.ORIGIN, ())
         if given:
-            ours = len(given) == 1 and given[0].lower() in self._origins(request)
+            ours = len(given) == 1 and given[0].lower() in self._names(request).origins
         elif request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
             link = request.headers.get("Sec-Fetch-Mode") == "navigate"
             ours = link and request.match_info.route in self._open
@@ -118,11 +120,8 @@ class Guard:
         if not ours:
             raise _foreign_page()
 
-    def _hosts(self, request: web.Request) -> frozenset[str]:
-        return _names(self.settings, _local_address(request)).hosts
-
-    def _origins(self, request: web.Request) -> frozenset[str]:
-        return _names(self.settings, _local_address(request)).origins
+    def _names(self, request: web.Request) -> "_Names":
+        return self._names_at(_local_address(request))
 
     # -- who it is -----------------------------------------------------------------
 
@@ -149,6 +148,9 @@ class Guard:
         if (request.content_length or 0) > limit:
             raise _too_large(limit)
         try:
+            if request.content.is_eof():  # all of it has come: nothing to wait for
+                await request.read()
+                return
             async with asyncio.timeout(self._body_seconds):
                 await request.read()
         except TimeoutError:
@@ -183,7 +185,6 @@ def _local_address(request: web.Request) -> tuple[str, int]:
     return tuple(found[:2]) if found else ("", 0)
 
 
-@functools.lru_cache(maxsize=64)
 def _names(settings: ControlSettings, local: tuple[str, int]) -> _Names:
     """Hosts and origins that are the endpoint's own at this address of the machine."""
     ip, port = local

@@ -4,16 +4,25 @@ What the engine knows anyway is read when somebody asks; only what happens betwe
 readings is counted as it happens, by a watcher of the index and a middleware.
 """
 
+import math
 import time
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
-from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.operations.engines import everact_version
@@ -58,18 +67,8 @@ class Metrics:
         self._tally = Tally()
         self.registry = CollectorRegistry()
         self.registry.register(_EngineMetrics(engine, self._tally))
-        self.requests = Counter(
-            "everact_http_requests",
-            "HTTP requests answered.",
-            ("route", "method", "status"),
-            registry=self.registry,
-        )
-        self.seconds = Histogram(
-            "everact_http_request_seconds",
-            "Seconds until a request was answered; long polls and streams included.",
-            ("route",),
-            registry=self.registry,
-        )
+        self._answered = Answered()
+        self.registry.register(self._answered)
 
     async def counting(self, app: web.Application) -> AsyncIterator[None]:
         """Count for as long as the application lives."""
@@ -89,14 +88,57 @@ class Metrics:
         route = resource.canonical if resource is not None else "unknown"
         began = time.perf_counter()
         answer = await handler(request)
-        self.seconds.labels(route).observe(time.perf_counter() - began)
         method = request.method if request.method in hdrs.METH_ALL else "unknown"
-        self.requests.labels(route, method, str(answer.status)).inc()
+        seconds = time.perf_counter() - began
+        self._answered.count(route, method, answer.status, seconds)
         return answer
 
     def text(self) -> bytes:
         """All of them as Prometheus reads them."""
         return generate_latest(self.registry)
+
+
+class Answered(Collector):
+    """How many requests were answered, and how long that took, by route.
+
+    A route has a row of numbers: requests by the bucket of their seconds, and the sum
+    of these. Buckets add up when they are shown.
+    """
+
+    BUCKETS: Final = (*Histogram.DEFAULT_BUCKETS[:-1], math.inf)
+
+    def __init__(self) -> None:
+        self._requests: Counter[tuple[str, str, int]] = Counter()
+        self._seconds: dict[str, list[float]] = {}
+
+    def count(self, route: str, method: str, status: int, seconds: float) -> None:
+        """One more."""
+        self._requests[route, method, status] += 1
+        row = self._seconds.get(route)
+        if row is None:
+            row = self._seconds[route] = [0] * (len(self.BUCKETS) + 1)
+        row[bisect_left(self.BUCKETS, seconds)] += 1
+        row[-1] += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "everact_http_requests",
+            "HTTP requests answered.",
+            labels=["route", "method", "status"],
+        )
+        for (route, method, status), number in self._requests.items():
+            requests.add_metric([route, method, str(status)], number)
+        yield requests
+        seconds = HistogramMetricFamily(
+            "everact_http_request_seconds",
+            "Seconds until a request was answered; long polls and streams included.",
+            labels=["route"],
+        )
+        for route, (*numbers, total) in self._seconds.items():
+            names = map(floatToGoString, self.BUCKETS)
+            buckets = list(zip(names, accumulate(numbers), strict=True))
+            seconds.add_metric([route], buckets, total)
+        yield seconds
 
 
 class _EngineMetrics(Collector):

@@ -3,7 +3,6 @@
 import asyncio
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -72,6 +71,7 @@ class Control:
     async def __aenter__(self) -> Self:
         callers = Callers(
             self._tokens or self._beside(),
+            self._runtime.engine.task_secrets,
             authentication=self.settings.authentication,
         )
         guard = Guard(self.settings, callers)
@@ -79,7 +79,7 @@ class Control:
         found = await serving.__aenter__()
         self._serving = serving
         self.address, self.port = found.address, found.port
-        self._runtime.engine.endpoint = partial(self._of_tasks, callers)
+        self._runtime.engine.endpoint = self._of_tasks
         self._runtime.engine.watchdog.observer = found.stand_in
         return self
 
@@ -90,17 +90,21 @@ class Control:
         """Take no more requests, and end those that wait. Closing twice is harmless."""
         serving, self._serving = self._serving, None
         if serving is not None:
-            self._runtime.engine.endpoint = None
-            self._runtime.engine.watchdog.observer = None
+            engine = self._runtime.engine
+            if engine.endpoint == self._of_tasks:  # not that of another front
+                engine.endpoint = None
+                engine.task_secrets.forget()
+                engine.watchdog.observer = None
             await serving.__aexit__(None, None, None)
 
-    def _of_tasks(self, callers: Callers, workspace: str) -> EndpointAccess:
+    def _of_tasks(self, workspace: str) -> EndpointAccess:
         """How tasks of this engine reach it: a client made in one needs no settings."""
         scheme = "http" if self.settings.tls is None else "https"
         host, _, port = self.address.rpartition(":")
         if host in ("0.0.0.0", "[::]"):  # noqa: S104 (every address: this machine's)
             host = "127.0.0.1" if host == "0.0.0.0" else "[::1]"  # noqa: S104
-        return EndpointAccess(f"{scheme}://{host}:{port}", callers.issued.of(workspace))
+        secret = self._runtime.engine.task_secrets.of(workspace)
+        return EndpointAccess(f"{scheme}://{host}:{port}", secret)
 
     def _beside(self) -> TokenFile | None:
         database = self._runtime.database_file

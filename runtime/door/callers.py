@@ -7,13 +7,17 @@ and whoever comes may do everything.
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    nullcontext,
+)
 from typing import Final, TypeAlias
 
 from everact.runtime.core.statuses import RPCStatus
-from everact.runtime.door.issued import IssuedTokens
 from everact.runtime.door.refusals import TokenEnded
 from everact.runtime.door.tokens import Scope, Token, TokenFile
+from everact.runtime.engine.task_secrets import TaskSecrets
 from everact.runtime.errors import EndpointError, RPCError, SecretFileError
 from everact.runtime.operations.access import EVERY_WORKSPACE
 
@@ -35,23 +39,33 @@ NOBODY_ASKED: Final = Token(
 """Who calls while no token is asked for."""
 
 
+_OF_TASKS: Final = "tasks-of-"
+"""How the IDs of those begin: no token in a file has such a one."""
+
+_ALWAYS: Final = nullcontext()
+
+
 class Callers:
     """The callers of one engine; `tokens` None is a database that can have none.
 
-    `authentication` None asks for tokens as soon as one was ever made. EndpointError
-    if they are to be asked for where there can be none. Nothing is kept of those that
-    were refused.
+    `secrets` are those of the engine's own tasks. `authentication` None asks for tokens
+    as soon as one was ever made. EndpointError if they are to be asked for where there
+    can be none. Nothing is kept of those that were refused.
     """
 
     def __init__(
-        self, tokens: TokenFile | None, *, authentication: bool | None = None
+        self,
+        tokens: TokenFile | None,
+        secrets: TaskSecrets | None = None,
+        *,
+        authentication: bool | None = None,
     ) -> None:
         if authentication and tokens is None:
             raise EndpointError(
                 "authentication is on, but a database that is no file has no tokens "
                 "beside it: give the endpoint a TokenFile"
             )
-        self.issued = IssuedTokens()
+        self.secrets = secrets or TaskSecrets()
         self._tokens = tokens
         self._automatic = authentication is None
         self._required = authentication is True
@@ -76,7 +90,7 @@ class Callers:
             if not self.authenticated:
                 return NOBODY_ASKED
             if bearer and self._tokens is not None:
-                found = self._tokens.find(bearer) or self.issued.find(bearer)
+                found = self._tokens.find(bearer) or self._task(bearer)
                 if found is not None:
                     return found
         except (SecretFileError, OSError) as error:
@@ -92,12 +106,12 @@ class Callers:
             RPCStatus.UNAUTHENTICATED,
         )
 
-    @asynccontextmanager
-    async def while_it_counts(self, caller: Caller) -> AsyncIterator[None]:
+    def while_it_counts(self, caller: Caller) -> AbstractAsyncContextManager[None]:
         """Cut the block off, with TokenEnded, soon after the token is revoked."""
-        if caller is NOBODY_ASKED:
-            yield
-            return
+        return _ALWAYS if caller is NOBODY_ASKED else self._while_it_counts(caller)
+
+    @asynccontextmanager
+    async def _while_it_counts(self, caller: Caller) -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
         scope = asyncio.timeout(None)
         timer: asyncio.TimerHandle
@@ -120,11 +134,24 @@ class Callers:
         finally:
             timer.cancel()
 
+    def _task(self, bearer: str) -> Caller | None:
+        """The tasks of a workspace, if it is their secret."""
+        workspace = self.secrets.workspace_of(bearer)
+        if workspace is None:
+            return None
+        return Token(
+            id=_OF_TASKS + workspace,
+            name="the engine's own tasks",
+            scope=Scope.TASK,
+            workspaces=(workspace,),
+            created=0.0,
+        )
+
     def _counts(self, caller: Caller) -> bool:
         try:
             return (
                 self._tokens is None
-                or self.issued.holds(caller)
+                or caller.id.startswith(_OF_TASKS)
                 or self._tokens.still_counts(caller)
             )
         except (SecretFileError, OSError):

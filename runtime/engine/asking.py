@@ -85,9 +85,8 @@ class Asking:
                 host.updates.receive(run, envelope)
             else:
                 run.take(event, envelope)
-        except Exception as bug:  # of ours: as after one in the run's turn
-            host.discard(run, bug)
-            fail(reply, bug)
+        except Exception as bug:
+            self._drop(run, reply, bug)
         return reply
 
     async def ask(
@@ -103,9 +102,21 @@ class Asking:
         run = await self._host.loaded(key)
         if run is None:
             return await self._ask_closed(key, name, args, kwargs, headers)
-        reply = self._host.loop.create_future()
-        run.post(Question(name, args, kwargs, headers, reply))
+        reply: asyncio.Future[Any] = self._host.loop.create_future()
+        question = Question(name, args, kwargs, headers, reply)
+        if run.has_mail:
+            run.post(question)
+        else:
+            try:
+                run.code.answer(question)
+            except Exception as bug:
+                self._drop(run, reply, bug)
         return await reply
+
+    def _drop(self, run: Run, reply: "asyncio.Future[Any]", bug: Exception) -> None:
+        """A bug of ours: the run is read back, as after one in its turn; tell of it."""
+        self._host.discard(run, bug)
+        fail(reply, bug)
 
     async def _ask_closed(
         self,

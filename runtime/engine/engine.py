@@ -31,6 +31,7 @@ from everact.runtime.engine.execution.loop import ATTEMPT, TaskStarter
 from everact.runtime.engine.failing import Failing, fail_writes
 from everact.runtime.engine.held import HeldRuns
 from everact.runtime.engine.identifiers import make_ids
+from everact.runtime.engine.locks import Locks
 from everact.runtime.engine.making import Making
 from everact.runtime.engine.parts.base import Part, Parts
 from everact.runtime.engine.parts.events import Events
@@ -46,6 +47,7 @@ from everact.runtime.engine.run import steps
 from everact.runtime.engine.run.relations import Relations
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.suspects import Suspects
+from everact.runtime.engine.task_secrets import TaskSecrets
 from everact.runtime.engine.timers import TimerActor
 from everact.runtime.engine.waiting import Waiting, copy_of, reply
 from everact.runtime.engine.watchdog import Watchdog
@@ -104,8 +106,11 @@ class Engine:
         self.admission = Admission(workers)
         self.steps: list[Any] = []
         self.stopping = False
+        self.ids: Locks[tuple[str, str]] = Locks()
+        """Held over a decision about a workflow ID that reads the database."""
         self.new_id = make_ids(clock.now, generator or random.Random(os.urandom(32)))
         self.endpoint: Callable[[str], EndpointAccess] | None = None
+        self.task_secrets = TaskSecrets()
         self.lost: StoreError | None = None
         """Why it gave up by itself, if it did."""
         self.giving_up: asyncio.Task[None] | None = None
@@ -160,7 +165,7 @@ class Engine:
         self.residency = residency = Residency(self, idle_runs, idle_bytes)
         self.runs, self.draining = residency.runs, residency.draining
         self.resident, self.loaded = residency.resident, residency.loaded
-        self.present = residency.present
+        self.present, self.latest = residency.present, residency.latest
         self.idle, self.forget = residency.idle, residency.forget
         self.script = residency.script
         self.run_closed = residency.closed
@@ -168,12 +173,7 @@ class Engine:
         self.making = making = Making(self, residency)
         self.start, self.make = making.start, making.make
         self.next_generation = making.next_generation
-        self.start_durable, self.start_dropped = (
-            making.start_durable,
-            making.start_dropped,
-        )
-        self.starts_dropped = making.starts_dropped
-        self.starting, self.open_run = making.starting, making.open_run
+        self.start_durable, self.open_run = making.start_durable, making.open_run
 
         self.held = held = HeldRuns(self)
         self.put_aside, self.hold_loaded = held.put, held.hold_loaded

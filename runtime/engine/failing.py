@@ -28,7 +28,7 @@ from everact.runtime.errors import (
     StoreLost,
     WorkflowAlreadyStarted,
 )
-from everact.runtime.store.base import RunRow, Write
+from everact.runtime.store.base import IdTaken, RunRow, Write
 
 logger = logging.getLogger("everact.engine")
 
@@ -59,14 +59,12 @@ class Failing:
         if run.journal.in_flight:
             self._host.draining.add(run.row.key)
         else:
-            self._host.start_dropped(run)
             self._host.loop.call_soon(self._reload, run.row.key)
 
     def drained(self, run: Run) -> None:
         """All that a discarded run did is durable, or refused: it can be read back."""
         if run.row.key in self._host.draining:
             self._host.draining.discard(run.row.key)
-            self._host.start_dropped(run)
             self._host.loop.call_soon(self._reload, run.row.key)
 
     def _let_go(self, run: Run) -> None:
@@ -85,17 +83,17 @@ class Failing:
 
     def refused(self, run: Run, write: Write, error: BaseException) -> None:
         """One transition was refused: its run is dropped, and loaded if it exists."""
-        start = run.state.start
         envelope: Envelope | None = write.effects[1].envelope
+        asked_for = envelope is not None and type(envelope.event) is Started
+        taken = asked_for and isinstance(error, IdTaken)
         if envelope is not None:
-            alone = type(envelope.event) is Started and write.within is None
-            envelope.fail((self._conflict(start) if alone else None) or error)
+            envelope.fail(_in_the_way(error) if taken else error)
         if run.dropped:
             return
-        logger.error("%s: a transition was refused: %s", run, error)
-        self._host.start_dropped(run)
+        if not taken:  # that the ID was free had not been looked up
+            logger.error("%s: a transition was refused: %s", run, error)
         run.journal.fail_replies(error)
-        if type(envelope and envelope.event) is Started:
+        if asked_for:
             self.discard(run, None)
         else:
             self._try_again(run, error)
@@ -118,12 +116,6 @@ class Failing:
             self._held.forget(key)
             self._host.resident(key)
 
-    def _conflict(self, start: Started) -> BaseException | None:
-        row = self._host.store.find(start.workspace, start.workflow_id)
-        if row is None or row.status or row.run_id == start.run_id:
-            return None
-        return WorkflowAlreadyStarted(start.workflow_id, row.name, row.run_id)
-
     # -- in doubt --------------------------------------------------------------------
 
     def lost(self, writes: list[Write], error: BaseException) -> None:
@@ -145,7 +137,6 @@ class Failing:
             elif key in host.draining:  # nothing more will be told of it
                 host.draining.discard(key)
                 host.loop.call_soon(self._reload_or_tell, key, error)
-        host.starts_dropped()
         for key, run in runs.items():
             run.journal.fail_replies(error)
             self._let_go(run)
@@ -221,3 +212,8 @@ def fail_writes(writes: list[Write], error: BaseException) -> None:
         envelope = write.effects[1].envelope
         if envelope is not None:
             envelope.fail(copy_of(error))
+
+
+def _in_the_way(error: Any) -> WorkflowAlreadyStarted:
+    holder = error.holder
+    return WorkflowAlreadyStarted(holder.workflow_id, holder.name, holder.run_id)

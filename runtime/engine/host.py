@@ -20,7 +20,7 @@ from everact.runtime.definitions.registry import Registry
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine.commits import GroupCommit
 from everact.runtime.engine.execution.base import Executor
-from everact.runtime.engine.messages import Envelope
+from everact.runtime.engine.messages import Envelope, Question
 from everact.runtime.engine.requests import Requests
 from everact.runtime.engine.seal import Seal
 from everact.runtime.engine.stage import Stage
@@ -79,6 +79,9 @@ class RunCode(Protocol):
 
     def drop(self) -> None:
         """Forget the code's frames; the state stays."""
+
+    def answer(self, question: Question) -> None:
+        """Answer a query, from the state as it is when that is durable."""
 
 
 class RunJournal(Protocol):
@@ -250,9 +253,6 @@ class Host(Protocol):
 
     def open_run(self, workspace: str, workflow_id: str) -> Run | RunRow | None:
         """The open run of an ID: in memory, durable or not; else its row; else None."""
-
-    def starting(self, workspace: str, workflow_id: str) -> Run | None:
-        """The run of an ID whose start is not durable yet, even if it has ended."""
 
     # -- their code ------------------------------------------------------------------
 

@@ -24,7 +24,6 @@ class Making:
     def __init__(self, host: RunHost, residency: Residency) -> None:
         self._host = host
         self._runs, self._by_id = residency.runs, residency.by_id
-        self._starting: dict[tuple[str, str], RunActor] = {}
         self._next_key = 1
         self._nested = 0
 
@@ -86,7 +85,7 @@ class Making:
         run = host.system.make(RunActor, host, row, state_of(started))
         self._runs[key] = run
         place = started.workspace, started.workflow_id
-        self._starting[place] = self._by_id[place] = run
+        self._by_id[place] = run
         try:
             self._begin(run, envelope, within)
         except Exception as bug:  # what is not durable must not be found
@@ -118,34 +117,16 @@ class Making:
         for notify in self._host.parts.renewed:
             notify(run)
 
-    # -- the IDs of those whose start is not durable yet -------------------------------
-
     def start_durable(self, run: Run) -> None:
-        """The start is durable: the database now knows the ID."""
-        self.start_dropped(run)
+        """The start is durable: tell who wants to know."""
         if self._host.debugs:
             logs.run_began(run)
         if self._host.waiting.watchers:
             self._host.waiting.changed(run.row.key, RunStatus.RUNNING)
 
-    def start_dropped(self, run: Run) -> None:
-        """The ID is held by the database, or by nobody any more."""
-        row = run.row
-        place = (row.workspace, row.workflow_id)
-        if self._starting.get(place) is run:
-            del self._starting[place]
-
-    def starts_dropped(self) -> None:
-        """Nobody knows what became of the starts under way: they hold no ID."""
-        self._starting.clear()
-
-    def starting(self, workspace: str, workflow_id: str) -> RunActor | None:
-        """The run of an ID whose start is not durable yet, even if it has ended."""
-        return self._starting.get((workspace, workflow_id))
-
     def open_run(self, workspace: str, workflow_id: str) -> RunActor | RunRow | None:
         """The open run of an ID: in memory, durable or not; else its row; else None."""
-        run = self._starting.get((workspace, workflow_id))
+        run = self._by_id.get((workspace, workflow_id))
         if run is not None and not run.state.status:
             return run
         row = self._host.store.find(workspace, workflow_id)

@@ -32,12 +32,12 @@ class UnderWay:
     """A request whose outcome is not durable yet.
 
     `answer` is what those who repeat it wait for too, if they may. `settled` is done
-    when the request is remembered, or failed.
+    when the request is remembered, or failed; it may be the future of a start.
     """
 
     __slots__ = ("answer", "name", "settled")
 
-    def __init__(self, name: RequestName, settled: "asyncio.Future[None]") -> None:
+    def __init__(self, name: RequestName, settled: "asyncio.Future[Any]") -> None:
         self.name = name
         self.settled = settled
         self.answer: asyncio.Future[Any] | None = None
@@ -66,7 +66,7 @@ class Requests:
         way may be another: whoever finds it waits until it is settled, and looks again.
         """
         under_way = self._under_way.get(name[:2])
-        if under_way is not None:
+        if under_way is not None and not under_way.settled.done():
             return under_way
         found = self._remembered(name.workspace, name.request_id)
         if found is None or found[1] <= self._clock.now() - KEPT:

@@ -149,6 +149,13 @@ class Residency:
         run = self.by_id.get((workspace, workflow_id))
         return None if run is None or run.state.status else run
 
+    def latest(self, workspace: str, workflow_id: str) -> RunActor | None:
+        """The latest run of an ID, if it is in memory, even if it has just ended.
+
+        None says nothing: the database knows.
+        """
+        return self.by_id.get((workspace, workflow_id))
+
     async def load_due(self, until: float | None = None) -> None:
         """Load every run due by `until`, earliest first, in bounded batches.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from msgspec.structs import replace
 
 from everact.runtime.core.failures import Failure
-from everact.runtime.core.records import NO_EXTRAS, Extras, StartOptions
+from everact.runtime.core.records import Extras, StartOptions
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.extras import PRIORITIES
 from everact.runtime.definitions.signature import Signature
@@ -58,9 +58,11 @@ def typed_start(engine: "Engine", request: "StartRun") -> "StartRun":
     if signal is not None:
         handler = handler_of(engine, request.workflow, "signals", signal.name)
         signal = with_arguments(engine, handler, signal)
-    memo = memo_stored(engine, request.options.memo)
-    options = replace(request.options, memo=memo) if memo else request.options
-    return replace(request, options=options, signal=signal)
+        request = replace(request, signal=signal)
+    if request.options.memo:
+        memo = memo_stored(engine, request.options.memo)
+        request = replace(request, options=replace(request.options, memo=memo))
+    return request
 
 
 def _check(options: StartOptions) -> None:
@@ -73,7 +75,8 @@ def _check(options: StartOptions) -> None:
                 f"options.{name} is the engine's own: give start_delay, begin_at, "
                 "execution_timeout or run_timeout"
             )
-    _check_extras(options.extras or NO_EXTRAS)
+    if options.extras is not None:
+        _check_extras(options.extras)
 
 
 def _check_extras(extras: Extras) -> None:

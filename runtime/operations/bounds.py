@@ -169,7 +169,7 @@ def _struct(
     given: list[_Field]
     get: Callable[[Any], tuple[Any, ...]]
     defaults: tuple[Any, ...]
-    whole, shared = _WHOLE.get(kind), kind in _SHARED
+    whole, shared = _WHOLE.get(kind), kind in SHARED
     passed: Any = None
 
     def check(value: Any, where: str = "") -> None:
@@ -230,7 +230,7 @@ def _refused(where: str, wanted: str) -> RPCError:
 
 _GREATEST: Final = 1.7976931348623157e308
 _FINITE: Final = (-_GREATEST, _GREATEST)
-_SHARED: Final = (StartOptions,)
+SHARED: Final = (StartOptions,)
 """Of these the same object is in many requests: it is checked once in a row."""
 
 _WHOLE: Final[dict[type, Callable[[Any], object]]] = {

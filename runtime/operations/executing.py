@@ -5,7 +5,7 @@ other. Its request ID is the start's: it finds what a start under it made.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -31,6 +31,16 @@ if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
 
 
+Wait: TypeAlias = Annotated[
+    float,
+    Meta(
+        ge=0,
+        le=LONGEST_WAIT,
+        description="Seconds until the answer tells of the run alone.",
+    ),
+]
+
+
 class ExecutedRun(msgspec.Struct, frozen=True, kw_only=True):
     """The run that was started or found, and how it ended: None if it goes on."""
 
@@ -47,7 +57,7 @@ class ExecuteRun(Request[ExecutedRun], frozen=True, kw_only=True):
 
     start: StartRun
     follow: bool = True
-    wait: Annotated[float, Meta(ge=0, le=LONGEST_WAIT)] = DEFAULT_WAIT
+    wait: Wait = DEFAULT_WAIT
 
 
 def _typed(engine: "Engine", request: ExecuteRun) -> ExecuteRun:
@@ -72,7 +82,7 @@ async def execute_run(engine: "Engine", request: ExecuteRun) -> ExecutedRun:
         run = await carry_out(engine, start)
         row = await find_run(engine, _ref(run, start.workspace))
         return ExecutedRun(run=run, closed=await _end(engine, request, row))
-    resolved, begun = begin(engine, start, name)
+    resolved, begun = await begin(engine, start, name)
     made = resolved.made
     if made is None:
         run = await answering(engine, start, resolved, begun)
@@ -98,10 +108,11 @@ async def _end(
         closed = await end_of(engine, row, request.follow, request.wait)
     except (RuntimeStateError, StoreError):
         pass
-    except EveractError:
-        if made is not None:
-            await asyncio.shield(made)
-        raise
+    except EveractError:  # perhaps of what is not durable yet: ask again when it is
+        if made is None:
+            raise
+        await asyncio.shield(made)
+        return await _end(engine, request, row)
     if closed is None and made is not None:
         await asyncio.shield(made)
     return closed

@@ -56,7 +56,7 @@ async def carry_out(
         if found.name == name and found.answer is not None:
             joined: A = await asyncio.shield(found.answer)
             return joined
-        await asyncio.shield(found.settled)
+        await asyncio.wait((found.settled,))
 
 
 async def _handled(
@@ -167,10 +167,8 @@ def check_id(request_id: str) -> None:
 
 
 def _workspace(request: Any) -> str:
-    for part in ("run", "start", "task"):
-        inner = getattr(request, part, None)
-        if inner is not None:
-            request = inner
-            break
-    workspace: str = request.workspace
-    return workspace
+    found: str | None = getattr(request, "workspace", None)
+    if found is None:
+        parts = (getattr(request, part, None) for part in ("run", "start", "task"))
+        found = next(part.workspace for part in parts if part is not None)
+    return found

@@ -662,7 +662,10 @@ async def read_history(
     while True:
         with engine.waiting.following(row.key) as moved:
             rows = await reads.history(row.key, request.after, request.limit)
-            if rows or not request.follow or (await _row(reads, row.key)).status:
+            if rows or not request.follow:
+                break
+            if (await _row(reads, row.key)).status:  # perhaps since the look at rows
+                rows = await reads.history(row.key, request.after, request.limit)
                 break
             await moved
     entries: list[HistoryEntry] = []

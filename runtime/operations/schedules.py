@@ -266,7 +266,7 @@ async def describe_schedule(
     engine: "Engine", request: DescribeSchedule
 ) -> ScheduleDescription:
     """Put together what is known of it."""
-    found = engine.schedules.read((request.workspace, request.id))
+    found = await engine.schedules.read((request.workspace, request.id))
     definition = found.definition
     return ScheduleDescription(
         **alike(ScheduleDescription, found) | {"waiting": len(found.waiting)},
@@ -335,7 +335,7 @@ async def trigger_schedule(engine: "Engine", request: TriggerSchedule) -> None:
 @operation("schedules.backfill", BackfillSchedule, access=Access.WRITE, target=_changed)
 async def backfill_schedule(engine: "Engine", request: BackfillSchedule) -> None:
     """Note what is to be made up for, and begin with it."""
-    stored = engine.schedules.read((request.workspace, request.id))
+    stored = await engine.schedules.read((request.workspace, request.id))
     await _check_backfills(request.backfills, stored.definition.spec)
 
     def backfill(schedule: Schedule, present: Present) -> list[Order]:
@@ -365,7 +365,7 @@ async def list_schedules(engine: "Engine", request: ListSchedules) -> ScheduleLi
     found: list[ScheduleSummary] = []
     after = request.next_page_token
     while True:
-        read = engine.schedules.page(request.workspace, after, _SCANNED)
+        read = await engine.schedules.page(request.workspace, after, _SCANNED)
         for schedule in read:
             if len(found) == request.limit:
                 return ScheduleList(schedules=tuple(found), next_page_token=after)

@@ -1,13 +1,14 @@
 """Starting a run: what a start says, and what becomes of it.
 
 `resolve` is the one place where it is decided whether a start makes a run, takes one
-that is there, or is refused, and it does so in one step: nothing can come between the
-look at the ID and the run. Whoever starts runs in another way than `start_run` does
-calls it as well, in a turn in which `readable` has answered.
+that is there, or is refused. By the usual policies the run is made without a look at
+the database: its write is refused if the ID is taken. Where a policy has to look, the
+lock of the ID is held until the run is made, so that nothing comes between.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -171,41 +172,94 @@ def _cron_mistake(request: StartRun, now: float) -> str | None:
     return f"cron {cron!r} has no time to come" if following is None else None
 
 
-async def readable(engine: "Engine", request: StartRun) -> None:
-    """Wait until the latest run of the ID can be looked at, which it nearly always can.
+class Decision(NamedTuple):
+    """What becomes of a start: the verdict, and the run of its ID that it is about."""
 
-    One that was dropped from memory cannot until what it did last is durable.
+    verdict: Verdict
+    row: RunRow | None = None
+    run: "RunActor | None" = None
+
+
+def _looks(request: StartRun) -> bool:
+    """Whether the database must be asked of the ID before a run of it is made.
+
+    By the usual policies it is not: the run that is made requires its ID to be free.
     """
-    while engine.draining:
-        row, _ = _latest(engine, request)
-        if row is None or row.key not in engine.draining:
-            return
-        await engine.commits.idle()
+    return bool(request.workflow_id) and not (
+        request.on_reuse == "allow"
+        and (request.on_conflict or "fail") == "fail"
+        and request.signal is None
+    )
 
 
-def resolve(
+async def decide(engine: "Engine", request: StartRun) -> Decision:
+    """What becomes of a start under its policies.
+
+    Where it has to look, the caller holds the lock of the ID, and goes on to `settle`
+    in the same turn.
+    """
+    place = request.workspace, request.workflow_id
+    if not _looks(request):
+        run = engine.present(*place) if request.workflow_id else None
+        if run is None:
+            return Decision(Verdict.MAKE)
+        return Decision(Verdict.REFUSE, run.row, run)
+    row = None
+    while engine.latest(*place) is None:
+        row = await engine.store.reads.find(*place)
+        if not engine.draining:
+            break
+        await engine.commits.idle()  # what was dropped cannot be looked at until then
+    run = engine.latest(*place)
+    row = row if run is None else run.row
+    if row is None:
+        return Decision(Verdict.MAKE)
+    verdict = identity.verdict(
+        RunStatus(row.status),
+        request.on_conflict,
+        request.on_reuse,
+        request.signal is not None,
+    )
+    return Decision(verdict, row, run)
+
+
+async def resolve(
     engine: "Engine",
     request: StartRun,
-    within: Write | None = None,
     prepare: Prepare = lambda started: started,
 ) -> Resolution:
     """Find the run that a start means under its policies, or make it.
 
     A signal of the start is the first thing that a new run gets; one that was found is
-    left alone. Nothing but `check` and `readable` comes before. What is made is in one
-    transaction with the write `within`; `prepare` has the last word on what a new run
-    starts with. RuntimeStateError, RPCError if no work is taken now.
+    left alone. Nothing but `check` comes before. `prepare` has the last word on what a
+    new run starts with. RuntimeStateError, RPCError if no work is taken now.
     """
     engine.check_open()
-    if not request.workflow_id:
-        return _make(engine, request, within, prepare)
-    decision, row, run = _decided(engine, request)
-    if decision is Verdict.REPLACE:
+    if not _looks(request):
+        return settle(engine, request, await decide(engine, request), None, prepare)
+    async with engine.ids.of((request.workspace, request.workflow_id)):
+        decision = await decide(engine, request)
+        engine.check_open()
+        return settle(engine, request, decision, None, prepare)
+
+
+def settle(
+    engine: "Engine",
+    request: StartRun,
+    decision: Decision,
+    within: Write | None = None,
+    prepare: Prepare = lambda started: started,
+) -> Resolution:
+    """Do what was decided in this turn; what is made is in one transaction with the
+    write `within`.
+    """
+    verdict, row, run = decision
+    if verdict is Verdict.REPLACE:
         assert row is not None
         within = within or transaction(engine)
         _end(engine, row, request, within)
-    elif row is not None and decision is not Verdict.MAKE:
-        return Resolution(row, run, in_the_way=decision is Verdict.REFUSE)
+    elif row is not None and verdict is not Verdict.MAKE:
+        return Resolution(row, run, in_the_way=verdict is Verdict.REFUSE)
     return _make(engine, request, within, prepare)
 
 
@@ -217,36 +271,6 @@ def transaction(engine: "Engine") -> Write:
     made = Write(None, lambda *_: None)
     engine.commits.add(made)
     return made
-
-
-def _decided(
-    engine: "Engine", request: StartRun
-) -> "tuple[Verdict, RunRow | None, RunActor | None]":
-    row, run = _latest(engine, request) if request.workflow_id else (None, None)
-    if row is None:
-        return Verdict.MAKE, None, None
-    decision = identity.verdict(
-        RunStatus(row.status),
-        request.on_conflict,
-        request.on_reuse,
-        request.signal is not None,
-    )
-    return decision, row, run
-
-
-def _latest(
-    engine: "Engine", request: StartRun
-) -> "tuple[RunRow, RunActor | None] | tuple[None, None]":
-    """The open run of the ID or else the latest one, as it is in memory."""
-    run = engine.starting(request.workspace, request.workflow_id)
-    if run is None:
-        row = engine.store.find(request.workspace, request.workflow_id)
-        if row is None:
-            return None, None
-        run = engine.runs.get(row.key)
-        if run is None:
-            return row, None
-    return run.row, run
 
 
 def _end(engine: "Engine", row: RunRow, request: StartRun, within: Write) -> None:
@@ -348,8 +372,7 @@ async def start_run(engine: "Engine", request: StartRun) -> StartedRun:
     check(engine, request)
     tried = 0
     while True:
-        await readable(engine, request)
-        resolved = resolve(engine, request)
+        resolved = await resolve(engine, request)
         new = resolved.made is not None or resolved.in_the_way
         if request.signal is None or new:
             return await _answered(engine, request, resolved)
@@ -396,50 +419,63 @@ async def together(
         found = [name and engine.requests.look(name) for name in names]
         busy = next((one for one in found if isinstance(one, UnderWay)), None)
         if busy is not None:
-            await asyncio.shield(busy.settled)
-        elif engine.draining:
-            await engine.commits.idle()
+            await asyncio.wait((busy.settled,))
         else:
             break
     known = [one if isinstance(one, Known) else None for one in found]
-    for start, one in zip(starts, known, strict=True):
-        decision, row, run = _decided(engine, start)
-        if one is None and decision is Verdict.REFUSE:
-            assert row is not None
-            await Resolution(row, run, in_the_way=True).answer()
-    within = transaction(engine)
-    answers = [
-        started_again(engine, start, one)
-        if one is not None
-        else _resolved(engine, start, name, within)
-        for start, name, one in zip(starts, names, known, strict=True)
-    ]
+    async with AsyncExitStack() as held:
+        for place in sorted(
+            {(s.workspace, s.workflow_id) for s in filter(_looks, starts)}
+        ):
+            await held.enter_async_context(engine.ids.of(place))
+        decisions = [await decide(engine, start) for start in starts]
+        for decision, one in zip(decisions, known, strict=True):
+            if one is None and decision.verdict is Verdict.REFUSE:
+                assert decision.row is not None
+                in_the_way = Resolution(decision.row, decision.run, in_the_way=True)
+                await in_the_way.answer()
+        within = transaction(engine)
+        answers = [
+            started_again(engine, start, one)
+            if one is not None
+            else _settled(engine, start, name, decision, within)
+            for start, name, one, decision in zip(
+                starts, names, known, decisions, strict=True
+            )
+        ]
     return tuple(await asyncio.gather(*answers))
 
 
-def _resolved(
-    engine: "Engine", start: StartRun, name: RequestName | None, within: Write
-) -> Awaitable[StartedRun]:
-    """The answer to one of several starts, which a repetition of it waits for too."""
-    resolved, begun = begin(engine, start, name, within)
-    return answering(engine, start, resolved, begun)
-
-
-def begin(
+def _settled(
     engine: "Engine",
     start: StartRun,
     name: RequestName | None,
-    within: Write | None = None,
+    decision: Decision,
+    within: Write,
+) -> Awaitable[StartedRun]:
+    """The answer to one of several starts, which a repetition of it waits for too."""
+    begun = None if name is None else engine.requests.begin(name)
+    try:
+        resolved = settle(engine, start, decision, within)
+    except BaseException:
+        if begun is not None:
+            engine.requests.end(begun)
+        raise
+    return answering(engine, start, resolved, begun)
+
+
+async def begin(
+    engine: "Engine", start: StartRun, name: RequestName | None
 ) -> tuple[Resolution, UnderWay | None]:
     """Resolve a start under the name of its request, which is free.
 
     Whoever begins it sees to it that the request ends.
     """
     if name is None:
-        return resolve(engine, start, within), None
+        return await resolve(engine, start), None
     begun = engine.requests.begin(name)
     try:
-        return resolve(engine, start, within), begun
+        return await resolve(engine, start), begun
     except BaseException:
         engine.requests.end(begun)
         raise

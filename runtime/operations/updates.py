@@ -308,9 +308,8 @@ class _Aboard:
 async def _start(engine: "Engine", start: StartRun, update: Update) -> StartedUpdate:
     tried = 0
     while True:
-        await starting.readable(engine, start)
         aboard = _Aboard(engine, update)
-        resolved = starting.resolve(engine, start, prepare=aboard.prepare)
+        resolved = await starting.resolve(engine, start, aboard.prepare)
         if resolved.in_the_way:
             await resolved.answer()
         if aboard.refused is not None:

@@ -321,11 +321,11 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
 
     def has_receivers(self) -> bool:
         """Whether anybody waits for a signal by name."""
-        return any(
-            not future.done()
-            for waiting in (self._receivers or {}).values()
-            for future in waiting
-        )
+        for waiting in (self._receivers or {}).values():
+            for future in waiting:
+                if not future.done():
+                    return True
+        return False
 
     def argument(self, signal: SignalReceived) -> Any:
         """What a receiver gets of a signal: nothing, its argument, or a tuple."""

@@ -100,6 +100,51 @@ Statement: TypeAlias = tuple[str, tuple[str | int | float | bytes | None, ...]]
 """A statement of the adapter's catalogue by name, and its parameters."""
 
 
+class Refused(StoreError):
+    """One write was refused, with all that must not be without it; no other was."""
+
+
+class IdTaken(Refused):
+    """A run that is to be made has the workflow ID of one that is open, `holder`."""
+
+    def __init__(self, holder: RunRow) -> None:
+        super().__init__(
+            f"workflow ID {holder.workflow_id!r} is taken by run {holder.run_id}"
+        )
+        self.holder = holder
+
+
+class InboxMoved(Refused):
+    """The inbox of a run is not where it was when it was read."""
+
+
+class ScheduleMoved(Refused):
+    """A schedule is not what it was when it was read."""
+
+
+class Requirement(NamedTuple):
+    """What must still be so when a write comes: a query of the catalogue that gives a
+    row then, its parameters, and what the write is refused with if it gives none.
+    """
+
+    query: str
+    given: tuple[str | int | bytes, ...]
+    refusal: type[Refused]
+
+
+def inbox_at(key: int, inbox_seq: int) -> Requirement:
+    """The inbox of the run is at this number."""
+    return Requirement("inbox_at", (key, inbox_seq), InboxMoved)
+
+
+def schedule_is(workspace: str, schedule_id: str, body: bytes | None) -> Requirement:
+    """The schedule is stored with this body; with None, it is not there."""
+    place = (workspace, schedule_id)
+    if body is None:
+        return Requirement("schedule_is_free", place, ScheduleMoved)
+    return Requirement("schedule_is", (*place, body), ScheduleMoved)
+
+
 class Write(msgspec.Struct, eq=False):
     """All that one transition changes.
 
@@ -107,6 +152,8 @@ class Write(msgspec.Struct, eq=False):
     `row` the transition itself; `drop_before` removes the journal of generations
     before it; `wake` names another run to be loaded at the next start; `request`
     remembers a request ID; `within` is the write without which this one must not be.
+    `requires` is what was read and must still be so; that the ID of a new run is free
+    need not be said.
     `also` are further statements of the adapter's catalogue, by name and with their
     parameters, in order. `effects` and `common` are the engine's own, for `done`.
 
@@ -125,6 +172,7 @@ class Write(msgspec.Struct, eq=False):
     effects: Any = None
     common: bool = False
     statements: tuple[Statement, ...] = ()
+    requires: tuple[Requirement, ...] = ()
 
     @property
     def subject(self) -> int:
@@ -190,7 +238,8 @@ class Reads(Protocol):
     """What is read, awaited: on the engine's loop, and never in its way.
 
     An adapter answers at once what is small; lists, counts, histories and large
-    journals it reads elsewhere. What was read may be old when a write comes.
+    journals it reads elsewhere. What was read may be old when a write comes: a write
+    says what it `requires`.
     """
 
     async def load(self, key: int) -> Stored | None:
@@ -296,7 +345,10 @@ class Store(Lookups, Protocol):
     def commit(
         self, writes: Sequence[Write], done: Callable[[Outcome], object]
     ) -> None:
-        """Make writes durable, all in one transaction where possible, then `done`."""
+        """Make writes durable, all in one transaction where possible, then `done`.
+
+        A write whose ID is taken, or that requires what is not so, is `Refused` alone.
+        """
 
     async def retire(self, closed_before: float | None, now: float, limit: int) -> int:
         """Delete up to `limit` runs closed before a moment (None: no runs), as many

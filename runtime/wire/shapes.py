@@ -29,13 +29,18 @@ from typing import (
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec.structs import asdict
 
 from everact.runtime.core.opaque import DOCUMENT, PAYLOAD, stands_for
 from everact.runtime.operations.base import Request
+from everact.runtime.operations.bounds import SHARED
 from everact.runtime.wire.markers import received
 
 Show: TypeAlias = Callable[[bytes], Raw]
 """A payload as JSON."""
+
+Inward: TypeAlias = Callable[[Any], Any]
+"""What was decoded as the value that it stands for."""
 
 _INT64: Final = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _SIMPLE = (str, int, float, bool, NoneType)
@@ -51,7 +56,7 @@ class Shape(NamedTuple):
 
     twin: Any
     outward: Callable[[Any, Show], Any] | None = None
-    inward: Callable[[Any], Any] | None = None
+    inward: Inward | None = None
     absent: bool = False
 
 
@@ -152,15 +157,21 @@ class _Compiler:
 
     def _struct(self, kind: type[msgspec.Struct]) -> Shape:
         hints = get_type_hints(kind, include_extras=True)
-        fields: list[tuple[str, Shape]] = []
+        sent: list[tuple[str, Shape | None]] = []
+        received: list[tuple[str, Inward | None]] = []
         twin_fields: list[Any] = []
         for field in msgspec.structs.fields(kind):
             hint = hints[field.name]
             if hint in (bytes, bytes | None):
+                sent.append((field.name, None))
                 continue
             shape = self.shape(hint)
-            fields.append((field.name, shape))
-            twin_fields.append(_twin_field(field, shape))
+            if shape.outward is not None or shape.absent:
+                sent.append((field.name, shape))
+            twin_field = _twin_field(field, shape)
+            twin_fields.append(twin_field)
+            if shape.inward is not None or twin_field[-1] is UNSET:
+                received.append((field.name, shape.inward))
         tag = kind.__struct_config__.tag
         twin = msgspec.defstruct(
             _twin_name(kind, self._strict),
@@ -173,26 +184,66 @@ class _Compiler:
             tag=None if tag is None else kind.__name__,
         )
         head = {} if tag is None else {"type": kind.__name__}
+        return Shape(twin, _sending(head, sent), _receiving(kind, received))
 
-        def outward(value: Any, show: Show) -> Any:
-            made: dict[str, Any] = dict(head)
-            for name, shape in fields:
-                found = getattr(value, name)
-                if shape.absent and not found:
-                    continue
-                made[name] = shape.outward(found, show) if shape.outward else found
+
+def _sending(head: dict[str, Any], special: list[tuple[str, Shape | None]]) -> Any:
+    """What makes an object of a struct; fields that are no `special` ones go as they
+    are, and those without a shape do not go.
+    """
+
+    def outward(value: Any, show: Show) -> Any:
+        made = head | asdict(value) if head else asdict(value)
+        for name, shape in special:
+            if shape is None or (shape.absent and not made[name]):
+                del made[name]
+            elif shape.outward is not None:
+                made[name] = shape.outward(made[name], show)
+        return made
+
+    return outward
+
+
+def _receiving(
+    kind: type[msgspec.Struct], special: list[tuple[str, Inward | None]]
+) -> Inward:
+    """What makes a struct of its twin; `special` fields may be missing, or change."""
+    waiting = issubclass(kind, Request) and "wait" not in kind.__struct_fields__
+
+    def inward(found: Any) -> Any:
+        given = asdict(found)
+        if waiting:  # how long its sender waits is no field of it
+            given.pop("wait", None)
+        for name, change in special:
+            value = given[name]
+            if value is UNSET:
+                del given[name]
+            elif change is not None:
+                given[name] = change(value)
+        return kind(**given)
+
+    return _sharing(inward, [name for name, _ in special]) if kind in SHARED else inward
+
+
+def _sharing(inward: Inward, special: list[str]) -> Inward:
+    """`inward` that makes one object of equal ones in a row, if they are plain.
+
+    Those are plain that have nothing in the fields that are `special`: of numbers in
+    what users give, 1 and true are equal and not the same.
+    """
+    seen: Any = None
+    made: Any = None
+
+    def shared(found: Any) -> Any:
+        nonlocal seen, made
+        if found == seen:
             return made
+        new = inward(found)
+        if not any(getattr(found, name) for name in special):
+            seen, made = found, new
+        return new
 
-        def inward(found: Any) -> Any:
-            given: dict[str, Any] = {}
-            for name, shape in fields:
-                value = getattr(found, name)
-                if value is UNSET:
-                    continue
-                given[name] = shape.inward(value) if shape.inward else value
-            return kind(**given)
-
-        return Shape(twin, outward, inward)
+    return shared
 
 
 def _twin_name(kind: type[msgspec.Struct], strict: bool) -> str:

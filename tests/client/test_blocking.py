@@ -13,7 +13,9 @@ import pytest
 from everact.runtime import Registry, receive, workflow
 from everact.runtime.blocking import BlockingClient
 from everact.runtime.client.loop_thread import LoopThread
+from everact.runtime.door.tokens import TokenFile
 from everact.runtime.errors import EngineUnreachable, RPCError, RuntimeStateError
+from everact.runtime.search import RunCount
 from tests.client.conftest import Place
 from tests.client.servers import free_port
 
@@ -64,6 +66,26 @@ def test_the_verbs_without_a_loop(tmp_path: Path) -> None:
         assert threading.active_count() == threads
         with pytest.raises(RuntimeStateError, match="client"):
             handle.describe()
+
+
+@pytest.mark.feature("CX-04", "CX-05", "CX-06", "CX-14")
+def test_credentials_and_headers_are_changed_without_a_loop(tmp_path: Path) -> None:
+    with engine(tmp_path) as target:
+        with BlockingClient.connect(target, lazy=True) as client:
+            assert client.lazy
+            assert client.count() == RunCount(0)
+            assert not client.lazy
+            _, secret = TokenFile.for_database(tmp_path / "everact.db").create("x")
+            with pytest.raises(RPCError, match="valid token"):
+                client.count()
+            client.api_key = secret
+            assert (client.api_key, client.count()) == (secret, RunCount(0))
+            client.rpc_metadata = {"authorization": "Bearer of nobody"}
+            with pytest.raises(RPCError, match="not valid"):
+                client.count()
+            assert client.rpc_metadata == {"authorization": "Bearer of nobody"}
+            with pytest.raises(TypeError, match="text"):
+                client.rpc_metadata = {"a": 1}
 
 
 @pytest.mark.feature("CX-22")

@@ -62,9 +62,6 @@ def runtime(tmp_path: Path) -> Iterator[RuntimeThread]:
 
 NOT_BLOCKING = {
     "Client.transport": "requests are sent by the services",
-    "Client.lazy": "of the connection, which belongs to the loop",
-    "Client.api_key": "of the transport",
-    "Client.rpc_metadata": "of the transport",
 }
 """What has no blocking form, and why."""
 
@@ -370,5 +367,5 @@ def test_requests_are_sent_as_they_are(runtime: RuntimeThread) -> None:
 def test_a_runtime_on_a_thread_has_what_a_runtime_has() -> None:
     theirs = {"spawn", "call", "blocking", "actors", "engine", "database_file"}
     missed = {*lacking(Runtime, RuntimeThread)}
-    assert missed == {"transport", "lazy", "api_key", "rpc_metadata"} | theirs
+    assert missed == {"transport"} | theirs
     assert isinstance(inspect.getattr_static(RuntimeThread, "runtime"), property)

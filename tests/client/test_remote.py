@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from everact.runtime import (
     Client,
@@ -31,6 +32,7 @@ from everact.runtime.errors import (
 )
 from everact.runtime.operations import runs
 from everact.runtime.operations.batches import StartRuns
+from everact.runtime.operations.executing import ExecuteRun
 from everact.runtime.operations.starting import StartRun
 from everact.runtime.schedules import Schedule, ScheduleSpec, StartWorkflow
 from everact.runtime.search import RunCount
@@ -453,6 +455,15 @@ async def test_raw_requests_are_repeated_only_on_request(front: Front) -> None:
         front.plan = ["unavailable"]
         found = await client.workflow_service.call(request, retry=True)
         assert found.status == (await handle.describe()).status
+
+
+async def test_a_raw_request_waits_for_as_long_as_it_says(client: Client) -> None:
+    request = ExecuteRun(start=StartRun(workflow="waiting"), wait=0.05)
+    found = await asyncio.wait_for(client.workflow_service.call(request), 10)
+    assert (found.closed, found.run.created) == (None, True)
+    with pytest.raises(RPCError) as refused:
+        await client.workflow_service.call(replace(request, wait=-1.0))
+    assert refused.value.status is RPCStatus.INVALID_ARGUMENT
 
 
 @pytest.mark.feature("ID-11")

@@ -117,7 +117,7 @@ class OverLines(Front):
         return await spoken(reader, writer)
 
     def token_of_tasks(self, workspace: str) -> str:
-        return self._door.callers.issued.of(workspace)
+        return self._door.engine.task_secrets.of(workspace)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         ours, theirs = socket.socketpair()
@@ -135,9 +135,8 @@ async def opened(kind: str, runtime: Runtime) -> AsyncIterator[Front]:
             yield OverHttp(runtime, control)
         return
     assert runtime.database_file is not None
-    callers = Callers(
-        TokenFile.for_database(runtime.database_file), authentication=True
-    )
+    tokens = TokenFile.for_database(runtime.database_file)
+    callers = Callers(tokens, runtime.engine.task_secrets, authentication=True)
     async with AsyncExitStack() as stack:
         yield OverLines(runtime, Door(runtime.engine, callers), stack)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from everact.runtime import Runtime
 from everact.runtime.door import Scope, TokenFile, callers
 from everact.runtime.door.tokens import PREFIX
 from everact.runtime.operations.base import OPERATIONS
@@ -20,7 +21,7 @@ from everact.runtime.operations.searching import SearchRuns
 from everact.runtime.operations.table import OPERATIONS as ALL
 from tests.control.garbage import RAW
 from tests.door.conftest import Tokens
-from tests.door.fronts import LARGEST, Front
+from tests.door.fronts import KINDS, LARGEST, Front, opened
 
 pytestmark = pytest.mark.real_time
 
@@ -51,6 +52,19 @@ MAY = {
     "clock.advance": {"admin"},
 }
 """Which scopes are let in; an empty request then is right, or wrong in itself."""
+
+
+@pytest.mark.feature("AU-10")
+async def test_every_front_of_an_engine_knows_its_tasks(
+    front: Front, runtime: Runtime
+) -> None:
+    secret = front.token_of_tasks("default")
+    assert (await front.ask("runs.count", {}, secret)).status == "OK"
+    for kind in reversed(KINDS):  # what HTTP gave is gone with it
+        async with opened(kind, runtime) as other:
+            assert other.token_of_tasks("default") == secret
+            assert (await other.ask("runs.count", {}, secret)).status == "OK"
+            assert (await front.ask("runs.count", {}, secret)).status == "OK"
 
 
 @pytest.mark.feature("AU-01", "AU-10")

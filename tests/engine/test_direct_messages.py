@@ -20,6 +20,7 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime.core.records import SignalReceived
+from everact.runtime.engine.run.activation import Activation
 from everact.runtime.engine.run.actor import RunActor
 from everact.runtime.errors import RPCError
 from everact.runtime.statuses import RPCStatus
@@ -210,5 +211,13 @@ async def test_an_error_of_ours_is_told_to_the_sender_and_the_run_goes_on(
         await run.signal("item", 1)
     await run.signal("item", 2)
     assert engine.engine.present("default", "x") not in (None, before)  # read back
+
+    def cannot(*_: Any) -> None:
+        monkeypatch.undo()
+        raise LookupError("another bug")
+
+    monkeypatch.setattr(Activation, "answer", cannot)
+    with pytest.raises(LookupError, match="another bug"):
+        await run.query("anything")
     await run.signal("item", 3)
     assert await run.result() == [0, 2, 3]

@@ -193,3 +193,21 @@ async def test_a_signal_of_a_paused_activation_outlives_its_run_in_memory(
     await asyncio.wait_for(sending, timeout=60)
     await handle.signal("end")
     assert await handle.result() == 30_000
+
+
+async def test_a_history_that_is_followed_has_its_end_whenever_that_is_committed(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last row comes between a look at the rows and one at the status."""
+    handle = await runtime.start(second)
+    await handle.terminate()
+    reads = runtime.engine.store.reads
+    history, looks = reads.history, []
+
+    async def late(key: int, after: tuple[int, int], limit: int) -> Any:
+        looks.append(after)
+        return [] if len(looks) == 2 else await history(key, after, limit)
+
+    monkeypatch.setattr(reads, "history", late)
+    kinds = [item.kind async for item in handle.follow_history(page_size=1)]
+    assert (kinds[0], kinds[-1]) == ("Started", "Fail")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from everact.runtime import (
     Client,
     Registry,
     RunStatus,
+    Runtime,
     WorkflowFailure,
     continue_as_new,
     receive,
@@ -177,6 +179,20 @@ async def test_interceptors_see_a_start_and_a_result(site: Site) -> None:
     async with site.up(interceptors=[Noting()]) as runtime:
         assert await runtime.execute(double, 1) == 2
     assert seen == ["runs.start", "runs.result"]
+
+
+async def test_what_cannot_be_found_before_its_start_is_durable_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Runtime(tmp_path / "e.db", registry=REGISTRY) as runtime:
+        wait_closed = runtime.engine.wait_closed
+
+        async def unknown(key: int, wait: float) -> Any:
+            monkeypatch.setattr(runtime.engine, "wait_closed", wait_closed)
+            raise RPCError(f"run {key} is unknown", RPCStatus.NOT_FOUND)
+
+        monkeypatch.setattr(runtime.engine, "wait_closed", unknown)
+        assert await runtime.execute(double, 3) == 6
 
 
 async def test_only_a_program_may_wait_without_a_limit(runtime: Client) -> None:

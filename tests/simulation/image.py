@@ -39,6 +39,14 @@ class Violated(Exception):
     """A write breaks a constraint of the schema."""
 
 
+class Held(Violated):
+    """The ID of a run that is to be made is that of an open one, `holder`."""
+
+    def __init__(self, holder: RunRow) -> None:
+        super().__init__(f"workflow ID {holder.workflow_id} is taken by {holder.key}")
+        self.holder = holder
+
+
 class Place(NamedTuple):
     """Where a journal row stands."""
 
@@ -91,15 +99,33 @@ class Image:
                 continue
             if row.key in self.runs:
                 raise Violated(f"run key {row.key} is there already")
-            if status[row.key]:
-                continue
             place_of_id = (row.workspace, row.workflow_id)
             holder = self.open.get(place_of_id)
-            if holder is not None and not status.get(holder, 0):
-                raise Violated(f"workflow ID {row.workflow_id} is taken by {holder}")
+            if (
+                holder is not None
+                and not status.get(holder, 0)
+                and (not status[row.key] or self._of_another_chain(holder, row))
+            ):
+                raise Held(replace(self.runs[holder]))
+            if status[row.key]:
+                continue
             if place_of_id in claimed:
                 raise Violated(f"workflow ID {row.workflow_id} is claimed twice")
             claimed[place_of_id] = row.key
+
+    def _of_another_chain(self, holder: int, row: RunRow) -> bool:
+        return self.runs[holder].first_run_id != row.first_run_id
+
+    def require(self, write: Write) -> None:
+        """Raise the refusal of what the write requires and is not so."""
+        for query, given, refusal in write.requires:
+            if query == "inbox_at":
+                key, seq = given
+                met = key in self.runs and self.runs[int(key)].inbox_seq == seq
+            else:
+                met = bool(self.beside(query, given))
+            if not met:
+                raise refusal(f"not so any more: {query} {given[:2]}")
 
     def apply(self, writes: Sequence[Write]) -> None:
         """Make `writes`, which were checked, durable."""
@@ -271,14 +297,6 @@ _QUERIES: dict[str, Any] = {
     "next_due": Image._next_due,
     "aside": lambda image: sorted(
         row.key for row in image.runs.values() if not row.status and row.aside
-    ),
-    "children": lambda image, key: sorted(
-        row.key for row in image.runs.values() if row.parent_key == key
-    ),
-    "open_children": lambda image, key: sorted(
-        row.key
-        for row in image.runs.values()
-        if row.parent_key == key and not row.status
     ),
     "count_open": lambda image: [sum(1 for r in image.runs.values() if not r.status)],
     "history_length": lambda image, key: [len(image.journal.get(key, ()))],

@@ -16,16 +16,18 @@ from everact.runtime.errors import StoreError, StoreFull
 from everact.runtime.store.base import (
     Groups,
     Hits,
+    IdTaken,
     JournalRow,
     Opened,
     Outcome,
+    Refused,
     RunRow,
     Search,
     Stored,
     Write,
 )
 from everact.runtime.store.scratch import Volatile
-from tests.simulation.image import Image, Violated
+from tests.simulation.image import Held, Image, Violated
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -134,7 +136,7 @@ class MemoryStore:
     def _apply(self, batch: list[Write], victim: Write | None) -> Outcome:
         """Write the batch whole if it can be, else one transition after another."""
         try:
-            if victim is None:
+            if victim is None and not any(write.requires for write in batch):
                 self._write(batch)
                 return []
         except Violated:
@@ -149,8 +151,15 @@ class MemoryStore:
                 why = StoreError("simulated refusal of a transition")
             if why is None:
                 try:
+                    for write in group:
+                        self.image.require(write)
                     self._write(group)
                     continue
+                except Refused as refused:
+                    why = refused
+                except Held as held:
+                    why = IdTaken(held.holder)
+                    self.world.taken(group, held)
                 except Violated as violated:
                     why = StoreError(f"refused: {violated}")
                     self.world.violated(violated)

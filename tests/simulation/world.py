@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from everact.runtime.core.records import Started
 from everact.runtime.engine import engine as engine_module
 from everact.runtime.engine.engine import Engine
 from everact.runtime.engine.execution import threads
@@ -15,7 +16,7 @@ from everact.runtime.store.base import Write
 from everact.runtime.testing.ledger import Broken, Ledger
 from everact.runtime.testing.lives import LifeLoop, LifeRuntime
 from tests.simulation.chance import Chance
-from tests.simulation.image import Image
+from tests.simulation.image import Held, Image
 from tests.simulation.loop import (
     SimulatedClock,
     SimulatedThreads,
@@ -264,6 +265,14 @@ class World:
     def violated(self, error: BaseException) -> None:
         """The engine wrote what a database would refuse."""
         self.broke(Broken(f"the engine wrote what the schema refuses: {error}"))
+
+    def taken(self, writes: list[Write], held: Held) -> None:
+        """The ID of a run was taken: only a start that was asked for may find that."""
+        made = [write for write in writes if write.insert is not None]
+        for write in made:
+            envelope = write.effects[1].envelope
+            if envelope is None or type(envelope.event) is not Started:
+                self.violated(held)
 
     def trace(self, *what: Any) -> None:
         """Note something for people."""

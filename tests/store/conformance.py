@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import pytest
@@ -20,13 +21,19 @@ from everact.runtime.filters.parsing import parse
 from everact.runtime.operations.searching import Narrowed, narrowed
 from everact.runtime.store.base import (
     CheckpointRow,
+    IdTaken,
+    InboxMoved,
     JournalRow,
+    Refused,
     Remembered,
     RunRow,
+    ScheduleMoved,
     Search,
     Store,
     Stored,
     Write,
+    inbox_at,
+    schedule_is,
 )
 
 NOW = 1_700_000_000.0
@@ -207,11 +214,9 @@ class StoreConformance:
     ) -> None:
         await commit(store, start(1))
         outcome = await commit(store, start(10), self.POISON[poison](), start(11))
-        assert [type(refusal) for refusal in outcome] == [
-            type(None),
-            StoreError,
-            type(None),
-        ]
+        taken = poison == "an ID that is taken by an open run"
+        kinds = [type(None), IdTaken if taken else Refused, type(None)]
+        assert [type(refusal) for refusal in outcome] == kinds
         assert outcome[1] is not None
         assert outcome[1].__cause__ is not None
         assert await keys_of(store) == [11, 10, 1]
@@ -258,6 +263,144 @@ class StoreConformance:
         assert isinstance(refusal, StoreError)
         assert store.load(1) == Stored(run(1), None, [row(1)])
         assert store.select("request", "default", "req") == []
+
+    # -- what a write requires -----------------------------------------------------
+
+    async def test_a_taken_id_is_refused_with_its_holder_and_alone(
+        self, store: Store
+    ) -> None:
+        await commit(store, start(1, workflow_id="same", name="first"))
+        one, two, three = await commit(
+            store, start(2), start(3, workflow_id="same"), start(4)
+        )
+        assert (one, three) == (None, None)
+        assert isinstance(two, IdTaken)
+        assert two.holder == run(1, workflow_id="same", name="first")
+        assert await keys_of(store) == [4, 2, 1]
+
+    async def test_of_two_starts_of_an_id_in_one_batch_the_first_has_it(
+        self, store: Store
+    ) -> None:
+        writes = [start(key, workflow_id="same") for key in (1, 2)]
+        one, two, three = await commit(store, *writes, start(3))
+        assert one is three is None
+        assert isinstance(two, IdTaken)
+        assert two.holder.key == 1
+        assert await keys_of(store) == [3, 1]
+
+    async def test_a_run_that_ended_at_once_needs_its_id_too(
+        self, store: Store
+    ) -> None:
+        await commit(store, start(1, workflow_id="same"))
+        late = start(2, workflow_id="same")
+        ended = close(2, workflow_id="same")
+        outcome = await commit(store, late, ended, start(3))
+        assert [type(refusal) for refusal in outcome] == [IdTaken, IdTaken, type(None)]
+        assert await keys_of(store) == [3, 1]
+        one = [start(4, workflow_id="x"), close(4, workflow_id="x")]
+        two = [start(5, workflow_id="x"), close(5, workflow_id="x")]
+        last = start(6, workflow_id="x")
+        assert await commit(store, *one, *two, last) == [None] * 5
+
+    async def test_what_a_child_needs_refuses_its_parent_with_it(
+        self, store: Store
+    ) -> None:
+        await commit(store, start(1), start(2, workflow_id="same"))
+        parent, child = put(row(1, 1)), start(3, workflow_id="same", parent_key=1)
+        child.within = parent
+        outcome = await commit(store, parent, child, start(4))
+        assert [type(refusal) for refusal in outcome] == [IdTaken, IdTaken, type(None)]
+        assert store.load(1) == Stored(run(1), None, [row(1)])
+
+    async def test_an_inbox_that_moved_refuses_the_write_and_no_other(
+        self, store: Store
+    ) -> None:
+        await commit(store, start(1, inbox_seq=4), start(2, inbox_seq=4))
+        moved, fits = close(1, inbox_seq=4), close(2, inbox_seq=4)
+        moved.requires, fits.requires = (inbox_at(1, 3),), (inbox_at(2, 4),)
+        outcome = await commit(store, moved, fits, start(3))
+        assert [type(refusal) for refusal in outcome] == [
+            InboxMoved,
+            type(None),
+            type(None),
+        ]
+        assert [hit.status for hit in await store.reads.runs((1, 2, 3))] == [0, 1, 0]
+
+    async def test_a_requirement_sees_what_its_batch_has_changed(
+        self, store: Store
+    ) -> None:
+        await commit(store, start(1, inbox_seq=4))
+        writes = [put(row(1, seq), change=run(1, inbox_seq=5)) for seq in (1, 2)]
+        for write in writes:
+            write.requires = (inbox_at(1, 4),)
+        outcome = await commit(store, *writes)
+        assert isinstance(outcome[1], InboxMoved)
+
+    async def test_a_schedule_is_changed_by_one_who_saw_it_as_it_is(
+        self, store: Store
+    ) -> None:
+        def change(body: bytes, seen: bytes | None) -> Write:
+            row = ("default", "s", NOW, 0, body)
+            made = Write(None, lambda *_: None, statements=(("put_schedule", row),))
+            made.requires = (schedule_is("default", "s", seen),)
+            return made
+
+        assert await commit(store, change(b"one", None)) == [None]
+        again, right, late = await commit(
+            store, change(b"other", None), change(b"two", b"one"), change(b"x", b"one")
+        )
+        assert isinstance(again, ScheduleMoved)
+        assert right is None
+        assert isinstance(late, ScheduleMoved)
+        assert store.select("schedule", "default", "s") == [b"two"]
+
+    async def test_one_schedule_fires_once_in_one_batch(self, store: Store) -> None:
+        """Two engines that look at the same moment, and commit together."""
+        writes: list[Write] = []
+        for key in (1, 2):
+            fired = ("put_schedule", ("default", "s", NOW + key, 1, b"%d" % key))
+            change = Write(None, lambda *_: None, statements=(fired,))
+            change.requires = (schedule_is("default", "s", None),)
+            begun = start(key)
+            begun.within = change
+            writes += [change, begun]
+        outcome = await commit(store, *writes)
+        assert [type(refusal) for refusal in outcome] == [
+            type(None),
+            type(None),
+            ScheduleMoved,
+            ScheduleMoved,
+        ]
+        assert await keys_of(store) == [1]
+
+    # -- reading -------------------------------------------------------------------
+
+    async def test_what_is_awaited_is_what_is_asked_at_once(self, store: Store) -> None:
+        rows = [put(row(1, seq)) for seq in range(1, 600)]
+        await commit(store, start(1), start(2), *rows)
+        reads = store.reads
+        for key in (1, 2, 3):  # a large journal, a small one, none
+            assert await reads.load(key) == store.load(key)
+            assert await reads.ending(key) == store.ending(key)
+        assert store.ending(1) == Stored(run(1), None, [row(1, 599)])
+        assert await reads.find("default", "wf-1") == run(1)
+        assert await reads.find("default", "none") is None
+        given = "default", "none"
+        assert await reads.rows("request", *given) == store.rows("request", *given)
+        assert await reads.rows("history_length", 1) == [(600,)]
+
+    async def test_nothing_is_read_of_a_store_that_is_closed(
+        self, make: Callable[[], Store]
+    ) -> None:
+        made = make()
+        made.open()
+        reading = asyncio.ensure_future(made.reads.history(1, (-1, -1), 9))
+        await asyncio.sleep(0)
+        made.close(clean=True)
+        with suppress(StoreError):  # or it had been read
+            assert await reading == []
+        with pytest.raises(StoreError, match="closed"):
+            await made.reads.count(newest())
 
     # -- identity --------------------------------------------------------------------
 
@@ -445,8 +588,6 @@ class StoreConformance:
             close(4),
         )
         assert store.select("aside") == [1]
-        assert store.select("children", 1) == [2, 3]
-        assert store.select("open_children", 1) == [2]
         assert store.select("orphans") == [5]
         assert store.select("count_open") == [3]
 

@@ -11,8 +11,10 @@ import stat
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,11 +28,13 @@ from everact.runtime.errors import (
 from everact.runtime.store import catalogue
 from everact.runtime.store.base import Store
 from everact.runtime.store.keyfile import key_id
+from everact.runtime.store.sqlite.questions import FEW_BYTES, FEW_ROWS
 from everact.runtime.store.sqlite.store import SqliteStore
 from tests.store.conformance import (
     DurableStoreConformance,
     StoreConformance,
     commit,
+    newest,
     put,
     row,
     start,
@@ -499,3 +503,93 @@ async def test_events_and_their_waits_are_found_by_an_index_and_in_its_order(
     connection.close()
     (line,) = [line[-1] for line in plan]
     assert index in line
+
+
+@pytest.mark.feature("VS-07")
+@pytest.mark.parametrize(
+    ("read", "statement"),
+    [
+        (lambda reads: reads.search(newest()), "order by key desc"),
+        (lambda reads: reads.count(newest()), "count(*)"),
+        (lambda reads: reads.history(1, (-1, -1), 9), "(generation, seq) >"),
+        (lambda reads: reads.runs((1,)), "json_each"),
+        (lambda reads: reads.rows("history_length", 1), "count(*) from journal"),
+        (lambda reads: reads.rows("orphans"), "as child"),
+    ],
+    ids=["list", "count", "history", "runs", "length", "orphans"],
+)
+async def test_what_may_take_long_is_not_read_on_the_loop(
+    path: Path, read: Callable[[Any], Any], statement: str
+) -> None:
+    store = SqliteStore(path)
+    store.open()
+    await commit(store, start(1))
+    here: list[str] = []
+    elsewhere: list[str] = []
+    connect = store.database.connect
+
+    def watched() -> sqlite3.Connection:
+        made = connect()
+        on_loop = threading.current_thread() is loops
+        made.set_trace_callback((here if on_loop else elsewhere).append)
+        return made
+
+    loops = threading.current_thread()
+    store.database.connect = watched  # type: ignore[method-assign]
+    store.database.questions.connection.set_trace_callback(here.append)
+    await read(store.reads)
+    assert here == []
+    assert any(statement in sql for sql in elsewhere)
+    store.close(clean=True)
+
+
+async def test_a_look_by_one_key_is_answered_at_once(path: Path) -> None:
+    store = SqliteStore(path)
+    store.open()
+    await commit(store, start(1))
+    for reading in (
+        store.reads.load(1),
+        store.reads.find("default", "wf-1"),
+        store.reads.rows("request", "default", "r"),
+    ):
+        with pytest.raises(StopIteration):
+            reading.send(None)
+    store.close(clean=True)
+
+
+async def test_a_large_journal_is_read_elsewhere(path: Path) -> None:
+    store = SqliteStore(path)
+    store.open()
+    await commit(store, start(1), *(put(row(1, seq)) for seq in range(1, FEW_ROWS + 9)))
+    await commit(store, start(2), put(row(2, 1, body=b"x" * (FEW_BYTES + 1))))
+    for key in (1, 2):
+        reading = asyncio.ensure_future(store.reads.load(key))
+        await asyncio.sleep(0)
+        assert not reading.done()
+        assert await reading == store.load(key)
+    store.close(clean=True)
+
+
+async def test_opening_looks_at_no_closed_run(path: Path) -> None:
+    """However many there are: each question goes along an index of what is open."""
+    await filled(path)
+    connection = sqlite3.connect(path)
+    sql = catalogue.queries("sqlite")
+    asked = {
+        "last_key": (),
+        "due": (-1.0, 0, 1e12, 200),
+        "next_due": (0.0,),
+        "orphans": (),
+        "aside": (),
+        "running_schedules": (),
+        "due_schedules": (1e12, 9),
+        "open_events": (),
+        "last_event": (),
+    }
+    for name, given in asked.items():
+        plan = connection.execute(f"explain query plan {sql[name]}", given).fetchall()
+        steps = [line[-1] for line in plan if "runs" in line[-1] or "child" in line[-1]]
+        for step in steps:
+            assert "SCAN" not in step or "USING INDEX runs_" in step, (name, step)
+            assert "USING INDEX runs_children" not in step
+    connection.close()

@@ -18,7 +18,7 @@ import pytest_asyncio
 
 from everact.runtime import Registry, Runtime, receive, task, workflow
 from everact.runtime.errors import StoreError, StoreInUse
-from everact.runtime.store.base import Store
+from everact.runtime.store.base import Refused, Store
 from everact.runtime.store.sqlite import process as writer_process
 from everact.runtime.store.sqlite.store import SqliteStore
 from everact.runtime.store.sqlite.writing import Writer
@@ -120,7 +120,7 @@ async def test_a_write_that_the_process_cannot_judge_is_isolated_by_the_thread(
     store: Apart,
 ) -> None:
     refusals = await commit(store, put(row(1, 1)), start(1), put(row(1, 2)))
-    assert [type(refusal) for refusal in refusals] == [StoreError] * 3
+    assert [type(refusal) for refusal in refusals] == [Refused] * 3
     assert (await commit(store, start(2), start(3))) == [None, None]
     assert pid_of(store)
 

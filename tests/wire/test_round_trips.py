@@ -240,3 +240,20 @@ def test_a_class_that_is_no_error_of_ours_is_never_made() -> None:
     body = b'{"error":{"type":"Any","status":"NOT_FOUND","message":"m"}}'
     found = wire.decode_error(body)
     assert type(found) is errors.RPCError and found.status is RPCStatus.NOT_FOUND
+
+
+def test_plain_options_in_a_row_are_one_object_and_no_others_are_taken_for_them() -> (
+    None
+):
+    def options(**given: Any) -> Any:
+        body = msgspec.json.encode({"workflow": "w", "options": given})
+        return wire.decode_request(StartRun, body).request.options
+
+    plain = options(queue="a", parameters={}, memo={})
+    assert options(queue="a", parameters={}, memo={}) is plain
+    assert options(queue="b").queue == "b"
+    for one in ({"queue": "a"}, {"parameters": {"a": 1}}, {"parameters": {"a": True}}):
+        assert options(**one) == options(**one)
+    assert options(parameters={"a": 1}).parameters == b'{"a":1}'
+    assert options(parameters={"a": True}).parameters == b'{"a":true}'
+    assert options(memo={"a": 1}).memo != options(memo={"a": True}).memo

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
-from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec.structs import replace
@@ -28,9 +27,16 @@ from everact.runtime.core.schedules import (
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.host import Host, Run
 from everact.runtime.engine.loading import closing_of
+from everact.runtime.engine.locks import Locks
 from everact.runtime.engine.parts.base import Part
 from everact.runtime.errors import RPCError, ScheduleAlreadyRunning, StoreTampered
-from everact.runtime.store.base import Remembered, RunRow, Write
+from everact.runtime.store.base import (
+    Remembered,
+    RunRow,
+    ScheduleMoved,
+    Write,
+    schedule_is,
+)
 
 logger = logging.getLogger("everact.engine")
 
@@ -64,7 +70,7 @@ class Schedules(Part):
         self._end = end
         self.watched: dict[str, Place] = {}
         """The open actions: first run ID of each, and whose it is."""
-        self._locks: WeakValueDictionary[Place, asyncio.Lock] = WeakValueDictionary()
+        self._locks: Locks[Place] = Locks()
         self._changing: set[asyncio.Task[None]] = set()
         self._troubles: dict[Place, str] = {}
         self._ends: dict[Place, dict[str, object]] = {}
@@ -77,8 +83,7 @@ class Schedules(Part):
 
     def recover(self) -> None:
         """Look how runs ended meanwhile, and act on what is due."""
-        for place in self._host.store.rows("running_schedules"):
-            self._watch(place)
+        self._spawn(self._watch_running())
         self._fire_at(self._host.clock.now())
 
     def stop(self) -> None:
@@ -88,16 +93,21 @@ class Schedules(Part):
 
     # -- what is asked ---------------------------------------------------------------
 
-    def read(self, place: Place) -> Schedule:
+    async def read(self, place: Place) -> Schedule:
         """A schedule as it is stored."""
-        found = self._host.store.select("schedule", *place)
+        return self._opened(place, await self._stored(place))
+
+    async def _stored(self, place: Place) -> bytes:
+        found: list[tuple[bytes]] = await self._host.store.reads.rows(
+            "schedule", *place
+        )
         if not found:
             raise RPCError(f"no schedule {place[1]!r} is known", RPCStatus.NOT_FOUND)
-        return self._opened(place, found[0])
+        return found[0][0]
 
-    def page(self, workspace: str, after: str, most: int) -> list[Schedule]:
+    async def page(self, workspace: str, after: str, most: int) -> list[Schedule]:
         """Schedules by their IDs, those after an ID."""
-        rows = self._host.store.rows("schedules", workspace, after, most)
+        rows = await self._host.store.reads.rows("schedules", workspace, after, most)
         return [self._opened((workspace, id_), body) for id_, body in rows]
 
     async def create(
@@ -157,10 +167,14 @@ class Schedules(Part):
             closing = None
         self._ended_run(place, first_run_id, closing)
 
-    def _watch(self, place: Place) -> None:
+    async def _watch_running(self) -> None:
+        for place in await self._host.store.reads.rows("running_schedules"):
+            await self._watch(place)
+
+    async def _watch(self, place: Place) -> None:
         """Wait for the ends of a schedule's runs, some of which may have come."""
         try:
-            running = self.read(place).running
+            running = (await self.read(place)).running
         except RPCError:
             return
         except Exception:
@@ -172,7 +186,7 @@ class Schedules(Part):
 
     def _watch_again(self, place: Place) -> None:
         if not self._host.stopping:
-            self._watch(place)
+            self._spawn(self._watch(place))
 
     def _ended_run(self, place: Place, run_id: str, closing: object) -> None:
         under_way = place in self._ends
@@ -238,9 +252,9 @@ class Schedules(Part):
             self._fire_at(self._host.clock.now() + RETRY)
 
     async def _act_on_crowd(self) -> None:
-        now, store = self._host.clock.now(), self._host.store
+        now, reads = self._host.clock.now(), self._host.store.reads
         try:
-            due = store.rows("due_schedules", now, CROWD)
+            due = await reads.rows("due_schedules", now, CROWD)
             done = await asyncio.gather(
                 *(self._act(place, Schedule.make_up, timely=True) for place in due)
             )
@@ -249,14 +263,14 @@ class Schedules(Part):
         if self._host.stopping:
             return
         troubled = {place for place, did in zip(due, done, strict=True) if not did}
-        left = store.rows("due_schedules", now, CROWD)
+        left = await reads.rows("due_schedules", now, CROWD)
         if len(due) == CROWD or not troubled.issuperset(left):
             self._fire_at(now)
         elif troubled:
             self._fire_at(self._host.clock.now() + RETRY)
-        found = store.select("next_schedule", now)
-        if found[0] is not None:
-            self._fire_at(found[0])
+        ((following,),) = await reads.rows("next_schedule", now)
+        if following is not None:
+            self._fire_at(following)
 
     async def _act(self, place: Place, fold: Fold, *, timely: bool = False) -> bool:
         """Change a schedule by itself; False if it could not be stored or read."""
@@ -293,30 +307,47 @@ class Schedules(Part):
 
         A `timely` change was due: it is stored in any case, with when the next one is.
         """
+        async with self._locks.of(place):
+            while True:
+                try:
+                    await self._change(place, fold, request, new, timely=timely)
+                except ScheduleMoved:  # another engine was quicker
+                    if new is not None:
+                        raise ScheduleAlreadyRunning(place[1]) from None
+                else:
+                    return
+
+    async def _change(
+        self,
+        place: Place,
+        fold: Fold,
+        request: Remembered | None,
+        new: Schedule | None,
+        *,
+        timely: bool,
+    ) -> None:
         engine = self._host
-        async with self._lock(place):
-            engine.check_open()
-            if engine.draining:  # runs that cannot be ended now
-                await engine.commits.idle()
-            if new is not None and engine.store.select("schedule", *place):
-                raise ScheduleAlreadyRunning(place[1])
-            schedule = new or self.read(place)
-            before = b"" if new else schedules.encode(schedule)
-            defined = schedule.definition
-            present = Present(engine.clock.now(), _Naming(engine, place[0]))
-            orders = schedule.catch_up(present) if new is None else []
-            orders += fold(schedule, present)
-            if schedule.definition is not defined:
-                schedule.serial += 1
-            changed = request is not None or schedules.encode(schedule) != before
-            if timely or changed:
-                await self._save(schedule, orders, request)
+        engine.check_open()
+        stored = None if new is not None else await self._stored(place)
+        while engine.draining:  # runs that cannot be ended now
+            await engine.commits.idle()
+        schedule = new or self._opened(place, stored or b"")
+        before = b"" if new else schedules.encode(schedule)
+        defined = schedule.definition
+        present = Present(engine.clock.now(), _Naming(engine, place[0]))
+        orders = schedule.catch_up(present) if new is None else []
+        orders += fold(schedule, present)
+        if schedule.definition is not defined:
+            schedule.serial += 1
+        changed = request is not None or schedules.encode(schedule) != before
+        if timely or changed:
+            await self._save(schedule, stored, orders, request)
 
     async def _deleted(self, place: Place, request: Remembered | None) -> None:
-        async with self._lock(place):
+        async with self._locks.of(place):
             self._host.check_open()
             try:
-                running = self.read(place).running
+                running = (await self.read(place)).running
             except (StoreTampered, msgspec.ValidationError):
                 running = ()
             gone = ("delete_schedule", place)
@@ -326,14 +357,22 @@ class Schedules(Part):
                 self.watched.pop(taken.run_id, None)
 
     async def _save(
-        self, schedule: Schedule, orders: list[Order], request: Remembered | None
+        self,
+        schedule: Schedule,
+        stored: bytes | None,
+        orders: list[Order],
+        request: Remembered | None,
     ) -> None:
-        """Store a schedule and carry out orders, in one transaction."""
+        """Store a schedule and carry out orders, in one transaction.
+
+        It is in place of what is `stored`, or of nothing; ScheduleMoved.
+        """
         engine, place = self._host, (schedule.workspace, schedule.id)
         sealed = engine.seal.schedule(*place, schedules.encode(schedule))
         next_at = schedule.next_at()
         row = (*place, next_at, len(schedule.running), sealed)
         write, saved = engine.commits.save(("put_schedule", row), request=request)
+        write.requires = (schedule_is(*place, stored),)
         for order in orders:
             if isinstance(order, Begin):
                 self.watched[order.taken.run_id] = place
@@ -366,13 +405,6 @@ class Schedules(Part):
 
     def _opened(self, place: Place, sealed: bytes) -> Schedule:
         return schedules.decode(self._host.seal.open_schedule(*place, sealed))
-
-    def _lock(self, place: Place) -> asyncio.Lock:
-        """Who changes a schedule holds this one, and all who wait for it have it."""
-        found = self._locks.get(place)
-        if found is None:
-            found = self._locks[place] = asyncio.Lock()
-        return found
 
     def _spawn(self, change: Coroutine[Any, Any, None]) -> None:
         self._keep(self._host.loop.create_task(change))

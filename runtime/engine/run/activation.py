@@ -149,9 +149,8 @@ class Activation:
     @property
     def stuck(self) -> str | None:
         """Where the code waits for what cannot come, if no deadline will end it."""
-        if self.program is None or self._run.state.wake() is not None:
-            return None
-        return self.program.stuck
+        where = None if self.program is None else self.program.stuck
+        return None if where is None or self._run.state.wake() is not None else where
 
     def _pause(self, turn: Turn) -> None:
         """Let others run; go on with the same activation afterwards."""

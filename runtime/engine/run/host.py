@@ -49,13 +49,7 @@ class RunHost(Host, Protocol):
         """A tail call is durable: the run begins anew under its identity."""
 
     def start_durable(self, run: Run) -> None:
-        """The start is durable: the database now knows the ID."""
-
-    def start_dropped(self, run: Run) -> None:
-        """The start will not become durable: the ID is not held."""
-
-    def starts_dropped(self) -> None:
-        """Nobody knows what became of the starts under way: they hold no ID."""
+        """The start is durable: tell who wants to know."""
 
     def stuck(self, run: Run, where: str) -> None:
         """Nothing open can wake the run: those who wait for it are told."""

@@ -139,9 +139,8 @@ class Relations:
 
     def _addressed(self, workspace: str, workflow_id: str, run_id: str) -> Run | None:
         """The open run of an ID (of the chain that begins with `run_id`), loaded."""
-        run = self._host.starting(workspace, workflow_id)
-        named = run is not None and run_id in ("", run.row.first_run_id)
-        if run is not None and named and not run.state.status:
+        run = self._host.present(workspace, workflow_id)
+        if run is not None and run_id in ("", run.row.first_run_id):
             return run
         row = self._host.store.find(workspace, workflow_id, "", run_id)
         if row is None or row.status:

@@ -35,7 +35,7 @@ class Custody:
 
     def __init__(self, path: str, lock: FileLock, ours: Callable[[], bool]) -> None:
         self._path = path
-        self._names = {name: Path(path + name) for name in ("", *_BESIDE)}
+        self._names = {name: path + name for name in ("", *_BESIDE)}
         self._lock = lock
         self._ours = ours
         self._size = 0
@@ -45,7 +45,7 @@ class Custody:
     def fault(self) -> StoreLost | None:
         """Why nothing may be acknowledged any more; None if all is as it should be."""
         try:
-            found = self._names[""].stat()
+            found = os.stat(self._path)  # noqa: PTH116 (see `_place`)
         except OSError:
             return self._gone("was deleted")
         if (found.st_dev, found.st_ino) != self._places[""]:
@@ -93,7 +93,7 @@ class Custody:
         sync_folder(Path(target).parent)
         for name in _BESIDE:  # a log of ours would be taken for the new file's
             if _place(self._names[name]) == self._places[name]:
-                self._names[name].unlink()
+                Path(self._names[name]).unlink()
         logger.critical(
             "what %s held is saved as %s: to go on with it, move it to its old name",
             self._path,
@@ -155,10 +155,13 @@ def _rescued(path: str) -> list[str]:
     return sorted(map(str, folder.glob(f"{name}.rescued*")))
 
 
-def _place(path: Path) -> tuple[int, int] | None:
-    """What a name stands for; None for nothing."""
+def _place(path: str) -> tuple[int, int] | None:
+    """What a name stands for; None for nothing.
+
+    It is asked after every commit, and a `Path` would cost as much as all the rest.
+    """
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116
     except OSError:
         return None
     return found.st_dev, found.st_ino

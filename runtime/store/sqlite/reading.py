@@ -99,6 +99,8 @@ class SqliteReads:
 
     def run(self, work: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
         """Have work done on one of the threads."""
+        if self._closed:
+            raise self._is_closed()
         if self._threads is None:
             self._threads = ThreadPoolExecutor(THREADS, "everact-reader")
         loop = asyncio.get_running_loop()
@@ -106,8 +108,11 @@ class SqliteReads:
 
     def _unless_closed(self, work: Callable[..., T], *args: Any) -> T:
         if self._closed:
-            raise StoreError(f"{self._database.path} is closed")
+            raise self._is_closed()
         return work(*args)
+
+    def _is_closed(self) -> StoreError:
+        return StoreError(f"{self._database.path} is closed")
 
     def close(self) -> None:
         """Break off what is being read, and close the connections."""

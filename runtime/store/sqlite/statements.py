@@ -25,15 +25,17 @@ class Statements:
         self._sql = sql
         self._wide = {
             (name, width): catalogue.widened(sql[name], width)
-            for name in ("change_run", "insert_run", "insert_row")
+            for name in ("change_run", "insert_run", "insert_row", "require_free")
             for width in _WIDTHS
         }
 
     def of(self, writes: Sequence[Write]) -> Prepared:
         """What puts `writes` into the database, in order."""
-        inserts, changes = _merged(writes)
+        inserts, changes, ended = _merged(writes)
         found: Prepared = []
         self._widened("change_run", changes, found)
+        if ended:  # the unique index is of open runs
+            self._widened("require_free", ended, found)
         self._widened("insert_run", inserts, found)
         rows = [write.row for write in writes if write.row is not None]
         self._widened("insert_row", rows, found)
@@ -85,8 +87,9 @@ def groups(writes: Sequence[Write]) -> Iterable[list[Write]]:
     return found.values()
 
 
-def _merged(writes: Sequence[Write]) -> tuple[list[Any], list[Any]]:
-    """The rows to insert and the changes to make, a later change of a row winning.
+def _merged(writes: Sequence[Write]) -> tuple[list[Any], list[Any], list[Any]]:
+    """The rows to insert and the changes to make, a later change of a row winning; and
+    the IDs of the inserted ones that have ended, if they were given.
 
     A change of a row that the same batch inserts becomes part of the insert, so that
     changes can go first: an ID that is given up is free for an insert.
@@ -115,5 +118,10 @@ def _merged(writes: Sequence[Write]) -> tuple[list[Any], list[Any]]:
                 row.kind,
             )
             for row in changed.values()
+        ],
+        [
+            (row.workspace, row.workflow_id, row.first_run_id)
+            for row in inserted.values()
+            if row.status and row.parent_key is None and row.workflow_id != row.run_id
         ],
     )

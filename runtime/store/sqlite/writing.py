@@ -14,13 +14,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
+from sqlite3 import IntegrityError
 from typing import Any
 
 from everact.runtime.errors import StoreError
-from everact.runtime.store.base import Outcome, Write
+from everact.runtime.store.base import IdTaken, Outcome, Refused, Write
 from everact.runtime.store.sqlite.custody import WATCH
 from everact.runtime.store.sqlite.database import PRAGMAS, Database
 from everact.runtime.store.sqlite.process import Fate, WriterProcess
+from everact.runtime.store.sqlite.questions import run_of
 from everact.runtime.store.sqlite.statements import Statements, groups
 from everact.runtime.store.sqlite.telling import POISONED
 
@@ -102,7 +104,7 @@ class Writer:
         if process is None:
             if self.may_spawn and len(writes) >= self._crowd:
                 self.spawn()
-        elif process.ready:
+        elif process.ready and not any(write.requires for write in writes):
 
             def tell(fate: Fate, why: str) -> None:
                 if fate is Fate.COMMITTED:
@@ -172,12 +174,14 @@ class Writer:
                 return self._database.lost
             try:
                 try:
-                    self._transact(writes)
+                    if not any(write.requires for write in writes):
+                        self._transact(writes)
+                        return []
                 except POISONED:
-                    return self._commit_singly(writes)
+                    pass
+                return self._commit_singly(writes)
             except Exception as error:
                 return self._database.failed(error)
-            return []
 
     def _transact(self, writes: Sequence[Write]) -> None:
         connection = self._database.writing
@@ -223,14 +227,45 @@ class Writer:
         connection = self._database.writing
         connection.execute("savepoint one")
         try:
-            self._put(group)
-        except POISONED as why:
+            if any(write.requires for write in group):
+                for write in group:  # each sees what those before it have changed
+                    self._check(write)
+                    self._put((write,))
+            else:
+                self._put(group)
+        except (*POISONED, Refused) as why:
             connection.execute("rollback to one")
-            path = self._database.path
-            found = StoreError(f"{path}: a transition was refused: {why}")
-            found.__cause__ = why
-            return found
+            return self._refusal(group, why)
         finally:
             if connection.in_transaction:
                 connection.execute("release one")
         return None
+
+    def _check(self, write: Write) -> None:
+        """Raise if something is not so that the write requires."""
+        database = self._database
+        for query, given, refusal in write.requires:
+            if not database.writing.execute(database.sql[query], given).fetchone():
+                raise refusal(
+                    f"{database.path}: what the write requires is not so any more: "
+                    f"{query} {given[:2]}"
+                )
+
+    def _refusal(self, group: Sequence[Write], why: Exception) -> StoreError:
+        if isinstance(why, Refused):
+            return why
+        database = self._database
+        for write in group if isinstance(why, IntegrityError) else ():
+            row = write.insert
+            if row is None:
+                continue
+            place = row.workspace, row.workflow_id
+            latest = database.writing.execute(database.sql["latest_run"], place)
+            holders = [run_of(found) for found in latest]
+            if holders and not holders[0].status and holders[0].key != row.key:
+                taken = IdTaken(holders[0])
+                taken.__cause__ = why
+                return taken
+        refused = Refused(f"{database.path}: a transition was refused: {why}")
+        refused.__cause__ = why
+        return refused

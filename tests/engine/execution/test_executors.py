@@ -421,6 +421,26 @@ async def test_a_recorded_taking_outlives_the_engine(database: Path) -> None:
         assert await runtime.handle("tea").result() == "done"
 
 
+async def test_a_recorded_taking_is_told_when_it_is_durable(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_runtime(database, registry) as runtime:
+        handle = await runtime.start(calls, args=("recorded", "tea"))
+        await turns()
+        commits = runtime.engine.commits
+        flush = commits._flush
+        monkeypatch.setattr(commits, "_flush", lambda: None)
+        poll = far(runtime, "recorded").poll(["default"], worker="far away")
+        asking = asyncio.create_task(poll)
+        await turns()
+        told_early = asking.done()
+        monkeypatch.undo()
+        flush()
+        assert not told_early
+        await complete(runtime, await asking)
+        assert await handle.result() == "done"
+
+
 async def test_a_recorded_taking_ends_by_silence(database: Path) -> None:
     async with open_runtime(database, registry) as runtime:
         handle = await runtime.start(calls, args=("recorded", "tea"))

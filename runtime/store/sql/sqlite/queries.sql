@@ -18,6 +18,15 @@ update runs set
     next_run_id = given.next_run_id, kind = given.kind
 from given where runs.key = given.key
 
+-- name: require_free
+/* breaks a constraint if the ID of a run that begins and ends at once is that of an
+   open one of another chain */
+insert into meta (name, value)
+with given (workspace, workflow_id, first_run_id) as (values (?, ?, ?))
+select 'taken', null from given cross join runs
+where runs.workspace = given.workspace and runs.workflow_id = given.workflow_id
+    and runs.status = 0 and runs.first_run_id <> given.first_run_id
+
 -- name: wake_run
 update runs set wake_at = 0 where key = ? and status = 0
 
@@ -103,15 +112,11 @@ order by wake_at limit 1
 -- name: aside
 select key from runs where status = 0 and aside <> '' order by key
 
--- name: children
-select key from runs where parent_key = ? order by key
-
--- name: open_children
-select key from runs where parent_key = ? and status = 0 order by key
-
 -- name: orphans
-select child.key from runs as child join runs as parent on child.parent_key = parent.key
-where child.status = 0 and parent.status <> 0 and child.parent_key is not null
+/* along the open children: by itself SQLite would go through all runs by their keys */
+select child.key from runs as child indexed by runs_open_children
+join runs as parent on child.parent_key = parent.key
+where child.status = 0 and child.parent_key is not null and parent.status <> 0
 order by child.key
 
 -- name: request
@@ -246,6 +251,15 @@ insert into meta (name, value)
 select 'epoch', null where not exists (
     select 1 from meta where name = 'epoch' and value = ?
 )
+
+-- name: inbox_at
+select 1 from runs where key = ? and inbox_seq = ?
+
+-- name: schedule_is
+select 1 from schedules where workspace = ? and id = ? and body = ?
+
+-- name: schedule_is_free
+select 1 where not exists (select 1 from schedules where workspace = ? and id = ?)
 
 -- name: put_schedule
 insert into schedules (workspace, id, next_at, running, body) values (?, ?, ?, ?, ?)
