@@ -601,10 +601,6 @@ _decoder = msgspec.msgpack.Decoder(Transition)
 _message_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 
 
-pack = _encoder.encode
-"""A transition without the format that goes first in a row; see `encode`."""
-
-
 def encode(transition: Transition) -> bytes:
     """Return `transition` as the body of a journal row."""
     body = FORMAT + _encoder.encode(transition)

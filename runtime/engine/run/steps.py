@@ -17,7 +17,6 @@ from msgspec.structs import replace
 
 from everact.runtime.core.blame import CODE
 from everact.runtime.core.records import (
-    FORMAT,
     ChildClosed,
     Command,
     Complete,
@@ -27,7 +26,7 @@ from everact.runtime.core.records import (
     TaskFailed,
     TimerFired,
     Transition,
-    pack,
+    encode,
 )
 from everact.runtime.core.state import ACTIVE
 from everact.runtime.engine.run.host import OwnRun, RunHost
@@ -219,7 +218,7 @@ def record(engine: RunHost, midway: OwnRun | None = None) -> None:
             continue
         state, row = run.state, run.row
         try:
-            body = FORMAT + pack(Transition(turn.now, turn.events, commands))
+            body = encode(Transition(turn.now, turn.events, commands))
             write = Write(
                 seal(row.key, row.run_id, state.generation, state.seq, body),
                 journal.committed,
