@@ -111,7 +111,7 @@ async def test_a_mistake_of_ours_is_logged_and_told_without_details(
     def broken(*_: Any) -> Any:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(runtime.engine.store, "search", broken)
+    monkeypatch.setattr(runtime.engine.store.reads, "search", broken)
     status, answer = await http.post("/api/v1/runs/search", {})
     assert (status, answer["error"]["status"]) == (500, "INTERNAL")
     assert "secret" not in answer["error"]["message"]

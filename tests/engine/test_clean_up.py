@@ -188,16 +188,16 @@ async def test_schedules_act_again_after_the_database_could_not_be_read(
                 ScheduleSpec(intervals=[IntervalSpec(60)]),
             ),
         )
-        store = runtime.engine.store
-        read, failures = store.rows, [1]
+        reads = runtime.engine.store.reads
+        read, failures = reads.rows, [1]
 
-        def rows(name: str, *given: Any) -> Any:
+        async def rows(name: str, *given: Any) -> Any:
             if name == "due_schedules" and failures:
                 failures.pop()
                 raise StoreError("disk I/O error")
-            return read(name, *given)
+            return await read(name, *given)
 
-        monkeypatch.setattr(store, "rows", rows)
+        monkeypatch.setattr(reads, "rows", rows)
         await asyncio.sleep(150)
         assert not failures
         assert [run.workflow_id async for run in runtime.list()]
