@@ -328,11 +328,12 @@ class Client:
         return self._execute(workflow, arg, options)
 
     async def _execute(self, workflow: Any, arg: Any, options: Starting) -> Any:
+        request = start_request(self, workflow, arg, **options)
         rpc, transport = rpc_of(options), self.transport
         if isinstance(transport, Forwarding):
-            handle = await self._start(workflow, arg, options)
+            started = await transport.call(request, rpc)
+            handle = started_handle(self, started, workflow, options)
         else:
-            request = start_request(self, workflow, arg, **options)
             found = await transport.call(ExecuteRun(start=request, wait=math.inf), rpc)
             closed = found.closed
             if closed is not None and closed.result is not None:
