@@ -34,6 +34,9 @@ CROWD = 64
 _RESCUE = object()
 """Tells the thread to save what a lost database held."""
 
+TAKEN = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_NOTNULL")
+"""How the index of open IDs refuses a run, and how `require_free` does."""
+
 
 class Writer:
     """Commits the batches of one open database.
@@ -255,7 +258,8 @@ class Writer:
         if isinstance(why, Refused):
             return why
         database = self._database
-        for write in group if isinstance(why, IntegrityError) else ():
+        perhaps = isinstance(why, IntegrityError) and why.sqlite_errorname in TAKEN
+        for write in group if perhaps else ():
             row = write.insert
             if row is None:
                 continue
