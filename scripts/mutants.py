@@ -39,13 +39,23 @@ class Mutant(NamedTuple):
 
 MUTANTS = (
     Mutant(
-        "effects before durability",
+        "effects before durability, in the common case",
+        "runtime/engine/run/steps.py",
+        "        state.append()\n        journal.size = size",
+        "        state.append()\n        for command in commands:\n"
+        "            if type(command) is RunTask:\n"
+        "                start(run, command)\n"
+        "        journal.size = size",
+        "tests/features/test_durability.py",
+    ),
+    Mutant(
+        "effects before durability, where a turn is not of the common case",
         "runtime/engine/run/recording.py",
         "        engine.commits.add(write)\n        for command in commands:\n",
         "        engine.commits.add(write)\n        for command in commands:\n"
         "            if type(command) is records.RunTask:\n"
         "                run.work.dispatch(command)\n",
-        "tests/features/test_durability.py",
+        "tests/simulation/test_simulation.py tests/features/test_durability.py",
     ),
     Mutant(
         "an answer before durability",
