@@ -9,7 +9,7 @@ import logging
 from everact.runtime.core.failures import FailureKind
 from everact.runtime.core.records import Fail, TaskFailed
 from everact.runtime.core.statuses import RunStatus
-from everact.runtime.engine.host import Attempt, Run
+from everact.runtime.engine.host import Attempt, Host, Run
 
 logger = logging.getLogger("everact.engine")
 
@@ -72,3 +72,12 @@ def attempt_ended(attempt: Attempt, event: object) -> None:
 def _named(attempt: Attempt) -> str:
     name = attempt.command.name
     return f"task {name!r} of {attempt.run}, attempt {attempt.number},"
+
+
+def background(host: Host, error: Exception, what: str, *args: object) -> None:
+    """Log that work which nobody awaits failed, with its error.
+
+    While the engine closes nothing is logged: the store may be closed before a read.
+    """
+    if not host.stopping:
+        logger.error(what, *args, exc_info=error)

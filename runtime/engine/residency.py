@@ -6,7 +6,6 @@ replay.
 """
 
 import asyncio
-import logging
 from functools import partial
 from typing import Any
 
@@ -28,8 +27,6 @@ from everact.runtime.engine.run.host import RunHost
 from everact.runtime.engine.waiting import Closed, fail, reply
 from everact.runtime.errors import RuntimeStateError
 from everact.runtime.store.base import Stored
-
-logger = logging.getLogger("everact.engine")
 
 HORIZON = 5.0
 """Seconds before its moment that a run that was put away is loaded."""
@@ -213,8 +210,9 @@ class Residency:
     async def _load_soon(self) -> None:
         try:
             await self.load_due(self._host.clock.now() + 2 * HORIZON)
-        except Exception:
-            logger.exception("runs that are due could not be loaded; trying again")
+        except Exception as error:
+            what = "runs that are due could not be loaded; trying again"
+            logs.background(self._host, error, what)
             self._load_at(self._host.clock.now() + HORIZON)
 
     def stop_loading(self) -> None:

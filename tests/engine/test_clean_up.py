@@ -201,3 +201,31 @@ async def test_schedules_act_again_after_the_database_could_not_be_read(
         await asyncio.sleep(150)
         assert not failures
         assert [run.workflow_id async for run in runtime.list()]
+
+
+async def test_an_engine_that_closes_while_schedules_are_read_says_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    closed, met = asyncio.Event(), list[BaseException]()
+    async with Runtime(tmp_path / "a.db", registry=REGISTRY) as runtime:
+        reads = runtime.engine.store.reads
+        read = reads.rows
+
+        async def rows(name: str, *given: Any) -> Any:
+            if name != "next_schedule":
+                return await read(name, *given)
+            await closed.wait()
+            try:
+                return await read(name, *given)
+            except StoreError as error:
+                met.append(error)
+                raise
+
+        monkeypatch.setattr(reads, "rows", rows)
+        await asyncio.sleep(0.1)
+    closed.set()
+    while not met:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
+    assert f"{tmp_path / 'a.db'} is closed" in str(met[0])
+    assert not [one for one in caplog.records if one.levelname == "ERROR"]

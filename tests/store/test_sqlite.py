@@ -114,6 +114,20 @@ async def test_a_new_database_is_readable_by_its_owner_only(path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
+async def test_a_read_of_a_closed_database_is_told_so(path: Path) -> None:
+    store = SqliteStore(path)
+    store.open()
+    store.close(clean=True)
+    asked = [
+        store.reads.rows("next_schedule", 0.0),
+        store.reads.rows("schedules", "default", "", 1),
+        store.reads.find("default", "w"),
+    ]
+    for question in asked:
+        with pytest.raises(StoreError, match="is closed"):
+            await question
+
+
 async def test_migrations_run_once(path: Path) -> None:
     await filled(path)
     before = [line for line in contents(path) if "epoch" not in line]

@@ -1,14 +1,12 @@
 """Retention: closed runs and request IDs leave the database, a few at a time."""
 
 import asyncio
-import logging
 
 from everact.actors import TimerHandle
+from everact.runtime.engine import logs
 from everact.runtime.engine.host import Host
 from everact.runtime.engine.parts.base import Part
 from everact.runtime.store.base import Opened
-
-logger = logging.getLogger("everact.engine")
 
 INTERVAL = 600.0
 """Seconds between two looks for what to delete."""
@@ -62,7 +60,8 @@ class Retention(Part):
         deleted = 0
         try:
             deleted = await self.run()
-        except Exception:
-            logger.exception("closed runs could not be deleted; trying again later")
+        except Exception as error:
+            what = "closed runs could not be deleted; trying again later"
+            logs.background(self._host, error, what)
         if not self._stopped:
             self._arm(0.05 if deleted == BATCH else INTERVAL)

@@ -25,6 +25,7 @@ from everact.runtime.core.schedules import (
     Stop,
 )
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.engine import logs
 from everact.runtime.engine.host import Host, Run
 from everact.runtime.engine.loading import closing_of
 from everact.runtime.engine.locks import Locks
@@ -162,8 +163,10 @@ class Schedules(Part):
         stored = None if row is None else store.ending(row.key)
         try:
             closing = stored and closing_of(self._host.seal, stored)
-        except Exception:
-            logger.exception("how run %s ended cannot be read", first_run_id)
+        except Exception as error:
+            logs.background(
+                self._host, error, "how run %s ended cannot be read", first_run_id
+            )
             closing = None
         self._ended_run(place, first_run_id, closing)
 
@@ -177,8 +180,8 @@ class Schedules(Part):
             running = (await self.read(place)).running
         except RPCError:
             return
-        except Exception:
-            logger.exception("schedule %r cannot be read", place[1])
+        except Exception as error:
+            logs.background(self._host, error, "schedule %r cannot be read", place[1])
             return
         for taken in running:
             self.watched[taken.run_id] = place
@@ -247,8 +250,9 @@ class Schedules(Part):
         """
         try:
             await self._act_on_crowd()
-        except Exception:
-            logger.exception("which schedules are due cannot be read; trying again")
+        except Exception as error:
+            what = "which schedules are due cannot be read; trying again"
+            logs.background(self._host, error, what)
             self._fire_at(self._host.clock.now() + RETRY)
 
     async def _act_on_crowd(self) -> None:

@@ -150,6 +150,7 @@ class Database:
 
     def disconnect(self) -> None:
         """Close its connections and let go of the file."""
+        self.questions.closed = True
         for holder, name in ((self.questions, "connection"), (self, "writing")):
             connection = getattr(holder, name, None)
             if connection is not None:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from everact.runtime.errors import InvalidFilter, StoreDamaged
+from everact.runtime.errors import InvalidFilter, StoreDamaged, StoreError
 from everact.runtime.store.base import (
     CheckpointRow,
     Groups,
@@ -78,6 +78,7 @@ class Questions:
     def __init__(self, path: str, sql: Mapping[str, str], alone: Any) -> None:
         self.connection: sqlite3.Connection
         self.path = path
+        self.closed = False
         self._sql = sql
         self._alone = alone
 
@@ -213,6 +214,8 @@ class Questions:
             with self._alone:
                 return take(self.connection.execute(sql, given))
         except sqlite3.Error as error:
+            if self.closed:
+                raise StoreError(f"{self.path} is closed") from error
             if isinstance(error, POISONED):
                 raise
             raise told(self.path, error) from error
