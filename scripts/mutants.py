@@ -83,13 +83,11 @@ MUTANTS = (
     ),
     Mutant(
         "an outcome for a call that is over is accepted",
-        "runtime/core/state.py",
-        "    def _timer_fired(self, event: TimerFired, now: float) -> Answer | None:\n"
-        "        if type(self.calls.get(event.call)) is not StartTimer:\n"
-        "            return None\n"
-        "        del self.calls[event.call]\n",
-        "    def _timer_fired(self, event: TimerFired, now: float) -> Answer | None:\n"
-        "        self.calls.pop(event.call, None)\n",
+        "runtime/core/calls.py",
+        "        if type(self.get(event.call)) not in _OF[kind]:\n"
+        "            return None\n",
+        "        if event.call not in self and kind is not TimerFired:\n"
+        "            return None\n",
         "tests/core",
     ),
     Mutant(
@@ -102,8 +100,8 @@ MUTANTS = (
     Mutant(
         "a generation that does not rise",
         "runtime/core/chain.py",
-        "    return state_of(start, state.generation + 1)\n",
-        "    return state_of(start, state.generation)\n",
+        "    return RunState(start, state.generation + 1)\n",
+        "    return RunState(start, state.generation)\n",
         "tests/core tests/features/test_children.py",
     ),
     Mutant(
@@ -203,8 +201,8 @@ MUTANTS = (
     Mutant(
         "a signal does not count in the inbox",
         "runtime/core/state.py",
-        "        self.inbox_seq += 1\n        return self._show(event)\n",
-        "        return self._show(event)\n",
+        "        self.inbox_seq += 1\n        return self._show((event,))\n",
+        "        return self._show((event,))\n",
         "tests/core/test_state.py",
     ),
     Mutant(

@@ -262,7 +262,7 @@ class Engine:
 
     def _holds(self, key: int, number: int, due: float) -> bool:
         run = self.runs.get(key)
-        return run is not None and run.state._moment(number) == due
+        return run is not None and run.state.due(number) == due
 
     def _fire(self, key: int, number: int, due: float) -> None:
         run = self.runs.get(key)

@@ -321,12 +321,11 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
         except Exception as error:
             return of_row(RunDescription, row, aside="" if row.status else f"{error}")
         aside = aside or engine.no_code(row, state)
-    start, options = state.start, state.start.options
+    start, options = state.start, state.labels.on(state.start.options)
     extras = options.extras or NO_EXTRAS
     calls = state.calls.values()
     known = {name: getattr(options, name) for name in _OPTIONS}
     known |= {name: getattr(extras, name) for name in _EXTRAS}
-    known["memo"] = state.current_memo
     return of_row(
         RunDescription,
         row,
@@ -354,8 +353,8 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
         ),
         state="scheduled" if state.put_off else str(RunStatus(row.status)),
         additional_metadata=extras.metadata,
-        attributes=state.current_attributes,
-        current_details=state.details,
+        attributes=extras.attributes,
+        current_details=state.labels.details,
         pending_updates=tuple(
             PendingUpdate(update_id=update.update_id, name=update.name)
             for update in (() if row.status else state.open_updates)
@@ -445,7 +444,7 @@ async def _looked_at(engine: "Engine", ref: RunRef) -> "tuple[RunRow, RunActor |
 def _pending(
     engine: "Engine", state: Any, run: "RunActor | None", command: RunTask
 ) -> PendingTask:
-    tries = state.tries.get(command.call) if state.tries else None
+    tries = state.calls.tried(command.call)
     elsewhere = tries is not None and tries.handed is not None
     attempt = run.attempts.get(command.call) if run is not None else None
     waits = tries is not None and tries.due is not None and attempt is None

@@ -22,8 +22,8 @@ from everact.runtime.core.records import (
     TaskFailed,
     TaskHandedOver,
 )
-from everact.runtime.core.state import LOST_LIMIT
 from everact.runtime.core.statuses import RETRIED, Status
+from everact.runtime.core.tries import LOST_LIMIT
 from everact.runtime.definitions.control import CompleteElsewhere
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine import logs

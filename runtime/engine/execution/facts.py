@@ -114,8 +114,7 @@ class AttemptFacts(Actor):
     @property
     def details(self) -> tuple[bytes, ...]:
         """The same, as they are stored."""
-        tries = self.run.state.tries
-        found = tries.get(self.command.call) if tries else None
+        found = self.run.state.calls.tried(self.command.call)
         return found.details if found else ()
 
     @property

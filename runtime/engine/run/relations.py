@@ -228,7 +228,7 @@ class Relations:
         if row is None:
             self._start_child(parent, command, None)
             return
-        if command.call in (parent.state.unsettled or ()):
+        if command.call in (parent.state.calls.unsettled or ()):
             parent.post(records.ChildStarted(command.call, command.run_id))
         if row.status:
             stored = self._host.store.ending(row.key)
@@ -238,7 +238,7 @@ class Relations:
             if event is not None:
                 self.expect_end(parent.row.key, command.call)
                 parent.post(event)
-        elif (parent.state.tries or {}).get(command.call) is not None:
+        elif parent.state.calls.tried(command.call) is not None:
             # It was asked to stop, and may not have heard of it.
             child = self._addressed(
                 start.workspace, command.workflow_id, command.run_id
