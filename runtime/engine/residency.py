@@ -21,7 +21,7 @@ from everact.runtime.engine.execution.attempt import Outcome
 from everact.runtime.engine.host import Run
 from everact.runtime.engine.loading import Read, load_state, read
 from everact.runtime.engine.messages import Envelope, Question
-from everact.runtime.engine.resting import IDLE_BYTES, IDLE_RUNS, Resting
+from everact.runtime.engine.resting import Resting
 from everact.runtime.engine.run.actor import RunActor
 from everact.runtime.engine.run.host import RunHost
 from everact.runtime.engine.waiting import Closed, fail, reply
@@ -40,12 +40,7 @@ _OUTCOMES = frozenset({Outcome, TaskCompleted, TaskFailed})
 class Residency:
     """The runs of one engine that are in memory; all methods on its loop."""
 
-    def __init__(
-        self,
-        host: RunHost,
-        idle_runs: int = IDLE_RUNS,
-        idle_bytes: int = IDLE_BYTES,
-    ) -> None:
+    def __init__(self, host: RunHost, idle_runs: int, idle_bytes: int) -> None:
         self._host = host
         self.runs: dict[int, RunActor] = {}
         self.by_id: dict[tuple[str, str], RunActor] = {}

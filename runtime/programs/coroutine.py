@@ -18,6 +18,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from msgspec import json
+from msgspec.structs import replace
 
 from everact.runtime import errors
 from everact.runtime.core import failures, records
@@ -321,7 +322,7 @@ class CoroutineProgram:
         self.loop.resolve(event.call, found, None)
 
     def _renamed(self, event: RunRenamed) -> None:
-        self.loop.renamed = event.name
+        self.loop.labels = replace(self.loop.labels, name=event.name)
 
     def _cancel(self, event: CancelRequested) -> None:
         self.loop.reason = event.reason

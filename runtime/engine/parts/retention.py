@@ -24,7 +24,7 @@ class Retention(Part):
     keep a testing kit's time going where nothing else ever happens.
     """
 
-    def __init__(self, host: Host, keep: float | None, *, looks: bool = True) -> None:
+    def __init__(self, host: Host, keep: float | None, *, looks: bool) -> None:
         self._host = host
         self._keep = keep
         self._stopped = False

@@ -9,6 +9,7 @@ which runs are waited for.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
@@ -30,6 +31,7 @@ from everact.runtime.engine.host import Host, Run
 from everact.runtime.engine.loading import closing_of
 from everact.runtime.engine.locks import Locks
 from everact.runtime.engine.parts.base import Part
+from everact.runtime.engine.parts.due import RETRY, DueTimer, Place
 from everact.runtime.errors import RPCError, ScheduleAlreadyRunning, StoreTampered
 from everact.runtime.store.base import (
     Remembered,
@@ -41,9 +43,6 @@ from everact.runtime.store.base import (
 
 logger = logging.getLogger("everact.engine")
 
-Place: TypeAlias = tuple[str, str]
-"""Workspace and ID of a schedule."""
-
 Fold: TypeAlias = Callable[[Schedule, Present], list[Order]]
 """A change of a schedule: the orders that follow."""
 
@@ -51,12 +50,6 @@ End: TypeAlias = Callable[
     [tuple[str, str, str], CancelRequested | TerminateRequested, Write], None
 ]
 """What ends the open run of a chain in the transaction of a write."""
-
-CROWD = 1000
-"""Schedules that are looked at together when they are due."""
-
-RETRY = 1.0
-"""Seconds until a change that was not stored is tried again."""
 
 
 class Schedules(Part):
@@ -76,21 +69,19 @@ class Schedules(Part):
         self._troubles: dict[Place, str] = {}
         self._ends: dict[Place, dict[str, object]] = {}
         """Runs that have ended, and how, of which their schedule is not yet told."""
-        self._timer: Any = None
-        self._acting = False
-        self._timer_at = float("inf")
+        catch_up = partial(self._act, fold=Schedule.make_up, timely=True)
+        self._due = DueTimer(host, catch_up, self._spawn)
 
     # -- opening and closing ---------------------------------------------------------
 
     def recover(self) -> None:
         """Look how runs ended meanwhile, and act on what is due."""
         self._spawn(self._watch_running())
-        self._fire_at(self._host.clock.now())
+        self._due.at(self._host.clock.now())
 
     def stop(self) -> None:
         """Act no more; changes that are under way go on."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._due.cancel()
 
     # -- what is asked ---------------------------------------------------------------
 
@@ -227,55 +218,6 @@ class Schedules(Part):
                 ends.clear()
         del self._ends[place]
 
-    # -- time ------------------------------------------------------------------------
-
-    def _fire_at(self, moment: float) -> None:
-        if moment >= self._timer_at or self._host.stopping:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = moment
-        self._timer = self._host.clock.call_at(moment, self._fire)
-
-    def _fire(self) -> None:
-        self._timer, self._timer_at = None, float("inf")
-        if not (self._host.stopping or self._acting):
-            self._acting = True
-            self._spawn(self._act_on_due())
-
-    async def _act_on_due(self) -> None:
-        """Bring every schedule that is due up to the present, or a slice nearer to it.
-
-        What is left is due again: each schedule has one slice in its line at a time.
-        """
-        try:
-            await self._act_on_crowd()
-        except Exception as error:
-            what = "which schedules are due cannot be read; trying again"
-            logs.background(self._host, error, what)
-            self._fire_at(self._host.clock.now() + RETRY)
-
-    async def _act_on_crowd(self) -> None:
-        now, reads = self._host.clock.now(), self._host.store.reads
-        try:
-            due = await reads.rows("due_schedules", now, CROWD)
-            done = await asyncio.gather(
-                *(self._act(place, Schedule.make_up, timely=True) for place in due)
-            )
-        finally:
-            self._acting = False
-        if self._host.stopping:
-            return
-        troubled = {place for place, did in zip(due, done, strict=True) if not did}
-        left = await reads.rows("due_schedules", now, CROWD)
-        if len(due) == CROWD or not troubled.issuperset(left):
-            self._fire_at(now)
-        elif troubled:
-            self._fire_at(self._host.clock.now() + RETRY)
-        ((following,),) = await reads.rows("next_schedule", now)
-        if following is not None:
-            self._fire_at(following)
-
     async def _act(self, place: Place, fold: Fold, *, timely: bool = False) -> bool:
         """Change a schedule by itself; False if it could not be stored or read."""
         try:
@@ -397,7 +339,7 @@ class Schedules(Part):
             raise
         finally:
             if next_at is not None:
-                self._fire_at(max(next_at, soon))
+                self._due.at(max(next_at, soon))
 
     def _stop(self, schedule: Schedule, order: Stop, write: Write) -> None:
         taken, reason = order.taken, f"schedule {schedule.id!r} starts another run"

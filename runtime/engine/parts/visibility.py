@@ -44,7 +44,7 @@ class Visibility(Part):
     `automatic` declares keys by their first use.
     """
 
-    def __init__(self, host: Host, *, automatic: bool = False) -> None:
+    def __init__(self, host: Host, *, automatic: bool) -> None:
         self._host = host
         self.automatic = automatic
         self._used: dict[tuple[str, str], AttributeKind] = {}
