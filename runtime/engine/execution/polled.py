@@ -156,7 +156,7 @@ class Polled:
             job.offer_again(lost=True)
 
     def _dispatch(self, job: Job) -> Dispatch:
-        command, identity = job.command, job.identity
+        command, start = job.command, job.started
         options = command.options or DEFAULT_TASK
         timeout = options.timeout
         if command.deadline is not None:
@@ -167,11 +167,11 @@ class Polled:
             command.name,
             command.args,
             command.kwargs,
-            job.headers,
+            dict(command.headers or {}),
             job.number,
-            identity.workflow_id,
-            identity.run_id,
-            identity.task_id,
+            start.workflow_id,
+            start.run_id,
+            job.task_id,
             job.details,
             timeout,
             options.heartbeat_timeout,
