@@ -214,8 +214,7 @@ def upsert_search_attributes(*changes: SearchAttributeUpdate) -> None:
 def upsert_memo(changes: Mapping[str, Any]) -> None:
     """Set entries of the current run's memo, and take those away that are None.
 
-    `run_info().memo` has them at once, `describe` once the step is durable; lists show
-    the memo that the run was started with.
+    `run_info().memo` has them at once, `describe` and lists once the step is durable.
     A tail call and the next run of the chain keep the memo as it is then.
     """
     required_loop("upsert_memo").remember(dict(changes))

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import pickle
 import sys
+from base64 import b64decode, b64encode
 from struct import Struct
 
 import cloudpickle
@@ -23,7 +24,7 @@ _MOMENT = Struct("<d").pack
 _LENGTH = Struct("<q").pack
 _tuple = tuple.__new__
 _ROW, _CHECKPOINT, _SCHEDULE, _PAGE, _TOKEN = b"r", b"c", b"s", b"p", b"t"
-_EVENT = b"e"
+_EVENT, _MEMO = b"e", b"m"
 _MAC_BYTES = 16
 
 
@@ -99,6 +100,27 @@ class Seal:
         place = workspace.encode(), id.encode()
         mac.update(_PLACE(_SCHEDULE, len(place[0]), len(place[1])) + b"".join(place))
         mac.update(body)
+        return mac.digest()
+
+    def memo(self, run_id: str, name: str, value: bytes) -> str:
+        """An entry of a run's memo as text: its MAC, then the value."""
+        return b64encode(self._of_memo(run_id, name, value) + value).decode()
+
+    def open_memo(self, run_id: str, name: str, text: str) -> bytes | None:
+        """The value of such an entry; None if it is not what was written."""
+        try:
+            sealed = b64decode(text)
+        except ValueError:
+            return None
+        mac, value = sealed[:_MAC_BYTES], sealed[_MAC_BYTES:]
+        made = self._of_memo(run_id, name, value)
+        return value if hmac.compare_digest(made, mac) else None
+
+    def _of_memo(self, run_id: str, name: str, value: bytes) -> bytes:
+        mac = self._start.copy()
+        place = run_id.encode(), name.encode()
+        mac.update(_PLACE(_MEMO, len(place[0]), len(place[1])) + b"".join(place))
+        mac.update(value)
         return mac.digest()
 
     def event(self, seq: int, at: float, *said: bytes) -> bytes:

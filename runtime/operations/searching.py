@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hmac
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -178,23 +179,43 @@ async def _summaries(engine: "Engine", rows: list[RunRow]) -> tuple[RunSummary, 
     started = {row[0]: JournalRow(*row) for row in firsts}
     lengths = dict(await reads.rows("history_lengths", keys))
     attributes = attributes_found(await reads.rows("attributes_of_runs", keys))
+    changed: dict[int, list[tuple[str, str | None]]] = {}
+    for key, name, whole in await reads.rows("memos_of_runs", keys):
+        changed.setdefault(key, []).append((name, whole))
     return tuple(
         of_row(
             RunSummary,
             row,
             history_length=lengths[row.key],
             attributes=attributes.get(row.key, {}),
-            **_of_start(_start(engine, row, started.get(row.key))),
+            **_of_start(
+                _start(engine, row, started.get(row.key)),
+                _entries(engine, row, changed.get(row.key, ())),
+            ),
         )
         for row in rows
     )
 
 
-def _of_start(start: Started | None) -> dict[str, Any]:
+def _of_start(
+    start: Started | None, changed: dict[str, bytes | None]
+) -> dict[str, Any]:
     if start is None:
         return {}
     options = start.options
-    return of_parent(start) | {"begin_at": options.begin_at, "memo": options.memo}
+    memo = {k: v for k, v in {**options.memo, **changed}.items() if v is not None}
+    return of_parent(start) | {"begin_at": options.begin_at, "memo": memo}
+
+
+def _entries(
+    engine: "Engine", row: RunRow, found: Iterable[tuple[str, str | None]]
+) -> dict[str, bytes | None]:
+    """Entries of a run's memo that changed; None is one that is gone, or tampered."""
+    opened = engine.seal.open_memo
+    return {
+        name: None if whole is None else opened(row.run_id, name, whole)
+        for name, whole in found
+    }
 
 
 def _start(engine: "Engine", row: RunRow, first: JournalRow | None) -> Started | None:

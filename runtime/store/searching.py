@@ -25,7 +25,7 @@ WORDS = 50
 """Words that one comparison searches texts for."""
 
 OWN = "#"
-METADATA = f"{OWN}metadata."
+METADATA, MEMO = f"{OWN}metadata.", f"{OWN}memo."
 SCHEDULE_ID, NOMINAL_TIME = f"{OWN}schedule_id", f"{OWN}nominal_time"
 BUILD_IDS, EXECUTION_TIME = f"{OWN}build_ids", f"{OWN}execution_time"
 

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import warnings
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -43,9 +43,11 @@ from everact.runtime.workflows import (
     current_details,
     memo_value,
     set_current_details,
+    upsert_memo,
     upsert_search_attributes,
 )
 from tests.features.conftest import Site
+from tests.features.support import open_runtime
 
 REGISTRY = Registry()
 
@@ -359,6 +361,42 @@ async def test_a_memo_is_read_whole_or_by_value(runtime: Client) -> None:
             found.memo_value("missing")
     async with refused("no field 'count'"):
         await ids(runtime, "count = 3")
+
+
+@workflow(registry=REGISTRY)
+async def renoting() -> None:
+    upsert_memo({"stage": "packed", "draft": None, "lost": 1})
+    upsert_memo({"stage": ["sealed", 2], "lost": None})
+    await sleep(10)
+    upsert_memo({"draft": "again"})
+
+
+@pytest.mark.feature("VS-05", "VS-12")
+async def test_lists_show_a_memo_as_it_is_now(runtime: Client) -> None:
+    handle = await runtime.start(renoting, id="m", memo={"draft": 1, "kept": 2})
+    await asyncio.sleep(5)
+    now = {"kept": 2, "stage": ["sealed", 2]}
+    (listed,) = [run async for run in runtime.search("workflow_id = 'm'")]
+    assert (await handle.describe()).memo == listed.memo == now
+    await handle.result()
+    (listed,) = [run async for run in runtime.search("workflow_id = 'm'")]
+    assert (await handle.describe()).memo == listed.memo == now | {"draft": "again"}
+
+
+async def test_an_entry_of_a_memo_that_was_tampered_with_is_not_shown(
+    tmp_path: Path,
+) -> None:
+    async with open_runtime(tmp_path / "a.db", REGISTRY) as runtime:
+        await runtime.execute(renoting, id="m", memo={"kept": 2})
+    with closing(sqlite3.connect(tmp_path / "a.db")) as database:
+        database.execute(
+            "update attributes set whole = (select whole from attributes "
+            "where name = '#memo.draft') where name = '#memo.stage'"
+        )
+        database.commit()
+    async with open_runtime(tmp_path / "a.db", REGISTRY) as runtime:
+        (listed,) = [run async for run in runtime.search("workflow_id = 'm'")]
+        assert listed.memo == {"kept": 2, "draft": "again"}
 
 
 async def shop(client: Client) -> None:

@@ -1,9 +1,10 @@
 """Search attributes: what runs are found by, and the keys that are declared.
 
 Attributes are written in the transaction of the start or of the step that changes
-them. A key is declared in a workspace with its kind; a start with another key is
-refused, unless keys are declared by their first use. What a run itself sets is never
-refused: it is kept, and found once its key is declared.
+them, and so are entries of a memo that change, which lists show. A key is declared in
+a workspace with its kind; a start with another key is refused, unless keys are declared
+by their first use. What a run itself sets is never refused: it is kept, and found once
+its key is declared.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from everact.runtime.core.records import (
     Started,
     StartOptions,
     UpsertAttributes,
+    UpsertMemo,
 )
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.host import Host, Run, Writes
@@ -50,7 +52,11 @@ class Visibility(Part):
         self._used: dict[tuple[str, str], AttributeKind] = {}
 
     def writes(self) -> Mapping[type, Writes]:
-        return {Started: self._started, UpsertAttributes: self._upserted}
+        return {
+            Started: self._started,
+            UpsertAttributes: self._upserted,
+            UpsertMemo: self._remembered,
+        }
 
     # -- keys ------------------------------------------------------------------------
 
@@ -166,6 +172,20 @@ class Visibility(Part):
                 found += put(key, name, attribute)
         kept = {name: one for name, one in attributes.items() if one is not None}
         return (*found, *self._declarations(run, kept))
+
+    def _remembered(self, run: Run, command: Any) -> tuple[Statement, ...]:
+        """Entries of a memo that changed, for lists; one without a text is gone."""
+        key, seal = run.row.key, self._host.seal
+        found: list[Statement] = []
+        for name, value in command.memo.items():
+            place, whole = searching.MEMO + name, None
+            if value is not None:
+                whole = seal.memo(run.row.run_id, name, value)
+            found.append(("drop_attribute", (key, place)))
+            found.append(
+                ("put_attribute", (key, place, 0, AttributeKind.TEXT, "", whole))
+            )
+        return tuple(found)
 
     def _declarations(
         self, run: Run, attributes: Mapping[str, Attribute]

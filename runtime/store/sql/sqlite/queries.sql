@@ -149,6 +149,10 @@ select run_key, name, kind, value, whole from attributes
 where run_key in (select value from json_each(?)) and name not like '#%'
 order by run_key, name, place
 
+-- name: memos_of_runs
+select run_key, substr(name, 7), whole from attributes
+where run_key in (select value from json_each(?)) and name like '#memo.%'
+
 -- name: put_attribute
 insert into attributes (run_key, name, place, kind, value, whole)
 values (?, ?, ?, ?, ?, ?)
