@@ -156,18 +156,18 @@ class Polled:
             job.offer_again(lost=True)
 
     def _dispatch(self, job: Job) -> Dispatch:
-        command, identity = job.command, job.identity
+        command, start = job.command, job.started
         options = command.options or DEFAULT_TASK
         return Dispatch(
             job.token,
             command.name,
             command.args,
             command.kwargs,
-            job.headers,
+            dict(command.headers or {}),
             job.number,
-            identity.workflow_id,
-            identity.run_id,
-            identity.task_id,
+            start.workflow_id,
+            start.run_id,
+            job.task_id,
             job.details,
             options.timeout,
             options.heartbeat_timeout,
