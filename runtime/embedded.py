@@ -13,7 +13,7 @@ from everact.runtime.client.client import Client
 from everact.runtime.client.interceptors import ClientInterceptor
 from everact.runtime.client.transport import InProcess, Transport, Usual
 from everact.runtime.core.bounds import whole
-from everact.runtime.core.durations import Duration, seconds
+from everact.runtime.core.durations import Duration, optional_seconds, seconds
 from everact.runtime.core.keywords import suggesting
 from everact.runtime.definitions import active
 from everact.runtime.definitions.interceptors import WorkerInterceptor
@@ -22,6 +22,7 @@ from everact.runtime.definitions.tasks import Task
 from everact.runtime.engine.engine import Engine
 from everact.runtime.engine.parts.versions import SCANNED
 from everact.runtime.engine.resting import IDLE_BYTES, IDLE_RUNS
+from everact.runtime.engine.settings import EngineSettings
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import RuntimeStateError, StoreInUse
 from everact.runtime.operations import runs
@@ -62,6 +63,9 @@ class Runtime(Client):
     _forgets = True
     """Whether request IDs go after a day also where closed runs are kept for ever."""
 
+    _recovers = True
+    """Whether it goes on with the runs that it finds."""
+
     def __init__(
         self,
         path: str | os.PathLike[str] = DEFAULT_FILE,
@@ -93,19 +97,25 @@ class Runtime(Client):
             default_query_reject_condition=default_query_reject_condition,
             interceptors=interceptors,
         )
-        self._registry = registry or default_registry()
-        self._workers = (Worker(),) if workers is None else tuple(workers)
         self._grace = seconds(grace, what="grace")
-        self._keep = None if retention is None else seconds(retention, what="retention")
-        self._clock = clock or SystemClock()
         self._wait_for_lock = seconds(wait_for_lock, what="wait_for_lock")
+        self._settings = EngineSettings(
+            clock=clock or SystemClock(),
+            registry=registry or default_registry(),
+            workers=(Worker(),) if workers is None else tuple(workers),
+            values=self.data_converter,
+            interceptors=tuple(self.interceptors),
+            generator=generator,
+            idle_runs=whole(idle_runs, "idle_runs"),
+            idle_bytes=whole(idle_bytes, "idle_bytes", most=2**63),
+            retention=optional_seconds(retention, what="retention"),
+            tune_gc=tune_gc,
+            reachability_queues=whole(reachability_queues, "reachability_queues", 1),
+            declare_search_attributes=declare_search_attributes,
+            forgets=self._forgets,
+            recovers=self._recovers,
+        )
         self._store = store or SqliteStore(path)
-        self._generator = generator
-        self._idle_runs = whole(idle_runs, "idle_runs")
-        self._idle_bytes = whole(idle_bytes, "idle_bytes", most=2**63)
-        self._tune_gc = tune_gc
-        self._declare = declare_search_attributes
-        self._reachability_queues = whole(reachability_queues, "reachability_queues", 1)
         self._engine: Engine | None = None
         self._leave: Callable[[], None] | None = None
 
@@ -156,22 +166,7 @@ class Runtime(Client):
         await self.close()
 
     def _make_engine(self) -> Engine:
-        return Engine(
-            self._store,
-            clock=self._clock,
-            registry=self._registry,
-            workers=self._workers,
-            values=self.data_converter,
-            generator=self._generator,
-            idle_runs=self._idle_runs,
-            idle_bytes=self._idle_bytes,
-            retention=self._keep,
-            forgets=self._forgets,
-            tune_gc=self._tune_gc,
-            interceptors=self.interceptors,
-            declare_search_attributes=self._declare,
-            reachability_queues=self._reachability_queues,
-        )
+        return Engine(self._store, self._settings)
 
     async def _open(self, engine: Engine) -> None:
         """Open the store, waiting for its lock without blocking the loop.

@@ -51,20 +51,21 @@ MUTANTS = (
     Mutant(
         "effects before durability, where a turn is not of the common case",
         "runtime/engine/run/recording.py",
-        "        engine.commits.add(write)\n        for command in commands:\n",
+        "        engine.commits.add(write)\n        if commands:\n",
         "        engine.commits.add(write)\n        for command in commands:\n"
         "            if type(command) is records.RunTask:\n"
-        "                run.work.dispatch(command)\n",
+        "                run.work.dispatch(command)\n"
+        "        if commands:\n",
         "tests/simulation/test_simulation.py tests/features/test_durability.py",
     ),
     Mutant(
         "an answer before durability",
         "runtime/engine/run/recording.py",
-        "        engine.commits.add(write)\n        for command in commands:\n",
+        "        engine.commits.add(write)\n        if commands:\n",
         "        engine.commits.add(write)\n"
         "        if envelope is not None:\n"
         "            envelope.settle(run)\n"
-        "        for command in commands:\n",
+        "        if commands:\n",
         "tests/simulation/test_simulation.py tests/features/test_durability.py",
     ),
     Mutant(
@@ -83,13 +84,11 @@ MUTANTS = (
     ),
     Mutant(
         "an outcome for a call that is over is accepted",
-        "runtime/core/state.py",
-        "    def _timer_fired(self, event: TimerFired, now: float) -> Answer | None:\n"
-        "        if type(self.calls.get(event.call)) is not StartTimer:\n"
-        "            return None\n"
-        "        del self.calls[event.call]\n",
-        "    def _timer_fired(self, event: TimerFired, now: float) -> Answer | None:\n"
-        "        self.calls.pop(event.call, None)\n",
+        "runtime/core/calls.py",
+        "        if type(self.get(event.call)) not in _OF[kind]:\n"
+        "            return None\n",
+        "        if event.call not in self and kind is not TimerFired:\n"
+        "            return None\n",
         "tests/core",
     ),
     Mutant(
@@ -102,8 +101,8 @@ MUTANTS = (
     Mutant(
         "a generation that does not rise",
         "runtime/core/chain.py",
-        "    return state_of(start, state.generation + 1)\n",
-        "    return state_of(start, state.generation)\n",
+        "    return RunState(start, state.generation + 1)\n",
+        "    return RunState(start, state.generation)\n",
         "tests/core tests/features/test_children.py",
     ),
     Mutant(
@@ -203,8 +202,8 @@ MUTANTS = (
     Mutant(
         "a signal does not count in the inbox",
         "runtime/core/state.py",
-        "        self.inbox_seq += 1\n        return self._show(event)\n",
-        "        return self._show(event)\n",
+        "        self.inbox_seq += 1\n        return self._show((event,))\n",
+        "        return self._show((event,))\n",
         "tests/core/test_state.py",
     ),
     Mutant(

@@ -20,7 +20,6 @@ from everact.runtime.control.settings import ControlSettings
 from everact.runtime.definitions.registry import Registry
 from everact.runtime.door.tokens import Scope, TokenFile
 from everact.runtime.embedded import Runtime
-from everact.runtime.engine.engine import Engine
 from everact.runtime.errors import StoreInUse
 
 T = TypeVar("T")
@@ -29,10 +28,7 @@ T = TypeVar("T")
 class _Resting(Runtime):
     """A runtime that brings nothing back by itself."""
 
-    def _make_engine(self) -> Engine:
-        engine = super()._make_engine()
-        engine.recovers = False
-        return engine
+    _recovers = False
 
 
 @dataclass(frozen=True, slots=True)

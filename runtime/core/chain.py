@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from everact.runtime.core.cron import cron_times
 from everact.runtime.core.failures import Failure, FailureKind, TimeoutKind
-from everact.runtime.core.kinds import kind_of, state_of
+from everact.runtime.core.kinds import kind_of
 from everact.runtime.core.records import (
     NO_EXTRAS,
     Attribute,
@@ -27,7 +27,7 @@ from everact.runtime.core.records import (
     TailCall,
     UpdateAccepted,
 )
-from everact.runtime.core.state import RunState
+from everact.runtime.core.state import RUN_DEADLINE, RunState
 
 
 def child_run_id(parent: str, generation: int, call: int) -> str:
@@ -76,7 +76,7 @@ def successor(
     limit closes it.
     """
     command, start = state.closing, replace(state.start, answered=())
-    options = _present(state)
+    options = state.labels.on(start.options)
     if type(command) is ContinueAsNew:
         options = replace(
             options,
@@ -183,13 +183,13 @@ def next_generation(state: RunState) -> RunState:
     """The state after a tail call, before its first event; same run, same deadlines."""
     command = state.closing
     assert type(command) is TailCall
-    deadline = state.run_deadline()
+    options, deadline = state.labels.on(state.start.options), state.due(RUN_DEADLINE)
     start = replace(
         state.start,
         name=command.name,
         args=command.args,
         kwargs=command.kwargs,
-        options=replace(_present(state), begin_at=None, run_deadline=deadline),
+        options=replace(options, begin_at=None, run_deadline=deadline),
         carried=(*command.unread, *unread(state)),
         inbox_seq=state.inbox_seq,
         answered=tuple(
@@ -199,20 +199,7 @@ def next_generation(state: RunState) -> RunState:
         restarts=state.start.restarts + command.restart,
         kind=kind_of(command.kind, command.name, state.start),
     )
-    return state_of(start, state.generation + 1)
-
-
-def _present(state: RunState) -> StartOptions:
-    """The options of the run, with the name, memo and attributes it was given last."""
-    options = state.start.options
-    if state.renamed is not None:
-        options = replace(options, run_name=state.renamed)
-    if state.memo is not None:
-        options = replace(options, memo=state.memo)
-    if state.attributes is not None:
-        extras = replace(options.extras or NO_EXTRAS, attributes=state.attributes)
-        options = replace(options, extras=extras)
-    return options
+    return RunState(start, state.generation + 1)
 
 
 def abandoned(state: RunState, update: UpdateAccepted) -> CompleteUpdate:

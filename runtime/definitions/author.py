@@ -15,7 +15,14 @@ from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
 from everact.runtime.core.durations import Duration, seconds
 from everact.runtime.core.identity import REUSES
 from everact.runtime.core.keywords import closed, suggesting
-from everact.runtime.core.records import ABANDON, REQUEST_CANCEL, TERMINATE
+from everact.runtime.core.records import (
+    ABANDON,
+    REQUEST_CANCEL,
+    TERMINATE,
+    RenameRun,
+    SetDetails,
+    UpsertAttributes,
+)
 from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.definitions.context import current_attempt
 from everact.runtime.definitions.durable import (
@@ -195,14 +202,13 @@ def upsert_search_attributes(*changes: SearchAttributeUpdate) -> None:
     if len({change.key.name for change in changes}) < len(changes):
         raise ValueError("a search attribute is given twice")
     loop.info.search_attributes.updated(*changes)  # refuses too many
-    loop.upsert(
-        {
-            change.key.name: attribute_of(change)
-            if isinstance(change, SearchAttributePair)
-            else None
-            for change in changes
-        }
-    )
+    attributes = {
+        change.key.name: attribute_of(change)
+        if isinstance(change, SearchAttributePair)
+        else None
+        for change in changes
+    }
+    loop.label(UpsertAttributes(attributes))
 
 
 def upsert_memo(changes: Mapping[str, Any]) -> None:
@@ -223,12 +229,12 @@ def set_current_details(text: str) -> None:
     loop = required_loop("set_current_details")
     if not isinstance(text, str):
         raise TypeError(f"the details are text, not {type(text).__name__}")
-    loop.describe(checked_text(text, "the details"))
+    loop.label(SetDetails(checked_text(text, "the details")))
 
 
 def current_details() -> str:
     """Where the current run said last that it stands; empty if it did not."""
-    return required_loop("current_details").details
+    return required_loop("current_details").labels.details
 
 
 def memo_value(name: str, default: Any = _MISSING, *, type_hint: Any = None) -> Any:
@@ -257,7 +263,7 @@ def rename_current_execution(name: str) -> None:
         raise ValueError("the name of a run must not be empty")
     checked_text(name, "the name of a run")
     if loop is not None:
-        loop.rename(name)
+        loop.label(RenameRun(name))
     elif attempt is not None:
         attempt.rename_run(name)
 

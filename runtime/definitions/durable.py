@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from everact.runtime.core.records import Attribute
+from everact.runtime.core.labels import Labels
+from everact.runtime.core.records import Notice
 from everact.runtime.definitions.search_attributes import TypedSearchAttributes
 
 if TYPE_CHECKING:
@@ -115,20 +116,12 @@ class DurableLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.Future[None]:
         """Signal another run, or with no name ask it to stop."""
 
-    @abstractmethod
-    def rename(self, name: str) -> None:
-        """Give the current run another display name."""
-
-    details: str
-    """The text by which the current run says where it stands."""
+    labels: Labels
+    """What has changed since the start of how the current run is found and shown."""
 
     @abstractmethod
-    def describe(self, text: str) -> None:
-        """Replace that text."""
-
-    @abstractmethod
-    def upsert(self, changes: dict[str, Attribute | None]) -> None:
-        """Set search attributes of the current run, or take them away."""
+    def label(self, notice: Notice) -> None:
+        """Change that."""
 
     @abstractmethod
     def remember(self, changes: dict[str, Any]) -> None:

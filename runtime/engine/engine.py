@@ -11,11 +11,11 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from everact.actors import ActorSystem, Clock
+from everact.actors import ActorSystem
 from everact.runtime import isolation
 from everact.runtime.core.admission import Admission
 from everact.runtime.core.statuses import RPCStatus
@@ -38,14 +38,14 @@ from everact.runtime.engine.parts.events import Events
 from everact.runtime.engine.parts.retention import Retention
 from everact.runtime.engine.parts.schedules import Schedules
 from everact.runtime.engine.parts.updates import Updates
-from everact.runtime.engine.parts.versions import SCANNED, Versions
+from everact.runtime.engine.parts.versions import Versions
 from everact.runtime.engine.parts.visibility import Visibility
 from everact.runtime.engine.requests import Requests
 from everact.runtime.engine.residency import Residency
-from everact.runtime.engine.resting import IDLE_BYTES, IDLE_RUNS
 from everact.runtime.engine.run import steps
 from everact.runtime.engine.run.relations import Relations
 from everact.runtime.engine.seal import Seal
+from everact.runtime.engine.settings import EngineSettings
 from everact.runtime.engine.suspects import Suspects
 from everact.runtime.engine.task_secrets import TaskSecrets
 from everact.runtime.engine.timers import TimerActor
@@ -55,7 +55,6 @@ from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import RPCError, RuntimeStateError, StoreError
 from everact.runtime.programs.loop import GeneratorHooks
 from everact.runtime.store.base import Store
-from everact.runtime.values.converter import DataConverter
 
 logger = logging.getLogger("everact.engine")
 
@@ -63,88 +62,62 @@ logger = logging.getLogger("everact.engine")
 class Engine:
     """Runs workflows of one store in one process; all methods on its loop.
 
-    One that does not recover answers from a store that is otherwise at rest: it brings
-    nothing back by itself, and leaves to the next one how the last one ended. Closed
-    runs are kept for `retention` seconds; `forgets` lets request IDs go after a day
-    even where those are kept for ever. When it
-    cannot go on (a lost database: what would be acknowledged could not be found again)
-    it takes nothing more, tells everybody, and closes. Whoever serves it waits for
-    `failed`, and ends the process with it; embedded, every call raises the error.
+    When it cannot go on (a lost database: what would be acknowledged could not be found
+    again) it takes nothing more, tells everybody, and closes. Whoever serves it waits
+    for `failed`, and ends the process with it; embedded, every call raises the error.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        *,
-        clock: Clock,
-        registry: Registry,
-        workers: tuple[Worker, ...],
-        values: DataConverter | None = None,
-        generator: random.Random | None = None,
-        idle_runs: int = IDLE_RUNS,
-        idle_bytes: int = IDLE_BYTES,
-        tune_gc: bool = True,
-        reachability_queues: int = SCANNED,
-        interceptors: Iterable[object] = (),
-        declare_search_attributes: bool = False,
-        retention: float | None = None,
-        forgets: bool = False,
-        recovers: bool = True,
-    ) -> None:
+    def __init__(self, store: Store, settings: EngineSettings) -> None:
         self.store = store
-        self.recovers = recovers
-        self.clock = clock
+        self._settings = settings
+        self.recovers = settings.recovers
+        self.clock = clock = settings.clock
         self.now = clock.now
-        self.registry = registry
-        self.values = values or DataConverter.default
-        self.interceptors = chains_of(interceptors)
+        self.registry = settings.registry
+        self.values = settings.values
+        self.interceptors = chains_of(settings.interceptors)
         self.debugs = logs.debugs()
         """Whether starts and ends are logged."""
         self.slow_path = (
             self.values.hinted or bool(self.interceptors.tasks) or self.debugs
         )
-        self.admission = Admission(workers)
+        self.admission = Admission(settings.workers)
         self.steps: list[Any] = []
         self.stopping = False
         self.ids: Locks[tuple[str, str]] = Locks()
         """Held over a decision about a workflow ID that reads the database."""
-        self.new_id = make_ids(clock.now, generator or random.Random(os.urandom(32)))
+        chance = settings.generator or random.Random(os.urandom(32))
+        self.new_id = make_ids(clock.now, chance)
         self.endpoint: Callable[[str], EndpointAccess] | None = None
         self.task_secrets = TaskSecrets()
         self.lost: StoreError | None = None
         """Why it gave up by itself, if it did."""
         self.giving_up: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._tune_gc = tune_gc
         self._undo: list[Callable[[], None]] = []
-        self.parts = Parts(
-            self._make_parts(
-                reachability_queues, declare_search_attributes, retention, forgets
-            )
-        )
-        self._compose(idle_runs, idle_bytes)
+        self.parts = Parts(self._make_parts(settings))
+        self._compose(settings)
 
-    def _make_parts(
-        self, scanned: int, declares: bool, retention: float | None, forgets: bool
-    ) -> tuple[Part, ...]:
+    def _make_parts(self, settings: EngineSettings) -> tuple[Part, ...]:
         """The parts, in the order in which they are told; a new one is added here."""
+        declares = settings.declare_search_attributes
         self.visibility = Visibility(self, automatic=declares)
         self.relations = Relations(self, self.visibility)
-        self.versions = Versions(self, scanned)
+        self.versions = Versions(self, settings.reachability_queues)
         self.updates = Updates(self, self.versions)
         self.schedules = Schedules(self, self.relations.end)
         self.events = Events(self)
-        looks = forgets or retention is not None
+        keep = settings.retention
         return (
             self.visibility,
             self.versions,
             self.updates,
             self.schedules,
             self.events,
-            Retention(self, retention, looks=looks),
+            Retention(self, keep, looks=settings.forgets or keep is not None),
         )
 
-    def _compose(self, idle_runs: int, idle_bytes: int) -> None:
+    def _compose(self, settings: EngineSettings) -> None:
         """Make what the engine consists of, and bind the verbs of `Host` to it.
 
         They are attributes, not methods that pass the call on: runs ask them all the
@@ -162,7 +135,9 @@ class Engine:
         self.program, self.unfit = code.program, code.unfit
         self.knows, self.kind_of = code.knows, code.kind_of
 
-        self.residency = residency = Residency(self, idle_runs, idle_bytes)
+        self.residency = residency = Residency(
+            self, settings.idle_runs, settings.idle_bytes
+        )
         self.runs, self.draining = residency.runs, residency.draining
         self.resident, self.loaded = residency.resident, residency.loaded
         self.present, self.latest = residency.present, residency.latest
@@ -223,7 +198,7 @@ class Engine:
         self._undo = [hooks.remove, isolation.mark_interrupts()]
         self._undo.append(branches.contain(self.loop))
         self.listen(self.registry)
-        if self._tune_gc:
+        if self._settings.tune_gc:
             garbage.ease()
             self._undo.append(garbage.restore)
         self.admission.hold()
@@ -262,7 +237,7 @@ class Engine:
 
     def _holds(self, key: int, number: int, due: float) -> bool:
         run = self.runs.get(key)
-        return run is not None and run.state._moment(number) == due
+        return run is not None and run.state.due(number) == due
 
     def _fire(self, key: int, number: int, due: float) -> None:
         run = self.runs.get(key)
@@ -293,7 +268,7 @@ class Engine:
         self.stopping = self.slow_path = True
         for part in self.parts.all:
             part.stop()
-        self.residency.stop_loading()
+        self.residency.loader.cancel()
         await self.residency.let_finish(grace)
         left = await self.commits.finish()
         not_stored = self.lost or StoreError(

@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 from everact.runtime.core import records
-from everact.runtime.core.kinds import state_of
 from everact.runtime.core.records import Started, Transition
 from everact.runtime.core.state import RunState, saves
 from everact.runtime.engine.seal import Seal
@@ -67,7 +66,7 @@ def load_state(seal: Seal, stored: Stored) -> Loaded:
         if state is None:
             first = transition.events[0]
             assert isinstance(first, Started)
-            state = state_of(first, generation)
+            state = RunState(first, generation)
         if seq != state.seq:
             raise StoreTampered(
                 f"row {generation}/{state.seq} of run {run_id} is missing from the "

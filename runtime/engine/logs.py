@@ -60,7 +60,7 @@ def attempt_ended(attempt: Attempt, event: object) -> None:
     failure = event.failure
     if failure.kind is FailureKind.CANCELLED:
         return
-    tries = run.state.tries.get(event.call) if run.state.tries else None
+    tries = run.state.calls.tried(event.call)
     if tries is None or tries.due is None:
         then = "it is not tried again"
     else:

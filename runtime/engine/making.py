@@ -3,8 +3,8 @@
 import asyncio
 from typing import Any
 
-from everact.runtime.core.kinds import state_of
 from everact.runtime.core.records import Started
+from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.engine import logs
 from everact.runtime.engine.host import Run
@@ -82,7 +82,7 @@ class Making:
             epoch=host.epoch,
             build_id=host.versions.inherit(started, within) if active else "",
         )
-        run = host.system.make(RunActor, host, row, state_of(started))
+        run = host.system.make(RunActor, host, row, RunState(started))
         self._runs[key] = run
         place = started.workspace, started.workflow_id
         self._by_id[place] = run

@@ -17,11 +17,12 @@ from everact.runtime.core.records import (
 )
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.engine import logs
+from everact.runtime.engine.alarm import Alarm
 from everact.runtime.engine.execution.attempt import Outcome
 from everact.runtime.engine.host import Run
 from everact.runtime.engine.loading import Read, load_state, read
 from everact.runtime.engine.messages import Envelope, Question
-from everact.runtime.engine.resting import IDLE_BYTES, IDLE_RUNS, Resting
+from everact.runtime.engine.resting import Resting
 from everact.runtime.engine.run.actor import RunActor
 from everact.runtime.engine.run.host import RunHost
 from everact.runtime.engine.waiting import Closed, fail, reply
@@ -40,12 +41,7 @@ _OUTCOMES = frozenset({Outcome, TaskCompleted, TaskFailed})
 class Residency:
     """The runs of one engine that are in memory; all methods on its loop."""
 
-    def __init__(
-        self,
-        host: RunHost,
-        idle_runs: int = IDLE_RUNS,
-        idle_bytes: int = IDLE_BYTES,
-    ) -> None:
+    def __init__(self, host: RunHost, idle_runs: int, idle_bytes: int) -> None:
         self._host = host
         self.runs: dict[int, RunActor] = {}
         self.by_id: dict[tuple[str, str], RunActor] = {}
@@ -56,8 +52,8 @@ class Residency:
         self._asking: set[asyncio.Task[None]] = set()
         self._reading: dict[int, asyncio.Future[None]] = {}
         """Runs that are being read, and what is done when they are in memory."""
-        self._loader: Any = None
-        self._loader_at = float("inf")
+        trouble = "runs that are due could not be loaded; trying again"
+        self.loader = Alarm(host, self._load_soon, trouble, HORIZON)
         self._on_idle: asyncio.Future[None] | None = None
 
     # -- coming in -------------------------------------------------------------------
@@ -171,7 +167,7 @@ class Residency:
             after = (found[-1][0], found[-1][1])
             await asyncio.sleep(0)
         for (later,) in await host.store.reads.rows("next_due", until):
-            self._load_at(later - HORIZON)
+            self.loader.at(later - HORIZON)
 
     def _is_absent(self, key: int) -> bool:
         """Whether the run is neither in memory nor on its way there, or out of it."""
@@ -194,31 +190,8 @@ class Residency:
                 rows.append(row)
         return load_state(host.seal, Stored(run.row, None, rows)).script
 
-    def _load_at(self, when: float) -> None:
-        if when >= self._loader_at or self._host.stopping:
-            return
-        self.stop_loading()
-        self._loader_at = when
-        self._loader = self._host.clock.call_at(when, self._load_now)
-
-    def _load_now(self) -> None:
-        self._loader_at = float("inf")
-        self._loader = None
-        if not self._host.stopping:
-            self._loading = self._host.loop.create_task(self._load_soon())
-
     async def _load_soon(self) -> None:
-        try:
-            await self.load_due(self._host.clock.now() + 2 * HORIZON)
-        except Exception as error:
-            what = "runs that are due could not be loaded; trying again"
-            logs.background(self._host, error, what)
-            self._load_at(self._host.clock.now() + HORIZON)
-
-    def stop_loading(self) -> None:
-        """Load no run because it is due."""
-        if self._loader is not None:
-            self._loader.cancel()
+        await self.load_due(self._host.clock.now() + 2 * HORIZON)
 
     # -- leaving -----------------------------------------------------------------------
 
@@ -244,7 +217,7 @@ class Residency:
         self.forget(run)
         self._host.loop.call_soon(run.untie)
         if moment is not None:
-            self._load_at(moment - HORIZON)
+            self.loader.at(moment - HORIZON)
 
     def forget(self, run: Run) -> None:
         """Take the run out of memory; nothing is written.
@@ -286,9 +259,8 @@ class Residency:
 
     async def _ask_again(self, run: Run, question: Question) -> None:
         """Answer a query from the run as it is read back, or as it ended."""
-        given = question.name, question.args, question.kwargs, question.headers
         try:
-            reply(question.reply, await self._host.ask(run.row.key, *given))
+            reply(question.reply, await self._host.ask(run.row.key, question.query))
         except Exception as error:
             fail(question.reply, error)
 

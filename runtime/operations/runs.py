@@ -40,6 +40,7 @@ from everact.runtime.operations.arguments import (
 )
 from everact.runtime.operations.base import Name, Request, operation
 from everact.runtime.operations.requests import remembered, to_its_end
+from everact.runtime.programs.base import Query
 from everact.runtime.programs.workflow_loop import decode_arguments
 from everact.runtime.store.base import Reads, Remembered, RunRow
 
@@ -128,7 +129,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A run from outside, as lists and streams of changes show it.
 
     Moments are epoch seconds. `key` grows with each run that is made. `begin_at` is
-    when it was to begin, if its start was put off; `priority` is 0 for none.
+    when it was to begin, if its start was put off; `priority` is 0 for none. `kind` is
+    of which kind its program is; a run may be without one until it begins.
     """
 
     key: int = 0
@@ -150,6 +152,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     memo: dict[str, Payload] = {}
     attributes: dict[str, Attribute] = {}
     priority: int = 0
+    kind: str = ""
 
 
 class RunDescription(RunSummary, frozen=True, kw_only=True):
@@ -321,12 +324,11 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
         except Exception as error:
             return of_row(RunDescription, row, aside="" if row.status else f"{error}")
         aside = aside or engine.no_code(row, state)
-    start, options = state.start, state.start.options
+    start, options = state.start, state.labels.on(state.start.options)
     extras = options.extras or NO_EXTRAS
     calls = state.calls.values()
     known = {name: getattr(options, name) for name in _OPTIONS}
     known |= {name: getattr(extras, name) for name in _EXTRAS}
-    known["memo"] = state.current_memo
     return of_row(
         RunDescription,
         row,
@@ -354,8 +356,8 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
         ),
         state="scheduled" if state.put_off else str(RunStatus(row.status)),
         additional_metadata=extras.metadata,
-        attributes=state.current_attributes,
-        current_details=state.details,
+        attributes=extras.attributes,
+        current_details=state.labels.details,
         pending_updates=tuple(
             PendingUpdate(update_id=update.update_id, name=update.name)
             for update in (() if row.status else state.open_updates)
@@ -445,7 +447,7 @@ async def _looked_at(engine: "Engine", ref: RunRef) -> "tuple[RunRow, RunActor |
 def _pending(
     engine: "Engine", state: Any, run: "RunActor | None", command: RunTask
 ) -> PendingTask:
-    tries = state.tries.get(command.call) if state.tries else None
+    tries = state.calls.tried(command.call)
     elsewhere = tries is not None and tries.handed is not None
     attempt = run.attempts.get(command.call) if run is not None else None
     waits = tries is not None and tries.due is not None and attempt is None
@@ -648,7 +650,7 @@ async def query_run(engine: "Engine", request: QueryRun) -> bytes:
     handler = definition.queries.get(request.name) if definition else None
     signature = handler.signature if handler else None
     given = decode_arguments(engine.values, request.args, request.kwargs, signature)
-    answer = await engine.ask(row.key, request.name, *given, request.headers)
+    answer = await engine.ask(row.key, Query(request.name, *given, request.headers))
     return engine.values.encode(answer, f"the answer to query {request.name!r}")
 
 

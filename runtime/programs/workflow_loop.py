@@ -9,26 +9,25 @@ from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from everact.runtime.core.chain import child_run_id
 from everact.runtime.core.durations import optional_seconds
+from everact.runtime.core.labels import AS_STARTED
 from everact.runtime.core.naming import generated_name
 from everact.runtime.core.records import (
     NO_EXTRAS,
     RULES,
     TERMINATE,
-    Attribute,
     AwaitEvent,
     CancelRun,
-    RenameRun,
+    Notice,
     RunTask,
-    SetDetails,
     SignalReceived,
     SignalRun,
     StartChild,
     Started,
     StartOptions,
-    UpsertAttributes,
     UpsertMemo,
 )
 from everact.runtime.core.retry import checked_policy
@@ -71,10 +70,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
     __slots__ = ("_receivers", "generation", "opening", "rules", "start", "values")
 
     # Most runs have none of these: an instance has only those that are not this.
-    renamed: str | None = None
-    attributes: dict[str, Attribute] | None = None
-    memo: dict[str, bytes] | None = None
-    details = ""
+    labels = AS_STARTED
     reason: str | None = None
     announced: dict[int, OrderedFuture] | None = None
     unread: deque[SignalReceived] | None = None
@@ -120,9 +116,12 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         self.last_call = call = self.last_call + 1
         options = task.recorded_options
         command = RunTask(call, name, encoded, named, options)
-        if options is not None and options.await_cancelled:
-            return self.open(command, WaitedCall)
-        return self.open(command)
+        if options is None:
+            return self.open(command)
+        if options.total_timeout is not None:
+            command = replace(command, deadline=self.time() + options.total_timeout)
+        waits = options.await_cancelled
+        return self.open(command, WaitedCall) if waits else self.open(command)
 
     def start_child(
         self,
@@ -194,37 +193,19 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             self._waits = {}
         return self._waits
 
-    def rename(self, name: str) -> None:
+    def label(self, notice: Notice) -> None:
         self.refuse_if_over()
-        self.renamed = name
-        self.commands.append(RenameRun(name))
-
-    def upsert(self, changes: dict[str, Attribute | None]) -> None:
-        self.refuse_if_over()
-        found = {**self._attributes, **changes}
-        self.attributes = {k: v for k, v in found.items() if v is not None}
-        self.commands.append(UpsertAttributes(changes))
+        self.labels = self.labels.changed(notice, self.start.options)
+        self.commands.append(notice)
 
     def remember(self, changes: dict[str, Any]) -> None:
-        self.refuse_if_over()
         encoded = {
             checked_text(key, "the name of a memo"): None
             if value is None
             else self.values.encode(value, f"memo {key!r}")
             for key, value in changes.items()
         }
-        found = {**self._memo, **encoded}
-        self.memo = {k: v for k, v in found.items() if v is not None}
-        self.commands.append(UpsertMemo(encoded))
-
-    @property
-    def _memo(self) -> dict[str, bytes]:
-        return self.start.options.memo if self.memo is None else self.memo
-
-    def describe(self, text: str) -> None:
-        self.refuse_if_over()
-        self.details = text
-        self.commands.append(SetDetails(text))
+        self.label(UpsertMemo(encoded))
 
     def receive(self, name: str) -> asyncio.Future[Any]:
         future = Receiver(loop=self)
@@ -383,13 +364,6 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         return self._seeded
 
     @property
-    def _attributes(self) -> dict[str, Attribute]:
-        if self.attributes is not None:
-            return self.attributes
-        extras = self.start.options.extras
-        return {} if extras is None else extras.attributes
-
-    @property
     def cancel_reason(self) -> str | None:
         return self.reason
 
@@ -409,7 +383,7 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
     @property
     def info(self) -> RunInfo:
         start = self.start
-        parent, options = start.parent, start.options
+        parent, options = start.parent, self.labels.on(start.options)
         extras = options.extras or NO_EXTRAS
         return RunInfo(
             workflow_id=start.workflow_id,
@@ -423,11 +397,11 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
             started_at=datetime.fromtimestamp(self.now, UTC),
             parent_workflow_id=parent.workflow_id if parent else None,
             parent_run_id=parent.run_id if parent else None,
-            run_name=self.renamed or options.run_name or generated_name(start.run_id),
+            run_name=options.run_name or generated_name(start.run_id),
             parameters=msgspec.json.decode(options.parameters or b"{}"),
             context=msgspec.json.decode(options.context or b"{}"),
-            search_attributes=typed_attributes(self._attributes),
-            memo={k: self.values.decode(v) for k, v in self._memo.items()},
+            search_attributes=typed_attributes(extras.attributes),
+            memo={k: self.values.decode(v) for k, v in options.memo.items()},
             headers=dict(options.headers),
             additional_metadata=msgspec.json.decode(extras.metadata)
             if extras.metadata

@@ -17,7 +17,6 @@ from msgspec.structs import replace
 
 from everact.runtime.client.handle import RunHandle
 from everact.runtime.core import records
-from everact.runtime.core.kinds import state_of
 from everact.runtime.core.opaque import byte_strings
 from everact.runtime.core.records import Started, Transition
 from everact.runtime.core.state import RunState, saves
@@ -65,7 +64,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
         for row in self.rows:
             transition = records.decode(row)
             if found is None:
-                found = state_of(_start(transition), self.generation)
+                found = RunState(_start(transition), self.generation)
             shown = found.fold(transition)
             if shown is not None:
                 if found.saved and saves(shown):

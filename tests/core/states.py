@@ -63,7 +63,7 @@ def whole(state: RunState) -> dict[str, Any]:
     values["timers"] = state.moments()
     values["tries"] = {
         call: {name: getattr(tries, name) for name in tries.__slots__}
-        for call, tries in (state.tries or {}).items()
+        for call, tries in (state.calls.tries or {}).items()
     }
     values["calls"] = dict(sorted(state.calls.items()))
     return values

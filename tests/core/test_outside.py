@@ -23,7 +23,8 @@ from everact.runtime.core.records import (
     TaskReported,
 )
 from everact.runtime.core.retry import RetryPolicy
-from everact.runtime.core.state import ACTIVE, NOTHING, RunState, Tries
+from everact.runtime.core.state import ACTIVE, NOTHING, RunState
+from everact.runtime.core.tries import Tries
 from tests.core.states import NOW, after, open_run, whole
 
 FAILURE = Failure(FailureKind.APPLICATION, "Oops", "no")
@@ -94,7 +95,7 @@ def test_a_report_of_another_attempt_changes_nothing(report: TaskReported) -> No
 @pytest.mark.parametrize("attempt", [0, 1, 2])
 def test_between_two_attempts_nothing_is_reported(attempt: int) -> None:
     state = after(handed(), (TaskReported(1, 0, 1, TaskFailed(1, FAILURE)), NOW))
-    assert state.attempt(1) == 2
+    assert state.calls.trial(1).attempt == 2
     for outcome in (DONE, None):
         report = TaskReported(1, 0, attempt, outcome)
         assert state.apply(report, NOW + 4) is None
@@ -126,7 +127,7 @@ def test_a_sign_of_life_moves_the_end_of_the_silence_and_keeps_details() -> None
     assert state.wake() == NOW + 16
     assert state.apply(TaskReported(1, 0, 1), NOW + 12) is NOTHING
     assert state.wake() == NOW + 18
-    assert state.trial(1).details == (b"d",)
+    assert state.calls.trial(1).details == (b"d",)
 
 
 @pytest.mark.feature("AC-06")
@@ -134,7 +135,7 @@ def test_a_failure_is_retried_and_the_next_attempt_is_not_handed_over() -> None:
     state = handed()
     report = TaskReported(1, 0, 1, TaskFailed(1, FAILURE), (b"d",))
     assert state.apply(report, NOW) is NOTHING
-    tries = state.trial(1)
+    tries = state.calls.trial(1)
     assert (tries.attempt, tries.due, tries.details) == (2, NOW + 5, (b"d",))
     assert tries.handed is None
 
@@ -155,7 +156,7 @@ def test_a_sign_of_life_after_a_request_to_stop_is_not_taken() -> None:
     before = whole(state)
     assert state.apply(TaskReported(1, 0, 1), NOW) is None
     assert whole(state) == before
-    assert state.trial(1).stopping == "enough"
+    assert state.calls.trial(1).stopping == "enough"
 
 
 @pytest.mark.feature("AC-08")
@@ -170,10 +171,10 @@ def test_an_abandoned_attempt_is_remembered_until_it_says_that_it_stopped() -> N
     state = abandoned()
     beat = TaskReported(1, 0, 1)
     assert state.apply(beat, NOW) is None
-    assert state.unheeded(beat) == "enough"
+    assert state.calls.unheeded(beat) == "enough"
     assert state.apply(TaskReported(1, 0, 1, DONE), NOW) is None
     assert state.apply(TaskReported(1, 0, 1, STOPPED), NOW) is NOTHING
-    assert state.unheeded(beat) is None
+    assert state.calls.unheeded(beat) is None
     assert state.apply(TaskReported(1, 0, 1, STOPPED), NOW) is None
 
 
@@ -181,19 +182,19 @@ def test_an_abandoned_attempt_is_remembered_until_it_says_that_it_stopped() -> N
 def test_only_attempts_that_were_handed_over_are_remembered() -> None:
     state = open_run(TASK)
     state.issue((CancelCall(1),))
-    assert state.abandoned is None
+    assert state.calls.abandoned is None
 
 
 @pytest.mark.feature("AC-07")
 def test_a_closed_run_remembers_the_attempts_that_were_open() -> None:
     state = after(handed(), (CancelRequested("enough"), NOW))
     state.issue((Fail(cancelled("enough")),))
-    assert state.unheeded(TaskReported(1, 0, 1)) == "enough"
+    assert state.calls.unheeded(TaskReported(1, 0, 1)) == "enough"
     assert state.apply(TaskReported(1, 0, 1, STOPPED), NOW) is None
     for closing in (Complete(b""), TailCall("next")):
         quiet = open_run(TASK)
         quiet.issue((closing,))
-        assert quiet.abandoned is None
+        assert quiet.calls.abandoned is None
 
 
 def test_a_checkpoint_from_before_attempts_could_be_handed_over_is_read() -> None:

@@ -56,8 +56,9 @@ from everact.runtime.core.records import (
     UpdateAccepted,
 )
 from everact.runtime.core.retry import RetryPolicy
-from everact.runtime.core.state import ACTIVE, LOST_LIMIT, RunState
+from everact.runtime.core.state import ACTIVE, RunState
 from everact.runtime.core.statuses import RunStatus
+from everact.runtime.core.tries import LOST_LIMIT
 from tests.core.states import NOW, after, new, open_run, started, whole
 
 TASK = RunTask(1, "t")

@@ -215,9 +215,9 @@ class Replay(RuleBasedStateMachine):
     def counts_are_of_what_is_open(self) -> None:
         state = self.live
         kinds = [type(command) for command in state.calls.values()]
-        assert state.running == kinds.count(RunTask)
-        assert state.children == kinds.count(StartChild)
-        assert set(state.tries or ()) <= set(state.calls)
+        assert state.calls.running == kinds.count(RunTask)
+        assert state.calls.children == kinds.count(StartChild)
+        assert set(state.calls.tries or ()) <= set(state.calls)
         assert state.seq == len(self.rows)
 
     @invariant()

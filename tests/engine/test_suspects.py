@@ -30,7 +30,6 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime.core.blame import CODE, Begun, Place, Record
-from everact.runtime.engine.engine import Engine
 from everact.runtime.engine.stage import Left, Stage
 from everact.runtime.engine.suspects import reached
 from everact.runtime.errors import RunPutAside, StoreFull
@@ -356,10 +355,7 @@ async def test_an_orderly_close_on_a_full_disk_makes_nobody_a_suspect(
 class Looking(Runtime):
     """Opens a file without going on with its runs."""
 
-    def _make_engine(self) -> Engine:
-        engine = super()._make_engine()
-        engine.recovers = False
-        return engine
+    _recovers = False
 
 
 async def test_an_engine_that_only_looks_leaves_the_note_as_it_is(

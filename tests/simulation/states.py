@@ -22,12 +22,12 @@ _LAZY = ("timers", "tries", "unsettled")
 
 def fields(state: RunState) -> dict[str, Any]:
     """All of a state, what is made on first need in its settled form."""
-    plain = {n: getattr(state, n) for n in RunState.__slots__ if n not in _LAZY}
+    plain = {n: v for n, v in state.__getstate__().items() if n not in _LAZY}
     plain["moments"] = state.moments() if not state.status else []
-    plain["unsettled"] = state.unsettled or set()
+    plain["unsettled"] = state.calls.unsettled or set()
     plain["tries"] = {
         call: {name: getattr(tries, name) for name in tries.__slots__}
-        for call, tries in (state.tries or {}).items()
+        for call, tries in (state.calls.tries or {}).items()
     }
     return plain
 
@@ -68,8 +68,10 @@ def compare_live(image: Image, run: RunActor) -> None:
         raise Broken(f"{run}: wakes at {wake}, its row says {on_disk}")
     rows = image.beside("attributes_of_runs", (f"[{key}]",))
     written = attributes_found(rows).get(key, {})
-    if written != run.state.current_attributes:
-        raise Broken(f"{run}: {run.state.current_attributes} is found by {written}")
+    options = run.state.labels.on(run.state.start.options)
+    now = options.extras.attributes if options.extras else {}
+    if written != now:
+        raise Broken(f"{run}: {now} is found by {written}")
 
 
 def compare_replays(image: Image, key: int, registry: Any) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from everact.runtime.core import failures
-from everact.runtime.core.failures import TimeoutKind
+from everact.runtime.core.failures import Failure, TimeoutKind
 from everact.runtime.core.records import (
     DEFAULT_TASK,
     RunTask,
@@ -18,8 +18,9 @@ from everact.runtime.core.records import (
     TaskHandedOver,
     TaskReported,
 )
-from everact.runtime.core.state import RunState, Tries
+from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus
+from everact.runtime.core.tries import Tries
 from everact.runtime.engine.host import Run
 from everact.runtime.engine.seal import Seal
 from everact.runtime.errors import AsyncTaskCancelled, EveractError, RPCError
@@ -69,9 +70,11 @@ def may_be_under_way(run: Run, event: TaskReported) -> bool:
     attempt has been dispatched anew meanwhile: only who has it now is heard.
     """
     attempt = run.attempts.get(event.call)
+    if event.generation != run.state.generation:
+        return False
     if event.dispatch and attempt is not None and attempt.dispatch != event.dispatch:
         return False
-    tries = run.state.tries.get(event.call) if run.state.tries else None
+    tries = run.state.calls.tried(event.call)
     return (
         event.attempt > 0
         or tries is None
@@ -86,7 +89,7 @@ def arms(run: Run, event: TaskHandedOver | TaskReported) -> bool:
     While a handed over attempt lives its limits do. Once it has failed, that failure
     does, when it is durable.
     """
-    tries = run.state.tries.get(event.call) if run.state.tries else None
+    tries = run.state.calls.tried(event.call)
     failed = type(event) is TaskReported and event.outcome is not None
     return failed or (tries is not None and tries.handed is not None)
 
@@ -96,9 +99,9 @@ def refusal(run: Run, event: TaskReported) -> EveractError:
     state = run.state
     if state.status:
         return over(event)
-    tries = state.tries.get(event.call) if state.tries else None
+    tries = state.calls.tried(event.call)
     now = run.engine.clock.now()
-    if may_be_under_way(run, event) and state.under_way(event, now):
+    if may_be_under_way(run, event) and state.calls.under_way(event, now):
         if tries is None or tries.stopping is None:
             return RPCError(
                 f"task {event.call} was not asked to stop, so it cannot report that it "
@@ -111,7 +114,9 @@ def refusal(run: Run, event: TaskReported) -> EveractError:
 
 def unheeded(state: RunState, event: TaskReported) -> EveractError | None:
     """What the sign of life of an attempt is answered whose call was cancelled."""
-    reason = None if event.outcome is not None else state.unheeded(event)
+    if event.outcome is not None or event.generation != state.generation:
+        return None
+    reason = state.calls.unheeded(event)
     return None if reason is None else cancelled(reason)
 
 
@@ -139,15 +144,19 @@ def moment(run: Run, command: RunTask, tries: Tries) -> None:
         return  # it was asked to stop, and reports that in its turn
     options = command.options or DEFAULT_TASK
     call, generation = command.call, run.state.generation
+    cause: Failure | None = None
     if handed.deadline is not None and due >= handed.deadline:
         kind, limit = TimeoutKind.ATTEMPT, options.timeout or 0.0
+        if command.deadline is not None and due >= command.deadline:
+            kind, limit = TimeoutKind.TOTAL, options.total_timeout or 0.0
+            cause = tries.failure
     else:
         kind, limit = TimeoutKind.HEARTBEAT, options.heartbeat_timeout or 0.0
         if due - limit < _opened(run) and tries.stopping is None:
             # While no engine ran nobody could be heard of: listen once more.
             run.post(TaskReported(call, generation, tries.attempt))
             return
-    failed = TaskFailed(call, task_timed_out(kind, command.name, limit))
+    failed = TaskFailed(call, task_timed_out(kind, command.name, limit, cause))
     run.post(TaskReported(call, generation, tries.attempt, failed))
 
 
@@ -166,7 +175,7 @@ def stop(run: Run, call: int) -> None:
     if attempt is not None:
         attempt.ask_to_stop()
         return
-    tries = run.state.tries.get(call) if run.state.tries else None
+    tries = run.state.calls.tried(call)
     if tries is not None and tries.handed is None and tries.stopping is not None:
         run.post(TaskFailed(call, failures.cancelled(tries.stopping)))
 

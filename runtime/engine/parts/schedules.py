@@ -26,6 +26,7 @@ from everact.runtime.core.schedules import (
 )
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine import logs
+from everact.runtime.engine.alarm import Alarm
 from everact.runtime.engine.host import Host, Run
 from everact.runtime.engine.loading import closing_of
 from everact.runtime.engine.locks import Locks
@@ -76,21 +77,19 @@ class Schedules(Part):
         self._troubles: dict[Place, str] = {}
         self._ends: dict[Place, dict[str, object]] = {}
         """Runs that have ended, and how, of which their schedule is not yet told."""
-        self._timer: Any = None
-        self._acting = False
-        self._timer_at = float("inf")
+        trouble = "which schedules are due cannot be read; trying again"
+        self._due = Alarm(host, self._act_on_due, trouble, RETRY)
 
     # -- opening and closing ---------------------------------------------------------
 
     def recover(self) -> None:
         """Look how runs ended meanwhile, and act on what is due."""
         self._spawn(self._watch_running())
-        self._fire_at(self._host.clock.now())
+        self._due.at(self._host.clock.now())
 
     def stop(self) -> None:
         """Act no more; changes that are under way go on."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._due.cancel()
 
     # -- what is asked ---------------------------------------------------------------
 
@@ -227,54 +226,25 @@ class Schedules(Part):
                 ends.clear()
         del self._ends[place]
 
-    # -- time ------------------------------------------------------------------------
-
-    def _fire_at(self, moment: float) -> None:
-        if moment >= self._timer_at or self._host.stopping:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = moment
-        self._timer = self._host.clock.call_at(moment, self._fire)
-
-    def _fire(self) -> None:
-        self._timer, self._timer_at = None, float("inf")
-        if not (self._host.stopping or self._acting):
-            self._acting = True
-            self._spawn(self._act_on_due())
-
     async def _act_on_due(self) -> None:
         """Bring every schedule that is due up to the present, or a slice nearer to it.
 
         What is left is due again: each schedule has one slice in its line at a time.
         """
-        try:
-            await self._act_on_crowd()
-        except Exception as error:
-            what = "which schedules are due cannot be read; trying again"
-            logs.background(self._host, error, what)
-            self._fire_at(self._host.clock.now() + RETRY)
-
-    async def _act_on_crowd(self) -> None:
         now, reads = self._host.clock.now(), self._host.store.reads
-        try:
-            due = await reads.rows("due_schedules", now, CROWD)
-            done = await asyncio.gather(
-                *(self._act(place, Schedule.make_up, timely=True) for place in due)
-            )
-        finally:
-            self._acting = False
-        if self._host.stopping:
-            return
+        due = await reads.rows("due_schedules", now, CROWD)
+        done = await asyncio.gather(
+            *(self._act(place, Schedule.make_up, timely=True) for place in due)
+        )
         troubled = {place for place, did in zip(due, done, strict=True) if not did}
         left = await reads.rows("due_schedules", now, CROWD)
         if len(due) == CROWD or not troubled.issuperset(left):
-            self._fire_at(now)
+            self._due.at(now)
         elif troubled:
-            self._fire_at(self._host.clock.now() + RETRY)
+            self._due.at(self._host.clock.now() + RETRY)
         ((following,),) = await reads.rows("next_schedule", now)
         if following is not None:
-            self._fire_at(following)
+            self._due.at(following)
 
     async def _act(self, place: Place, fold: Fold, *, timely: bool = False) -> bool:
         """Change a schedule by itself; False if it could not be stored or read."""
@@ -397,7 +367,7 @@ class Schedules(Part):
             raise
         finally:
             if next_at is not None:
-                self._fire_at(max(next_at, soon))
+                self._due.at(max(next_at, soon))
 
     def _stop(self, schedule: Schedule, order: Stop, write: Write) -> None:
         taken, reason = order.taken, f"schedule {schedule.id!r} starts another run"

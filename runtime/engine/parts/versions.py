@@ -42,7 +42,7 @@ _decode = msgspec.msgpack.Decoder(VersionSets).decode
 class Versions(Part):
     """The version sets of one engine's queues; all methods on its loop."""
 
-    def __init__(self, host: Host, scanned: int = SCANNED) -> None:
+    def __init__(self, host: Host, scanned: int) -> None:
         self._host = host
         self._sets: dict[tuple[str, str], VersionSets] = {}
         self._updating = asyncio.Lock()

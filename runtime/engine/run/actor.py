@@ -12,6 +12,7 @@ from typing import Any
 
 from everact.actors import Actor
 from everact.runtime.core import chain
+from everact.runtime.core.calls import Shown
 from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.core.records import (
     ChildClosed,
@@ -32,7 +33,6 @@ from everact.runtime.core.state import (
     EXECUTION_DEADLINE,
     RUN_DEADLINE,
     RunState,
-    Shown,
     begins_in_time,
 )
 from everact.runtime.core.statuses import RPCStatus, RunStatus
@@ -288,14 +288,14 @@ class RunActor(Actor):
     def moment(self, number: int, due: float) -> None:
         """A moment of the run has come; dead ones are ignored."""
         state = self.state
-        if self.dropped or state.status or state._moment(number) != due:
+        if self.dropped or state.status or state.due(number) != due:
             return
         if number > 0:
             command = state.calls[number]
             if type(command) is StartTimer:
                 self.post(TimerFired(number))
             elif type(command) is RunTask and number not in self.work.attempts:
-                tries = state.tries.get(number) if state.tries else None
+                tries = state.calls.tried(number)
                 if tries is not None and outside.kept_from_dispatch(tries):
                     outside.moment(self, command, tries)
                 else:

@@ -100,7 +100,7 @@ class Recording:
             raise Unrecordable(shown(error)) from error
         seq = state.seq
         closes = bool(commands) and type(commands[-1]) in CLOSING
-        children = self._left_children(commands, closes) if state.children else ()
+        children = self._left_children(commands, closes) if state.calls.children else ()
         statements = self._written(events, commands)
         state.issue(commands)
         state.record(turn.shown, now)
@@ -117,7 +117,8 @@ class Recording:
         aside = "" if state.status else (state.held or "")
         if state.status and not row.status:
             self._close_row(write, now)
-        renamed = state.renamed is not None and self._rename(state.renamed)
+        name = state.labels.name
+        renamed = name is not None and self._rename(name)
         if insert and not state.generation:
             row.wake_at, row.aside = wake, aside
             write.insert = replace(row)
@@ -132,8 +133,8 @@ class Recording:
         engine.commits.add(write)
         if commands:
             self._send(write, commands, begins=insert and not closes)
-        if children:
-            engine.relations.leave_children(children, write)
+        for child, cancel_only in children:
+            engine.relations.leave_child(child, cancel_only, write)
         if closes:
             self._succeed(write, now)
 
@@ -158,10 +159,10 @@ class Recording:
     def wake(self) -> float | None:
         """When it must be in memory: at once if a child's end is on its way to it."""
         run = self._run
-        state, due = run.state, run.engine.relations.ends_due
-        if (state.running and state.tries is None) or (due and run.row.key in due):
+        calls, due = run.state.calls, run.engine.relations.ends_due
+        if (calls.running and calls.tries is None) or (due and run.row.key in due):
             return ACTIVE
-        return state.wake()
+        return run.state.wake()
 
     def _rename(self, name: str) -> bool:
         """Put the run's name into its row; whether that changes it."""

@@ -7,7 +7,6 @@ receiver's request ID, or the child itself, tells.
 
 import asyncio
 import pickle
-from collections.abc import Iterable
 from typing import Any
 
 from msgspec.structs import replace
@@ -229,7 +228,7 @@ class Relations:
         if row is None:
             self._start_child(parent, command, None)
             return
-        if command.call in (parent.state.unsettled or ()):
+        if command.call in (parent.state.calls.unsettled or ()):
             parent.post(records.ChildStarted(command.call, command.run_id))
         if row.status:
             stored = self._host.store.ending(row.key)
@@ -239,20 +238,13 @@ class Relations:
             if event is not None:
                 self.expect_end(parent.row.key, command.call)
                 parent.post(event)
-        elif (parent.state.tries or {}).get(command.call) is not None:
+        elif parent.state.calls.tried(command.call) is not None:
             # It was asked to stop, and may not have heard of it.
             child = self._addressed(
                 start.workspace, command.workflow_id, command.run_id
             )
             if child is not None:
                 child.post(CancelRequested(GIVEN_UP))
-
-    def leave_children(
-        self, children: Iterable[tuple[StartChild, bool]], write: Write
-    ) -> None:
-        """The parent closed, or gave calls up: see `leave_child`."""
-        for child, cancel_only in children:
-            self.leave_child(child, cancel_only, write)
 
     def leave_child(self, command: StartChild, cancel_only: bool, write: Write) -> None:
         """The parent closed, or gave the call up: do with the child as was agreed."""

@@ -168,14 +168,14 @@ class Releasing:
             state = run.state
             # One that a tail call ended begins its next life, and not this one.
             ready = state.held == "" and state.closing is None
-            if ready and state._moment(BEGIN) is None:
+            if ready and state.due(BEGIN) is None:
                 run.engine.loop.call_soon(run.begin)
             for due, number in state.moments():
                 if number <= 0:  # timers of calls are armed by their commands
                     run.engine.timers.add(due, run.row.key, number)
 
     def _arm_retry(self, call: int) -> None:
-        tries = self._run.state.tries.get(call) if self._run.state.tries else None
+        tries = self._run.state.calls.tried(call)
         if tries is not None and tries.due is not None:
             self._run.engine.timers.add(tries.due, self._run.row.key, call)
 
@@ -198,8 +198,8 @@ class Releasing:
             return
         if engine.suspects.convicts(run, command):
             return
-        number = 1 if state.tries is None else state.attempt(call)
-        attempt = attempt_of(run, command, number)
+        tries = state.calls.tried(call)
+        attempt = attempt_of(run, command, 1 if tries is None else tries.attempt)
         self.attempts[call] = attempt
         options = command.options
         if engine.versions.active:
@@ -239,7 +239,7 @@ class Releasing:
             engine.timers.add(moment, run.row.key, number)
         for command in list(state.calls.values()):
             if type(command) is RunTask:
-                tries = state.tries.get(command.call) if state.tries else None
+                tries = state.calls.tried(command.call)
                 due = tries.due if tries else None
                 if outside.kept_from_dispatch(tries):
                     outside.stop(run, command.call)
@@ -252,6 +252,6 @@ class Releasing:
                 if resume is not None:
                     resume(run, command)
         # Last: what the code asks for now is not durable yet, and not to be released.
-        delayed = not state.began and state._moment(BEGIN) is not None
+        delayed = not state.began and state.due(BEGIN) is not None
         if begin and state.held is not None and not delayed:
             run.begin()

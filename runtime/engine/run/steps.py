@@ -150,10 +150,10 @@ def taken(run: OwnRun, turn: Turn, commands: list[Command]) -> bool:
     Then it is folded, and is to be recorded by `record`. If not, nothing has changed.
     """
     state = run.state
-    if state.tries is not None or run.row.aside or state.held is not None:
+    if state.calls.tries is not None or run.row.aside or state.held is not None:
         return False
     if turn.insert:
-        if len(turn.shown) != 1 or state.timers is not None or state.generation:
+        if len(turn.shown) != 1 or state.span or state.generation:
             return False
     elif (
         turn.within is not None
@@ -179,7 +179,7 @@ def _fold(run: OwnRun, turn: Turn, commands: list[Command]) -> bool:
             break
     else:
         state.open(commands, turn.now)  # type: ignore[arg-type]
-        wake = ACTIVE if state.running else run.journal.wake()
+        wake = ACTIVE if state.calls.running else run.journal.wake()
         if wake != row.wake_at:
             row.wake_at = wake
             change = replace(row)
@@ -191,7 +191,7 @@ def _fold(run: OwnRun, turn: Turn, commands: list[Command]) -> bool:
 def _only_ends(run: OwnRun, commands: list[Command]) -> bool:
     """Whether a run that completes leaves nothing behind, and nothing follows it."""
     state = run.state
-    if state.children or len(commands) != 1 or state.renamed is not None:
+    if state.calls.children or len(commands) != 1 or state.labels.name is not None:
         return False
     extras = state.start.options.extras
     if extras is not None and extras.cron:

@@ -2,8 +2,8 @@
 
 import msgspec
 
+from everact.runtime.core.calls import Shown
 from everact.runtime.core.records import Event
-from everact.runtime.core.state import Shown
 from everact.runtime.engine.messages import Envelope
 from everact.runtime.store.base import Write
 
