@@ -217,11 +217,10 @@ async def test_a_repeated_start_of_several_that_had_to_wait_is_done_once(
     async with open_runtime(tmp_path / "a.db", REGISTRY) as runtime:
         engine = runtime.engine
         async with engine.ids.of(("default", "kept")):
-            both = [
-                asyncio.create_task(start_together(engine, _two_starts()))
-                for _ in range(2)
-            ]
+            both = asyncio.gather(
+                *(start_together(engine, _two_starts()) for _ in range(2))
+            )
             await asyncio.sleep(1)
-        first, second = await asyncio.gather(*both)
+        first, second = await both
         assert [one.run_id for one in first] == [one.run_id for one in second]
         assert len([run async for run in runtime.list()]) == 2
