@@ -51,20 +51,21 @@ MUTANTS = (
     Mutant(
         "effects before durability, where a turn is not of the common case",
         "runtime/engine/run/recording.py",
-        "        engine.commits.add(write)\n        for command in commands:\n",
+        "        engine.commits.add(write)\n        if commands:\n",
         "        engine.commits.add(write)\n        for command in commands:\n"
         "            if type(command) is records.RunTask:\n"
-        "                run.work.dispatch(command)\n",
+        "                run.work.dispatch(command)\n"
+        "        if commands:\n",
         "tests/simulation/test_simulation.py tests/features/test_durability.py",
     ),
     Mutant(
         "an answer before durability",
         "runtime/engine/run/recording.py",
-        "        engine.commits.add(write)\n        for command in commands:\n",
+        "        engine.commits.add(write)\n        if commands:\n",
         "        engine.commits.add(write)\n"
         "        if envelope is not None:\n"
         "            envelope.settle(run)\n"
-        "        for command in commands:\n",
+        "        if commands:\n",
         "tests/simulation/test_simulation.py tests/features/test_durability.py",
     ),
     Mutant(

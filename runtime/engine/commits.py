@@ -13,7 +13,7 @@ from typing import Protocol
 
 from everact.actors import Clock
 from everact.runtime.engine.waiting import fail, reply
-from everact.runtime.errors import StoreFull
+from everact.runtime.errors import RuntimeStateError, StoreFull
 from everact.runtime.store.base import (
     JournalRow,
     Outcome,
@@ -90,8 +90,9 @@ class GroupCommit:
     ) -> "tuple[Write, asyncio.Future[None]]":
         """Commit statements that belong to no run, and an ID that was used.
 
-        The future is done when they are durable, or refused. What must not be without
-        them is written `within` the write, in the same turn of the loop.
+        The future is done when they are durable, or refused; RuntimeStateError if
+        nothing is committed any more. What must not be without them is written `within`
+        the write, in the same turn of the loop.
         """
         saved: asyncio.Future[None] = self._loop.create_future()
 
@@ -102,7 +103,10 @@ class GroupCommit:
                 fail(saved, error)
 
         write = Write(None, done, statements=statements, request=request)
-        self.add(write)
+        if self.stopped:  # whoever asks has read something while the engine closed
+            fail(saved, RuntimeStateError("the runtime was closed"))
+        else:
+            self.add(write)
         return write, saved
 
     def hurry(self) -> None:
@@ -120,8 +124,8 @@ class GroupCommit:
         return [row for row in rows if row.run_key == key]
 
     async def idle(self) -> None:
-        """Wait until everything that was added is answered."""
-        while self._waiting or self._in_flight:
+        """Wait until everything that was added is answered, or never will be."""
+        while (self._waiting or self._in_flight) and not self.stopped:
             if self._idle is None:
                 self._idle = self._loop.create_future()
             await asyncio.shield(self._idle)
@@ -133,6 +137,9 @@ class GroupCommit:
                 self._idle = self._loop.create_future()
             await asyncio.shield(self._idle)
         self.stopped = True
+        if self._idle is not None:
+            self._idle.set_result(None)
+            self._idle = None
         return [*self._in_flight, *self._waiting]
 
     def _flush(self) -> None:

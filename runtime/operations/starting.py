@@ -415,35 +415,45 @@ async def together(
     The starts are checked, and are not of the same ID; `names` are what their request
     IDs name. WorkflowAlreadyStarted if a run is in the way of any.
     """
+    busy: UnderWay | None = None
     while True:
-        found = [name and engine.requests.look(name) for name in names]
-        busy = next((one for one in found if isinstance(one, UnderWay)), None)
         if busy is not None:
             await asyncio.wait((busy.settled,))
-        else:
-            break
-    known = [one if isinstance(one, Known) else None for one in found]
-    async with AsyncExitStack() as held:
-        for place in sorted(
-            {(s.workspace, s.workflow_id) for s in filter(_looks, starts)}
-        ):
-            await held.enter_async_context(engine.ids.of(place))
-        decisions = [await decide(engine, start) for start in starts]
-        for decision, one in zip(decisions, known, strict=True):
-            if one is None and decision.verdict is Verdict.REFUSE:
-                assert decision.row is not None
-                in_the_way = Resolution(decision.row, decision.run, in_the_way=True)
-                await in_the_way.answer()
-        within = transaction(engine)
-        answers = [
-            started_again(engine, start, one)
-            if one is not None
-            else _settled(engine, start, name, decision, within)
-            for start, name, one, decision in zip(
-                starts, names, known, decisions, strict=True
+        async with AsyncExitStack() as held:
+            for place in sorted(
+                {(s.workspace, s.workflow_id) for s in filter(_looks, starts)}
+            ):
+                await held.enter_async_context(engine.ids.of(place))
+            decisions = [await decide(engine, start) for start in starts]
+            engine.check_open()
+            # no await from here on: what is free now is begun in this turn
+            found = [name and engine.requests.look(name) for name in names]
+            busy = next((one for one in found if isinstance(one, UnderWay)), None)
+            if busy is not None:
+                continue
+            known = [one if isinstance(one, Known) else None for one in found]
+            refused = next(
+                (
+                    Resolution(decision.row, decision.run, in_the_way=True)
+                    for decision, one in zip(decisions, known, strict=True)
+                    if one is None
+                    and decision.verdict is Verdict.REFUSE
+                    and decision.row is not None
+                ),
+                None,
             )
-        ]
-    return tuple(await asyncio.gather(*answers))
+            if refused is not None:
+                await refused.answer()  # raises
+            within = transaction(engine)
+            answers = [
+                started_again(engine, start, one)
+                if one is not None
+                else _settled(engine, start, name, decision, within)
+                for start, name, one, decision in zip(
+                    starts, names, known, decisions, strict=True
+                )
+            ]
+        return tuple(await asyncio.gather(*answers))
 
 
 def _settled(

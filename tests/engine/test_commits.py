@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import pytest
 
 from everact.actors import VirtualClock, VirtualLoop
 from everact.runtime.engine.commits import GroupCommit
-from everact.runtime.errors import StoreError
-from everact.runtime.store.base import JournalRow, Write
+from everact.runtime.errors import RuntimeStateError, StoreError, StoreFull
+from everact.runtime.store.base import JournalRow, Outcome, Write
 from everact.runtime.store.sqlite.store import SqliteStore
 from tests.store.conformance import commit, put, row, start
 
@@ -52,4 +55,42 @@ async def test_what_waits_on_a_refused_transition_is_refused_and_nothing_else(
     assert found is not None
     assert beside is not None
     assert [len(found.rows), len(beside.rows)] == [1, 2]
+    store.close(clean=True)
+
+
+async def test_who_asks_for_something_when_the_engine_has_closed_is_told(
+    tmp_path: Path,
+) -> None:
+    """It read something first, and the engine closed meanwhile."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    store = SqliteStore(tmp_path / "a.db")
+    store.open()
+    commits = GroupCommit(store, VirtualClock(loop), lambda _: None, lambda *_: None)
+    assert await commits.finish() == []
+    _, saved = commits.save(("forget_requests", (0.0,)))
+    with pytest.raises(RuntimeStateError, match="closed"):
+        await asyncio.wait_for(saved, 10)
+    store.close(clean=True)
+
+
+async def test_nobody_waits_for_what_a_full_disk_did_not_take_when_the_engine_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    store = SqliteStore(tmp_path / "a.db")
+    store.open()
+
+    def full(writes: Sequence[Write], done: Callable[[Outcome], object]) -> None:
+        loop.call_soon(done, StoreFull("the disk is full"))
+
+    monkeypatch.setattr(store, "commit", full)
+    commits = GroupCommit(store, VirtualClock(loop), lambda _: None, lambda *_: None)
+    commits.add(start(1))
+    waiting = asyncio.create_task(commits.idle())
+    await asyncio.sleep(5)
+    assert not waiting.done()
+    assert len(await commits.finish()) == 1
+    await asyncio.wait_for(waiting, 10)
     store.close(clean=True)

@@ -131,9 +131,8 @@ class Recording:
         if size > self.outgrown:
             self.save(write)
         engine.commits.add(write)
-        for command in commands:
-            if type(command) in MESSAGES:
-                engine.relations.send(run, command, write)
+        if commands:
+            self._send(write, commands, begins=insert and not closes)
         for child, cancel_only in children:
             engine.relations.leave_child(child, cancel_only, write)
         if closes:
@@ -227,6 +226,39 @@ class Recording:
                 if isinstance(c, (CancelCall, CancelTask))
             ]
         return [(c, cancel) for c, cancel in left if type(c) is StartChild]
+
+    def _send(
+        self, write: Write, commands: tuple[Command, ...], *, begins: bool
+    ) -> None:
+        """Send what `commands` say to other runs, in the transaction of `write`.
+
+        If it is that of a start whose ID an open run seems to have, when it is durable:
+        it will be refused, and whoever was sent something would be with it.
+        """
+        messages = [command for command in commands if type(command) in MESSAGES]
+        if begins and messages and self._id_seems_taken():
+            write.done = self._committed_first
+            return
+        for command in messages:
+            self._run.engine.relations.send(self._run, command, write)
+
+    def _id_seems_taken(self) -> bool:
+        row = self._run.row
+        if row.parent_key is not None or row.workflow_id == row.run_id:
+            return False  # it was looked up, or is nobody's
+        found = self._run.engine.store.find(row.workspace, row.workflow_id)
+        if found is None or found.status:
+            return False
+        return found.first_run_id != row.first_run_id
+
+    def _committed_first(self, write: Write, error: BaseException | None) -> None:
+        """A start is durable, or refused: only now its messages, as if read back."""
+        run = self._run
+        self.committed(write, error)
+        if error is None and not run.dropped:
+            for command in tuple(run.state.calls.values()):
+                if type(command) in MESSAGES:
+                    run.engine.relations.send(run, command, None)
 
     def committed(self, write: Write, error: BaseException | None) -> None:
         """The transition is durable, or refused: release its effects, or drop all."""

@@ -161,7 +161,8 @@ class Relations:
             if refusal is not None:
                 self._refuse_child(parent, command, "RPCError", refusal)
                 return
-        derived = command.workflow_id.startswith(start.run_id)
+        own = f"{start.run_id}/{parent.state.generation}/{command.call}"
+        derived = command.workflow_id == own
         taken = None if derived else self._taken(start.workspace, command)
         if taken is not None:
             self._refuse_child(parent, command, "WorkflowAlreadyStarted", taken)
