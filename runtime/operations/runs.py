@@ -128,7 +128,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A run from outside, as lists and streams of changes show it.
 
     Moments are epoch seconds. `key` grows with each run that is made. `begin_at` is
-    when it was to begin, if its start was put off; `priority` is 0 for none.
+    when it was to begin, if its start was put off; `priority` is 0 for none. `kind` is
+    of which kind its program is; a run may be without one until it begins.
     """
 
     key: int = 0
@@ -150,6 +151,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     memo: dict[str, Payload] = {}
     attributes: dict[str, Attribute] = {}
     priority: int = 0
+    kind: str = ""
 
 
 class RunDescription(RunSummary, frozen=True, kw_only=True):
