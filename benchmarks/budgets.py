@@ -42,12 +42,12 @@ class Budget:
 
 
 BUDGETS: Final[dict[str, Budget]] = {
-    "W1": Budget(most=5_500, bar=3_500),
-    "W1id": Budget(most=6_000, bar=1.15, of="W1"),
+    "W1": Budget(most=5_440, bar=3_500),
+    "W1id": Budget(most=5_860, bar=1.15, of="W1"),
     "W10": Budget(most=1_735, bar=1_400),
     "C100": Budget(most=6_420, bar=4_500),
-    "sig": Budget(most=2_175, bar=1_950),
-    "R1000": Budget(most=15_080, bar=0.5, of="live"),
+    "sig": Budget(most=2_005, bar=1_950),
+    "R1000": Budget(most=14_880, bar=0.5, of="live"),
     "http": Budget(most=14_200, bar=10_000),
 }
 

@@ -207,6 +207,13 @@ MUTANTS = (
         "tests/core/test_state.py",
     ),
     Mutant(
+        "a signal that is shown at once does not count in the inbox",
+        "runtime/core/state.py",
+        "            self.inbox_seq += 1\n            return True\n",
+        "            return True\n",
+        "tests/core/test_state.py",
+    ),
+    Mutant(
         "the count of the inbox begins anew at a tail call",
         "runtime/core/chain.py",
         "        inbox_seq=state.inbox_seq,\n",

@@ -195,19 +195,26 @@ class RunState:
         self.began = True
         return True
 
-    def complete(self, event: TaskCompleted | ChildClosed) -> bool:
-        """Fold the end of a task or child of a program that is shown it at once."""
-        calls, call = self.calls, event.call  # none is open when the run is closed
+    def complete(self, event: TaskCompleted | ChildClosed | SignalReceived) -> bool:
+        """Fold the end of a task or child, or a signal, that is shown at once."""
+        calls = self.calls  # none is open when the run is closed
         if (
             self.held is not None
             or calls.tries is not None
             or calls.unsettled is not None
         ):
             return False
-        kind = type(calls.get(call))
-        if kind is RunTask and type(event) is TaskCompleted:
+        kind = type(event)
+        if kind is SignalReceived:
+            if self.status:
+                return False
+            self.inbox_seq += 1
+            return True
+        call = event.call  # type: ignore[union-attr]
+        asked = type(calls.get(call))
+        if asked is RunTask and kind is TaskCompleted:
             calls.running -= 1
-        elif kind is StartChild and type(event) is ChildClosed:
+        elif asked is StartChild and kind is ChildClosed:
             calls.children -= 1
         else:
             return False

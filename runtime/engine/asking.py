@@ -15,7 +15,8 @@ from everact.runtime.engine.lending import slot_lent
 from everact.runtime.engine.loading import closing_of, read
 from everact.runtime.engine.messages import Envelope, Question
 from everact.runtime.engine.reasons import WAITING
-from everact.runtime.engine.run.host import RunHost
+from everact.runtime.engine.run.host import OwnRun, RunHost
+from everact.runtime.engine.run.steps import take_alone
 from everact.runtime.engine.stage import on_stage
 from everact.runtime.engine.suspects import Suspects
 from everact.runtime.engine.waiting import Closed, fail
@@ -64,7 +65,7 @@ class Asking:
 
     def hand(
         self,
-        run: Run,
+        run: OwnRun,
         event: Any,
         request: Remembered | None = None,
         *,
@@ -82,7 +83,9 @@ class Asking:
             run.post(envelope)
             return reply
         try:
-            if type(event) is UpdateAccepted:
+            if type(event) in host.common:
+                take_alone(run, event, envelope)
+            elif type(event) is UpdateAccepted:
                 host.updates.receive(run, envelope)
             else:
                 run.take(event, envelope)

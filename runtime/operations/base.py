@@ -82,6 +82,7 @@ class Operation(NamedTuple):
     way: the handler finds it. `typed` is for requests that hold payloads: it makes
     those that came as JSON the values that author code expects. `times_itself` says
     that requests have a `wait` of their own: late, the handler answers what it can.
+    `reads` says that it changes nothing, however often it is asked.
     """
 
     name: str
@@ -95,11 +96,7 @@ class Operation(NamedTuple):
     rejoins: bool = False
     typed: Typed | None = None
     times_itself: bool = False
-
-    @property
-    def reads(self) -> bool:
-        """Whether it changes nothing, however often it is asked."""
-        return self.access in (Access.INFO, Access.READ)
+    reads: bool = False
 
     def waits_for(self, request: Any) -> bool:
         """Whether the answer to this request may take as long as a run does."""
@@ -158,7 +155,10 @@ def operation(
         if target and not again and row.answer is not type(None):
             raise TypeError(f"{name} must say how it answers a repeated request")
         timed = "wait" in request.__struct_fields__
-        row = row._replace(rejoins=rejoins, typed=typed, times_itself=timed)
+        reads = access in (Access.INFO, Access.READ)
+        row = row._replace(
+            rejoins=rejoins, typed=typed, times_itself=timed, reads=reads
+        )
         OPERATIONS[request] = row
         return checked
 

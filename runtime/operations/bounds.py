@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from everact.runtime.core.bounds import INTEGERS, WITHIN, is_datable, shown
-from everact.runtime.core.records import Attribute, AttributeKind, StartOptions
+from everact.runtime.core.records import Attribute, AttributeKind
 from everact.runtime.core.retry import RetryPolicy, checked_policy
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import RPCError
@@ -55,7 +55,7 @@ def _check_of(kind: Any) -> Check | None:
         return _number(float, *_FINITE)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return _member(kind)
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+    if _is_struct(kind):
         return _struct(kind)
     return None
 
@@ -163,59 +163,60 @@ def _struct(
 ) -> Callable[..., None]:
     """The fields of a struct, and what its kind is checked for as a whole.
 
-    Those that are as by default are passed over, all of them in one look.
+    If all are as by default, those of structs in it included, one look tells so.
     """
-    usual: list[_Field] | None = None
-    given: list[_Field]
+    fields: list[_Field] | None = None
     get: Callable[[Any], tuple[Any, ...]]
     defaults: tuple[Any, ...]
-    whole, shared = _WHOLE.get(kind), kind in SHARED
-    passed: Any = None
+    whole = _WHOLE.get(kind)
 
     def check(value: Any, where: str = "") -> None:
-        nonlocal usual, given, get, defaults, passed
-        if value is passed and shared:
-            return
-        if usual is None:  # only now: a struct may hold its own kind
-            fields = [one for one in _fields(kind) if one[0] not in apart]
-            usual = [one for one in fields if one[1] is not msgspec.NODEFAULT]
-            given = [one for one in fields if one[1] is msgspec.NODEFAULT]
-            names = [one[0] for one in usual]
+        nonlocal fields, get, defaults
+        if fields is None:  # only now: a struct may hold its own kind
+            fields = _fields(kind, apart)
+            names = [one[0] for one in fields]
             # Of one name alone it would give no tuple.
-            get = attrgetter(*names, *names[:1]) if names else tuple
-            defaults = tuple(one[1] for one in usual)
-        if usual and not all(map(is_, get(value), defaults)):
-            _check_fields(usual, value, where)
-        for name, _, found in given:
-            found(getattr(value, name), f"{where}.{name}" if where else name)
+            get = attrgetter(*names, *names[:1]) if names else _nothing
+            defaults = tuple(one[1] for one in fields)
+        found = get(value)
+        if not all(map(is_, found, defaults)):
+            for (name, default, refuse), one in zip(fields, found, strict=False):
+                if one is not default:
+                    refuse(one, f"{where}.{name}" if where else name)
         if whole is not None:
             try:
                 whole(value)
             except (TypeError, ValueError, OverflowError) as error:
                 raise _refused(where, f"one that makes sense: {error}") from None
-        if shared:
-            passed = value
 
     return check
 
 
-def _check_fields(fields: list[_Field], value: Any, where: str) -> None:
-    for name, default, found in fields:
-        one = getattr(value, name)
-        if one is not default:
-            found(one, f"{where}.{name}" if where else name)
+def _fields(kind: type[msgspec.Struct], apart: tuple[str, ...] = ()) -> list[_Field]:
+    """The fields that there is something to check of, by dotted names.
 
-
-def _fields(kind: type[msgspec.Struct]) -> list[_Field]:
-    """The fields that there is something to check of. A struct counts as given."""
-    found = []
+    A struct that is always there stands for its fields.
+    """
+    found: list[_Field] = []
     for field in msgspec.structs.fields(kind):
-        check = _check_of(field.type)
+        inner: Any = field.type
+        if field.name in apart:
+            continue
+        if _is_struct(inner) and inner not in _WHOLE:
+            found += [(f"{field.name}.{n}", d, check) for n, d, check in _fields(inner)]
+            continue
+        check = _check_of(inner)
         if check is not None:
-            plain = not isinstance(field.default, msgspec.Struct)
-            default = field.default if plain else msgspec.NODEFAULT
-            found.append((field.name, default, check))
+            found.append((field.name, field.default, check))
     return found
+
+
+def _nothing(_: object) -> tuple[()]:
+    return ()
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def _check_moment(attribute: Attribute) -> None:
@@ -230,9 +231,6 @@ def _refused(where: str, wanted: str) -> RPCError:
 
 _GREATEST: Final = 1.7976931348623157e308
 _FINITE: Final = (-_GREATEST, _GREATEST)
-SHARED: Final = (StartOptions,)
-"""Of these the same object is in many requests: it is checked once in a row."""
-
 _WHOLE: Final[dict[type, Callable[[Any], object]]] = {
     RetryPolicy: checked_policy,
     Attribute: _check_moment,

@@ -137,8 +137,9 @@ def named(request: Any) -> RequestName | None:
 def id_of(request: Any) -> str:
     """The ID of a request: of one that starts a run first, if it has one there."""
     start = getattr(request, "start", None)
-    found: str = "" if start is None else start.request_id
-    return found or getattr(request, "request_id", "")
+    if start is not None and start.request_id:
+        return str(start.request_id)
+    return getattr(request, "request_id", "")
 
 
 def takes_id(request: Any) -> bool:

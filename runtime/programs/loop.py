@@ -36,6 +36,7 @@ _wake_sleeper = asyncio.futures._set_result_unless_cancelled  # type: ignore[att
 _NO_CONTEXT = contextvars.Context()
 """For the timers of `asyncio.sleep`, whose callback looks at none."""
 
+_future, _task = asyncio.Future.__init__, asyncio.Task.__init__
 _ORDERS = 0x7FFFFFFFFFFFFFF
 
 SLICE = 20_000
@@ -86,7 +87,7 @@ class OrderedFuture(asyncio.Future[Any]):
 
     def __init__(self, *, loop: "DeterministicLoop") -> None:
         self.order = loop.next_order()
-        super().__init__(loop=loop)
+        _future(self, loop=loop)
 
     def __hash__(self) -> int:
         return self.order
@@ -151,7 +152,7 @@ class OrderedTask(asyncio.Task[Any]):
         context: contextvars.Context | None = None,
     ) -> None:
         self.order = loop.next_order()
-        super().__init__(coroutine, loop=loop, name=name, context=context)
+        _task(self, coroutine, loop=loop, name=name, context=context)
 
     def __hash__(self) -> int:
         return self.order

@@ -425,17 +425,16 @@ def encode_arguments(
     values: Converter, args: tuple[Any, ...], kwargs: dict[str, Any], name: str
 ) -> tuple[tuple[bytes, ...], dict[str, bytes]]:
     """Arguments as payloads; ValueNotStorable names the one that cannot be."""
-    return (
-        tuple(
-            [values.encode(a, f"argument {n} of {name}") for n, a in enumerate(args, 1)]
-        ),
-        {
-            checked_text(k, f"the name of argument {k!r} of {name}"): values.encode(
-                a, f"argument {k!r} of {name}"
-            )
-            for k, a in kwargs.items()
-        },
-    )
+    encode = values.encode
+    encoded = [encode(a, f"argument {n} of {name}") for n, a in enumerate(args, 1)]
+    if not kwargs:
+        return tuple(encoded), {}
+    return tuple(encoded), {
+        checked_text(k, f"the name of argument {k!r} of {name}"): encode(
+            a, f"argument {k!r} of {name}"
+        )
+        for k, a in kwargs.items()
+    }
 
 
 def decode_arguments(
@@ -449,7 +448,7 @@ def decode_arguments(
         return _decode_typed(values, args, kwargs, signature)  # type: ignore[arg-type]
     decode = values.decode
     return (
-        tuple([decode(a) for a in args]),
+        tuple(map(decode, args)),
         {k: decode(a) for k, a in kwargs.items()} if kwargs else {},
     )
 

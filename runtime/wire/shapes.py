@@ -32,8 +32,8 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from msgspec.structs import asdict
 
 from everact.runtime.core.opaque import DOCUMENT, PAYLOAD, stands_for
+from everact.runtime.core.records import StartOptions
 from everact.runtime.operations.base import Request
-from everact.runtime.operations.bounds import SHARED
 from everact.runtime.wire.markers import received
 
 Show: TypeAlias = Callable[[bytes], Raw]
@@ -44,6 +44,8 @@ Inward: TypeAlias = Callable[[Any], Any]
 
 _INT64: Final = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _SIMPLE = (str, int, float, bool, NoneType)
+_SHARED: Final = (StartOptions,)
+"""Of these equal ones come in many requests in a row."""
 
 
 class Shape(NamedTuple):
@@ -222,7 +224,9 @@ def _receiving(
                 given[name] = change(value)
         return kind(**given)
 
-    return _sharing(inward, [name for name, _ in special]) if kind in SHARED else inward
+    return (
+        _sharing(inward, [name for name, _ in special]) if kind in _SHARED else inward
+    )
 
 
 def _sharing(inward: Inward, special: list[str]) -> Inward:

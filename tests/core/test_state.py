@@ -533,6 +533,35 @@ def test_how_a_run_closes_decides_its_status(
     assert whole(state) == {**before, **changes}
 
 
+COMMON: list[tuple[tuple[Command, ...], Event]] = [
+    ((TASK,), TaskCompleted(TASK.call, b"r")),
+    ((CHILD,), ChildClosed(CHILD.call, b"r")),
+    ((), SIGNAL),
+    ((TASK,), SIGNAL),
+]
+
+
+@pytest.mark.parametrize(("commands", "event"), COMMON)
+def test_a_common_event_is_folded_as_any_is(
+    commands: tuple[Command, ...], event: Any
+) -> None:
+    state = open_run(*commands)
+    assert state.complete(event)
+    assert whole(state) == whole(after(open_run(*commands), (event, NOW)))
+
+
+@pytest.mark.parametrize(("commands", "event"), COMMON)
+def test_a_common_event_is_left_alone_where_it_is_not_shown_at_once(
+    commands: tuple[Command, ...], event: Any
+) -> None:
+    closed, held = open_run(Complete(b"v")), open_run(*commands)
+    held.apply(Held("no code"), NOW)
+    for state in (closed, held):
+        before = whole(state)
+        assert not state.complete(event)
+        assert whole(state) == before
+
+
 def test_an_answer_takes_the_place_of_its_update_for_good() -> None:
     state = after(open_run(), (UPDATE, NOW), (replace(UPDATE, update_id="v"), NOW))
     assert [update.update_id for update in state.open_updates] == ["u", "v"]

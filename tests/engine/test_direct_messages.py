@@ -20,8 +20,8 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime.core.records import SignalReceived
+from everact.runtime.engine import asking
 from everact.runtime.engine.run.activation import Activation
-from everact.runtime.engine.run.actor import RunActor
 from everact.runtime.errors import RPCError
 from everact.runtime.statuses import RPCStatus
 from everact.runtime.store.sqlite.questions import Questions
@@ -199,13 +199,12 @@ async def test_an_error_of_ours_is_told_to_the_sender_and_the_run_goes_on(
     engine: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = await engine.start(taking, 2, id="x")
-    take = RunActor.take
 
     def fails(*_: Any) -> None:
-        monkeypatch.setattr(RunActor, "take", take)
+        monkeypatch.undo()
         raise LookupError("a bug")
 
-    monkeypatch.setattr(RunActor, "take", fails)
+    monkeypatch.setattr(asking, "take_alone", fails)
     before = engine.engine.present("default", "x")
     with pytest.raises(LookupError, match="a bug"):
         await run.signal("item", 1)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from everact.runtime.core.records import SignalReceived
+from everact.runtime.engine import asking
 from everact.runtime.engine.run.actor import RunActor
 from tests.model.account import REGISTRY
 from tests.model.driving import IDS, Story, operations, perform
@@ -149,6 +150,7 @@ def test_a_bug_that_is_planted_is_found(
     bug: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RunActor, "take", bug)
+    monkeypatch.setattr(asking, "take_alone", bug)
 
     @settings(
         max_examples=SEQUENCES,

@@ -125,7 +125,7 @@ class Activation:
             self._put_back(turn, f"what it asks for cannot be recorded: {error}")
             return
         if not commands and not run.state.calls and not run.state.status:
-            self._check_stuck()
+            self.check_stuck()
 
     def _put_back(self, turn: Turn, reason: str) -> None:
         """Hold a run whose turn cannot be recorded; its start must be all the same."""
@@ -140,7 +140,8 @@ class Activation:
         run.journal.record(replace(turn, events=turn.events[:1], shown=()))
         return Turn((), run.state.take_kept(), turn.now)
 
-    def _check_stuck(self) -> None:
+    def check_stuck(self) -> None:
+        """Tell if nothing is open that could wake the code."""
         where = self.stuck
         if where is not None:
             logger.error("%s is stuck: %s", self._run, where)

@@ -42,6 +42,9 @@ class RunHost(Host, Protocol):
     common: frozenset[type]
     """Events for which no part writes anything, and that entail nothing themselves."""
 
+    async def loaded(self, key: int) -> "OwnRun | None":
+        """The run in memory, as it is durable; None if it is closed or unknown."""
+
     def run_closed(self, run: Run) -> "tuple[Any, ChildClosed] | None":
         """The end of a run is durable; the parent that is to be told, and of what."""
 
@@ -72,6 +75,9 @@ class OwnCode(RunCode, Protocol):
 
     def interrupted(self, turn: Turn, error: BaseException) -> None:
         """An activation did not come to its end."""
+
+    def check_stuck(self) -> None:
+        """Tell if nothing is open that could wake the code."""
 
 
 class OwnJournal(RunJournal, Protocol):

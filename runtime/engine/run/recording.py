@@ -159,8 +159,8 @@ class Recording:
     def wake(self) -> float | None:
         """When it must be in memory: at once if a child's end is on its way to it."""
         run = self._run
-        calls, due = run.state.calls, run.engine.relations.ends_due
-        if (calls.running and calls.tries is None) or (due and run.row.key in due):
+        due = run.engine.relations.ends_due
+        if due and run.row.key in due:
             return ACTIVE
         return run.state.wake()
 

@@ -29,6 +29,7 @@ from everact.runtime.core.records import (
     encode,
 )
 from everact.runtime.core.state import ACTIVE
+from everact.runtime.engine.messages import Envelope
 from everact.runtime.engine.run.host import OwnRun, RunHost
 from everact.runtime.engine.run.starting import start
 from everact.runtime.engine.run.turn import Turn
@@ -114,17 +115,21 @@ def _effects(  # noqa: C901 (each call in here would be one more of each step)
     return outcomes
 
 
-def take(run: OwnRun, event: TaskCompleted | ChildClosed) -> None:
-    """Take the end of a task or a child, and show it to the code."""
+def take(
+    run: OwnRun,
+    event: TaskCompleted | ChildClosed | SignalReceived,
+    envelope: Envelope | None = None,
+) -> None:
+    """Take the end of a task or a child, or a signal, and show it to the code."""
     state, engine, code = run.state, run.engine, run.code
     row = run.row
     if run.dropped or code.paused is not None or not state.complete(event):
-        run.take(event, None)
+        run.take(event, envelope)
         return
     now = engine.now()
     now = max(now, state.time)
     events = (event,)
-    turn = Turn(events, events, now)
+    turn = Turn(events, events, now, envelope)
     on_loop = engine.on_loop  # left as it is: whoever takes a batch clears it
     on_loop[0] = row.key
     on_loop[1] = CODE
@@ -139,9 +144,23 @@ def take(run: OwnRun, event: TaskCompleted | ChildClosed) -> None:
     except BaseException as error:
         code.interrupted(turn, error)
         return
-    stuck = not commands and not state.calls  # perhaps
-    if commands is None or over or stuck or not _fold(run, turn, commands):
+    if commands is None or over or not _fold(run, turn, commands):
         code.activated(turn, commands, over)
+    elif not commands and not state.calls:
+        code.check_stuck()
+
+
+def take_alone(run: OwnRun, event: SignalReceived, envelope: Envelope) -> None:
+    """Take an event that came by itself, and record it."""
+    engine = run.engine
+    on_loop = engine.on_loop
+    before = on_loop[0], on_loop[1]
+    try:
+        take(run, event, envelope)
+    finally:
+        on_loop[0], on_loop[1] = before
+    if engine.steps:
+        record(engine)
 
 
 def taken(run: OwnRun, turn: Turn, commands: list[Command]) -> bool:
