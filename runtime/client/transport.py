@@ -5,6 +5,8 @@ from asyncio import _get_running_loop
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
+from msgspec.structs import replace
+
 from everact.runtime.client.affinity import Affinity
 from everact.runtime.client.rpc import NO_METADATA, RPC, checked_metadata, checked_rpc
 from everact.runtime.core.durations import optional_seconds
@@ -145,8 +147,13 @@ class InProcess:
     async def _limited(self, request: Request[A], rpc: RPC) -> A:
         checked_metadata(checked_rpc(rpc).get("rpc_metadata", NO_METADATA))
         limit = optional_seconds(rpc.get("rpc_timeout"), what="rpc_timeout")
-        if limit is None or waits(request):
+        if limit is None:
             return await self.call(request)
+        if waits(request):  # and is asked again, but for what times itself
+            if not OPERATIONS[type(request)].times_itself:
+                return await self.call(request)
+            wait = min(request.wait, limit / 2)  # type: ignore[attr-defined]
+            request = replace(request, wait=wait)
         scope = asyncio.timeout(limit)
         try:
             async with scope:

@@ -195,6 +195,28 @@ async def test_what_cannot_be_found_before_its_start_is_durable_is_asked_for_aga
         assert await runtime.execute(double, 3) == 6
 
 
+@pytest.mark.feature("CX-08")
+async def test_a_deadline_limits_the_start_and_not_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the same process as elsewhere: each request has it, and the wait goes on."""
+    async with Runtime(tmp_path / "e.db", registry=REGISTRY) as runtime:
+        assert await runtime.execute(sleeping, 90.0, rpc_timeout=2) == 90.0
+        commits = runtime.engine.commits
+        flush = commits._flush
+        monkeypatch.setattr(commits, "_flush", lambda: None)  # the disk hangs
+        with pytest.raises(RPCError) as refused:
+            await asyncio.wait_for(
+                runtime.execute(double, 4, id="x", rpc_timeout=2), timeout=60
+            )
+        monkeypatch.undo()
+        flush()
+        assert refused.value.status is RPCStatus.DEADLINE_EXCEEDED
+        while await runtime.count() == RunCount(0):
+            await asyncio.sleep(0.01)
+        assert await runtime.handle("x").result() == 8  # done all the same
+
+
 async def test_only_a_program_may_wait_without_a_limit(runtime: Client) -> None:
     """Over a wire the client's long polls are bounded, whatever is asked."""
     endless = plain("double", args=(b"j1",), wait=math.inf)

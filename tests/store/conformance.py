@@ -312,6 +312,38 @@ class StoreConformance:
         assert [type(refusal) for refusal in outcome] == [IdTaken, IdTaken, type(None)]
         assert store.load(1) == Stored(run(1), None, [row(1)])
 
+    async def test_only_what_an_id_refuses_is_told_that_its_id_is_taken(
+        self, store: Store
+    ) -> None:
+        await commit(store, start(1, workflow_id="same"))
+        second = start(2, workflow_id="same", name=None)
+        old, nameless, other = await commit(store, close(1), second, start(3))
+        assert old is other is None
+        assert type(nameless) is Refused
+
+    async def test_a_successor_that_is_refused_does_not_find_its_own_run_in_the_way(
+        self, store: Store
+    ) -> None:
+        await commit(store, start(1, workflow_id="same"))
+        end = close(1, workflow_id="same", next_run_id="run-2")
+        successor = start(2, workflow_id="same", name=None)
+        successor.within = end
+        outcome = await commit(store, end, successor, start(3))
+        assert [type(one) for one in outcome] == [Refused, Refused, type(None)]
+        assert store.load(1) == Stored(run(1, workflow_id="same"), None, [row(1)])
+
+    async def test_the_holder_is_the_run_that_is_in_the_way(self, store: Store) -> None:
+        """Not the run whose end, and successor, are refused with what was."""
+        await commit(store, start(1, workflow_id="own"), start(2, workflow_id="same"))
+        end = close(1, workflow_id="own", next_run_id="run-3")
+        successor, child = start(3, workflow_id="own"), start(4, workflow_id="same")
+        successor.within = child.within = end
+        outcome = await commit(store, end, successor, child, start(5))
+        assert outcome[3] is None
+        for refusal in outcome[:3]:
+            assert isinstance(refusal, IdTaken)
+            assert refusal.holder == run(2, workflow_id="same")
+
     async def test_an_inbox_that_moved_refuses_the_write_and_no_other(
         self, store: Store
     ) -> None:

@@ -14,7 +14,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from sqlite3 import IntegrityError
 from typing import Any
 
 from everact.runtime.errors import StoreError
@@ -34,7 +33,10 @@ CROWD = 64
 _RESCUE = object()
 """Tells the thread to save what a lost database held."""
 
-TAKEN = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_NOTNULL")
+TAKEN = (
+    "UNIQUE constraint failed: runs.workspace, runs.workflow_id",
+    "NOT NULL constraint failed: meta.value",
+)
 """How the index of open IDs refuses a run, and how `require_free` does."""
 
 
@@ -237,8 +239,9 @@ class Writer:
             else:
                 self._put(group)
         except (*POISONED, Refused) as why:
+            refusal = self._refusal(group, why)  # of what the write found
             connection.execute("rollback to one")
-            return self._refusal(group, why)
+            return refusal
         finally:
             if connection.in_transaction:
                 connection.execute("release one")
@@ -258,8 +261,7 @@ class Writer:
         if isinstance(why, Refused):
             return why
         database = self._database
-        perhaps = isinstance(why, IntegrityError) and why.sqlite_errorname in TAKEN
-        for write in group if perhaps else ():
+        for write in group if str(why) in TAKEN else ():
             row = write.insert
             if row is None:
                 continue

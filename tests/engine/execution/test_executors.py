@@ -21,6 +21,7 @@ from everact.runtime import (
     workflow,
 )
 from everact.runtime.core.admission import SLOT
+from everact.runtime.core.failures import TimeoutKind
 from everact.runtime.definitions import executors
 from everact.runtime.definitions.executors import register_executor
 from everact.runtime.engine.execution.base import Job
@@ -89,6 +90,16 @@ async def stoppable(text: str) -> str:
     raise AssertionError("it is called elsewhere")
 
 
+@task(registry=registry, executor="leased", heartbeat_timeout=4)
+async def watched(text: str) -> str:
+    raise AssertionError("it is called elsewhere")
+
+
+@task(registry=registry, executor="leased", heartbeat_timeout=25)
+async def patient(text: str) -> str:
+    raise AssertionError("it is called elsewhere")
+
+
 @task(registry=registry, executor="leased", queue_timeout=60)
 async def impatient(text: str) -> str:
     raise AssertionError("it is called elsewhere")
@@ -106,7 +117,17 @@ async def here(text: str) -> str:
 
 TASKS = {
     made.everact_name: made
-    for made in (inline, leased, hurried, stoppable, impatient, recorded, here)
+    for made in (
+        inline,
+        leased,
+        hurried,
+        stoppable,
+        watched,
+        patient,
+        impatient,
+        recorded,
+        here,
+    )
 }
 
 
@@ -327,6 +348,43 @@ async def test_a_lease_is_renewed_by_signs_of_life(database: Path) -> None:
             await asyncio.sleep(LEASE - 1)
             await runtime.task_handle(token=dispatch.token).heartbeat(beat)
         await complete(runtime, dispatch)
+        assert await handle.result() == "done"
+
+
+@pytest.mark.feature("RT-12")
+async def test_a_heartbeat_limit_ends_a_leased_attempt_before_its_lease(
+    database: Path,
+) -> None:
+    async with open_runtime(database, registry) as runtime:
+        handle = await runtime.start(calls, args=("watched", "tea"))
+        await asyncio.sleep(3600)  # in line nobody is silent
+        dispatch = await take(runtime)
+        assert dispatch.heartbeat_timeout == 4
+        for _ in range(5):
+            await asyncio.sleep(3)
+            await runtime.task_handle(token=dispatch.token).heartbeat()
+        silent = asyncio.get_running_loop().time()
+        with pytest.raises(WorkflowFailure) as failure:
+            await handle.result()
+        assert isinstance(failure.value.__cause__, TaskTimeout)
+        assert failure.value.__cause__.kind is TimeoutKind.HEARTBEAT
+        assert asyncio.get_running_loop().time() - silent < LEASE
+        await refused(runtime, dispatch)
+        await nobody_waits(runtime)
+
+
+async def test_a_heartbeat_limit_is_of_each_worker_that_has_the_lease(
+    database: Path,
+) -> None:
+    async with open_runtime(database, registry) as runtime:
+        handle = await runtime.start(calls, args=("patient", "tea"))
+        await take(runtime)
+        await asyncio.sleep(LEASE + 12)  # the silence of the first, and nobody's
+        second = await take(runtime)
+        await asyncio.sleep(LEASE - 1)  # longer than the limit since the first began
+        await runtime.task_handle(token=second.token).heartbeat()
+        await asyncio.sleep(LEASE - 1)
+        await complete(runtime, second)
         assert await handle.result() == "done"
 
 
