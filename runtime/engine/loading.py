@@ -31,6 +31,13 @@ class Read(NamedTuple):
     row: RunRow
     loaded: Loaded | Exception
 
+    @property
+    def state(self) -> RunState:
+        """Its state; raises why that cannot be had."""
+        if isinstance(self.loaded, Exception):
+            raise self.loaded
+        return self.loaded.state
+
 
 def read(seal: Seal, stored: Stored) -> Read:
     """A run as it was read, on any thread: no author code runs."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
@@ -28,7 +29,7 @@ from everact.runtime.core.records import (
 )
 from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus, RunStatus
-from everact.runtime.engine.loading import load_state
+from everact.runtime.engine.loading import read
 from everact.runtime.engine.requests import Known
 from everact.runtime.errors import QueryFailed, QueryRejected, RequestIdReused, RPCError
 from everact.runtime.operations.access import Access
@@ -316,11 +317,11 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
         row, state, aside = run.row, run.state, engine.held_reason(row.key) or ""
         aside = aside or (state.held or "")
     else:
-        stored = await engine.store.reads.load(row.key)
-        assert stored is not None
+        found = await engine.store.reads.load(row.key, partial(read, engine.seal))
+        assert found is not None
         aside = engine.held_reason(row.key) or row.aside
         try:
-            state = load_state(engine.seal, stored).state
+            state = found.state
         except Exception as error:
             return of_row(RunDescription, row, aside="" if row.status else f"{error}")
         aside = aside or engine.no_code(row, state)

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,7 +15,7 @@ from everact.runtime.core.opaque import Payload
 from everact.runtime.core.records import TaskCompleted, TaskFailed, TaskReported
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.execution.outside import AttemptName, named_by, unheeded
-from everact.runtime.engine.loading import load_state
+from everact.runtime.engine.loading import read
 from everact.runtime.errors import RPCError
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import (
@@ -177,10 +178,10 @@ async def _tell_if_cancelled(
     engine: "Engine", row: RunRow, event: TaskReported
 ) -> None:
     """AsyncTaskCancelled if the run ended because it was asked to stop."""
-    stored = await engine.store.reads.load(row.key)
-    if stored is None or not stored.run.status:
+    ended = await engine.store.reads.load(row.key, partial(read, engine.seal))
+    if ended is None or not ended.row.status:
         return
-    state = load_state(engine.seal, stored).state
+    state = ended.state
     failure = getattr(state.closing, "failure", None)
     if failure is not None and failure.kind is FailureKind.CANCELLED:
         told = unheeded(state, event)

@@ -242,8 +242,11 @@ class Reads(Protocol):
     says what it `requires`.
     """
 
-    async def load(self, key: int) -> Stored | None:
-        """A run with what is needed to recover it; None if it is unknown."""
+    async def load(self, key: int, make: Callable[[Stored], T]) -> T | None:
+        """What `make` makes of a run where it is read; None if it is unknown.
+
+        It is read with what is needed to recover it; see `Lookups.load`.
+        """
 
     async def recover(
         self,
@@ -290,7 +293,23 @@ class Lookups(Protocol):
     """What a transition in the making asks: a look by one key, answered at once.
 
     What it finds must still hold when the transition is added to the next commit, so
-    nothing may come between. Whoever can wait asks `Reads`.
+    nothing may come between. Whoever can wait asks `Reads`. Who cannot:
+
+    - A start, and the making of a child: whether an ID has an open run, and a request
+      ID its answer, is true for the moment in which the new run is entered in memory;
+      another start of the same ID would come between.
+    - A message from run to run, and the end of a child: they are written with the
+      transition of their sender, which is being recorded.
+    - Whoever begins to wait for the end of a run: it would end between the look and the
+      waiting, and nobody be told.
+    - A run that is read back after a failure, or that goes on after it was held: its
+      mail waits in line, and is given to it before anything newer is.
+    - An event that looks for its waits, and a wait that looks back for its event: what
+      came between would be seen by neither.
+    - The tail of a script that is in flight: what becomes durable while the rest is
+      read would be in neither.
+    - Opening, before the loop serves anybody; and what a description says of the runs
+      that an attempt waits for, which is of one moment with all the rest.
     """
 
     def load(self, key: int) -> Stored | None:

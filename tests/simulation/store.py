@@ -231,8 +231,12 @@ class MemoryReads:
         if delay := chance.read_delay():
             await asyncio.sleep(delay)
 
-    async def load(self, key: int) -> Stored | None:
-        return await self._read(lambda: self._image.load(key))
+    async def load(self, key: int, make: Callable[[Stored], T]) -> T | None:
+        def look() -> T | None:
+            stored = self._image.load(key)
+            return None if stored is None else make(stored)
+
+        return await self._read(look)
 
     async def recover(
         self,

@@ -26,13 +26,14 @@ from everact.runtime.errors import (
     StoreTooNew,
 )
 from everact.runtime.store import catalogue
-from everact.runtime.store.base import Store
+from everact.runtime.store.base import Store, Stored
 from everact.runtime.store.keyfile import key_id
 from everact.runtime.store.sqlite.questions import FEW_BYTES, FEW_ROWS
 from everact.runtime.store.sqlite.store import SqliteStore
 from tests.store.conformance import (
     DurableStoreConformance,
     StoreConformance,
+    as_stored,
     commit,
     newest,
     put,
@@ -562,7 +563,7 @@ async def test_a_look_by_one_key_is_answered_at_once(path: Path) -> None:
     store.open()
     await commit(store, start(1))
     for reading in (
-        store.reads.load(1),
+        store.reads.load(1, as_stored),
         store.reads.find("default", "wf-1"),
         store.reads.rows("request", "default", "r"),
     ):
@@ -577,10 +578,28 @@ async def test_a_large_journal_is_read_elsewhere(path: Path) -> None:
     await commit(store, start(1), *(put(row(1, seq)) for seq in range(1, FEW_ROWS + 9)))
     await commit(store, start(2), put(row(2, 1, body=b"x" * (FEW_BYTES + 1))))
     for key in (1, 2):
-        reading = asyncio.ensure_future(store.reads.load(key))
+        reading = asyncio.ensure_future(store.reads.load(key, as_stored))
         await asyncio.sleep(0)
         assert not reading.done()
         assert await reading == store.load(key)
+    store.close(clean=True)
+
+
+async def test_what_is_made_of_a_large_journal_is_made_where_it_is_read(
+    path: Path,
+) -> None:
+    store = SqliteStore(path)
+    store.open()
+    await commit(store, start(1), *(put(row(1, seq)) for seq in range(1, FEW_ROWS + 9)))
+    await commit(store, start(2))
+
+    def thread(_: Stored) -> int:
+        return threading.get_ident()
+
+    here = threading.get_ident()
+    assert await store.reads.load(1, thread) != here
+    assert await store.reads.load(2, thread) == here
+    assert await store.reads.load(3, thread) is None
     store.close(clean=True)
 
 

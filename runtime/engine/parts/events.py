@@ -367,7 +367,8 @@ class Events(Part):
     async def _deliver(self, event: UserEvent) -> None:
         """Give an event to all stored waits that it fits, and close it."""
         engine = self._host
-        if engine.store.rows("event", event.workspace, event.id):
+        stored = await engine.store.reads.rows("event", event.workspace, event.id)
+        if stored:
             for page in self._pages(event):
                 fitting = [row[:2] for row in page if event.fits(row[2])]
                 given = [at for at in fitting if at not in self._looking_back]

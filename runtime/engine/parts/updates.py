@@ -20,7 +20,7 @@ from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.host import Acts, Host, Run
 from everact.runtime.engine.lending import slot_lent
-from everact.runtime.engine.loading import load_state
+from everact.runtime.engine.loading import read
 from everact.runtime.engine.messages import Envelope
 from everact.runtime.engine.parts.base import Part
 from everact.runtime.engine.parts.versions import Versions
@@ -210,14 +210,12 @@ class Updates(Part):
     async def look(self, key: int, update_id: str) -> CompleteUpdate | None:
         """The answer as it stands, once that is durable; None while there is none."""
         engine = self._host
-        if key in engine.draining:
-            await engine.commits.idle()
-        run = engine.resident(key)
+        run = await engine.loaded(key)
         if run is None:
-            stored = await engine.store.reads.load(key)
-            if stored is None:
+            found = await engine.store.reads.load(key, partial(read, engine.seal))
+            if found is None:
                 raise RPCError(f"run {key} is unknown", RPCStatus.NOT_FOUND)
-            state = load_state(engine.seal, stored).state
+            state = found.state
         else:
             state = run.state
         update = (state.updates or {}).get(update_id)

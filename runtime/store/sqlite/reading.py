@@ -51,11 +51,17 @@ class SqliteReads:
     ) -> RunRow | None:
         return self._database.questions.find(workspace, workflow_id, run_id, first)
 
-    async def load(self, key: int) -> Stored | None:
+    async def load(self, key: int, make: Callable[[Stored], T]) -> T | None:
         try:
-            return self._database.questions.load(key, small=True)
+            found = self._database.questions.load(key, small=True)
         except Large:
-            return await self._elsewhere(Questions.load, key)
+
+            def made(questions: Questions) -> T | None:
+                stored = questions.load(key)
+                return None if stored is None else make(stored)
+
+            return await self._elsewhere(made)
+        return None if found is None else make(found)
 
     async def recover(
         self,
