@@ -22,7 +22,7 @@ from everact.runtime.engine.waiting import Closed, fail
 from everact.runtime.engine.watchdog import OVERRUNS, Overran
 from everact.runtime.errors import QueryFailed, RPCError, RunPutAside
 from everact.runtime.isolation import shown
-from everact.runtime.programs.base import Later
+from everact.runtime.programs.base import Later, Query
 from everact.runtime.programs.kinds import bring_back
 from everact.runtime.store.base import Remembered
 
@@ -91,21 +91,14 @@ class Asking:
             self._drop(run, reply, bug)
         return reply
 
-    async def ask(
-        self,
-        key: int,
-        name: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        headers: dict[str, str],
-    ) -> Any:
+    async def ask(self, key: int, query: Query) -> Any:
         """Put a query to an open run in memory or not; see `Program.query`."""
         await self._suspects.ready(key)
         run = await self._host.loaded(key)
         if run is None:
-            return await self._ask_closed(key, name, args, kwargs, headers)
+            return await self._ask_closed(key, query)
         reply: asyncio.Future[Any] = self._host.loop.create_future()
-        question = Question(name, args, kwargs, headers, reply)
+        question = Question(query, reply)
         if run.has_mail:
             run.post(question)
         else:
@@ -115,7 +108,9 @@ class Asking:
                 self._drop(run, reply, bug)
         answer = await reply
         if type(answer) is Later:
-            return await _waited(name, answer, run.state.start.options.task_timeout)
+            return await _waited(
+                query.name, answer, run.state.start.options.task_timeout
+            )
         return answer
 
     def _drop(self, run: Run, reply: "asyncio.Future[Any]", bug: Exception) -> None:
@@ -123,14 +118,7 @@ class Asking:
         self._host.discard(run, bug)
         fail(reply, bug)
 
-    async def _ask_closed(
-        self,
-        key: int,
-        name: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        headers: dict[str, str],
-    ) -> Any:
+    async def _ask_closed(self, key: int, query: Query) -> Any:
         host = self._host
         found = await host.store.reads.recover(
             [key], partial(read, host.seal), closed=True
@@ -150,7 +138,7 @@ class Asking:
         def look() -> Any:
             try:
                 bring_back(program, state, loaded.script)
-                return program.query(name, args, kwargs, headers)
+                return program.query(query)
             finally:
                 program.close()
 
@@ -160,9 +148,10 @@ class Asking:
             with on_stage(host.on_loop, (key, CODE)):
                 answer = host.watchdog.within(who, limit, look)
         except Overran as over:
-            raise QueryFailed(f"query {name!r}: {over}") from over
+            raise QueryFailed(f"query {query.name!r}: {over}") from over
         if type(answer) is Later:
-            return await _waited(name, answer, state.start.options.task_timeout)
+            limit = state.start.options.task_timeout
+            return await _waited(query.name, answer, limit)
         return answer
 
     async def wait_closed(self, key: int, wait: float = math.inf) -> Closed | None:

@@ -259,9 +259,8 @@ class Residency:
 
     async def _ask_again(self, run: Run, question: Question) -> None:
         """Answer a query from the run as it is read back, or as it ended."""
-        given = question.name, question.args, question.kwargs, question.headers
         try:
-            reply(question.reply, await self._host.ask(run.row.key, *given))
+            reply(question.reply, await self._host.ask(run.row.key, question.query))
         except Exception as error:
             fail(question.reply, error)
 

@@ -40,6 +40,7 @@ from everact.runtime.operations.arguments import (
 )
 from everact.runtime.operations.base import Name, Request, operation
 from everact.runtime.operations.requests import remembered, to_its_end
+from everact.runtime.programs.base import Query
 from everact.runtime.programs.workflow_loop import decode_arguments
 from everact.runtime.store.base import Reads, Remembered, RunRow
 
@@ -649,7 +650,7 @@ async def query_run(engine: "Engine", request: QueryRun) -> bytes:
     handler = definition.queries.get(request.name) if definition else None
     signature = handler.signature if handler else None
     given = decode_arguments(engine.values, request.args, request.kwargs, signature)
-    answer = await engine.ask(row.key, request.name, *given, request.headers)
+    answer = await engine.ask(row.key, Query(request.name, *given, request.headers))
     return engine.values.encode(answer, f"the answer to query {request.name!r}")
 
 

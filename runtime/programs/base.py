@@ -10,7 +10,7 @@ loads that, and is shown what came since.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from everact.runtime.core.records import Command, Event, Transition, UpdateAccepted
 from everact.runtime.definitions.workflows import WorkflowDefinition
@@ -52,6 +52,15 @@ class Later:
             raise TookTooLong(f"there is no answer within {limit:g} s") from error
 
 
+class Query(NamedTuple):
+    """A question to a run."""
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    headers: dict[str, str]
+
+
 class Program(Protocol):
     """One run's code, in memory."""
 
@@ -76,13 +85,7 @@ class Program(Protocol):
     def replay(self, script: Replay) -> None:
         """Be shown again what was recorded; NonDeterminismError if commands differ."""
 
-    def query(
-        self,
-        name: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        headers: dict[str, str] = ...,
-    ) -> Any:
+    def query(self, query: Query) -> Any:
         """Answer a question from the present state; QueryFailed if that cannot be.
 
         Or a `Later`, whose answer counts if it comes within the run's `task_timeout`.

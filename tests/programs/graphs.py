@@ -37,7 +37,7 @@ from everact.runtime.definitions.registry import Registry
 from everact.runtime.definitions.workflows import WorkflowDefinition
 from everact.runtime.errors import QueryFailed
 from everact.runtime.programs import kinds
-from everact.runtime.programs.base import Later
+from everact.runtime.programs.base import Later, Query
 from everact.runtime.programs.compare import check
 from everact.runtime.values.converter import DataConverter
 
@@ -172,21 +172,15 @@ class GraphProgram:
     def finished(self) -> bool:
         return True
 
-    def query(
-        self,
-        name: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        headers: dict[str, str] | None = None,
-    ) -> Later:
-        if name != "nodes":
-            raise QueryFailed(f"a graph answers no query {name!r}")
+    def query(self, query: Query) -> Later:
+        if query.name != "nodes":
+            raise QueryFailed(f"a graph answers no query {query.name!r}")
         now = dict(self.state)
 
         async def answer() -> dict[str, str]:
             await asyncio.sleep(GraphProgram.answers_after)
-            if args:
-                raise ValueError(f"no node has the name {args[0]!r}")
+            if query.args:
+                raise ValueError(f"no node has the name {query.args[0]!r}")
             return now
 
         return Later(answer)

@@ -158,6 +158,10 @@ class Polled:
     def _dispatch(self, job: Job) -> Dispatch:
         command, start = job.command, job.started
         options = command.options or DEFAULT_TASK
+        timeout = options.timeout
+        if command.deadline is not None:
+            left = max(0.0, command.deadline - self._host.clock.now())
+            timeout = left if timeout is None else min(timeout, left)
         return Dispatch(
             job.token,
             command.name,
@@ -169,7 +173,7 @@ class Polled:
             start.run_id,
             job.task_id,
             job.details,
-            options.timeout,
+            timeout,
             options.heartbeat_timeout,
         )
 

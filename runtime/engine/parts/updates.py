@@ -163,11 +163,11 @@ class Updates(Part):
         try:
             who = f"run {started.workflow_id!r} of {started.name!r}"
             verdict = self._verdict(who, started, program, event)
-            if isinstance(verdict, Later):
-                raise LookupError(event.name)
-            return verdict
+            if not isinstance(verdict, Later):
+                return verdict
         finally:
             program.close()
+        raise LookupError(event.name)
 
     def _verdict(
         self, run: object, started: Started, program: Program, event: UpdateAccepted
