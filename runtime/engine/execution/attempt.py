@@ -101,6 +101,11 @@ class TaskActor(AttemptFacts):
     def needs(self) -> str:
         return self.executor.needs
 
+    @property
+    def _given_up(self) -> bool:
+        """Whether its run has cancelled it, or ended, in a row that is on its way."""
+        return self.run.state.calls.get(self.command.call) is not self.command
+
     def enter(self, worker: Worker | Poll) -> None:
         """There is room for it: it is for its executor now."""
         self.worker = worker
@@ -112,7 +117,7 @@ class TaskActor(AttemptFacts):
                 self.task = found
         if self._limits is not None:
             self._limits.stop_queue()
-        if self.settled or self.cancelled:
+        if self.settled or self.cancelled or self._given_up:
             self._begun_too_late()
             return
         try:
