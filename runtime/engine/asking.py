@@ -22,7 +22,8 @@ from everact.runtime.engine.suspects import Suspects
 from everact.runtime.engine.waiting import Closed, fail
 from everact.runtime.engine.watchdog import OVERRUNS, Overran
 from everact.runtime.errors import QueryFailed, RPCError, RunPutAside
-from everact.runtime.programs.base import Query
+from everact.runtime.isolation import shown
+from everact.runtime.programs.base import Later, Query
 from everact.runtime.programs.kinds import bring_back
 from everact.runtime.store.base import Remembered
 
@@ -108,7 +109,12 @@ class Asking:
                 run.code.answer(question)
             except Exception as bug:
                 self._drop(run, reply, bug)
-        return await reply
+        answer = await reply
+        if type(answer) is Later:
+            return await _waited(
+                query.name, answer, run.state.start.options.task_timeout
+            )
+        return answer
 
     def _drop(self, run: Run, reply: "asyncio.Future[Any]", bug: Exception) -> None:
         """A bug of ours: the run is read back, as after one in its turn; tell of it."""
@@ -143,9 +149,13 @@ class Asking:
         limit = OVERRUNS * state.start.options.task_timeout
         try:
             with on_stage(host.on_loop, (key, CODE)):
-                return host.watchdog.within(who, limit, look)
+                answer = host.watchdog.within(who, limit, look)
         except Overran as over:
             raise QueryFailed(f"query {query.name!r}: {over}") from over
+        if type(answer) is Later:
+            limit = state.start.options.task_timeout
+            return await _waited(query.name, answer, limit)
+        return answer
 
     async def wait_closed(self, key: int, wait: float = math.inf) -> Closed | None:
         """Wait for the durable end of a run, None if that takes over `wait` seconds.
@@ -173,3 +183,13 @@ class Asking:
             await run.journal.durable()  # only then may it be said that it is stuck
             return await self.wait_closed(key, wait)
         return await slot_lent(host, host.waiting.result(key, wait), key)
+
+
+async def _waited(name: str, answer: Later, limit: float) -> Any:
+    """The answer to query `name` that its run's program gives later, or QueryFailed."""
+    try:
+        return await answer.within(limit)
+    except QueryFailed:
+        raise
+    except Exception as error:
+        raise QueryFailed(f"query {name!r} failed: {shown(error)}") from error

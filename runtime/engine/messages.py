@@ -14,12 +14,16 @@ class Envelope(msgspec.Struct, eq=False):
     """An event whose sender waits until it is durable, or refused.
 
     With `follow` it is for the successor of a run that has continued, as signals are.
+    An update that was judged by code that had to wait may be `let_in` if its run is at
+    that row; it was put to the code first when the loop's time was `since`.
     """
 
     event: Event
     reply: "asyncio.Future[Any]"
     request: Remembered | None = None
     follow: bool = False
+    let_in: int = -1
+    since: float = 0.0
 
     def settle(self, value: Any = None) -> None:
         """The event is durable."""

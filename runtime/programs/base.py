@@ -8,7 +8,8 @@ all that it was shown. One that saves says what it is by `SaveState` among its c
 loads that, and is shown what came since.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from everact.runtime.core.records import Command, Event, Transition, UpdateAccepted
@@ -20,6 +21,35 @@ Replay: TypeAlias = Iterable[Transition]
 
 class StateChanged(Exception):
     """Code that may only look has changed what it looked at."""
+
+
+class TookTooLong(Exception):
+    """What was to be waited for did not come in time."""
+
+
+class Later:
+    """What a program answers later: `wait` gives it, or raises.
+
+    It is waited for outside the program, which is shown what comes meanwhile, and may
+    even be closed: `wait` has been given all that it needs of the state it speaks of,
+    and changes nothing.
+    """
+
+    __slots__ = ("wait",)
+
+    def __init__(self, wait: Callable[[], Awaitable[Any]]) -> None:
+        self.wait = wait
+
+    async def within(self, limit: float) -> Any:
+        """What `wait` gives; TookTooLong after `limit` seconds."""
+        waiting = asyncio.timeout(limit)
+        try:
+            async with waiting:
+                return await self.wait()
+        except TimeoutError as error:
+            if not waiting.expired():
+                raise
+            raise TookTooLong(f"there is no answer within {limit:g} s") from error
 
 
 class Query(NamedTuple):
@@ -56,15 +86,20 @@ class Program(Protocol):
         """Be shown again what was recorded; NonDeterminismError if commands differ."""
 
     def query(self, query: Query) -> Any:
-        """Answer a question from the present state; QueryFailed if that cannot be."""
+        """Answer a question from the present state; QueryFailed if that cannot be.
+
+        Or a `Later`, whose answer counts if it comes within the run's `task_timeout`.
+        """
 
     def takes(self, update: str) -> bool:
         """Whether the code says without having run that it takes updates `update`."""
 
-    def validate(self, event: UpdateAccepted) -> None:
+    def validate(self, event: UpdateAccepted) -> Later | None:
         """Let an update in, or raise what it is refused with; nothing is recorded.
 
-        After a ReadOnlyError the program is to be made anew.
+        A `Later` that ends well lets it in, if it ends within the `task_timeout` and
+        the run is as it was; else `validate` is called again. After a ReadOnlyError
+        the program is to be made anew.
         """
 
     def where(self) -> str:

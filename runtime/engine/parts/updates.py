@@ -29,7 +29,7 @@ from everact.runtime.engine.waiting import fail, reply
 from everact.runtime.engine.watchdog import Overran
 from everact.runtime.errors import ReadOnlyError, RPCError, RuntimeStateError
 from everact.runtime.isolation import contained
-from everact.runtime.programs.base import Program
+from everact.runtime.programs.base import Later, Program
 from everact.runtime.store.base import Remembered, RunRow
 from everact.runtime.values.outcomes import failure_of
 
@@ -57,6 +57,8 @@ class Updates(Part):
         self.admitted: dict[int, list[Envelope]] = {}
         self.awaited: dict[int, dict[str, list[asyncio.Future[Any]]]] = {}
         """Who waits for answers: by run and update."""
+        self._judging: dict[int, asyncio.Task[None]] = {}
+        """By run: whether the first that is admitted is let in is waited for."""
 
     def after_commit(self) -> Mapping[type, Acts]:
         return {CompleteUpdate: self._answered}
@@ -87,7 +89,11 @@ class Updates(Part):
             run.journal.when_durable(envelope.reply, run)
         elif run.dropped or state.status:
             run.refuse(event, envelope)
-        elif run.code.program is None or state.held is not None:
+        elif (
+            run.code.program is None
+            or state.held is not None
+            or run.row.key in self._judging
+        ):
             self._admit(run, envelope)
         elif self._let_in(run, envelope):
             return
@@ -97,21 +103,49 @@ class Updates(Part):
         """Put an update to the run's code: it is recorded, or else refused."""
         event: Any = envelope.event
         assert run.code.program is not None
-        with on_stage(self._host.on_loop, (run.row.key, CODE)):
-            failure = self._verdict(run, run.state.start, run.code.program, event)
+        failure: Failure | Later | None = None
+        if envelope.let_in != run.state.seq:
+            with on_stage(self._host.on_loop, (run.row.key, CODE)):
+                failure = self._verdict(run, run.state.start, run.code.program, event)
         if failure is None:
             run.take(event, envelope)
             return True
+        if isinstance(failure, Later):
+            self.admitted.setdefault(run.row.key, []).insert(0, envelope)
+            judging = self._judge(run, envelope, failure)
+            self._judging[run.row.key] = self._host.loop.create_task(judging)
+            return False
         if failure.type in (ReadOnlyError.__name__, Overran.__name__):
             run.code.rebuild()
         run.journal.when_durable(envelope.reply, Refused(run, failure))
         return False
 
+    async def _judge(self, run: Run, envelope: Envelope, verdict: Later) -> None:
+        """Wait for the verdict on an update; those that come meanwhile stand in line.
+
+        If the run is not then as it was, the update is judged once more.
+        """
+        key, seen, now = run.row.key, run.state.seq, self._host.loop.time()
+        envelope.since = envelope.since or now
+        limit = run.state.start.options.task_timeout
+        try:
+            await verdict.within(envelope.since + limit - now)
+            envelope.let_in = seen
+        except Exception as error:
+            failure = failure_of(error, values=self._host.values)
+            run.journal.when_durable(envelope.reply, Refused(run, failure))
+            if envelope in self.admitted.get(key, ()):
+                self.admitted[key].remove(envelope)
+        del self._judging[key]
+        here = self._host.resident(key)
+        if here is not None:
+            self.go_on(here)
+
     def begins_with(self, started: Started, event: UpdateAccepted) -> Failure | None:
         """Whether a run that is about to start can take `event` before its first step.
 
-        LookupError if that cannot be known yet: the code cannot run now, or declares
-        its handlers as it runs.
+        LookupError if that cannot be known yet: the code cannot run now, declares its
+        handlers as it runs, or has to wait to know.
         """
         engine = self._host
         definition = engine.registry.workflows.get(started.name)
@@ -128,19 +162,22 @@ class Updates(Part):
         assert program is not None
         try:
             who = f"run {started.workflow_id!r} of {started.name!r}"
-            return self._verdict(who, started, program, event)
+            verdict = self._verdict(who, started, program, event)
+            if not isinstance(verdict, Later):
+                return verdict
         finally:
             program.close()
+        raise LookupError(event.name)
 
     def _verdict(
         self, run: object, started: Started, program: Program, event: UpdateAccepted
-    ) -> Failure | None:
+    ) -> Failure | Later | None:
         limit = started.options.task_timeout
         try:
-            self._host.watchdog.within(run, limit, partial(program.validate, event))
+            look = partial(program.validate, event)
+            return self._host.watchdog.within(run, limit, look)
         except BaseException as error:
             return failure_of(contained(error), values=self._host.values)
-        return None
 
     def _admit(self, run: Run, envelope: Envelope) -> None:
         """Keep an update until the code of its run can take it."""
@@ -164,12 +201,16 @@ class Updates(Part):
             return
         for envelope in tuple(self.admitted.get(run.row.key, ())):
             event: Any = envelope.event
+            if run.row.key in self._judging:
+                return
             if run.code.program is not None and run.code.program.takes(event.name):
                 self.admitted[run.row.key].remove(envelope)
                 self._let_in(run, envelope)
 
     def go_on(self, run: Run) -> None:
         """Something of the run became durable: it may take what waits for it now."""
+        if run.row.key in self._judging:
+            return
         if run.state.held is None or run.state.status:
             for envelope in self.admitted.pop(run.row.key, ()):
                 run.post(envelope)
@@ -268,6 +309,8 @@ class Updates(Part):
 
     def close(self) -> None:
         """The engine closes: tell everybody."""
+        for judging in self._judging.values():
+            judging.cancel()
         waiting = [
             envelope.reply for line in self.admitted.values() for envelope in line
         ]
