@@ -213,10 +213,15 @@ class RunHandle(Noun, Generic[R]):
         """
         name = handler_name(signal, "signal")
         encoded = self._encode(positional, args, name)
+        client = self._client
         request = runs.SignalRun(
-            run=self._ref(), name=name, args=encoded, request_id=request_id
+            run=self._ref(),
+            name=name,
+            args=encoded,
+            request_id=request_id,
+            identity=client.identity,
         )
-        await self._ask(request, rpc)
+        await client.transport.call(request, rpc)  # not `_ask`: signals come in crowds
 
     async def query(
         self,

@@ -150,20 +150,26 @@ class ScheduleIterator(Noun):
         self._rpc = rpc
         self._index = 0
         self._ended = False
-        self.current_page: Sequence[ScheduleLine] = ()
+        self._page: Sequence[ScheduleLine] = ()
+
+    @property
+    def current_page(self) -> Sequence[ScheduleLine]:
+        """The page that is being given out; empty before the first."""
+        return self._page
 
     @property
     def next_page_token(self) -> str | None:
+        """What goes on after the current page; None if nothing follows."""
         return self._request.next_page_token or None
 
     async def fetch_next_page(self) -> None:
         """Make the next page the current one; an empty one if there is none."""
         if self._ended:
-            self.current_page, self._index = (), 0
+            self._page, self._index = (), 0
             return
         found = await self._ask(self._request, self._rpc)
         values = self._client.values
-        self.current_page = [schedule_line(one, values) for one in found.schedules]
+        self._page = [schedule_line(one, values) for one in found.schedules]
         self._index = 0
         token = found.next_page_token
         self._ended = not token
