@@ -26,7 +26,8 @@ _background: ActorSystem | None = None
 
 def current_system() -> ActorSystem:
     """The system of the running loop, else the background system."""
-    return hosting.latest(running_loop()) or background_system()
+    found: ActorSystem | None = hosting.latest(running_loop())
+    return found or background_system()
 
 
 def background_system() -> ActorSystem:

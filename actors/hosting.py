@@ -8,10 +8,7 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from everact.actors.system import ActorSystem
+from typing import Any
 
 __all__ = ["LoopThread", "latest", "push", "remove"]
 
@@ -20,23 +17,23 @@ logger = logging.getLogger("everact.actors")
 # The one piece of process-wide state: without it Actor.start() could not know its home.
 # Systems are held weakly: they hold their loop, which would never be let go.
 _hosted: weakref.WeakKeyDictionary[
-    asyncio.AbstractEventLoop, list[weakref.ref[ActorSystem]]
+    asyncio.AbstractEventLoop, list[weakref.ref[Any]]
 ] = weakref.WeakKeyDictionary()
 
 
-def push(loop: asyncio.AbstractEventLoop, system: ActorSystem) -> None:
+def push(loop: asyncio.AbstractEventLoop, system: object) -> None:
     """The loop hosts this system from now on."""
     _hosted.setdefault(loop, []).append(weakref.ref(system))
 
 
-def remove(loop: asyncio.AbstractEventLoop, system: ActorSystem) -> None:
+def remove(loop: asyncio.AbstractEventLoop, system: object) -> None:
     """The loop hosts this system no longer."""
     systems = _hosted.get(loop, [])
     systems[:] = [other for other in systems if other() not in (system, None)]
 
 
-def latest(loop: asyncio.AbstractEventLoop | None) -> ActorSystem | None:
-    """The system that was hosted last on this loop and is still there."""
+def latest(loop: asyncio.AbstractEventLoop | None) -> Any:
+    """The system that was hosted last on this loop and is still there; else None."""
     systems = _hosted.get(loop, ()) if loop is not None else ()
     return next(filter(None, (system() for system in reversed(systems))), None)
 

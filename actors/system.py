@@ -13,7 +13,7 @@ import itertools
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -28,7 +28,7 @@ from everact.actors.errors import (
     WrongThreadError,
 )
 from everact.actors.mailbox import START, STOP, reject
-from everact.actors.observation import ActorView, observe
+from everact.actors.observation import ActorState, ActorView
 from everact.actors.ref import ActorRef, BoundedActorRef, Limbo
 from everact.actors.registry import UNLISTED, Registry
 
@@ -120,7 +120,7 @@ class ActorSystem:
 
     def observe(self) -> tuple[ActorView, ...]:
         """The tree of its actors as it is now. Only on the loop thread."""
-        return observe(self._actor_children.values())
+        return _views(self._actor_children.values())
 
     # -- where it runs
 
@@ -460,3 +460,29 @@ class ActorSystem:
         self._actor_children.pop(child._actor_serial, None)
         if self._child_ended is not None and not self._child_ended.done():
             self._child_ended.set_result(None)
+
+
+def _views(actors: Iterable[Actor]) -> tuple[ActorView, ...]:
+    """Look at actors and all their descendants. Only on the loop thread."""
+    return tuple(_view(actor) for actor in actors)
+
+
+def _view(actor: Actor) -> ActorView:
+    # Does not ask for the reference: looking must not make one.
+    ref = actor._actor_ref
+    return ActorView(
+        class_name=type(actor).__name__,
+        name=None if ref is None else ref.name,
+        about=actor.about,
+        state=_state(actor),
+        unread=len(actor._actor_queue or ()),
+        children=_views((actor._actor_children or {}).values()),
+    )
+
+
+def _state(actor: Actor) -> ActorState:
+    if actor._actor_exit is not None:
+        return "stopping"
+    if actor._actor_running is not None:
+        return "busy"
+    return "idle" if actor._actor_queue is None else "ready"

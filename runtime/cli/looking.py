@@ -146,6 +146,7 @@ def _facts(view: RunView) -> dict[str, Any]:
         "run": view.run_id,
         "name": view.run_name,
         "workflow": view.workflow,
+        "kind": view.kind,
         "status": _state(view),
         "summary": view.static_summary,
         "details": view.static_details,

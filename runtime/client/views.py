@@ -63,7 +63,11 @@ class UpdateView:
 
 @dataclass(frozen=True, slots=True)
 class RunLine:
-    """One run of a list."""
+    """One run of a list.
+
+    `kind` is of which kind its program is: "coroutine", or "task" for a task as a run
+    of its own. It is None for a run that has not begun, if nothing tells yet.
+    """
 
     workflow_id: str
     run_id: str
@@ -83,6 +87,7 @@ class RunLine:
     memo: dict[str, Any]
     search_attributes: TypedSearchAttributes
     priority: int | None
+    kind: str | None
 
     def memo_value(
         self, name: str, default: Any = _MISSING, *, type_hint: Any = None

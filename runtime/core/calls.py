@@ -203,8 +203,9 @@ class Calls(dict[int, CallCommand]):
             self.unsettled = self.unsettled or None
 
     def _failed(self, event: TaskFailed, now: float) -> Shown:
-        call, tries = event.call, self.trial(event.call)
-        if tries.again(event.failure, self.options(call).retry, now):
+        call, tries, command = event.call, self.trial(event.call), self[event.call]
+        assert isinstance(command, RunTask)
+        if tries.again(event.failure, command, now):
             assert tries.due is not None
             self._await(tries.due, call)
             return ()

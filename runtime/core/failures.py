@@ -33,6 +33,7 @@ class TimeoutKind(IntEnum):
     QUEUE = 3
     RUN = 4
     EXECUTION = 5
+    TOTAL = 6
 
     def __str__(self) -> str:
         return self.name.lower()

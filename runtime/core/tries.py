@@ -3,8 +3,12 @@
 from typing import Any
 
 from everact.runtime.core.failures import Failure, FailureKind
-from everact.runtime.core.records import TaskHandedOver, TaskReported
-from everact.runtime.core.retry import RetryPolicy
+from everact.runtime.core.records import (
+    DEFAULT_TASK,
+    RunTask,
+    TaskHandedOver,
+    TaskReported,
+)
 
 LOST_LIMIT = 3
 """Lost attempts after which a task failed when every one was counted: old journals."""
@@ -15,7 +19,8 @@ class Tries:
 
     Of an open child there may be one too, which tells only that it is `stopping`.
     `due` is when its next attempt begins, or when one that was handed over has been
-    silent, or has taken, too long. `stopping` is why it was asked to stop.
+    silent, or has taken, too long; or when the time for all is over, if there is none
+    left for a next one. `stopping` is why it was asked to stop.
     """
 
     __slots__ = (
@@ -48,16 +53,20 @@ class Tries:
         later = self.due is not None and self.stopping is None
         return later or self.handed is not None
 
-    def again(self, failure: Failure, policy: RetryPolicy, now: float) -> bool:
-        """Take in the failure of an attempt; whether there is a next one, at `due`."""
+    def again(self, failure: Failure, command: RunTask, now: float) -> bool:
+        """Take in the failure of an attempt; whether it is not the end before `due`."""
         self.failure = failure
         self.handed = None
         final = self.stopping is not None or failure.kind is FailureKind.LOST
+        policy = (command.options or DEFAULT_TASK).retry
         if final or not policy.allows(failure, self.attempt):
             return False
         self.due = now + policy.delay(failure, self.attempt)
-        self.attempt += 1
         self.lost = 0
+        if command.deadline is not None and self.due >= command.deadline:
+            self.due = command.deadline
+        else:
+            self.attempt += 1
         return True
 
     def heard(self, silence: float | None, now: float) -> None:

@@ -5,12 +5,21 @@ from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
+import msgspec
+
 from everact.runtime.core.durations import Duration, seconds
+from everact.runtime.core.records import NO_EXTRAS, Extras, RunTask, Started
 from everact.runtime.definitions.control import CompleteElsewhere
 from everact.runtime.definitions.durable import durable_loop
 
 if TYPE_CHECKING:
     from everact.runtime.definitions.waits import AnyOf, Condition
+
+
+def decoded(stored: bytes) -> dict[str, Any]:
+    """A JSON object as it is stored with a start; empty for none."""
+    found: dict[str, Any] = msgspec.json.decode(stored or b"{}")
+    return found
 
 
 class EndpointAccess(NamedTuple):
@@ -20,16 +29,6 @@ class EndpointAccess(NamedTuple):
     token: str
 
 
-class AttemptIdentity(NamedTuple):
-    """The names of an attempt's task and run."""
-
-    task_id: str
-    task_name: str
-    workflow_id: str
-    run_id: str
-    parent_run_id: str | None
-
-
 class Attempt(Protocol):
     """The engine's side of an attempt; every method may be called from any thread."""
 
@@ -37,31 +36,24 @@ class Attempt(Protocol):
     number: int
 
     @property
-    def identity(self) -> AttemptIdentity:
-        """Who the attempt belongs to."""
+    def command(self) -> RunTask:
+        """What the workflow asked for."""
+
+    @property
+    def started(self) -> Started:
+        """The start of the run that the attempt belongs to."""
+
+    @property
+    def task_id(self) -> str:
+        """The same in all attempts of the task."""
 
     @property
     def token(self) -> bytes:
         """What names this attempt to whoever completes it from outside."""
 
     @property
-    def triggered_by_event(self) -> bool:
-        """Whether a user event started the run."""
-
-    @property
     def endpoint(self) -> EndpointAccess | None:
         """How this engine's control endpoint is reached; None while it has none."""
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What interceptors sent along with the task."""
-
-    def run_input(self, what: str) -> dict[str, Any]:
-        """What the run was given as "parameters" or as "context"."""
-
-    @property
-    def metadata(self) -> dict[str, Any] | None:
-        """The additional metadata of the run."""
 
     @property
     def priority(self) -> int | None:
@@ -99,9 +91,13 @@ class TaskContext:
         self._attempt = attempt
 
     @property
+    def _extras(self) -> Extras:
+        return self._attempt.started.options.extras or NO_EXTRAS
+
+    @property
     def task_id(self) -> str:
         """The identifier of this task, the same in all its attempts."""
-        return self._attempt.identity.task_id
+        return self._attempt.task_id
 
     @property
     def task_token(self) -> bytes:
@@ -115,37 +111,38 @@ class TaskContext:
     @property
     def task_name(self) -> str:
         """The registered name of this task."""
-        return self._attempt.identity.task_name
+        return self._attempt.command.name
 
     @property
     def workflow_id(self) -> str:
         """The workflow ID of the run that this task belongs to."""
-        return self._attempt.identity.workflow_id
+        return self._attempt.started.workflow_id
 
     @property
     def run_id(self) -> str:
         """The run that this task belongs to."""
-        return self._attempt.identity.run_id
+        return self._attempt.started.run_id
 
     @property
     def parent_run_id(self) -> str | None:
         """The run that started this task's run as a child, or None."""
-        return self._attempt.identity.parent_run_id
+        parent = self._attempt.started.parent
+        return parent.run_id if parent else None
 
     @property
     def parameters(self) -> dict[str, Any]:
         """The parameters that the run was started with; a copy."""
-        return self._attempt.run_input("parameters")
+        return decoded(self._attempt.started.options.parameters)
 
     @property
     def run_context(self) -> dict[str, Any]:
         """The context that the run was started with; a copy."""
-        return self._attempt.run_input("context")
+        return decoded(self._attempt.started.options.context)
 
     @property
     def headers(self) -> dict[str, str]:
         """What interceptors in the workflow sent along with this task; a copy."""
-        return self._attempt.headers
+        return dict(self._attempt.command.headers or {})
 
     @property
     def triggered_by_event(self) -> bool:
@@ -153,14 +150,15 @@ class TaskContext:
 
         Not of a child of such a run: its parent started it.
         """
-        return self._attempt.triggered_by_event
+        return self._extras.event_id != ""
 
     @property
     def additional_metadata(self) -> dict[str, Any] | None:
         """The metadata that the run was sent with, its parents' under its own; a
         copy. None if none was sent.
         """
-        return self._attempt.metadata
+        metadata = self._extras.metadata
+        return decoded(metadata) if metadata else None
 
     @property
     def priority(self) -> int | None:
@@ -261,4 +259,4 @@ def context() -> TaskContext:
 def task_identifier() -> str | None:
     """The identifier of the task executing now, or None outside a task."""
     attempt = current_attempt.get()
-    return None if attempt is None else attempt.identity.task_id
+    return None if attempt is None else attempt.task_id

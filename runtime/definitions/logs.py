@@ -37,12 +37,8 @@ def _speaker() -> dict[str, str]:
         return {"workflow_id": info.workflow_id, "run_id": info.run_id, "task": ""}
     attempt = current_attempt.get()
     if attempt is not None:
-        who = attempt.identity
-        return {
-            "workflow_id": who.workflow_id,
-            "run_id": who.run_id,
-            "task": who.task_name,
-        }
+        start, task = attempt.started, attempt.command.name
+        return {"workflow_id": start.workflow_id, "run_id": start.run_id, "task": task}
     return {"workflow_id": "", "run_id": "", "task": ""}
 
 

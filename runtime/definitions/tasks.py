@@ -50,6 +50,7 @@ class CallOptions(TypedDict, total=False):
     heartbeat_timeout: Duration | None
     heartbeat: str | None
     queue_timeout: Duration | None
+    total_timeout: Duration | None
     queue: str | None
     cancellation: str | None
 
@@ -177,10 +178,11 @@ def task(function: Any = None, /, **given: Any) -> Any:
     `heartbeat_timeout`, after how long a silent attempt is taken for lost; `heartbeat`,
     who gives the signs of life: "auto", the default, the process that it runs in, or
     "manual", the function by `context().heartbeat()`; `queue_timeout`, how long it may
-    wait for a slot; `queue` (default: the run's own); `cancellation`, whether a call
-    that is cancelled raises at once ("abandon", the default) or waits for what becomes
-    of the task, which is told to stop ("wait"); `executor`, "loop" for async functions
-    and "thread" for the others.
+    wait for a slot; `total_timeout`, how long the call may take with all its attempts
+    and the waits before and between them; `queue` (default: the run's own);
+    `cancellation`, whether a call that is cancelled raises at once ("abandon", the
+    default) or waits for what becomes of the task, which is told to stop ("wait");
+    `executor`, "loop" for async functions and "thread" for the others.
 
     Async functions run on the event loop, others in a thread each. The call's value
     is durable before the workflow goes on. Raises ValueError for bad options or a
@@ -276,6 +278,7 @@ def task_options(base: TaskOptions, given: CallOptions) -> TaskOptions:
         base.await_cancelled if cancellation is None else cancellation == "wait",
         base.manual_heartbeat if heartbeat is None else heartbeat == "manual",
         base.executor,
+        limit("total_timeout"),
     )
 
 

@@ -21,6 +21,7 @@ from everact.runtime.engine.suspects import Suspects
 from everact.runtime.engine.waiting import Closed, fail
 from everact.runtime.engine.watchdog import OVERRUNS, Overran
 from everact.runtime.errors import QueryFailed, RPCError, RunPutAside
+from everact.runtime.programs.base import Query
 from everact.runtime.programs.kinds import bring_back
 from everact.runtime.store.base import Remembered
 
@@ -89,21 +90,14 @@ class Asking:
             self._drop(run, reply, bug)
         return reply
 
-    async def ask(
-        self,
-        key: int,
-        name: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        headers: dict[str, str],
-    ) -> Any:
+    async def ask(self, key: int, query: Query) -> Any:
         """Put a query to an open run in memory or not; see `Program.query`."""
         await self._suspects.ready(key)
         run = await self._host.loaded(key)
         if run is None:
-            return await self._ask_closed(key, name, args, kwargs, headers)
+            return await self._ask_closed(key, query)
         reply: asyncio.Future[Any] = self._host.loop.create_future()
-        question = Question(name, args, kwargs, headers, reply)
+        question = Question(query, reply)
         if run.has_mail:
             run.post(question)
         else:
@@ -118,14 +112,7 @@ class Asking:
         self._host.discard(run, bug)
         fail(reply, bug)
 
-    async def _ask_closed(
-        self,
-        key: int,
-        name: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        headers: dict[str, str],
-    ) -> Any:
+    async def _ask_closed(self, key: int, query: Query) -> Any:
         host = self._host
         found = await host.store.reads.recover(
             [key], partial(read, host.seal), closed=True
@@ -145,7 +132,7 @@ class Asking:
         def look() -> Any:
             try:
                 bring_back(program, state, loaded.script)
-                return program.query(name, args, kwargs, headers)
+                return program.query(query)
             finally:
                 program.close()
 
@@ -155,7 +142,7 @@ class Asking:
             with on_stage(host.on_loop, (key, CODE)):
                 return host.watchdog.within(who, limit, look)
         except Overran as over:
-            raise QueryFailed(f"query {name!r}: {over}") from over
+            raise QueryFailed(f"query {query.name!r}: {over}") from over
 
     async def wait_closed(self, key: int, wait: float = math.inf) -> Closed | None:
         """Wait for the durable end of a run, None if that takes over `wait` seconds.

@@ -268,7 +268,7 @@ class Engine:
         self.stopping = self.slow_path = True
         for part in self.parts.all:
             part.stop()
-        self.residency.stop_loading()
+        self.residency.loader.cancel()
         await self.residency.let_finish(grace)
         left = await self.commits.finish()
         not_stored = self.lost or StoreError(

@@ -29,7 +29,7 @@ from everact.runtime.engine.waiting import Waiting
 from everact.runtime.engine.watchdog import Watchdog
 from everact.runtime.engine.workers import Worker
 from everact.runtime.errors import StoreError
-from everact.runtime.programs.base import Program
+from everact.runtime.programs.base import Program, Query
 from everact.runtime.store.base import Remembered, RunRow, Statement, Store, Write
 from everact.runtime.values.converter import DataConverter
 
@@ -322,12 +322,5 @@ class Host(Protocol):
     ) -> Any:
         """Give an event to a run; returns when it is durable."""
 
-    async def ask(
-        self,
-        key: int,
-        name: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        headers: dict[str, str],
-    ) -> Any:
+    async def ask(self, key: int, query: Query) -> Any:
         """Put a query to an open run in memory or not."""

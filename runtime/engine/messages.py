@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from everact.runtime.core.records import Event
+from everact.runtime.programs.base import Query
 from everact.runtime.store.base import Remembered
 
 
@@ -34,18 +35,8 @@ class Envelope(msgspec.Struct, eq=False):
 class Question:
     """A query, answered once the state that it saw is durable."""
 
-    __slots__ = ("args", "headers", "kwargs", "name", "reply")
+    __slots__ = ("query", "reply")
 
-    def __init__(
-        self,
-        name: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        headers: dict[str, str],
-        reply: "asyncio.Future[Any]",
-    ) -> None:
-        self.headers = headers
-        self.name = name
-        self.args = args
-        self.kwargs = kwargs
+    def __init__(self, query: Query, reply: "asyncio.Future[Any]") -> None:
+        self.query = query
         self.reply = reply

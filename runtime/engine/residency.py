@@ -17,6 +17,7 @@ from everact.runtime.core.records import (
 )
 from everact.runtime.core.statuses import RunStatus
 from everact.runtime.engine import logs
+from everact.runtime.engine.alarm import Alarm
 from everact.runtime.engine.execution.attempt import Outcome
 from everact.runtime.engine.host import Run
 from everact.runtime.engine.loading import Read, load_state, read
@@ -51,8 +52,8 @@ class Residency:
         self._asking: set[asyncio.Task[None]] = set()
         self._reading: dict[int, asyncio.Future[None]] = {}
         """Runs that are being read, and what is done when they are in memory."""
-        self._loader: Any = None
-        self._loader_at = float("inf")
+        trouble = "runs that are due could not be loaded; trying again"
+        self.loader = Alarm(host, self._load_soon, trouble, HORIZON)
         self._on_idle: asyncio.Future[None] | None = None
 
     # -- coming in -------------------------------------------------------------------
@@ -166,7 +167,7 @@ class Residency:
             after = (found[-1][0], found[-1][1])
             await asyncio.sleep(0)
         for (later,) in await host.store.reads.rows("next_due", until):
-            self._load_at(later - HORIZON)
+            self.loader.at(later - HORIZON)
 
     def _is_absent(self, key: int) -> bool:
         """Whether the run is neither in memory nor on its way there, or out of it."""
@@ -189,31 +190,8 @@ class Residency:
                 rows.append(row)
         return load_state(host.seal, Stored(run.row, None, rows)).script
 
-    def _load_at(self, when: float) -> None:
-        if when >= self._loader_at or self._host.stopping:
-            return
-        self.stop_loading()
-        self._loader_at = when
-        self._loader = self._host.clock.call_at(when, self._load_now)
-
-    def _load_now(self) -> None:
-        self._loader_at = float("inf")
-        self._loader = None
-        if not self._host.stopping:
-            self._loading = self._host.loop.create_task(self._load_soon())
-
     async def _load_soon(self) -> None:
-        try:
-            await self.load_due(self._host.clock.now() + 2 * HORIZON)
-        except Exception as error:
-            what = "runs that are due could not be loaded; trying again"
-            logs.background(self._host, error, what)
-            self._load_at(self._host.clock.now() + HORIZON)
-
-    def stop_loading(self) -> None:
-        """Load no run because it is due."""
-        if self._loader is not None:
-            self._loader.cancel()
+        await self.load_due(self._host.clock.now() + 2 * HORIZON)
 
     # -- leaving -----------------------------------------------------------------------
 
@@ -239,7 +217,7 @@ class Residency:
         self.forget(run)
         self._host.loop.call_soon(run.untie)
         if moment is not None:
-            self._load_at(moment - HORIZON)
+            self.loader.at(moment - HORIZON)
 
     def forget(self, run: Run) -> None:
         """Take the run out of memory; nothing is written.
@@ -281,9 +259,8 @@ class Residency:
 
     async def _ask_again(self, run: Run, question: Question) -> None:
         """Answer a query from the run as it is read back, or as it ended."""
-        given = question.name, question.args, question.kwargs, question.headers
         try:
-            reply(question.reply, await self._host.ask(run.row.key, *given))
+            reply(question.reply, await self._host.ask(run.row.key, question.query))
         except Exception as error:
             fail(question.reply, error)
 

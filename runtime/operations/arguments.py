@@ -25,7 +25,6 @@ from everact.runtime.values.payloads import JSON_TAG, PickleConverter
 
 if TYPE_CHECKING:
     from everact.runtime.engine.engine import Engine
-    from everact.runtime.operations.starting import StartRun
 
 M = TypeVar("M", bound=Any)
 
@@ -40,8 +39,8 @@ class Target(NamedTuple):
     signature: Signature
 
 
-def typed_start(engine: "Engine", request: "StartRun") -> "StartRun":
-    """`request` with what came as JSON as the engine stores values.
+def typed_start(engine: "Engine", request: M) -> M:
+    """A start with what came as JSON as the engine stores values.
 
     RPCError INVALID_ARGUMENT names the argument that does not fit, here and below.
     """

@@ -47,6 +47,7 @@ from everact.runtime.operations.arguments import (
 )
 from everact.runtime.operations.base import Name, Request, operation
 from everact.runtime.operations.requests import remembered, to_its_end
+from everact.runtime.programs.base import Query
 from everact.runtime.programs.workflow_loop import decode_arguments
 from everact.runtime.store.base import Reads, Remembered, RunRow
 
@@ -135,7 +136,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A run from outside, as lists and streams of changes show it.
 
     Moments are epoch seconds. `key` grows with each run that is made. `begin_at` is
-    when it was to begin, if its start was put off; `priority` is 0 for none.
+    when it was to begin, if its start was put off; `priority` is 0 for none. `kind` is
+    of which kind its program is; a run may be without one until it begins.
     """
 
     key: int = 0
@@ -157,6 +159,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     memo: dict[str, Payload] = {}
     attributes: dict[str, Attribute] = {}
     priority: int = 0
+    kind: str = ""
 
 
 class RunDescription(RunSummary, frozen=True, kw_only=True):
@@ -644,7 +647,7 @@ async def query_run(engine: "Engine", request: QueryRun) -> bytes:
     handler = definition.queries.get(request.name) if definition else None
     signature = handler.signature if handler else None
     given = decode_arguments(engine.values, request.args, request.kwargs, signature)
-    answer = await engine.ask(row.key, request.name, *given, request.headers)
+    answer = await engine.ask(row.key, Query(request.name, *given, request.headers))
     return engine.values.encode(answer, f"the answer to query {request.name!r}")
 
 

@@ -37,6 +37,7 @@ from everact.runtime.definitions.workflows import (
 )
 from everact.runtime.isolation import contained
 from everact.runtime.programs import updating
+from everact.runtime.programs.base import Query
 from everact.runtime.programs.coroutine import CoroutineProgram, Loop
 from everact.runtime.programs.loop import SLICE, CallFuture
 from everact.runtime.programs.workflow_loop import decode_arguments
@@ -168,17 +169,11 @@ class AttendedProgram(CoroutineProgram):
         except BaseException as error:
             self.fail(contained(error))
 
-    def _ask(
-        self,
-        name: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        headers: dict[str, str],
-    ) -> Any:
+    def _ask(self, query: Query) -> Any:
         def ask(call: Invocation) -> Any:
             return self._query_handler(call.name)(*call.args, **call.kwargs)
 
-        call = self.invocation("query", name, args, kwargs, headers)
+        call = self.invocation("query", *query)
         return chained(self.interceptors.queries, ask)(call)
 
 

@@ -9,7 +9,7 @@ loads that, and is shown what came since.
 """
 
 from collections.abc import Iterable
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from everact.runtime.core.records import Command, Event, Transition, UpdateAccepted
 from everact.runtime.definitions.workflows import WorkflowDefinition
@@ -20,6 +20,15 @@ Replay: TypeAlias = Iterable[Transition]
 
 class StateChanged(Exception):
     """Code that may only look has changed what it looked at."""
+
+
+class Query(NamedTuple):
+    """A question to a run."""
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    headers: dict[str, str]
 
 
 class Program(Protocol):
@@ -46,13 +55,7 @@ class Program(Protocol):
     def replay(self, script: Replay) -> None:
         """Be shown again what was recorded; NonDeterminismError if commands differ."""
 
-    def query(
-        self,
-        name: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        headers: dict[str, str] = ...,
-    ) -> Any:
+    def query(self, query: Query) -> Any:
         """Answer a question from the present state; QueryFailed if that cannot be."""
 
     def takes(self, update: str) -> bool:

@@ -70,7 +70,7 @@ from everact.runtime.isolation import (
     shown as shown_value,
 )
 from everact.runtime.programs import ordered, updating
-from everact.runtime.programs.base import Replay, StateChanged
+from everact.runtime.programs.base import Query, Replay, StateChanged
 from everact.runtime.programs.compare import check
 from everact.runtime.programs.loop import SLICE, OrderedTask, WaitedCall
 from everact.runtime.programs.workflow_loop import WorkflowLoop, encode_arguments
@@ -80,8 +80,6 @@ from everact.runtime.values.payloads import Converter
 ordered.install()
 
 _logger = logging.getLogger("everact.workflow")
-
-NO_HEADERS: dict[str, str] = {}
 
 _DEEPEST = 1000
 """Coroutines that await each other, of which a place is looked for."""
@@ -511,15 +509,10 @@ class CoroutineProgram:
             return "its start"
         return _deepest(self._root.get_coro())
 
-    def query(
-        self,
-        name: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        headers: dict[str, str] = NO_HEADERS,
-    ) -> Any:
+    def query(self, query: Query) -> Any:
+        name = query.name
         try:
-            answer = self.looking(lambda: self._ask(name, args, kwargs, headers))
+            answer = self.looking(lambda: self._ask(query))
         except StateChanged as changed:
             raise errors.QueryFailed(
                 f"query handler {name!r} changed the run's state"
@@ -574,14 +567,8 @@ class CoroutineProgram:
             self._instance = self.definition.cls()
         return self._instance
 
-    def _ask(
-        self,
-        name: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        headers: dict[str, str],
-    ) -> Any:
-        return self._query_handler(name)(*args, **kwargs)
+    def _ask(self, query: Query) -> Any:
+        return self._query_handler(query.name)(*query.args, **query.kwargs)
 
     def _query_handler(self, name: str) -> Callable[..., Any]:
         if self.loop.queries and name in self.loop.queries:

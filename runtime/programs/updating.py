@@ -7,7 +7,7 @@ shown: the handler runs, and its end is the command that answers.
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from everact.runtime import errors
 from everact.runtime.core import failures
@@ -15,18 +15,42 @@ from everact.runtime.core.failures import Failure
 from everact.runtime.core.records import CompleteUpdate, UpdateAccepted
 from everact.runtime.definitions.control import WorkflowControl
 from everact.runtime.definitions.signature import Signature
-from everact.runtime.definitions.workflows import Handler
+from everact.runtime.definitions.workflows import Handler, WorkflowDefinition
 from everact.runtime.isolation import contained, is_a, is_coroutine, shown
 from everact.runtime.programs.base import StateChanged
+from everact.runtime.programs.workflow_loop import WorkflowLoop
 from everact.runtime.values.outcomes import failure_of
+from everact.runtime.values.payloads import Converter
 
-if TYPE_CHECKING:
-    from everact.runtime.programs.coroutine import CoroutineProgram
+
+class Updated(Protocol):
+    """What takes updates: the program."""
+
+    definition: WorkflowDefinition
+    values: Converter
+
+    @property
+    def loop(self) -> WorkflowLoop: ...
+
+    def instance(self) -> Any: ...
+
+    def looking(self, look: Callable[[], Any]) -> Any: ...
+
+    def fail(self, error: BaseException) -> None: ...
+
+    def handle_update(
+        self,
+        event: UpdateAccepted,
+        handler: Handler,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any: ...
+
 
 ANY_ARGUMENTS = Signature(lambda *_: None)
 
 
-def validate(program: "CoroutineProgram", event: UpdateAccepted) -> None:
+def validate(program: Updated, event: UpdateAccepted) -> None:
     """Raise what the update is to be refused with; see `Program.validate`."""
     handler = _handler(program, event.name)
     args, kwargs = program.loop.decode(event.args, event.kwargs, handler.signature)
@@ -49,7 +73,7 @@ def validate(program: "CoroutineProgram", event: UpdateAccepted) -> None:
         raise TypeError(f"the validator of update {event.name!r} must not be async")
 
 
-def show(program: "CoroutineProgram", event: UpdateAccepted) -> None:
+def show(program: Updated, event: UpdateAccepted) -> None:
     """Run the handler: a sync one at once, an async one as a task of the run."""
     loop = program.loop
     try:
@@ -75,9 +99,7 @@ def show(program: "CoroutineProgram", event: UpdateAccepted) -> None:
             _succeed(program, event, outcome)
 
 
-def _done(
-    program: "CoroutineProgram", event: UpdateAccepted, task: asyncio.Task[Any]
-) -> None:
+def _done(program: Updated, event: UpdateAccepted, task: asyncio.Task[Any]) -> None:
     program.loop.end_handler(task)
     error = None if task.cancelled() else task.exception()
     if task.cancelled():
@@ -90,7 +112,7 @@ def _done(
         _answer(program, event, _failure(program, error))
 
 
-def _succeed(program: "CoroutineProgram", event: UpdateAccepted, value: Any) -> None:
+def _succeed(program: Updated, event: UpdateAccepted, value: Any) -> None:
     try:
         payload = program.values.encode(value, f"the answer to update {event.name!r}")
     except errors.ValueNotStorable as unstorable:
@@ -103,17 +125,15 @@ def _cancelled(event: UpdateAccepted) -> Failure:
     return failures.cancelled(f"the handler of update {event.name!r} was cancelled")
 
 
-def _failure(program: "CoroutineProgram", error: BaseException) -> Failure:
+def _failure(program: Updated, error: BaseException) -> Failure:
     return failure_of(error, values=program.values)
 
 
-def _answer(
-    program: "CoroutineProgram", event: UpdateAccepted, failure: Failure
-) -> None:
+def _answer(program: Updated, event: UpdateAccepted, failure: Failure) -> None:
     program.loop.commands.append(CompleteUpdate(event.update_id, failure=failure))
 
 
-def _handler(program: "CoroutineProgram", name: str) -> Handler:
+def _handler(program: Updated, name: str) -> Handler:
     """Whoever takes update `name`: set at run time, of the class, or its catch-all."""
     own, definition = program.loop.updates or {}, program.definition
     if name in own:

@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from everact.runtime.core.chain import child_run_id
 from everact.runtime.core.durations import optional_seconds
@@ -115,9 +116,12 @@ class WorkflowLoop(DeterministicLoop, DurableLoop):
         self.last_call = call = self.last_call + 1
         options = task.recorded_options
         command = RunTask(call, name, encoded, named, options)
-        if options is not None and options.await_cancelled:
-            return self.open(command, WaitedCall)
-        return self.open(command)
+        if options is None:
+            return self.open(command)
+        if options.total_timeout is not None:
+            command = replace(command, deadline=self.time() + options.total_timeout)
+        waits = options.await_cancelled
+        return self.open(command, WaitedCall) if waits else self.open(command)
 
     def start_child(
         self,

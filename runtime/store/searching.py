@@ -49,6 +49,7 @@ _FIELDS = {
     ("RunId", "run_id"): Subject("run_id", _TEXT),
     ("WorkflowType", "workflow"): Subject("name", _TEXT),
     ("ExecutionStatus", "Status", "status"): Subject("status", AttributeKind.INT),
+    ("Kind", "kind"): Subject("kind", _TEXT),
     ("TaskQueue", "queue"): Subject("queue", _TEXT),
     ("StartTime", "start_time"): Subject("started_at", _MOMENT),
     ("ExecutionTime", "execution_time"): Subject("execution_time", _MOMENT),
@@ -113,13 +114,13 @@ def words(text: str) -> list[str]:
 def subject_of(field: Field, declared: Declared) -> Subject:
     """What `field` means; InvalidFilter if there is no such field."""
     name = field.name
+    if name in declared:  # before a version that has a field of that name built in
+        return Subject(name, declared[name], False)
     found = BUILT_IN.get(name)
     if found is not None:
         return found
     if field.path[0] in _METADATA_NAMES and len(field.path) > 1:
         return Subject(METADATA + ".".join(field.path[1:]), None, False)
-    if name in declared:
-        return Subject(name, declared[name], False)
     raise InvalidFilter(
         f"there is no field {name!r}: it is neither built in nor a declared search "
         "attribute",

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from everact.runtime import errors
 from everact.runtime.core import failures
@@ -186,7 +187,10 @@ def _child_of(error: BaseException) -> dict[str, str]:
 
 def _for_workflow(failure: Failure, values: Converter) -> BaseException:
     if failure.kind is FailureKind.TIMED_OUT:
-        return errors.TaskTimeout(failure.message, failure.timeout)
+        late = errors.TaskTimeout(failure.message, failure.timeout)
+        if failure.cause is not None:
+            chain_to(late, cause_of(failure.cause, values=values))
+        return late
     if failure.kind is FailureKind.LOST:
         return errors.AttemptLost(failure.message)
     if failure.kind is FailureKind.CANCELLED:
@@ -269,14 +273,23 @@ def child_failure(
     )
 
 
-def task_timed_out(kind: failures.TimeoutKind, name: str, limit: float) -> Failure:
-    """The failure of a task attempt that exceeded the limit `kind`."""
+def task_timed_out(
+    kind: failures.TimeoutKind, name: str, limit: float, cause: Failure | None = None
+) -> Failure:
+    """The failure of a task that exceeded the limit `kind` of its attempt, or of all.
+
+    No attempt follows one that found no slot, nor the end of a task's total time, whose
+    `cause` is the failure of its last attempt, if one failed.
+    """
     what = {
         failures.TimeoutKind.ATTEMPT: "ran longer than its timeout of",
         failures.TimeoutKind.HEARTBEAT: "sent no heartbeat for",
         failures.TimeoutKind.QUEUE: "waited for a slot longer than",
+        failures.TimeoutKind.TOTAL: "did not end within its total timeout of",
     }[kind]
-    return failures.timed_out(kind, f"task {name!r} {what} {limit:g} s")
+    final = kind in (failures.TimeoutKind.QUEUE, failures.TimeoutKind.TOTAL)
+    failure = failures.timed_out(kind, f"task {name!r} {what} {limit:g} s")
+    return replace(failure, non_retryable=final, cause=cause)
 
 
 def type_name_of(error: BaseException) -> str:

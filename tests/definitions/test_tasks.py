@@ -126,9 +126,13 @@ def test_options_are_checked_and_kept() -> None:
         timeout="1m",
         heartbeat_timeout=5,
         queue_timeout="2h",
+        total_timeout="3h",
         queue="gpu",
     )
-    assert made.options == TaskOptions(policy, 60.0, 5.0, 7200.0, "gpu")
+    assert made.options == TaskOptions(
+        policy, 60.0, 5.0, 7200.0, "gpu", total_timeout=10_800.0
+    )
+    assert made.with_options(retries=1).options.total_timeout == 10_800.0
 
 
 @pytest.mark.parametrize(
@@ -141,6 +145,7 @@ def test_options_are_checked_and_kept() -> None:
         ({"timeout": -1}, "timeout must not be negative"),
         ({"heartbeat_timeout": "x"}, "heartbeat_timeout"),
         ({"queue_timeout": "x"}, "queue_timeout"),
+        ({"total_timeout": "x"}, "total_timeout"),
         ({"executor": "gpu"}, "executor must be one of"),
         ({"executor": "thread"}, "runs on the loop, not in a thread"),
     ],

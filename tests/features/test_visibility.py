@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -560,6 +562,8 @@ async def test_each_built_in_field_can_be_filtered(runtime: Client) -> None:
         "ExecutionStatus": "'Running'",
         "TaskQueue": "'default'",
         "queue": "'default'",
+        "Kind": "'coroutine'",
+        "kind": "'coroutine'",
         "StartTime": f"'{begun}'",
     }
     for fields, expected in ((first, ["i"]), (second, ["s"]), (both, ["i", "s"])):
@@ -579,6 +583,36 @@ async def test_each_built_in_field_can_be_filtered(runtime: Client) -> None:
     assert await ids(runtime, "ExecutionStatus = 'Terminated'") == ["s"]
     (line,) = [line async for line in runtime.list("run_name = 'march'")]
     assert agrees(line, view)
+
+
+@pytest.mark.feature("VS-07")
+async def test_runs_are_found_and_counted_by_the_kind_of_their_program(
+    runtime: Client,
+) -> None:
+    await runtime.start(order, id="o")
+    await runtime.start(nothing, id="n")
+    assert await ids(runtime, "Kind = 'coroutine'") == ["o"]
+    assert await ids(runtime, "kind != 'coroutine'") == ["n"]
+    groups = (await runtime.count("GROUP BY kind")).groups
+    assert {g.value: g.count for g in groups} == {"coroutine": 1, "task": 1}
+    assert (await runtime.handle("n").describe()).kind == "task"
+
+
+async def test_an_attribute_declared_before_its_name_was_built_in_stays_what_it_was(
+    tmp_path: Path,
+) -> None:
+    kind, path = SearchAttributeKey.for_keyword("Kind"), tmp_path / "db"
+    async with Runtime(path, registry=REGISTRY) as runtime:
+        with pytest.raises(RPCError, match="built-in field"):
+            await runtime.search_attributes.add(kind)
+    with sqlite3.connect(path) as connection:
+        row = ("default", "Kind", int(AttributeKind.KEYWORD))
+        connection.execute("insert into search_attributes values (?, ?, ?)", row)
+    connection.close()
+    async with Runtime(path, registry=REGISTRY) as runtime:
+        tea = attributes(kind.value_set("tea"))
+        await runtime.start(order, id="o", search_attributes=tea)
+        assert await ids(runtime, "Kind = 'tea' AND kind = 'coroutine'") == ["o"]
 
 
 def agrees(line: RunLine, view: Any) -> bool:

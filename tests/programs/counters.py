@@ -33,6 +33,7 @@ from everact.runtime.definitions.registry import Registry
 from everact.runtime.definitions.workflows import WorkflowDefinition
 from everact.runtime.errors import QueryFailed
 from everact.runtime.programs import compare, kinds
+from everact.runtime.programs.base import Query
 from everact.runtime.values.converter import DataConverter
 
 COUNTER = "counter"
@@ -149,15 +150,9 @@ class CounterProgram:
     def finished(self) -> bool:
         return True
 
-    def query(
-        self,
-        name: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        headers: dict[str, str] | None = None,
-    ) -> int:
-        if name != "total":
-            raise QueryFailed(f"a counter answers no query {name!r}")
+    def query(self, query: Query) -> int:
+        if query.name != "total":
+            raise QueryFailed(f"a counter answers no query {query.name!r}")
         return self.total
 
     def takes(self, update: str) -> bool:

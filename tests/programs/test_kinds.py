@@ -165,10 +165,14 @@ async def test_what_is_started_before_its_code_is_known_records_it_when_it_begin
         handle = await made.start("late", 5, id="late")
         row = made.engine.store.find("default", "late")
         assert row is not None and row.kind == ""
+        (line,) = [one async for one in made.search("kind IS NULL")]
+        assert line.workflow_id == "late" and line.kind is None
         CounterDefinition("late", "double", registry)
         await handle.signal("add", 2)
         row = made.engine.store.find("default", "late")
         assert row is not None and row.kind == "counter"
+        (line,) = [one async for one in made.search("Kind = 'counter'")]
+        assert line.kind == "counter"
     (found,) = histories(tmp_path / "db")
     assert found.state.start.kind == "counter"
     async with runtime(tmp_path / "db", registry) as made:

@@ -30,6 +30,7 @@ from everact.runtime.core.records import (
     Started,
 )
 from everact.runtime.errors import QueryFailed
+from everact.runtime.programs.base import Query
 from everact.runtime.workflows import cancel_reason
 from tests.programs.driven import VALUES, Driven
 
@@ -145,7 +146,7 @@ def cart() -> Any:
 
 
 def ask(run: Driven, name: str, *args: Any, **kwargs: Any) -> Any:
-    return run.program.query(name, args, kwargs)
+    return run.program.query(Query(name, args, kwargs, {}))
 
 
 # -- signals -------------------------------------------------------------------------
@@ -379,7 +380,7 @@ def test_functions_declare_queries() -> None:
     run.fire(timer)
     assert ask(run, "progress") == 1
     replayed = run.replayed()
-    assert replayed.query("progress", (), {}) == 1
+    assert replayed.query(Query("progress", (), {}, {})) == 1
     replayed.close()
     run.program.close()
 

@@ -28,6 +28,16 @@ class Chance:
             return 0.0
         return self._random.random() * self.slow
 
+    def read_delay(self) -> float:
+        """Seconds that one way of a read takes, most often none."""
+        if not self.slow or self._random.random() < 0.8:
+            return 0.0
+        return self._random.random() * self.slow
+
+    def turns(self) -> int:
+        """Turns of the loop that one way of a read takes; one when calm."""
+        return 1 if self.calm else self._random.randrange(4)
+
     def happens(self, probability: float) -> bool:
         """Whether something of that probability happens now."""
         return not self.calm and self._random.random() < probability

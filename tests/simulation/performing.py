@@ -39,7 +39,7 @@ def _echo(world: World) -> None:
 
     def report() -> None:
         if attempt.settled:
-            world.trace("echo", attempt.identity.task_id)
+            world.trace("echo", attempt.task_id)
             attempt.run.post(outcome)
 
     asyncio.get_running_loop().call_later(world.chance.between(0.0, 3.0), report)

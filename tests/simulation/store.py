@@ -187,7 +187,7 @@ class MemoryStore:
 
     @property
     def reads(self) -> "MemoryReads":
-        return MemoryReads(self.image)
+        return MemoryReads(self.world, self.image)
 
     def load(self, key: int) -> Stored | None:
         return self.image.load(key)
@@ -211,13 +211,28 @@ class MemoryStore:
 
 
 class MemoryReads:
-    """The awaited reads of an image."""
+    """The awaited reads of an image: what is read may be old when it is there."""
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, world: "World", image: Image) -> None:
+        self._world = world
         self._image = image
 
+    async def _read(self, look: Callable[[], T]) -> T:
+        """What `look` finds, as long before and after as chance says."""
+        await self._travel()
+        found = look()
+        await self._travel()
+        return found
+
+    async def _travel(self) -> None:
+        chance = self._world.chance
+        for _ in range(chance.turns()):
+            await asyncio.sleep(0)
+        if delay := chance.read_delay():
+            await asyncio.sleep(delay)
+
     async def load(self, key: int) -> Stored | None:
-        return self._image.load(key)
+        return await self._read(lambda: self._image.load(key))
 
     async def recover(
         self,
@@ -226,25 +241,27 @@ class MemoryReads:
         *,
         closed: bool = False,
     ) -> list[T]:
-        found = [make(stored) for stored in recovered(self._image, keys, closed)]
-        await asyncio.sleep(0)  # what was read may be old when it is there
-        return found
+        return await self._read(
+            lambda: [make(stored) for stored in recovered(self._image, keys, closed)]
+        )
 
     async def ending(self, key: int) -> Stored | None:
-        return self._image.ending(key)
+        return await self._read(lambda: self._image.ending(key))
 
     async def find(
         self, workspace: str, workflow_id: str, run_id: str = "", first: str = ""
     ) -> RunRow | None:
-        return self._image.find(workspace, workflow_id, run_id, first)
+        return await self._read(
+            lambda: self._image.find(workspace, workflow_id, run_id, first)
+        )
 
     async def rows(self, what: str, *args: Any) -> list[Any]:
-        return self._image.rows(what, args)
+        return await self._read(lambda: self._image.rows(what, args))
 
     async def history(
         self, key: int, after: tuple[int, int], limit: int
     ) -> list[JournalRow]:
-        return self._image.history(key, after, limit)
+        return await self._read(lambda: self._image.history(key, after, limit))
 
     async def runs(self, keys: Sequence[int]) -> list[RunRow]:
         raise NotImplementedError("no scene watches runs")

@@ -108,7 +108,7 @@ class RunPage {
     const run = this.shown;
     this.showHead();
     const facts = [
-      ["Workflow", run.workflow], ["Run", `${run.run_name}`], ["Run ID", h("code", {}, run.run_id)], ["Queue", run.queue],
+      ["Workflow", run.workflow], run.kind && ["Kind", run.kind], ["Run", `${run.run_name}`], ["Run ID", h("code", {}, run.run_id)], ["Queue", run.queue],
       ["Started", moment(run.started_at, { both: true })],
       run.begin_at && run.begin_at > now() && ["Begins", moment(run.begin_at, { both: true })],
       run.closed_at && ["Closed", moment(run.closed_at, { both: true })],

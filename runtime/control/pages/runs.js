@@ -13,7 +13,7 @@ const SIZES = ["50", "100", "200"];
 const FLUSH = 250;
 const ATTRIBUTES = 6;
 const FIELDS = [
-  "workflow_id", "run_id", "workflow", "status", "queue", "start_time", "execution_time", "close_time", "history_length",
+  "workflow_id", "run_id", "workflow", "kind", "status", "queue", "start_time", "execution_time", "close_time", "history_length",
   "parent_workflow_id", "parent_run_id", "root_run_id", "run_name", "schedule_id", "nominal_time", "build_ids", "put_aside", "metadata.NAME",
 ];
 const EXAMPLES = [

@@ -101,6 +101,11 @@ class TaskActor(AttemptFacts):
     def needs(self) -> str:
         return self.executor.needs
 
+    @property
+    def _given_up(self) -> bool:
+        """Whether its run has cancelled it, or ended, in a row that is on its way."""
+        return self.run.state.calls.get(self.command.call) is not self.command
+
     def enter(self, worker: Worker | Poll) -> None:
         """There is room for it: it is for its executor now."""
         self.worker = worker
@@ -112,7 +117,7 @@ class TaskActor(AttemptFacts):
                 self.task = found
         if self._limits is not None:
             self._limits.stop_queue()
-        if self.settled or self.cancelled:
+        if self.settled or self.cancelled or self._given_up:
             self._begun_too_late()
             return
         try:
@@ -191,9 +196,10 @@ class TaskActor(AttemptFacts):
 
         `durable` is done when that is; cancelled if it does not count.
         """
-        limits, deadline = self._limits, None
+        limits, deadline = self._limits, self.command.deadline
         if limits is not None and limits.left is not None:
-            deadline = self.run.engine.clock.now() + limits.left
+            own = self.run.engine.clock.now() + limits.left
+            deadline = own if deadline is None else min(own, deadline)
         call = self.command.call
         self._settle(
             TaskHandedOver(call, self.number, deadline, self.dispatch), durable
@@ -220,8 +226,16 @@ class TaskActor(AttemptFacts):
     def stand_in_line(self, *, held: bool = True) -> None:
         """Wait until there is room for it, for so long as its options say."""
         options = self.command.options
-        if options is not None and options.queue_timeout is not None:
-            self.limits().start_queue(options.queue_timeout)
+        if options is not None:
+            if options.queue_timeout is not None:
+                self.limits().start_queue(options.queue_timeout)
+            if self.command.deadline is not None:
+                limit = options.total_timeout or 0.0
+                left = self.command.deadline - self.run.engine.clock.now()
+                if left <= 0:
+                    self.exceeded(TimeoutKind.TOTAL, limit)
+                    return
+                self.limits().start_total(limit, left)
         self.run.engine.admission.ask(self, held=held)
 
     def _stopped(self, error: BaseException) -> Failure:
@@ -286,9 +300,9 @@ class TaskActor(AttemptFacts):
         if kind is TimeoutKind.QUEUE and self.run.engine.admission.held:
             self.limits().start_queue(limit)  # it was not for want of room
             return
-        failure = task_timed_out(kind, self.command.name, limit)
-        if kind is TimeoutKind.QUEUE:
-            failure = _final(failure)
+        tries = self.run.state.calls.tried(self.command.call)
+        before = tries.failure if tries and kind is TimeoutKind.TOTAL else None
+        failure = task_timed_out(kind, self.command.name, limit, before)
         self._settle(TaskFailed(self.command.call, failure))
         self.stop_now()
 
@@ -329,14 +343,3 @@ class Outcome(msgspec.Struct, eq=False):
     event: Reported
     durable: "asyncio.Future[Any] | None" = None
     """Who waits until it is; cancelled if it does not count."""
-
-
-def _final(failure: Failure) -> Failure:
-    return Failure(
-        failure.kind,
-        failure.type,
-        failure.message,
-        failure.status,
-        non_retryable=True,
-        timeout=failure.timeout,
-    )

@@ -21,7 +21,6 @@ from typing import Any, Protocol
 
 from everact.runtime.core.blame import Place
 from everact.runtime.core.failures import Failure
-from everact.runtime.core.records import RunTask
 from everact.runtime.definitions.context import Attempt
 from everact.runtime.definitions.tasks import Task
 
@@ -38,8 +37,6 @@ class Job(Attempt, Protocol):
     suspect: bool
     """Whether it is noted whenever its function is on the loop."""
 
-    @property
-    def command(self) -> RunTask: ...
     @property
     def task(self) -> Task[..., Any] | None:
         """What is called, if it is a function that is registered here."""

@@ -4,13 +4,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from everact.actors import Actor
 from everact.runtime.core.admission import Poll
 from everact.runtime.core.failures import TimeoutKind
-from everact.runtime.core.records import RunRenamed, RunTask
-from everact.runtime.definitions.context import AttemptIdentity, EndpointAccess
+from everact.runtime.core.records import RunRenamed, RunTask, Started
+from everact.runtime.definitions.context import EndpointAccess
 from everact.runtime.engine.execution import outside
 from everact.runtime.engine.execution.limits import Limits
 from everact.runtime.engine.host import Run
@@ -37,16 +35,13 @@ class AttemptFacts(Actor):
     _limits: Limits | None = None
 
     @property
-    def identity(self) -> AttemptIdentity:
-        run, command = self.run, self.command
-        start = run.state.start
-        return AttemptIdentity(
-            f"{start.run_id}/{run.state.generation}/{command.call}",
-            command.name,
-            start.workflow_id,
-            start.run_id,
-            start.parent.run_id if start.parent else None,
-        )
+    def started(self) -> Started:
+        return self.run.state.start
+
+    @property
+    def task_id(self) -> str:
+        state = self.run.state
+        return f"{state.start.run_id}/{state.generation}/{self.command.call}"
 
     @property
     def token(self) -> bytes:
@@ -59,33 +54,9 @@ class AttemptFacts(Actor):
         return self.worker.name if self.worker else ""
 
     @property
-    def triggered_by_event(self) -> bool:
-        extras = self.run.state.start.options.extras
-        return extras is not None and extras.event_id != ""
-
-    @property
     def endpoint(self) -> EndpointAccess | None:
         offered = self.run.engine.endpoint
         return None if offered is None else offered(self.run.row.workspace)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What the workflow's interceptors sent along."""
-        return dict(self.command.headers or {})
-
-    def run_input(self, what: str) -> dict[str, Any]:
-        options = self.run.state.start.options
-        stored = options.parameters if what == "parameters" else options.context
-        found: dict[str, Any] = msgspec.json.decode(stored or b"{}")
-        return found
-
-    @property
-    def metadata(self) -> dict[str, Any] | None:
-        extras = self.run.state.start.options.extras
-        if extras is None or not extras.metadata:
-            return None
-        found: dict[str, Any] = msgspec.json.decode(extras.metadata)
-        return found
 
     @property
     def priority(self) -> int | None:

@@ -44,6 +44,10 @@ class Limits:
     def start_queue(self, limit: float) -> None:
         self._arm(TimeoutKind.QUEUE, limit, self._attempt.exceeded, limit)
 
+    def start_total(self, limit: float, left: float) -> None:
+        """What is `left` of the time for all attempts together."""
+        self._arm(TimeoutKind.TOTAL, left, self._attempt.exceeded, limit)
+
     def stop_queue(self) -> None:
         handle = self._handles.pop(TimeoutKind.QUEUE, None)
         if handle is not None:

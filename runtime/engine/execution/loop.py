@@ -94,7 +94,9 @@ class LoopExecutor:
         self, job: Job, task: Task[..., Any], args: Args, kwargs: Kwargs
     ) -> "asyncio.Task[Any]":
         """The function with interceptors around it, which are on the loop."""
-        call = Invocation("task", job.command.name, args, kwargs, job.headers)
+        call = Invocation(
+            "task", job.command.name, args, kwargs, dict(job.command.headers or {})
+        )
         innermost = partial(self._perform, job, task)
         proceed = chained(self.host.interceptors.tasks, innermost)
         return self._started(job, proceed, (call,), {})

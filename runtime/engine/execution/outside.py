@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from everact.runtime.core import failures
-from everact.runtime.core.failures import TimeoutKind
+from everact.runtime.core.failures import Failure, TimeoutKind
 from everact.runtime.core.records import (
     DEFAULT_TASK,
     RunTask,
@@ -144,15 +144,19 @@ def moment(run: Run, command: RunTask, tries: Tries) -> None:
         return  # it was asked to stop, and reports that in its turn
     options = command.options or DEFAULT_TASK
     call, generation = command.call, run.state.generation
+    cause: Failure | None = None
     if handed.deadline is not None and due >= handed.deadline:
         kind, limit = TimeoutKind.ATTEMPT, options.timeout or 0.0
+        if command.deadline is not None and due >= command.deadline:
+            kind, limit = TimeoutKind.TOTAL, options.total_timeout or 0.0
+            cause = tries.failure
     else:
         kind, limit = TimeoutKind.HEARTBEAT, options.heartbeat_timeout or 0.0
         if due - limit < _opened(run) and tries.stopping is None:
             # While no engine ran nobody could be heard of: listen once more.
             run.post(TaskReported(call, generation, tries.attempt))
             return
-    failed = TaskFailed(call, task_timed_out(kind, command.name, limit))
+    failed = TaskFailed(call, task_timed_out(kind, command.name, limit, cause))
     run.post(TaskReported(call, generation, tries.attempt, failed))
 
 

@@ -156,20 +156,24 @@ class Polled:
             job.offer_again(lost=True)
 
     def _dispatch(self, job: Job) -> Dispatch:
-        command, identity = job.command, job.identity
+        command, start = job.command, job.started
         options = command.options or DEFAULT_TASK
+        timeout = options.timeout
+        if command.deadline is not None:
+            left = max(0.0, command.deadline - self._host.clock.now())
+            timeout = left if timeout is None else min(timeout, left)
         return Dispatch(
             job.token,
             command.name,
             command.args,
             command.kwargs,
-            job.headers,
+            dict(command.headers or {}),
             job.number,
-            identity.workflow_id,
-            identity.run_id,
-            identity.task_id,
+            start.workflow_id,
+            start.run_id,
+            job.task_id,
             job.details,
-            options.timeout,
+            timeout,
             options.heartbeat_timeout,
         )
 

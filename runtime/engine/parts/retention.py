@@ -1,9 +1,6 @@
 """Retention: closed runs and request IDs leave the database, a few at a time."""
 
-import asyncio
-
-from everact.actors import TimerHandle
-from everact.runtime.engine import logs
+from everact.runtime.engine.alarm import Alarm
 from everact.runtime.engine.host import Host
 from everact.runtime.engine.parts.base import Part
 from everact.runtime.store.base import Opened
@@ -27,41 +24,26 @@ class Retention(Part):
     def __init__(self, host: Host, keep: float | None, *, looks: bool) -> None:
         self._host = host
         self._keep = keep
-        self._stopped = False
-        self._handle: TimerHandle | None = None
-        self._looking: asyncio.Task[None] | None = None
         self._looks = looks
+        trouble = "closed runs could not be deleted; trying again later"
+        self._look = Alarm(host, self._delete, trouble, INTERVAL)
 
     async def open(self, opened: Opened) -> None:
         if self._looks:
-            self._arm(INTERVAL)
+            self._look.at(self._host.clock.now() + INTERVAL)
 
     def stop(self) -> None:
         """Look no more."""
-        self._stopped = True
-        if self._handle is not None:
-            self._handle.cancel()
+        self._look.cancel()
 
     async def run(self) -> int:
         """Delete one batch of what is due; `Store.retire` says how many it were."""
-        if self._stopped:
+        if self._host.stopping:
             return 0
         now, keep = self._host.clock.now(), self._keep
         before = None if keep is None else now - keep
         return await self._host.store.retire(before, now, BATCH)
 
-    def _arm(self, delay: float) -> None:
-        self._handle = self._host.clock.call_later(delay, self._look)
-
-    def _look(self) -> None:
-        self._looking = self._host.loop.create_task(self._delete())
-
     async def _delete(self) -> None:
-        deleted = 0
-        try:
-            deleted = await self.run()
-        except Exception as error:
-            what = "closed runs could not be deleted; trying again later"
-            logs.background(self._host, error, what)
-        if not self._stopped:
-            self._arm(0.05 if deleted == BATCH else INTERVAL)
+        pause = 0.05 if await self.run() == BATCH else INTERVAL
+        self._look.at(self._host.clock.now() + pause)

@@ -9,7 +9,6 @@ which runs are waited for.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
@@ -27,11 +26,11 @@ from everact.runtime.core.schedules import (
 )
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine import logs
+from everact.runtime.engine.alarm import Alarm
 from everact.runtime.engine.host import Host, Run
 from everact.runtime.engine.loading import closing_of
 from everact.runtime.engine.locks import Locks
 from everact.runtime.engine.parts.base import Part
-from everact.runtime.engine.parts.due import RETRY, DueTimer, Place
 from everact.runtime.errors import RPCError, ScheduleAlreadyRunning, StoreTampered
 from everact.runtime.store.base import (
     Remembered,
@@ -43,6 +42,9 @@ from everact.runtime.store.base import (
 
 logger = logging.getLogger("everact.engine")
 
+Place: TypeAlias = tuple[str, str]
+"""Workspace and ID of a schedule."""
+
 Fold: TypeAlias = Callable[[Schedule, Present], list[Order]]
 """A change of a schedule: the orders that follow."""
 
@@ -50,6 +52,12 @@ End: TypeAlias = Callable[
     [tuple[str, str, str], CancelRequested | TerminateRequested, Write], None
 ]
 """What ends the open run of a chain in the transaction of a write."""
+
+CROWD = 1000
+"""Schedules that are looked at together when they are due."""
+
+RETRY = 1.0
+"""Seconds until a change that was not stored is tried again."""
 
 
 class Schedules(Part):
@@ -69,8 +77,8 @@ class Schedules(Part):
         self._troubles: dict[Place, str] = {}
         self._ends: dict[Place, dict[str, object]] = {}
         """Runs that have ended, and how, of which their schedule is not yet told."""
-        catch_up = partial(self._act, fold=Schedule.make_up, timely=True)
-        self._due = DueTimer(host, catch_up, self._spawn)
+        trouble = "which schedules are due cannot be read; trying again"
+        self._due = Alarm(host, self._act_on_due, trouble, RETRY)
 
     # -- opening and closing ---------------------------------------------------------
 
@@ -217,6 +225,26 @@ class Schedules(Part):
             if not told:  # the schedule is gone
                 ends.clear()
         del self._ends[place]
+
+    async def _act_on_due(self) -> None:
+        """Bring every schedule that is due up to the present, or a slice nearer to it.
+
+        What is left is due again: each schedule has one slice in its line at a time.
+        """
+        now, reads = self._host.clock.now(), self._host.store.reads
+        due = await reads.rows("due_schedules", now, CROWD)
+        done = await asyncio.gather(
+            *(self._act(place, Schedule.make_up, timely=True) for place in due)
+        )
+        troubled = {place for place, did in zip(due, done, strict=True) if not did}
+        left = await reads.rows("due_schedules", now, CROWD)
+        if len(due) == CROWD or not troubled.issuperset(left):
+            self._due.at(now)
+        elif troubled:
+            self._due.at(self._host.clock.now() + RETRY)
+        ((following,),) = await reads.rows("next_schedule", now)
+        if following is not None:
+            self._due.at(following)
 
     async def _act(self, place: Place, fold: Fold, *, timely: bool = False) -> bool:
         """Change a schedule by itself; False if it could not be stored or read."""

@@ -119,7 +119,8 @@ class Visibility(Part):
         """Why a start may not have these attributes; None if it may."""
         known = self.declared(workspace)
         for name, found in attributes.items():
-            if name in searching.RESERVED or name[:1] in ("", searching.OWN):
+            reserved = name in searching.RESERVED and name not in known
+            if reserved or name[:1] in ("", searching.OWN):
                 return f"{name!r} is no name of a search attribute"
             kind = known.get(name) or self._used.get((workspace, name))
             if kind is None and not self.automatic:

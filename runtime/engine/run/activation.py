@@ -315,16 +315,10 @@ class Activation:
                 answer = run.engine.watchdog.within(
                     run,
                     run.state.start.options.task_timeout,
-                    partial(
-                        program.query,
-                        question.name,
-                        question.args,
-                        question.kwargs,
-                        question.headers,
-                    ),
+                    partial(program.query, question.query),
                 )
         except Overran as over:
-            answer = QueryFailed(f"query {question.name!r}: {over}")
+            answer = QueryFailed(f"query {question.query.name!r}: {over}")
             self.rebuild()
         except QueryFailed as failed:
             answer = failed

@@ -134,8 +134,8 @@ class Recording:
         for command in commands:
             if type(command) in MESSAGES:
                 engine.relations.send(run, command, write)
-        if children:
-            engine.relations.leave_children(children, write)
+        for child, cancel_only in children:
+            engine.relations.leave_child(child, cancel_only, write)
         if closes:
             self._succeed(write, now)
 

@@ -7,7 +7,6 @@ receiver's request ID, or the child itself, tells.
 
 import asyncio
 import pickle
-from collections.abc import Iterable
 from typing import Any
 
 from msgspec.structs import replace
@@ -245,13 +244,6 @@ class Relations:
             )
             if child is not None:
                 child.post(CancelRequested(GIVEN_UP))
-
-    def leave_children(
-        self, children: Iterable[tuple[StartChild, bool]], write: Write
-    ) -> None:
-        """The parent closed, or gave calls up: see `leave_child`."""
-        for child, cancel_only in children:
-            self.leave_child(child, cancel_only, write)
 
     def leave_child(self, command: StartChild, cancel_only: bool, write: Write) -> None:
         """The parent closed, or gave the call up: do with the child as was agreed."""

@@ -46,6 +46,7 @@ _EXPRESSIONS: Final = {
         f" and name = '{searching.EXECUTION_TIME}'), runs.started_at)"
     ),
     "run_name": "nullif(runs.run_name, '')",
+    "kind": "nullif(runs.kind, '')",
     "aside": "iif(runs.status = 0, nullif(runs.aside, ''), null)",
 }
 _PLAIN: Final = frozenset(

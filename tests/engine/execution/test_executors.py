@@ -55,7 +55,7 @@ class Inline:
         (text,) = map(self._values.decode, job.command.args)
         if text == "broken":
             raise RuntimeError("no room for another process")
-        job.returned(f"{text} of {job.identity.task_name}", None)
+        job.returned(f"{text} of {job.command.name}", None)
 
     def stop(self, job: Job) -> None:
         """It is over already."""

@@ -11,6 +11,7 @@ from tests.simulation.corpus.tasks import (
     deadly,
     echo,
     flaky,
+    hopeless,
     mute,
     plod,
     queued,
@@ -117,6 +118,21 @@ async def play_narrow(scene: Scene) -> None:
     assert await scene.outcome("a") == ["queue", "free"]
 
 
+@workflow(registry=CORPUS)
+async def given_up() -> str:
+    try:
+        await hopeless()
+    except TaskTimedOut as error:
+        return str(error.kind)
+    return "it ended"
+
+
+async def play_given_up(scene: Scene) -> None:
+    """A task's time is over, with all its attempts."""
+    await scene.start(given_up, id="a")
+    assert await scene.outcome("a") == "total"
+
+
 async def play_alone(scene: Scene) -> None:
     """A task in a workflow's place."""
     await scene.start(flaky, 7, id="a")
@@ -132,4 +148,5 @@ WORKS = (
     Entry("narrow", play_narrow),
     Entry("alone", play_alone),
     Entry("wide", play_wide),
+    Entry("given up", play_given_up),
 )

@@ -149,3 +149,13 @@ async def lasting(number: int) -> int:
 async def blob(size: int) -> bytes:
     await perform()
     return b"." * size
+
+
+@task(
+    registry=CORPUS, retry=retry(first=0.5, attempts=50), timeout=0.6, total_timeout=2
+)
+async def hopeless() -> None:
+    """An attempt fails, or is too slow, as often as there is time for one."""
+    begin()
+    await asyncio.sleep(0.2 * context().attempt_number)
+    raise ValueError("it is hopeless")
