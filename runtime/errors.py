@@ -239,6 +239,16 @@ class RPCError(_Carrying):
         self.details = details
 
 
+def not_found(message: str) -> RPCError:
+    """What is refused because there is no such thing, or it is over."""
+    return RPCError(message, RPCStatus.NOT_FOUND)
+
+
+def invalid(message: str) -> RPCError:
+    """What is refused because it cannot be meant."""
+    return RPCError(message, RPCStatus.INVALID_ARGUMENT)
+
+
 class InvalidFilter(RPCError, ValueError):
     """A filter cannot be read, or asks for what there is not; INVALID_ARGUMENT.
 

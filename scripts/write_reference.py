@@ -13,6 +13,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from everact.runtime.client.derived import Blocking
 from everact.runtime.public import MODULES
 
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
@@ -110,6 +111,9 @@ def signature(name: str, thing: Any) -> str:
     short = name.rpartition(".")[2]
     if isinstance(thing, property):
         returned = of_source(target)[1]
+        made = target.__annotations__.get("return")
+        if inspect.isclass(made) and issubclass(made, Blocking):
+            returned = made.__name__  # the source is that of the asynchronous form
         return block(f"{short}: {returned}") if returned else ""
     if inspect.isclass(thing):
         if issubclass(thing, BaseException) or thing.__init__ is object.__init__:

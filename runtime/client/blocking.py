@@ -21,7 +21,10 @@ from everact.runtime.client.client import Client
 from everact.runtime.client.derived import (
     Answer,
     Blocking,
+    Kept,
     Owning,
+    Part,
+    Told,
     gives,
     iterates,
     same,
@@ -57,20 +60,9 @@ T = TypeVar("T")
 class BlockingUpdate(Blocking[UpdateHandle[R]], Generic[R]):
     """An update, for programs without a loop; see `UpdateHandle`."""
 
-    @property
-    def id(self) -> str:
-        """The update's ID, unique within its run."""
-        return self._wrapped.id
-
-    @property
-    def workflow_id(self) -> str:
-        """The workflow ID of the run."""
-        return self._wrapped.workflow_id
-
-    @property
-    def run_id(self) -> str | None:
-        """The run that accepted the update."""
-        return self._wrapped.run_id
+    id = Told[str]()
+    workflow_id = Told[str]()
+    run_id = Told[str | None]()
 
     result = waits(UpdateHandle[R].result)
 
@@ -85,25 +77,10 @@ def updates(
 class BlockingHandle(Blocking[RunHandle[R]], Generic[R]):
     """A run, for programs without a loop; see `RunHandle`, whose verbs these are."""
 
-    @property
-    def id(self) -> str:
-        """The workflow ID."""
-        return self._wrapped.id
-
-    @property
-    def run_id(self) -> str | None:
-        """The run that operations address; None: the open or latest one."""
-        return self._wrapped.run_id
-
-    @property
-    def result_run_id(self) -> str | None:
-        """The run whose result is waited for."""
-        return self._wrapped.result_run_id
-
-    @property
-    def first_execution_run_id(self) -> str | None:
-        """The first run of the chain that cancel and terminate are limited to."""
-        return self._wrapped.first_execution_run_id
+    id = Told[str]()
+    run_id = Told[str | None]()
+    result_run_id = Told[str | None]()
+    first_execution_run_id = Told[str | None]()
 
     result = waits(RunHandle[R].result)
     value = waits(RunHandle[R].value)
@@ -149,20 +126,9 @@ class BlockingTaskHandle(Blocking[TaskHandle]):
 class BlockingRuns(Blocking[RunIterator]):
     """A list of runs, to be iterated with ``for``; see `RunIterator`."""
 
-    @property
-    def current_page(self) -> Sequence[RunLine] | None:
-        """The page that was fetched last; None before the first."""
-        return self._wrapped.current_page
-
-    @property
-    def current_page_index(self) -> int:
-        """How many runs of the current page were given out."""
-        return self._wrapped.current_page_index
-
-    @property
-    def next_page_token(self) -> str | None:
-        """What gives the page after the current one; None if there is none."""
-        return self._wrapped.next_page_token
+    current_page = Told[Sequence[RunLine] | None]()
+    current_page_index = Told[int]()
+    next_page_token = Told[str | None]()
 
     fetch_next_page = waits(RunIterator.fetch_next_page)
 
@@ -176,15 +142,8 @@ class BlockingRuns(Blocking[RunIterator]):
 class BlockingScheduleLines(Blocking[ScheduleIterator]):
     """A list of schedules, to be iterated with ``for``; see `ScheduleIterator`."""
 
-    @property
-    def current_page(self) -> Sequence[ScheduleLine]:
-        """The page that is being given out; empty before the first."""
-        return self._wrapped.current_page
-
-    @property
-    def next_page_token(self) -> str | None:
-        """What goes on after the current page; None if nothing follows."""
-        return self._wrapped.next_page_token
+    current_page = Told[Sequence[ScheduleLine]]()
+    next_page_token = Told[str | None]()
 
     fetch_next_page = waits(ScheduleIterator.fetch_next_page)
 
@@ -201,10 +160,7 @@ class BlockingSchedule(Blocking[ScheduleHandle]):
     The callback of `update` is called on the loop's thread.
     """
 
-    @property
-    def id(self) -> str:
-        """The schedule's ID."""
-        return self._wrapped.id
+    id = Told[str]()
 
     describe = waits(ScheduleHandle.describe)
     update = waits(ScheduleHandle.update)
@@ -292,79 +248,18 @@ class BlockingClient(Owning[Client]):
     dispatch = waits(Client.dispatch)
     config = same(Client.config)
 
-    @property
-    def namespace(self) -> str:
-        """What all reads and writes of this client are confined to."""
-        return self._wrapped.namespace
-
-    @property
-    def lazy(self) -> bool:
-        """Whether it was made to connect later, and has not connected yet."""
-        return self._wrapped.lazy
-
-    @property
-    def api_key(self) -> str | None:
-        """What is sent as the bearer credential of each request, by all that share
-        the connection. A new one is for the next request; None sends none.
-        """
-        return self._wrapped.api_key
-
-    @api_key.setter
-    def api_key(self, key: str | None) -> None:
-        self._wrapped.api_key = key
-
-    @property
-    def rpc_metadata(self) -> Mapping[str, str]:
-        """Headers of every request, of all that share the connection.
-
-        They are changed only by assigning other ones; TypeError unless all are text.
-        """
-        return self._wrapped.rpc_metadata
-
-    @rpc_metadata.setter
-    def rpc_metadata(self, metadata: Mapping[str, str]) -> None:
-        self._wrapped.rpc_metadata = metadata
-
-    @property
-    def events(self) -> BlockingEvents:
-        """User events: push them, look at them."""
-        return BlockingEvents(self._wrapped.events, self._loop_thread)
-
-    @property
-    def schedules(self) -> BlockingSchedules:
-        """The schedules of the namespace: to create, find and list them."""
-        return BlockingSchedules(self._wrapped.schedules, self._loop_thread)
-
-    @property
-    def search_attributes(self) -> BlockingSearchAttributeKeys:
-        """The keys of search attributes that the namespace declares."""
-        found = self._wrapped.search_attributes
-        return BlockingSearchAttributeKeys(found, self._loop_thread)
-
-    @property
-    def updates(self) -> BlockingUpdates:
-        """Updates that start their run, or find it."""
-        return BlockingUpdates(self._wrapped.updates, self._loop_thread)
-
-    @property
-    def versions(self) -> BlockingVersions:
-        """Which builds of author code are compatible, by queue."""
-        return BlockingVersions(self._wrapped.versions, self._loop_thread)
-
-    @property
-    def workflow_service(self) -> BlockingService:
-        """Requests about runs and what runs use, as they are sent."""
-        return BlockingService(self._wrapped.workflow_service, self._loop_thread)
-
-    @property
-    def operator_service(self) -> BlockingService:
-        """Requests about the engine itself, as they are sent."""
-        return BlockingService(self._wrapped.operator_service, self._loop_thread)
-
-    @property
-    def test_service(self) -> BlockingService:
-        """Requests to an engine under test, as they are sent."""
-        return BlockingService(self._wrapped.test_service, self._loop_thread)
+    namespace = Told[str]()
+    lazy = Told[bool]()
+    api_key = Kept[str | None]()
+    rpc_metadata = Kept[Mapping[str, str]]()
+    events = Part(BlockingEvents)
+    schedules = Part(BlockingSchedules)
+    search_attributes = Part(BlockingSearchAttributeKeys)
+    updates = Part(BlockingUpdates)
+    versions = Part(BlockingVersions)
+    workflow_service = Part(BlockingService)
+    operator_service = Part(BlockingService)
+    test_service = Part(BlockingService)
 
     def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run any coroutine on the client's loop and wait for what it gives."""

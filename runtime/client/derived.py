@@ -3,6 +3,7 @@
 A blocking class names each verb of its asynchronous twin, once:
 
     class BlockingSchedule(Blocking[ScheduleHandle]):
+        id = Told[str]()
         pause = waits(ScheduleHandle.pause)
 
 Parameters, overloads, types and documentation are those of the asynchronous verb, for
@@ -21,6 +22,7 @@ from typing import (
     Self,
     TypeAlias,
     TypeVar,
+    cast,
     get_args,
     get_origin,
 )
@@ -72,6 +74,50 @@ class Owning(Blocking[N]):
     def close(self) -> None:
         """Close as the asynchronous form does; no thread and no socket is left."""
         self._loop_thread.close()
+
+
+class Told(Generic[T]):
+    """A property that a blocking class has as its asynchronous twin has it.
+
+    Type checkers see what it gives; `property` is what stands in the class in the end,
+    with the documentation of the twin's, and can be set if that can.
+    """
+
+    _kind: Callable[[Any, LoopThread], T] | None = None
+
+    def __set_name__(self, owner: type[Blocking[Any]], name: str) -> None:
+        (twin,) = get_args(vars(owner)["__orig_bases__"][0])
+        known: property = getattr(get_origin(twin) or twin, name)
+        kind = self._kind
+
+        def get(blocking: Blocking[Any]) -> Any:
+            found = getattr(blocking._wrapped, name)
+            return found if kind is None else kind(found, blocking._loop_thread)
+
+        def put(blocking: Blocking[Any], value: Any) -> None:
+            setattr(blocking._wrapped, name, value)
+
+        update_wrapper(get, cast("Any", known.fget))
+        returned = _returned(get.__annotations__["return"], kind)
+        get.__annotations__ = {"return": returned}
+        setattr(owner, name, property(get, put if known.fset else None))
+
+    def __get__(self, blocking: Blocking[Any], owner: Any = None, /) -> T:
+        raise NotImplementedError  # for type checkers: a property stands in its place
+
+
+class Kept(Told[T]):
+    """One that can be set, too."""
+
+    def __set__(self, blocking: Blocking[Any], value: T, /) -> None:
+        raise NotImplementedError  # for type checkers, as `__get__`
+
+
+class Part(Told[T]):
+    """One whose blocking form is a `kind`."""
+
+    def __init__(self, kind: Callable[[Any, LoopThread], T]) -> None:
+        self._kind = kind
 
 
 def waits(

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar, Unpack, cast, overload
 
 import msgspec
 
-from everact.runtime.client.requester import Requester
+from everact.runtime.client.requester import Noun, Requester
 from everact.runtime.client.rpc import RPC
 from everact.runtime.client.starting import Starting
 from everact.runtime.client.typed import decoded
@@ -47,7 +47,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
-class RunHandle(Generic[R]):
+class RunHandle(Noun, Generic[R]):
     """A run of workflow ID `id`.
 
     `run_id` narrows it to one run (None: the open or latest one of the ID),
@@ -71,7 +71,7 @@ class RunHandle(Generic[R]):
         target: Any = None,
         key: int = 0,
     ) -> None:
-        self._client = client
+        super().__init__(client)
         self._id = id
         self._run_id = run_id
         self._result_run_id = result_run_id
@@ -123,9 +123,7 @@ class RunHandle(Generic[R]):
             run_id=self._result_run_id or self._run_id or "",
             key=self._key,
         )
-        closed = await self._client.transport.call(
-            runs.AwaitRun(run=ref, follow=follow_runs), rpc
-        )
+        closed = await self._ask(runs.AwaitRun(run=ref, follow=follow_runs), rpc)
         return self._outcome(closed, follow_runs)
 
     def _outcome(self, closed: runs.RunClosed, follow_runs: bool = True) -> R:
@@ -164,8 +162,7 @@ class RunHandle(Generic[R]):
         came of it.
         """
         request = runs.DescribeRun(run=self._ref(), values=values)
-        found = await self._client.transport.call(request, rpc)
-        return run_view(found, self._client.values)
+        return run_view(await self._ask(request, rpc), self._client.values)
 
     async def history(self, **rpc: Unpack[RPC]) -> list[HistoryItem]:
         """All that happened to the run so far, in order."""
@@ -189,10 +186,10 @@ class RunHandle(Generic[R]):
         ref, after = self._ref(), (-1, -1)
         tasks: dict[tuple[int, int], str] = {}
         while True:
-            entries = await self._client.transport.call(
-                runs.ReadHistory(run=ref, after=after, limit=page_size, follow=wait),
-                rpc,
+            request = runs.ReadHistory(
+                run=ref, after=after, limit=page_size, follow=wait
             )
+            entries = await self._ask(request, rpc)
             for item in history_items(entries, self._client.values, tasks):
                 if not closing_only or item.kind in _CLOSING_KINDS:
                     yield item
@@ -216,16 +213,15 @@ class RunHandle(Generic[R]):
         """
         name = handler_name(signal, "signal")
         encoded = self._encode(positional, args, name)
-        await self._client.transport.call(
-            runs.SignalRun(
-                run=self._ref(),
-                name=name,
-                args=encoded,
-                request_id=request_id,
-                identity=self._client.identity,
-            ),
-            rpc,
+        client = self._client
+        request = runs.SignalRun(
+            run=self._ref(),
+            name=name,
+            args=encoded,
+            request_id=request_id,
+            identity=client.identity,
         )
+        await client.transport.call(request, rpc)  # not `_ask`: signals come in crowds
 
     async def query(
         self,
@@ -249,9 +245,8 @@ class RunHandle(Generic[R]):
             known = ", ".join(runs.REJECTS)
             raise ValueError(f"reject_condition must be one of {known}")
         encoded = self._encode(positional, args, name)
-        answer = await self._client.transport.call(
-            runs.QueryRun(run=self._ref(), name=name, args=encoded, reject=reject), rpc
-        )
+        request = runs.QueryRun(run=self._ref(), name=name, args=encoded, reject=reject)
+        answer = await self._ask(request, rpc)
         return decoded(self._client.values, answer, result_type, query)
 
     @overload
@@ -342,16 +337,12 @@ class RunHandle(Generic[R]):
         Asking an open run again changes nothing. RPCError NOT_FOUND if the run is
         closed or unknown, or of another chain than the handle's.
         """
-        checked_text(reason, "reason")
-        await self._client.transport.call(
-            runs.CancelRun(
-                run=self._ref(pinned=True),
-                reason=reason,
-                identity=self._client.identity,
-                request_id=request_id,
-            ),
-            rpc,
+        request = runs.CancelRun(
+            run=self._ref(pinned=True),
+            reason=checked_text(reason, "reason"),
+            request_id=request_id,
         )
+        await self._ask(request, rpc)
 
     async def terminate(
         self,
@@ -366,19 +357,13 @@ class RunHandle(Generic[R]):
         the handle's, unless this is a repetition with the same `request_id` within 24
         hours.
         """
-        checked_text(reason, "reason")
-        encode = self._client.values.encode
-        encoded = tuple(encode(d, f"detail {n}") for n, d in enumerate(details, 1))
-        await self._client.transport.call(
-            runs.TerminateRun(
-                run=self._ref(pinned=True),
-                reason=reason,
-                details=encoded,
-                identity=self._client.identity,
-                request_id=request_id,
-            ),
-            rpc,
+        request = runs.TerminateRun(
+            run=self._ref(pinned=True),
+            reason=checked_text(reason, "reason"),
+            details=self._details(details),
+            request_id=request_id,
         )
+        await self._ask(request, rpc)
 
     async def _send(
         self,
@@ -391,7 +376,7 @@ class RunHandle(Generic[R]):
         sent = update_of(client, update, positional, options)
         request = SendUpdate(run=self._ref(), update=sent, wait_for=wait_for)
         async with waiting(sent.update_id, options) as rpc:
-            state = await client.transport.call(request, rpc)
+            state = await self._ask(request, rpc)
         return handle_of(client, state, update, options)
 
     def __repr__(self) -> str:

@@ -3,7 +3,8 @@
 Handles and the nouns of a client are given a `Requester`, and not the client.
 """
 
-from typing import Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
 
 from msgspec.structs import replace
 
@@ -44,5 +45,11 @@ class Noun:
         client = self._client
         sender = {"workspace": client.namespace, "identity": client.identity}
         known = sender.keys() & {*request.__struct_fields__}
-        sent = replace(request, **{name: sender[name] for name in known})
-        return await client.transport.call(sent, rpc)
+        if known:
+            request = replace(request, **{name: sender[name] for name in known})
+        return await client.transport.call(request, rpc)
+
+    def _details(self, details: Sequence[Any]) -> tuple[bytes, ...]:
+        """Details of what is reported, as they are sent."""
+        encode = self._client.values.encode
+        return tuple(encode(d, f"detail {n}") for n, d in enumerate(details, 1))

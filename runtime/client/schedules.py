@@ -100,10 +100,7 @@ class Schedules(Noun):
         return ScheduleIterator(
             self._client,
             requests.ListSchedules(
-                query=query,
-                limit=page_size,
-                next_page_token=next_page_token or "",
-                workspace=self._client.namespace,
+                query=query, limit=page_size, next_page_token=next_page_token or ""
             ),
             rpc,
         )
@@ -138,7 +135,7 @@ def _creation(
     )
 
 
-class ScheduleIterator:
+class ScheduleIterator(Noun):
     """Schedules page by page.
 
     `current_page` is the page that is being given out, `next_page_token` what `list`
@@ -148,25 +145,31 @@ class ScheduleIterator:
     def __init__(
         self, client: Requester, request: requests.ListSchedules, rpc: RPC
     ) -> None:
-        self._client = client
+        super().__init__(client)
         self._request = request
         self._rpc = rpc
         self._index = 0
         self._ended = False
-        self.current_page: Sequence[ScheduleLine] = ()
+        self._page: Sequence[ScheduleLine] = ()
+
+    @property
+    def current_page(self) -> Sequence[ScheduleLine]:
+        """The page that is being given out; empty before the first."""
+        return self._page
 
     @property
     def next_page_token(self) -> str | None:
+        """What goes on after the current page; None if nothing follows."""
         return self._request.next_page_token or None
 
     async def fetch_next_page(self) -> None:
         """Make the next page the current one; an empty one if there is none."""
         if self._ended:
-            self.current_page, self._index = (), 0
+            self._page, self._index = (), 0
             return
-        found = await self._client.transport.call(self._request, self._rpc)
+        found = await self._ask(self._request, self._rpc)
         values = self._client.values
-        self.current_page = [schedule_line(one, values) for one in found.schedules]
+        self._page = [schedule_line(one, values) for one in found.schedules]
         self._index = 0
         token = found.next_page_token
         self._ended = not token

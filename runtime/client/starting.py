@@ -15,9 +15,9 @@ from everact.runtime.core.durations import Duration, optional_seconds, seconds
 from everact.runtime.core.identity import CONFLICTS, REUSES, mistake
 from everact.runtime.core.keywords import closed
 from everact.runtime.core.records import StartOptions
-from everact.runtime.core.retry import RetryPolicy, checked_policy
-from everact.runtime.definitions.extras import extras_of, json_object
-from everact.runtime.definitions.search_attributes import SearchAttributes, old_form
+from everact.runtime.core.retry import checked_policy
+from everact.runtime.definitions.extras import StartingAnyRun, extras_of, json_object
+from everact.runtime.definitions.search_attributes import old_form
 from everact.runtime.definitions.tasks import Task
 from everact.runtime.definitions.workflows import (
     definition_of,
@@ -42,34 +42,22 @@ UNSET: Any = _Unset()
 TASK_TIMEOUT = timedelta(seconds=10)
 
 
-class Starting(RPC, total=False):
+class Starting(StartingAnyRun, RPC, total=False):
     """The keyword options of `Client.start` and `Client.execute`."""
 
     args: Sequence[Any] | None
-    kwargs: dict[str, Any] | None
-    id: str | None
     queue: str
     on_conflict: str | None
-    on_reuse: str
     start_signal: Any
     start_signal_args: Sequence[Any]
     scheduled_start_time: datetime | None
     static_summary: str | None
     static_details: str | None
-    additional_metadata: dict[str, Any] | None
-    search_attributes: SearchAttributes | None
-    priority: int | None
     request_eager_start: bool
-    retry: RetryPolicy | None
-    run_timeout: Duration | None
-    execution_timeout: Duration | None
     task_timeout: Duration
     start_delay: Duration | None
     cron_schedule: str
-    parameters: dict[str, Any] | None
-    context: dict[str, Any] | None
     run_name: str | None
-    memo: dict[str, Any] | None
     headers: dict[str, str] | None
     request_id: str
     correlation_id: int | None

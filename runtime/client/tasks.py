@@ -66,11 +66,8 @@ class TaskHandle(Noun):
         The task's policy decides whether another follows; it finds `heartbeat_details`.
         """
         failure = failure_of(error, values=self._client.values)
-        request = tasks.FailTask(
-            task=self._ref,
-            failure=failure,
-            details=self._encoded(heartbeat_details),
-        )
+        details = self._details(heartbeat_details)
+        request = tasks.FailTask(task=self._ref, failure=failure, details=details)
         await self._ask(request, rpc)
 
     async def heartbeat(self, *details: Any, **rpc: Unpack[RPC]) -> None:
@@ -78,7 +75,7 @@ class TaskHandle(Noun):
 
         AsyncTaskCancelled, with the reason, if the task was asked to stop.
         """
-        request = tasks.HeartbeatTask(task=self._ref, details=self._encoded(details))
+        request = tasks.HeartbeatTask(task=self._ref, details=self._details(details))
         await self._ask(request, rpc)
 
     async def report_cancellation(self, *details: Any, **rpc: Unpack[RPC]) -> None:
@@ -87,12 +84,8 @@ class TaskHandle(Noun):
         A call that waits for that (``cancellation="wait"``) ends as cancelled, with
         `details`. RPCError FAILED_PRECONDITION if nobody asked the task to stop.
         """
-        request = tasks.ReportCancelled(task=self._ref, details=self._encoded(details))
+        request = tasks.ReportCancelled(task=self._ref, details=self._details(details))
         await self._ask(request, rpc)
-
-    def _encoded(self, details: Sequence[Any]) -> tuple[bytes, ...]:
-        encode = self._client.values.encode
-        return tuple(encode(d, f"detail {n}") for n, d in enumerate(details, 1))
 
     def __repr__(self) -> str:
         ref = self._ref

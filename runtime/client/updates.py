@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Generic, TypeVar, Unpack, cast
 from uuid import uuid4
 
-from everact.runtime.client.requester import Requester
+from everact.runtime.client.requester import Noun, Requester
 from everact.runtime.client.rpc import RPC, checked_rpc
 from everact.runtime.client.typed import decoded
 from everact.runtime.core.durations import optional_seconds
@@ -37,7 +37,7 @@ class Updating(RPC, total=False):
     result_type: Any
 
 
-class UpdateHandle(Generic[R]):
+class UpdateHandle(Noun, Generic[R]):
     """An update of a run. Making a handle asks nothing of the engine.
 
     `run_id` is the run that accepted it; None if that is not known, and the open or
@@ -55,7 +55,7 @@ class UpdateHandle(Generic[R]):
         target: Any = None,
         known: requests.UpdateState | None = None,
     ) -> None:
-        self._client = client
+        super().__init__(client)
         self._id = id
         self._workflow_id = workflow_id
         self._run_id = run_id
@@ -95,7 +95,7 @@ class UpdateHandle(Generic[R]):
             request = requests.AwaitUpdate(run=ref, update_id=self._id)
             checked_rpc(rpc)
             async with waiting(self._id, rpc) as carried:
-                self._known = await self._client.transport.call(request, carried)
+                self._known = await self._ask(request, carried)
             self._run_id = self._known.run_id
         known, values = self._known, self._client.values
         if known.failure is not None:

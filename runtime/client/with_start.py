@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar, Unpack, overload
 
 from everact.runtime.client.callers import warn_of_options
 from everact.runtime.client.handle import RunHandle, started_handle
-from everact.runtime.client.requester import Requester
+from everact.runtime.client.requester import Noun, Requester
 from everact.runtime.client.rpc import RPC, RPC_OPTIONS
 from everact.runtime.client.starting import UNSET, Starting, start_request
 from everact.runtime.client.updates import (
@@ -108,11 +108,8 @@ _REFUSED = RPC_OPTIONS | {
 }
 
 
-class Updates:
+class Updates(Noun):
     """Updates that start their run, or find it; see `Client.updates`."""
-
-    def __init__(self, client: Requester) -> None:
-        self._client = client
 
     @overload
     async def execute_with(
@@ -196,7 +193,7 @@ class Updates:
         )
         try:
             async with waiting(sent.update_id, options) as rpc:
-                found = await client.transport.call(request, rpc)
+                found = await self._ask(request, rpc)
                 start._settle(client, found.run)
                 state = found.update
                 if state.stage not in (wait_for, requests.COMPLETED):
@@ -216,4 +213,4 @@ class Updates:
             workspace=self._client.namespace,
         )
         again = requests.SendUpdate(run=ref, update=sent, wait_for=stage)
-        return await self._client.transport.call(again, rpc)
+        return await self._ask(again, rpc)

@@ -9,7 +9,7 @@ from typing import Any
 def alike(kind: Any, found: Any) -> dict[str, Any]:
     """The fields of a `kind` that `found` has too, by the same names.
 
-    Both are structs of msgspec or dataclasses.
+    Both are structs of msgspec, dataclasses or named tuples.
     """
     return {name: getattr(found, name) for name in _common(kind, found.__class__)}
 
@@ -20,5 +20,6 @@ def _common(kind: Hashable, other: Hashable) -> tuple[str, ...]:
 
 
 def _names(kind: Any) -> tuple[str, ...]:
-    found: tuple[str, ...] | None = getattr(kind, "__struct_fields__", None)
+    names = "_fields" if hasattr(kind, "_fields") else "__struct_fields__"
+    found: tuple[str, ...] | None = getattr(kind, names, None)
     return found or tuple(field.name for field in fields(kind))

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Generic, TypeVar, Unpack, overload
 
 from everact.runtime.core.durations import Duration, seconds
 from everact.runtime.core.identity import REUSES
@@ -23,7 +23,6 @@ from everact.runtime.core.records import (
     SetDetails,
     UpsertAttributes,
 )
-from everact.runtime.core.retry import RetryPolicy
 from everact.runtime.definitions.context import current_attempt
 from everact.runtime.definitions.durable import (
     RunInfo,
@@ -31,9 +30,9 @@ from everact.runtime.definitions.durable import (
     new_uuid,
     required_loop,
 )
+from everact.runtime.definitions.extras import StartingAnyRun
 from everact.runtime.definitions.search_attributes import (
     SearchAttributePair,
-    SearchAttributes,
     SearchAttributeUpdate,
     attribute_of,
 )
@@ -303,25 +302,13 @@ class ChildHandle(Generic[R]):
         await loop.send(self.workflow_id, self.run_id, name, args)
 
 
-class ChildOptions(TypedDict, total=False):
+class ChildOptions(StartingAnyRun, total=False):
     """The keyword options of a child run."""
 
     args: tuple[Any, ...] | None
-    kwargs: dict[str, Any] | None
-    id: str | None
     on_parent_close: str
     queue: str | None
-    retry: RetryPolicy | None
-    run_timeout: Duration | None
-    execution_timeout: Duration | None
-    parameters: dict[str, Any] | None
-    context: dict[str, Any] | None
     run_name: str
-    memo: dict[str, Any] | None
-    additional_metadata: dict[str, Any] | None
-    search_attributes: SearchAttributes | None
-    priority: int | None
-    on_reuse: str
 
 
 @overload

@@ -5,14 +5,37 @@ Starts from outside and those of child runs take the same options.
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 
 from everact.runtime.core.cron import cron_times
+from everact.runtime.core.durations import Duration
 from everact.runtime.core.records import NO_EXTRAS, Extras
-from everact.runtime.definitions.search_attributes import attributes_of
+from everact.runtime.core.retry import RetryPolicy
+from everact.runtime.definitions.search_attributes import (
+    SearchAttributes,
+    attributes_of,
+)
 from everact.runtime.values.payloads import checked_text
+
+
+class StartingAnyRun(TypedDict, total=False):
+    """The keyword options that starts from outside and those of child runs share."""
+
+    kwargs: dict[str, Any] | None
+    id: str | None
+    retry: RetryPolicy | None
+    run_timeout: Duration | None
+    execution_timeout: Duration | None
+    parameters: dict[str, Any] | None
+    context: dict[str, Any] | None
+    memo: dict[str, Any] | None
+    additional_metadata: dict[str, Any] | None
+    search_attributes: SearchAttributes | None
+    priority: int | None
+    on_reuse: str
+
 
 PRIORITIES = (1, 2, 3)
 """Low, medium, high."""

@@ -17,7 +17,7 @@ from everact.actors import (
 from everact.runtime.core.opaque import Payload
 from everact.runtime.core.projecting import alike
 from everact.runtime.core.statuses import RPCStatus
-from everact.runtime.errors import RPCError
+from everact.runtime.errors import RPCError, invalid, not_found
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import stored, with_arguments
 from everact.runtime.operations.base import Name, Request, operation
@@ -128,9 +128,8 @@ async def spawn_actor(engine: "Engine", request: SpawnActor) -> ActorLine:
     cls = engine.registry.actors.get(request.class_name)
     if cls is None:
         offered = ", ".join(sorted(engine.registry.actors)) or "none"
-        raise RPCError(
-            f"no actor class {request.class_name!r} is offered; offered: {offered}",
-            RPCStatus.NOT_FOUND,
+        raise not_found(
+            f"no actor class {request.class_name!r} is offered; offered: {offered}"
         )
     decode = engine.values.decode
     args = [decode(arg) for arg in request.args]
@@ -142,7 +141,7 @@ async def spawn_actor(engine: "Engine", request: SpawnActor) -> ActorLine:
         raise RPCError(str(error), RPCStatus.ALREADY_EXISTS) from None
     except Exception as error:
         text = f"{request.class_name} was not started: {type(error).__name__}: {error}"
-        raise RPCError(text, RPCStatus.INVALID_ARGUMENT) from error
+        raise invalid(text) from error
     return _line(ref)
 
 
@@ -183,7 +182,7 @@ def _actor(engine: "Engine", actor: str) -> ActorRef[Any]:
     registry = engine.system.registry
     ref = registry.get_by_name(actor) or registry.get_by_urn(actor)
     if ref is None or _is_ours(ref):
-        raise RPCError(f"no actor {actor!r} is alive here", RPCStatus.NOT_FOUND)
+        raise not_found(f"no actor {actor!r} is alive here")
     return ref
 
 

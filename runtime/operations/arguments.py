@@ -15,10 +15,9 @@ from msgspec.structs import replace
 
 from everact.runtime.core.failures import Failure
 from everact.runtime.core.records import Extras, StartOptions
-from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.extras import PRIORITIES
 from everact.runtime.definitions.signature import Signature
-from everact.runtime.errors import RPCError
+from everact.runtime.errors import invalid
 from everact.runtime.isolation import text_of
 from everact.runtime.values.coded import coded
 from everact.runtime.values.json_payloads import JsonConverter
@@ -51,7 +50,7 @@ def typed_start(engine: "Engine", request: M) -> M:
         try:
             target.signature.check(request.args, request.kwargs, target.name)
         except TypeError as error:
-            raise _refusal(str(error)) from None
+            raise invalid(str(error)) from None
     request = with_arguments(engine, target, request)
     signal = request.signal
     if signal is not None:
@@ -67,10 +66,10 @@ def typed_start(engine: "Engine", request: M) -> M:
 def _check(options: StartOptions) -> None:
     """Refuse what the client of this process would not have let through."""
     if not options.queue:
-        raise _refusal("options.queue must not be empty")
+        raise invalid("options.queue must not be empty")
     for name in ("begin_at", "execution_deadline", "run_deadline"):
         if getattr(options, name) is not None:
-            raise _refusal(
+            raise invalid(
                 f"options.{name} is the engine's own: give start_delay, begin_at, "
                 "execution_timeout or run_timeout"
             )
@@ -80,12 +79,12 @@ def _check(options: StartOptions) -> None:
 
 def _check_extras(extras: Extras) -> None:
     if extras.priority not in (0, *PRIORITIES):
-        raise _refusal("options.extras.priority must be 1, 2 or 3, or 0 for none")
+        raise invalid("options.extras.priority must be 1, 2 or 3, or 0 for none")
     if len(extras.static_summary.splitlines()) > 1:
-        raise _refusal("options.extras.static_summary must be one line")
+        raise invalid("options.extras.static_summary must be one line")
     for name in ("event_id", "event_key", "schedule_id", "nominal_time"):
         if getattr(extras, name) not in ("", None):
-            raise _refusal(f"options.extras.{name} is the engine's own")
+            raise invalid(f"options.extras.{name} is the engine's own")
 
 
 def _target(engine: "Engine", name: str) -> Target | None:
@@ -178,9 +177,5 @@ def stored(engine: "Engine", payload: bytes, what: str, kind: Any = Any) -> byte
     try:
         value = _READER.decode(engine.values.unwrap(payload), kind)
     except Exception as error:  # out of a class of the author's, perhaps
-        raise _refusal(f"{what}: {text_of(error)}") from None
+        raise invalid(f"{what}: {text_of(error)}") from None
     return engine.values.encode(value, what)
-
-
-def _refusal(message: str) -> RPCError:
-    return RPCError(message, RPCStatus.INVALID_ARGUMENT)

@@ -12,8 +12,8 @@ from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.errors import (
     EveractError,
     RequestIdReused,
-    RPCError,
     WorkflowAlreadyStarted,
+    invalid,
 )
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import typed_start
@@ -115,19 +115,10 @@ def _check_apart(starts: Sequence[StartRun]) -> None:
     ids = Counter((s.workspace, s.workflow_id) for s in starts if s.workflow_id)
     twice = next((id for (_, id), times in ids.items() if times > 1), None)
     if twice is not None:
-        raise RPCError(
-            f"two of the starts are of workflow ID {twice!r}",
-            RPCStatus.INVALID_ARGUMENT,
-        )
+        raise invalid(f"two of the starts are of workflow ID {twice!r}")
     requests = Counter((s.workspace, s.request_id) for s in starts if s.request_id)
     twice = next((id for (_, id), times in requests.items() if times > 1), None)
     if twice is not None:
-        raise RPCError(
-            f"two of the starts have request ID {twice!r}",
-            RPCStatus.INVALID_ARGUMENT,
-        )
+        raise invalid(f"two of the starts have request ID {twice!r}")
     if any(start.signal is not None for start in starts):
-        raise RPCError(
-            "starts that are made together bring no signal",
-            RPCStatus.INVALID_ARGUMENT,
-        )
+        raise invalid("starts that are made together bring no signal")

@@ -19,8 +19,7 @@ from msgspec import Meta
 from everact.runtime.core.bounds import INTEGERS, WITHIN, is_datable, shown
 from everact.runtime.core.records import Attribute, AttributeKind
 from everact.runtime.core.retry import RetryPolicy, checked_policy
-from everact.runtime.core.statuses import RPCStatus
-from everact.runtime.errors import RPCError
+from everact.runtime.errors import RPCError, invalid
 
 Check: TypeAlias = Callable[[Any, str], None]
 """Refuses a value, naming where it stands."""
@@ -226,7 +225,7 @@ def _check_moment(attribute: Attribute) -> None:
 
 
 def _refused(where: str, wanted: str) -> RPCError:
-    return RPCError(f"{where} must be {wanted}", RPCStatus.INVALID_ARGUMENT)
+    return invalid(f"{where} must be {wanted}")
 
 
 _GREATEST: Final = 1.7976931348623157e308

@@ -7,7 +7,7 @@ import msgspec
 from everact.runtime.core.bounds import LAST_MOMENT, Seconds
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.controlled import ControlledLoop
-from everact.runtime.errors import RPCError
+from everact.runtime.errors import RPCError, invalid
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.base import Request, operation
 
@@ -64,10 +64,7 @@ async def advance_clock(engine: "Engine", request: AdvanceClock) -> ClockReading
     loop = _controlled(engine)
     async with loop.advancing:
         if engine.clock.now() + request.seconds > LAST_MOMENT:
-            raise RPCError(
-                "the clock cannot be advanced beyond the year 8999",
-                RPCStatus.INVALID_ARGUMENT,
-            )
+            raise invalid("the clock cannot be advanced beyond the year 8999")
         await loop.advance(request.seconds)
     await engine.commits.idle()
     return _reading(engine)

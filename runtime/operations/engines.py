@@ -81,6 +81,9 @@ class ReadDefinitions(Request[Definitions], frozen=True, kw_only=True):
     """The names that are registered here."""
 
 
+_OF_WORKERS = WorkerInfo.__struct_fields__
+
+
 @operation("engine.info", DescribeEngine, access=Access.INFO)
 async def describe_engine(engine: "Engine", _: DescribeEngine) -> EngineInfo:
     """Put together what is known without asking the database."""
@@ -97,15 +100,7 @@ async def describe_engine(engine: "Engine", _: DescribeEngine) -> EngineInfo:
         actors=len(engine.system.registry),
         disk_full=engine.commits.full is not None,
         workers=tuple(
-            WorkerInfo(
-                name=worker.name,
-                queues=worker.queues,
-                slots=worker.slots,
-                busy=worker.busy,
-                threads=worker.threads,
-                busy_threads=worker.busy_threads,
-                build_id=worker.build_id,
-            )
+            WorkerInfo(**{name: getattr(worker, name) for name in _OF_WORKERS})
             for worker in engine.admission.all
         ),
     )

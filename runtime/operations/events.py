@@ -9,11 +9,10 @@ import msgspec
 
 from everact.runtime.core.opaque import Document, Payload
 from everact.runtime.core.records import Extras, Started, StartOptions
-from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.workflows import WorkflowDefinition
 from everact.runtime.engine.parts.events import UserEvent
 from everact.runtime.engine.requests import Known
-from everact.runtime.errors import RPCError
+from everact.runtime.errors import invalid, not_found
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.base import Name, Request, as_it_came, operation
 from everact.runtime.operations.requests import remembered
@@ -133,10 +132,7 @@ def _check(payload: bytes) -> None:
         msgspec.json.decode(body)
         msgspec.json.decode(b"[" * _ROOM + body + b"]" * _ROOM)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise RPCError(
-            f"the payload is no JSON that can be used: {error}",
-            RPCStatus.INVALID_ARGUMENT,
-        ) from None
+        raise invalid(f"the payload is no JSON that can be used: {error}") from None
 
 
 def _starts(engine: "Engine", event: UserEvent) -> tuple[Started, ...]:
@@ -174,10 +170,9 @@ async def get_event(engine: "Engine", request: GetEvent) -> EventDescription:
     rows = await engine.store.reads.rows("event", request.workspace, request.event_id)
     found = next(engine.events.genuine(rows), None)
     if found is None:
-        raise RPCError(
+        raise not_found(
             f"no event {request.event_id!r} is known: its ID is another, or it was "
-            "deleted with what is old",
-            RPCStatus.NOT_FOUND,
+            "deleted with what is old"
         )
     return _described(found)
 

@@ -9,9 +9,8 @@ import msgspec
 from msgspec.structs import replace
 
 from everact.runtime.core.requests import AUTOMATIC, RESERVED, RequestName, what_of
-from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.requests import UnderWay
-from everact.runtime.errors import RPCError
+from everact.runtime.errors import invalid
 from everact.runtime.operations.base import OPERATIONS, Operation, Request, Typed
 from everact.runtime.store.base import Remembered
 
@@ -160,10 +159,9 @@ def with_id(request: R, request_id: str) -> R:
 def check_id(request_id: str) -> None:
     """Refuse the ID of a user that could meet one of ours; RPCError."""
     if request_id.startswith(RESERVED):
-        raise RPCError(
+        raise invalid(
             f"request ID {request_id!r}: those that begin with {RESERVED!r} are "
-            "everact's own, choose another",
-            RPCStatus.INVALID_ARGUMENT,
+            "everact's own, choose another"
         )
 
 

@@ -11,6 +11,7 @@ from msgspec import Meta
 from everact.runtime.core.failures import Failure
 from everact.runtime.core.naming import generated_name
 from everact.runtime.core.opaque import Document, Payload
+from everact.runtime.core.projecting import alike
 from everact.runtime.core.records import (
     NO_EXTRAS,
     Attribute,
@@ -31,7 +32,13 @@ from everact.runtime.core.state import RunState
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.engine.loading import read
 from everact.runtime.engine.requests import Known
-from everact.runtime.errors import QueryFailed, QueryRejected, RequestIdReused, RPCError
+from everact.runtime.errors import (
+    QueryFailed,
+    QueryRejected,
+    RequestIdReused,
+    RPCError,
+    not_found,
+)
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import (
     Target,
@@ -231,14 +238,10 @@ class CancelRun(Request[None], frozen=True, kw_only=True):
     request_id: str = ""
 
 
-class TerminateRun(Request[None], frozen=True, kw_only=True):
+class TerminateRun(CancelRun, frozen=True, kw_only=True):
     """End a run without running its code."""
 
-    run: RunRef
-    reason: str = ""
     details: tuple[Payload, ...] = ()
-    identity: str = ""
-    request_id: str = ""
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -360,7 +363,7 @@ async def describe_run(engine: "Engine", request: DescribeRun) -> RunDescription
         attributes=extras.attributes,
         current_details=state.labels.details,
         pending_updates=tuple(
-            PendingUpdate(update_id=update.update_id, name=update.name)
+            PendingUpdate(**alike(PendingUpdate, update))
             for update in (() if row.status else state.open_updates)
         ),
         **(_values(state) if request.values else {}),
@@ -377,12 +380,7 @@ def of_row(kind: type[D], row: RunRow, **known: Any) -> D:
 
     `RunRow` and the structs call most of it the same.
     """
-    fields = {
-        name: getattr(row, name)
-        for name in kind.__struct_fields__
-        if name in RunRow.__struct_fields__
-    }
-    fields |= {
+    fields = alike(kind, row) | {
         "workflow": row.name,
         "run_name": row.run_name or generated_name(row.run_id),
         "status": RunStatus(row.status),
@@ -397,10 +395,7 @@ def of_parent(start: Started) -> dict[str, str]:
     parent = start.parent
     if parent is None:
         return {}
-    return {
-        "parent_workflow_id": parent.workflow_id,
-        "parent_run_id": parent.run_id,
-    }
+    return {"parent_workflow_id": parent.workflow_id, "parent_run_id": parent.run_id}
 
 
 def _values(state: RunState) -> dict[str, Any]:
@@ -491,12 +486,12 @@ def _signalled(request: SignalRun) -> tuple[str, ...]:
     return request.run.workflow_id, request.name
 
 
-def _ended(request: CancelRun | TerminateRun) -> tuple[str, ...]:
+def _ended(request: CancelRun) -> tuple[str, ...]:
     return (request.run.workflow_id,)
 
 
 async def told_again(
-    engine: "Engine", request: "SignalRun | CancelRun | TerminateRun", known: Known
+    engine: "Engine", request: SignalRun | CancelRun, known: Known
 ) -> None:
     """The run had it; RequestIdReused if now another run of the ID is named."""
     await check_reached(engine, request.run, request.request_id, known)
@@ -585,7 +580,7 @@ async def terminate_run(engine: "Engine", request: TerminateRun) -> None:
 
 async def _deliver(
     engine: "Engine",
-    request: SignalRun | CancelRun | TerminateRun,
+    request: SignalRun | CancelRun,
     event: Any,
 ) -> None:
     """Give an event to the run that is meant; durable when it returns.
@@ -606,15 +601,17 @@ async def _deliver(
             return
     row = await find_run(engine, ref)
     if row.status:
-        raise RPCError(
-            f"run {row.workflow_id!r} ({row.run_id}) is {RunStatus(row.status)}, "
-            "not open",
-            RPCStatus.NOT_FOUND,
-        )
-    await to_its_end(engine, _delivered(engine, request.run, row, event, noted))
+        raise not_open(row)
+    await to_its_end(engine, delivered(engine, request.run, row, event, noted))
 
 
-async def _delivered(
+def not_open(row: RunRow) -> RPCError:
+    """The refusal of what only an open run takes."""
+    status = RunStatus(row.status)
+    return not_found(f"run {row.workflow_id!r} ({row.run_id}) is {status}, not open")
+
+
+async def delivered(
     engine: "Engine",
     ref: RunRef,
     row: RunRow,
@@ -682,16 +679,8 @@ async def read_history(
             await asyncio.sleep(0)  # others have their turn
         engine.seal.verify(found, row.run_id)
         transition = decode(found.body)
-        entries.append(
-            HistoryEntry(
-                generation=found.generation,
-                seq=found.seq,
-                time=transition.time,
-                events=transition.events,
-                commands=transition.commands,
-                run_id=row.run_id,
-            )
-        )
+        known = alike(HistoryEntry, found) | alike(HistoryEntry, transition)
+        entries.append(HistoryEntry(**known, run_id=row.run_id))
     return tuple(entries)
 
 
@@ -721,10 +710,7 @@ async def find_run(engine: "Engine", ref: RunRef) -> RunRow:
     row = await known_run(engine, ref)
     if row is None:
         which = f" run {ref.run_id or ref.first_run_id}" if ref.run_id else ""
-        raise RPCError(
-            f"no run of workflow ID {ref.workflow_id!r}{which} is known",
-            RPCStatus.NOT_FOUND,
-        )
+        raise not_found(f"no run of workflow ID {ref.workflow_id!r}{which} is known")
     return row
 
 

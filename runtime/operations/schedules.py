@@ -29,7 +29,7 @@ from everact.runtime.core.schedules import (
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.definitions.search_attributes import typed_attributes
 from everact.runtime.engine.parts.schedules import Fold
-from everact.runtime.errors import RPCError
+from everact.runtime.errors import RPCError, invalid
 from everact.runtime.filters.parsing import parse
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import memo_stored, typed_start
@@ -422,14 +422,14 @@ def _check(check: Any, definition: Definition) -> None:
     try:
         check(definition)
     except ValueError as error:
-        raise _refused(str(error)) from None
+        raise invalid(str(error)) from None
 
 
 def _check_attributes(attributes: Attributes) -> None:
     try:
         typed_attributes(attributes)
     except (TypeError, ValueError, OverflowError) as error:
-        raise _refused(str(error)) from None
+        raise invalid(str(error)) from None
 
 
 def _check_action(engine: "Engine", request: CreateSchedule | UpdateSchedule) -> None:
@@ -442,22 +442,18 @@ def _check_action(engine: "Engine", request: CreateSchedule | UpdateSchedule) ->
 async def _check_backfills(backfills: tuple[Backfill, ...], spec: Spec) -> None:
     """Refuse ranges that are too many, too long or no ranges at all."""
     if len(backfills) > MOST_RANGES:
-        raise _refused(f"{len(backfills)} backfills are given, {MOST_RANGES} at most")
+        raise invalid(f"{len(backfills)} backfills are given, {MOST_RANGES} at most")
     times, found = times_of(spec), 0
     for one in backfills:
         if one.until < one.after:
-            raise _refused(f"a backfill must not end before it starts: {one}")
+            raise invalid(f"a backfill must not end before it starts: {one}")
         for _ in times.between(one.after, one.until):
             found += 1
             if found > MOST_BACKFILLED:
-                raise _refused(
+                raise invalid(
                     f"the backfills cover more than {MOST_BACKFILLED:,} times of the "
                     "schedule, which is the most for one request: give shorter ones, "
                     "one request after the other"
                 )
             if not found % BATCH:
                 await asyncio.sleep(0)  # others have their turn
-
-
-def _refused(message: str) -> RPCError:
-    return RPCError(message, RPCStatus.INVALID_ARGUMENT)

@@ -10,8 +10,8 @@ import msgspec
 from msgspec.structs import replace
 
 from everact.runtime.core.records import AttributeKind, Started, decode
-from everact.runtime.core.statuses import RPCStatus, RunStatus
-from everact.runtime.errors import RPCError, StoreTampered
+from everact.runtime.core.statuses import RunStatus
+from everact.runtime.errors import StoreTampered, invalid
 from everact.runtime.filters.operators import Operator
 from everact.runtime.filters.parsing import parse
 from everact.runtime.filters.tree import (
@@ -254,8 +254,5 @@ def _place(engine: "Engine", about: bytes, token: str) -> tuple[Any, ...]:
         sealed = b""
     mac, body = sealed[:16], sealed[16:]
     if not hmac.compare_digest(mac, engine.seal.page(about, body)):
-        raise RPCError(
-            "next_page_token is not one that a listing with this query gave",
-            RPCStatus.INVALID_ARGUMENT,
-        )
+        raise invalid("next_page_token is not one that a listing with this query gave")
     return tuple(msgspec.msgpack.decode(body))

@@ -30,7 +30,7 @@ from everact.runtime.core.records import (
 from everact.runtime.core.requests import AUTOMATIC, RequestName
 from everact.runtime.core.statuses import RPCStatus, RunStatus
 from everact.runtime.engine.requests import Known, UnderWay
-from everact.runtime.errors import RPCError, WorkflowAlreadyStarted
+from everact.runtime.errors import RPCError, WorkflowAlreadyStarted, invalid, not_found
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import typed_start
 from everact.runtime.operations.base import Name, Request, operation
@@ -141,9 +141,8 @@ def _started_run(row: RunRow | Started, *, created: bool, key: int = 0) -> Start
 def check(engine: "Engine", request: StartRun) -> None:
     """Refuse a start that can come to nothing, before anything happens; RPCError."""
     if request.must_be_known and not engine.knows(request.workflow):
-        raise RPCError(
-            f"no function or workflow named {request.workflow!r} is registered here",
-            RPCStatus.NOT_FOUND,
+        raise not_found(
+            f"no function or workflow named {request.workflow!r} is registered here"
         )
     wrong: str | None = None
     if request.on_conflict is not None or request.on_reuse != "allow":
@@ -155,7 +154,7 @@ def check(engine: "Engine", request: StartRun) -> None:
     if wrong is None and extras is not None and extras.cron:
         wrong = _cron_mistake(request, engine.clock.now())
     if wrong is not None:
-        raise RPCError(wrong, RPCStatus.INVALID_ARGUMENT)
+        raise invalid(wrong)
     if extras is not None and extras.attributes:
         engine.visibility.check(request.workspace, extras.attributes)
 
@@ -354,7 +353,7 @@ async def started_again(engine: "Engine", _: StartRun, known: Known) -> StartedR
         known.run_key
     )  # an earlier version served it
     if stored is None:
-        raise RPCError("the run of that request is gone", RPCStatus.NOT_FOUND)
+        raise not_found("the run of that request is gone")
     return await Resolution(stored.run).answer()
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from everact.runtime.core.statuses import RPCStatus
-from everact.runtime.errors import RPCError
+from everact.runtime.errors import RPCError, invalid
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.base import Item, Request, operation
 from everact.runtime.operations.runs import (
@@ -93,10 +93,7 @@ def _place(cursor: str) -> tuple[str, tuple[int, int]]:
     run_id, _, place = cursor.partition(":")
     generation, _, seq = place.partition(":")
     if not (run_id and _number(generation) and _number(seq)):
-        raise RPCError(
-            f"{cursor!r} is no cursor of a history: it is the ID of an entry",
-            RPCStatus.INVALID_ARGUMENT,
-        )
+        raise invalid(f"{cursor!r} is no cursor of a history: it is the ID of an entry")
     return run_id, (int(generation), int(seq))
 
 

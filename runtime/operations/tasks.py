@@ -16,7 +16,7 @@ from everact.runtime.core.records import TaskCompleted, TaskFailed, TaskReported
 from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.execution.outside import AttemptName, named_by, unheeded
 from everact.runtime.engine.loading import read
-from everact.runtime.errors import RPCError
+from everact.runtime.errors import RPCError, invalid, not_found
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import (
     failure_stored,
@@ -50,26 +50,28 @@ class TaskRef(msgspec.Struct, frozen=True, kw_only=True):
         return self.workflow_id, self.run_id, self.task_id, self.token
 
 
-class CompleteTask(Request[None], frozen=True, kw_only=True):
-    """Complete a task in its function's place; without a result, with None."""
+class SettleTask(Request[None], frozen=True, kw_only=True):
+    """What all requests that settle an attempt say."""
 
     task: TaskRef
-    result: Payload = b""
     identity: str = ""
     request_id: str = ""
 
 
-class FailTask(Request[None], frozen=True, kw_only=True):
+class CompleteTask(SettleTask, frozen=True, kw_only=True):
+    """Complete a task in its function's place; without a result, with None."""
+
+    result: Payload = b""
+
+
+class FailTask(SettleTask, frozen=True, kw_only=True):
     """Fail an attempt; its policy decides what follows.
 
     `details` are those of a last heartbeat, for the next attempt.
     """
 
-    task: TaskRef
     failure: Failure
     details: tuple[Payload, ...] = ()
-    identity: str = ""
-    request_id: str = ""
 
 
 class HeartbeatTask(Request[None], frozen=True, kw_only=True):
@@ -80,13 +82,10 @@ class HeartbeatTask(Request[None], frozen=True, kw_only=True):
     identity: str = ""
 
 
-class ReportCancelled(Request[None], frozen=True, kw_only=True):
+class ReportCancelled(SettleTask, frozen=True, kw_only=True):
     """Say that an attempt has stopped because it was asked to."""
 
-    task: TaskRef
     details: tuple[Payload, ...] = ()
-    identity: str = ""
-    request_id: str = ""
 
 
 def text_of(token: bytes) -> str:
@@ -103,7 +102,7 @@ def token_of(text: str) -> bytes:
         raise ValueError("a task token is base64url text") from None
 
 
-def _reported(request: CompleteTask | FailTask | ReportCancelled) -> tuple[str, ...]:
+def _reported(request: SettleTask) -> tuple[str, ...]:
     return request.task.named
 
 
@@ -147,10 +146,7 @@ async def fail_task(engine: "Engine", request: FailTask) -> None:
     """Fail an attempt; durable when answered."""
     wait = request.failure.retry_after
     if wait is not None and not 0 <= wait < math.inf:
-        raise RPCError(
-            f"failure.retry_after must be 0 or more seconds, not {wait}",
-            RPCStatus.INVALID_ARGUMENT,
-        )
+        raise invalid(f"failure.retry_after must be 0 or more seconds, not {wait}")
     row, name = await found(engine, request.task)
     failure = replace(
         request.failure, kind=FailureKind.APPLICATION, timeout=TimeoutKind.NONE
@@ -227,7 +223,7 @@ async def _report(
     """Give a run what was reported."""
     engine.check_open()
     if row.status:
-        raise _unknown(f"run {row.workflow_id!r} ({row.run_id}) of the task is over")
+        raise not_found(f"run {row.workflow_id!r} ({row.run_id}) of the task is over")
     noted = remembered(engine, request)
     await to_its_end(engine, engine.deliver(row.key, event, noted))
 
@@ -240,17 +236,17 @@ async def found(engine: "Engine", ref: TaskRef) -> tuple[RunRow, AttemptName]:
             name.workspace, name.workflow_id, name.run_id
         )
         if row is None:
-            raise _unknown("the run of the task is not known any more")
+            raise not_found("the run of the task is not known any more")
         return row, name
     row = await engine.store.reads.find(ref.workspace, ref.workflow_id, ref.run_id)
     if row is None:
-        raise _unknown(f"no run of workflow ID {ref.workflow_id!r} is known")
+        raise not_found(f"no run of workflow ID {ref.workflow_id!r} is known")
     run_id, _, rest = ref.task_id.partition("/")
     generation, _, call = rest.partition("/")
     if not rest:
         run_id, generation, call = row.run_id, str(row.generation), ref.task_id
     if run_id != row.run_id or not (_is_number(generation) and _is_number(call)):
-        raise _unknown(
+        raise not_found(
             f"run {row.workflow_id!r} ({row.run_id}) has no task {ref.task_id!r}"
         )
     return row, AttemptName(
@@ -264,13 +260,9 @@ def _of_token(engine: "Engine", ref: TaskRef) -> AttemptName:
     except ValueError:
         name = None
     if name is None or name.workspace != ref.workspace:
-        raise _unknown("the token names no task of this engine and workspace")
+        raise not_found("the token names no task of this engine and workspace")
     return name
 
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19
-
-
-def _unknown(message: str) -> RPCError:
-    return RPCError(message, RPCStatus.NOT_FOUND)

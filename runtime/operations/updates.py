@@ -9,10 +9,10 @@ from msgspec.structs import replace
 from everact.runtime.core.failures import Failure
 from everact.runtime.core.opaque import Payload
 from everact.runtime.core.records import CompleteUpdate, Started, UpdateAccepted
-from everact.runtime.core.statuses import RPCStatus, RunStatus
+from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.engine.parts.updates import Refused, Sent
 from everact.runtime.engine.requests import Known
-from everact.runtime.errors import RPCError
+from everact.runtime.errors import RPCError, invalid, not_found
 from everact.runtime.operations import starting
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.arguments import (
@@ -24,10 +24,11 @@ from everact.runtime.operations.base import Name, Request, operation
 from everact.runtime.operations.requests import id_of, remembered, to_its_end
 from everact.runtime.operations.runs import (
     RunRef,
-    _delivered,
     check_reached,
+    delivered,
     find_run,
     known_run,
+    not_open,
     present_run,
 )
 from everact.runtime.operations.starting import Resolution, StartedRun, StartRun
@@ -181,7 +182,7 @@ async def send_update(engine: "Engine", request: SendUpdate) -> UpdateState:
     if row.status and row.key not in engine.runs:
         return await _of_closed(engine, row.key, request)
     noted = remembered(engine, request)
-    sent = await _delivered(engine, ref, row, update.event, noted)
+    sent = await delivered(engine, ref, row, update.event, noted)
     engine.requests.settled(ref.workspace, request.request_id)
     return await answer_of(engine, sent, update.update_id, request.wait_for)
 
@@ -194,12 +195,7 @@ async def _of_closed(engine: "Engine", key: int, request: SendUpdate) -> UpdateS
     except RPCError as unknown:
         if unknown.status is not RPCStatus.NOT_FOUND:
             raise
-        row = await find_run(engine, request.run)
-        raise RPCError(
-            f"run {row.workflow_id!r} ({row.run_id}) is {RunStatus(row.status)}, "
-            "not open",
-            RPCStatus.NOT_FOUND,
-        ) from None
+        raise not_open(await find_run(engine, request.run)) from None
 
 
 async def answer_of(
@@ -225,7 +221,7 @@ async def state_of(
         return _state_of(run.row, update_id, answer)
     stored = await engine.store.reads.ending(key)
     if stored is None:
-        raise RPCError("the run of that update is gone", RPCStatus.NOT_FOUND)
+        raise not_found("the run of that update is gone")
     return _state_of(stored.run, update_id, answer)
 
 
@@ -252,7 +248,7 @@ async def _started_again(
     """The run that the request made or reached before, and its update."""
     stored = await engine.store.reads.ending(known.run_key)
     if stored is None:
-        raise RPCError("the run of that request is gone", RPCStatus.NOT_FOUND)
+        raise not_found("the run of that request is gone")
     run = await starting.started_again(engine, request.start, known)
     found = await _into(engine, Resolution(stored.run), request.update, None)
     return replace(found, run=run)
@@ -283,7 +279,7 @@ def _check(engine: "Engine", start: StartRun) -> None:
     elif start.signal is not None:
         wrong = "a start brings a signal or an update, not both"
     if wrong is not None:
-        raise RPCError(wrong, RPCStatus.INVALID_ARGUMENT)
+        raise invalid(wrong)
 
 
 class _Aboard:

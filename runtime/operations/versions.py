@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from everact.runtime.core.statuses import RPCStatus
 from everact.runtime.core.versions import BuildIdOp, VersionSets
-from everact.runtime.errors import RPCError
+from everact.runtime.errors import invalid
 from everact.runtime.operations.access import Access
 from everact.runtime.operations.base import Name, Request, operation
 from everact.runtime.operations.requests import to_its_end
@@ -89,9 +88,8 @@ async def read_reachability(
 ) -> Reachability:
     """Look at the sets of each queue, and for runs that are bound to them."""
     if "" in request.build_ids and not request.queues:
-        raise RPCError(
-            "workers without a build ID are reached by queue: name at least one",
-            RPCStatus.INVALID_ARGUMENT,
+        raise invalid(
+            "workers without a build ID are reached by queue: name at least one"
         )
     reachable: dict[str, dict[str, tuple[str, ...]]] = {}
     unretrieved: dict[str, tuple[str, ...]] = {}
