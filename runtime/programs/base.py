@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from everact.runtime.core.records import Command, Event, Transition, UpdateAccepted
 from everact.runtime.definitions.workflows import WorkflowDefinition
+from everact.runtime.isolation import Exited, contained
 
 Replay: TypeAlias = Iterable[Transition]
 """Rows of what was shown and answered, oldest first."""
@@ -41,7 +42,10 @@ class Later:
         self.wait = wait
 
     async def within(self, limit: float) -> Any:
-        """What `wait` gives; TookTooLong after `limit` seconds."""
+        """What `wait` gives; TookTooLong after `limit` seconds.
+
+        What would end the loop comes as `Exited`.
+        """
         waiting = asyncio.timeout(limit)
         try:
             async with waiting:
@@ -50,6 +54,8 @@ class Later:
             if not waiting.expired():
                 raise
             raise TookTooLong(f"there is no answer within {limit:g} s") from error
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise Exited(contained(error)) from error
 
 
 class Query(NamedTuple):

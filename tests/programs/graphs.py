@@ -179,6 +179,8 @@ class GraphProgram:
 
         async def answer() -> dict[str, str]:
             await asyncio.sleep(GraphProgram.answers_after)
+            if query.args == ("exit",):
+                raise SystemExit(3)
             if query.args:
                 raise ValueError(f"no node has the name {query.args[0]!r}")
             return now
@@ -193,6 +195,8 @@ class GraphProgram:
 
         async def judge() -> None:
             await asyncio.sleep(GraphProgram.answers_after)
+            if note == "exit":
+                raise SystemExit(3)
             if known >= 2:
                 raise ValueError(f"a graph takes two notes, and {note!r} is one more")
 

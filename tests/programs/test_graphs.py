@@ -183,6 +183,19 @@ async def test_a_query_that_waits_fails_as_one_that_does_not(
             await handle.query("nodes")
 
 
+async def test_code_that_exits_while_it_is_waited_for_harms_no_other_answer() -> (
+    None
+):
+    async with runtime(":memory:") as made:
+        handle: Any = await made.start("words", 7, id="w")
+        with pytest.raises(QueryFailed, match="SystemExit: 3"):
+            await handle.query("nodes", "exit")
+        with pytest.raises(UpdateFailed):
+            await handle.update("note", "exit")
+        assert await handle.update("note", "first") == 1
+        assert await handle.result() == ENDED
+
+
 async def test_updates_that_are_judged_later_are_taken_in_their_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
