@@ -183,9 +183,7 @@ async def test_a_query_that_waits_fails_as_one_that_does_not(
             await handle.query("nodes")
 
 
-async def test_code_that_exits_while_it_is_waited_for_harms_no_other_answer() -> (
-    None
-):
+async def test_code_that_exits_while_it_is_waited_for_harms_no_other_answer() -> None:
     async with runtime(":memory:") as made:
         handle: Any = await made.start("words", 7, id="w")
         with pytest.raises(QueryFailed, match="SystemExit: 3"):
