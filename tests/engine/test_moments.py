@@ -44,6 +44,16 @@ async def observer() -> list[float]:
     return [*seen, now().timestamp()]
 
 
+@workflow(registry=REGISTRY)
+async def stopped() -> list[float]:
+    seen = [now().timestamp()]
+    try:
+        await receive("never")
+    except asyncio.CancelledError:
+        seen.append(now().timestamp())
+    return seen
+
+
 @pytest_asyncio.fixture
 async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
     loop = asyncio.get_running_loop()
@@ -80,6 +90,9 @@ async def test_the_time_of_a_run_does_not_go_back_with_the_clock(
     path = tmp_path / "b.db"
     async with open_runtime(path, REGISTRY, at=EPOCH) as runtime:
         await runtime.start(observer, id="o")
+        await runtime.start(stopped, id="s")
     async with open_runtime(path, REGISTRY, at=EPOCH - 3600) as runtime:
         await runtime.handle("o").signal("go")
         assert await runtime.handle("o").result() == [EPOCH] * 3
+        await runtime.handle("s").cancel()
+        assert await runtime.handle("s").result() == [EPOCH] * 2
