@@ -5,6 +5,7 @@ run's row in the index, what the parts write, messages to other runs, and a succ
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -237,7 +238,7 @@ class Recording:
         """
         messages = [command for command in commands if type(command) in MESSAGES]
         if begins and messages and self._id_seems_taken():
-            write.done = self._committed_first
+            write.done = partial(self._committed_first, messages)
             return
         for command in messages:
             self._run.engine.relations.send(self._run, command, write)
@@ -251,13 +252,15 @@ class Recording:
             return False
         return found.first_run_id != row.first_run_id
 
-    def _committed_first(self, write: Write, error: BaseException | None) -> None:
+    def _committed_first(
+        self, messages: list[Any], write: Write, error: BaseException | None
+    ) -> None:
         """A start is durable, or refused: only now its messages, as if read back."""
         run = self._run
         self.committed(write, error)
         if error is None and not run.dropped:
-            for command in tuple(run.state.calls.values()):
-                if type(command) in MESSAGES:
+            for command in messages:  # not those of rows that came after it
+                if run.state.calls.get(command.call) is command:
                     run.engine.relations.send(run, command, None)
 
     def committed(self, write: Write, error: BaseException | None) -> None:
